@@ -39,6 +39,7 @@ static int32_t lonely(const struct tokens *t, size_t *row) {
             free(seen);
             return (int32_t)id;
         }
+    free(seen);
     die(EXIT_BADDATA, "every token stands in several rows");
 }
 
@@ -55,6 +56,8 @@ static void poison(const char *model, const char *tokens, const char *out) {
     m.model.params[e->offset + (size_t)id * e->cols] = NAN;
     printf("%zu\n", row);
     save(out, &m, 0);
+    tokens_release(&t);
+    model_file_release(&m);
 }
 
 int main(int argc, char **argv) {
@@ -62,6 +65,7 @@ int main(int argc, char **argv) {
     if (argc == 4 && !strcmp(argv[1], "newer")) {
         load(argv[2], &m);
         save(argv[3], &m, NEWER);
+        model_file_release(&m);
     } else if (argc == 5 && !strcmp(argv[1], "nan")) {
         poison(argv[2], argv[3], argv[4]);
     } else {
