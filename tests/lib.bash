@@ -128,7 +128,7 @@ disturb() {
         *-0) ;;
         TERM-75 | after-75)
             stops=$((stops + 1))
-            [ -n "$(ls $left 2>/dev/null)" ] || fail "$how: nothing is saved after exit 75: $*"
+            [ -n "$(ls $left 2>/dev/null)" ] || grep -q 'while it waited for' err || fail "$how: nothing is saved after exit 75: $*"
             [ "$(grep -c 'stopping at the last step boundary' err)" = 1 ] ||
                 fail "$how: no word of the stop: $(cat err)"
             ;;

@@ -70,7 +70,7 @@ runs=0 code=75
 while [ $code != 0 ]; do
     runs=$((runs + 1))
     [ $runs -lt 40 ] || { fail 'align.sh: no end'; break; }
-    pick 0.05 "0.$((20 + runs))"
+    pick 0.05 "$(awk -v r=$runs 'BEGIN { print 0.2 + r * r / 200 }')"
     (BIN=$bin exec setsid sh "$root/pipelines/align.sh" base.h5 pairs.csv stopped prompts.csv) >out 2>err &
     pid=$!
     sleep "$picked"
