@@ -126,6 +126,7 @@ $(OUT)/report.html: $(PAGE) $(OUT)/figures/done $(OUT)/table.txt $(OUT)/valid/to
 
 trials: $(OUT)/train-pairs.h5 $(OUT)/valid-prompts.h5 trials.txt
 	$(REPORT)/trials.sh $(OUT) $(REF) $(WORLD) trials.txt '$(TRAIN)' '$(VALID_OPTS)' > $(OUT)/trials.md
+	cat $(wildcard trials-before.md) /dev/null >> $(OUT)/trials.md
 	cp $(OUT)/trials.md TRIALS.md
 results: $(OUT)/table.txt
 	$(REPORT)/results.sh $(OUT) '$(NAME)' > $(OUT)/results.md
