@@ -8,12 +8,12 @@ function cell(text, width,    s) { # ± is one column wide, whatever awk thinks 
     gsub(/±/, "+", s)
     return sprintf("%" (width - length(s)) "s%s", "", text)
 }
-BEGIN { FS = ","; widths = "10 11 11 11 11 11 12 8 7 12 7 9" }
+BEGIN { FS = ","; widths = "11 11 11 11 11 11 12 8 7 12 7 9" }
 FNR == 1 {
     split("gold|win " ref "|LC " ref "|win dpo|LC dpo|KL to " ref "|tokens|ended|distinct-2|steps|seconds",
         head, "|")
     split(widths, w, " ")
-    line = sprintf("%-10s", "model")
+    line = sprintf("%-11s", "model")
     for (i = 1; i <= 11; i++) line = line cell(head[i], w[i + 1])
     print line
     next
@@ -21,7 +21,7 @@ FNR == 1 {
 {
     self_ref = $1 == ref
     self_dpo = $1 == "dpo"
-    line = sprintf("%-10s", $1) cell(pm($2, $3, 2), w[2])
+    line = sprintf("%-11s", $1) cell(pm($2, $3, 2), w[2])
     line = line cell(self_ref ? "-" : pm($4, $5, 1), w[3]) cell(self_ref ? "-" : pm($6, $7, 1), w[4])
     line = line cell(self_dpo ? "-" : pm($8, $9, 1), w[5]) cell(self_dpo ? "-" : pm($10, $11, 1), w[6])
     line = line cell(self_ref ? "0" : pm($12, $13, 1), w[7]) cell(sprintf("%.1f", $14), w[8])

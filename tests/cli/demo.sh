@@ -16,7 +16,7 @@ demo() {
 }
 
 demo
-for model in base sft dpo adaptive published tuned; do
+for model in base sft dpo dpo-tuned adaptive published tuned; do
     grep -q "^$model,-\{0,1\}[0-9]" "$out/table.csv" || fail "no '$model' in: $(cat "$out/table.csv")"
     grep -q "^$model  *-\{0,1\}[0-9.]*±" "$out/table.txt" || fail "no '$model' in: $(cat "$out/table.txt")"
 done
