@@ -138,4 +138,5 @@ trials: $(OUT)/train-pairs.h5 $(OUT)/valid-prompts.h5 trials.txt
 results: $(OUT)/table.txt
 	$(REPORT)/results.sh $(OUT) '$(NAME)' > $(OUT)/results.md
 	cp $(OUT)/results.md RESULTS.md
+	! [ -e $(OUT)/figures/steps.svg ] || cp $(OUT)/figures/steps.svg .
 .PHONY: all trials results

@@ -7,6 +7,7 @@ set border 3 lc rgb "#888888"
 set tics nomirror textcolor rgb "#333333"
 set grid ytics lc rgb "#e6e6e6" lt 1
 set key noenhanced samplen 1.5
+set pointintervalbox 0
 set style line 1 lc rgb "#1f77b4" lw 2 pt 7 ps 0.6
 set style line 2 lc rgb "#d95f02" lw 2 pt 5 ps 0.6
 set style line 3 lc rgb "#2ca02c" lw 2 pt 9 ps 0.8
@@ -25,30 +26,31 @@ if (trained) {
     set key off
     plot out."/".ref.".csv" using "step":"loss" with lines ls 1
 }
-set key top right
+set key bottom left
 set title "preference loss"
 plot for [i=1:words(preferred)] out."/".word(preferred, i).".csv" \
      using "step":"loss" with lines ls i title word(preferred, i), \
      out."/reverse.csv" using "step":"loss" with lines ls 5 title "reverse"
 set title "distillation: loss over that of the first step"
-set yrange [0:*]
+set key top left
+set logscale y
 first(m) = real(system("awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == \"loss\") c = i } NR == 2 { print $c }' ".out."/".m.".csv"))
 plot for [i=1:words(distilled)] out."/".word(distilled, i).".csv" \
      using "step":(column("loss") / first(word(distilled, i))) with lines ls (i + words(preferred)) title word(distilled, i)
 unset multiplot
-set yrange [*:*]
+unset logscale y
 unset title
 
 # gold reward against steps, and against KL, on validation prompts
-eval svg("steps", 800, 400)
-set key bottom right
+eval svg("steps", 900, 400)
+set key outside right center
 set xlabel "step"
 set ylabel "gold reward"
 set xrange [0:*]
 plot for [i=1:words(aligned)] out."/valid/".word(aligned, i).".csv" \
      using "step":"gold":"gold_error" with yerrorlines ls i title word(aligned, i)
 
-eval svg("frontier", 800, 400)
+eval svg("frontier", 900, 400)
 set xlabel "KL to ".ref.", nats a response"
 plot for [i=1:words(aligned)] out."/valid/".word(aligned, i).".csv" \
      using "kl":"gold":"kl_error":"gold_error" with xyerrorlines ls i title word(aligned, i)
@@ -66,7 +68,7 @@ set xtics noenhanced
 plot "< grep -E '^(forward|reverse|contrastive),' ".out."/valid/pairs.csv" \
      using 0:($3 * 100):xtic(1) with boxes ls 1, \
      "< grep -E '^(forward|reverse|contrastive),' ".out."/valid/pairs.csv" \
-     using 0:($3 * 100):($4 * 100) with yerrorbars lc rgb "#333333" lw 1.5 ps 0
+     using 0:($3 * 100):($4 * 100) with yerrorbars lc rgb "#333333" lw 1.5 pt 0 ps 0.1
 
 # the cache
 eval svg("cache", 800, 330)

@@ -15,6 +15,8 @@ as a share of all; seconds: this training alone.
 $(cat "$out/table.txt")
 \`\`\`
 
+![gold reward on validation prompts on the way](steps.svg)
+
 Settings ([TRIALS.md](TRIALS.md) lists those that were tried):
 
 HEAD
