@@ -116,7 +116,8 @@ $(TOOLS:%=$(BUILD)/tests/%): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(LIBRARY)
 define bench_rule
 $(BUILD)/tests/$(1): $(call obj,$(wildcard tests/$(1)/*.c)) $(LIBRARY)
 	@mkdir -p $$(@D)
-	$(CC) $(LDFLAGS_ALL) -o $$@ $$^ $(LIBS)
+	@echo "  LINK  $$@"
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $$@ $$^ $(LIBS)
 endef
 $(foreach b,$(BENCHES),$(eval $(call bench_rule,$(b))))
 

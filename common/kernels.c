@@ -51,9 +51,10 @@ INLINE float lanes_sum(v16 v) { // a fixed tree
 }
 
 // exp by 2^k p(r), r = x - k ln 2 in [-ln2/2, ln2/2], p of degree 6 (Taylor; 1.2e-7 at the ends).
+// The bounds are chosen so that NaN, which no comparison holds for, stays itself.
 INLINE v16 vexp(v16 x) {
-    v16 low = splat(-87.0f), y = vmax(x, low);
-    y = choose(y < splat(88.0f), y, splat(88.0f));
+    v16 low = splat(-87.0f), high = splat(88.0f), y = choose(x < low, low, x);
+    y = choose(y > high, high, y);
     v16 magic = splat(12582912.0f); // 1.5 * 2^23: adding it rounds to an integer
     v16 k = y * 1.44269504f + magic;
     i16 bits = (i16)k;

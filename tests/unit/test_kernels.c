@@ -40,6 +40,26 @@ static void exponential(void **state) {
     assert_true(out[0] == 0 && out[1] == 0 && out[2] == 1 && isfinite(out[3]));
 }
 
+// A NaN anywhere in a row must reach whatever is made of it, so that no loss looks healthy.
+static void not_a_number(void **state) {
+    (void)state;
+    float x[MOST], y[MOST];
+    for (size_t t = 0; t < LENGTHS; t++)
+        for (size_t at = 0; at < lengths[t]; at += 1 + lengths[t] / 7) {
+            size_t n = lengths[t];
+            fill(x, n, t, 3);
+            x[at] = NAN;
+            if (!isnan(kernels()->sum_exp(x, n, 2))) fail_msg("sum_exp hides a NaN, %zu", n);
+            if (!isnan(kernels()->exp_sum(y, x, n, 2))) fail_msg("exp_sum hides a NaN, %zu", n);
+            assert_true(isnan(y[at]));
+            kernels()->exp_scale(y, x, n, 2, 1);
+            assert_true(isnan(y[at]));
+            fill(y, n, t, 3);
+            kernels()->swiglu(y, x, y, n);
+            assert_true(isnan(y[at]));
+        }
+}
+
 // Sums of exponentials and dot products: relative to the sum of the terms' sizes, 1e-6.
 static void reductions(void **state) {
     (void)state;
@@ -235,9 +255,11 @@ static void blocks(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(exponential), cmocka_unit_test(reductions), cmocka_unit_test(few_rows),
-        cmocka_unit_test(mixture),     cmocka_unit_test(norms),      cmocka_unit_test(gated),
-        cmocka_unit_test(adamw),       cmocka_unit_test(blocks),
+        cmocka_unit_test(exponential), cmocka_unit_test(not_a_number),
+        cmocka_unit_test(reductions),  cmocka_unit_test(few_rows),
+        cmocka_unit_test(mixture),     cmocka_unit_test(norms),
+        cmocka_unit_test(gated),       cmocka_unit_test(adamw),
+        cmocka_unit_test(blocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
