@@ -107,6 +107,9 @@ bool columns_extras(struct columns_reader *r, struct columns_extras *e);
 void columns_free_extras(struct columns_extras *e);
 // Reads everything and compares content_hash.
 bool columns_verify(struct columns_reader *r);
+// Closes the file until it is needed next (a process may have some thousand open, a set may have
+// more); a failure if it is then another one.
+void columns_rest(struct columns_reader *r);
 void columns_close(struct columns_reader *r);
 
 // The same set: kind, version, stage, options, parents, parts and rows_total. If not, f names both

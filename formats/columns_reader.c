@@ -19,6 +19,18 @@ static bool alive(const struct columns_reader *r) {
     return r && !r->fail->code;
 }
 
+// The file is open, again where columns_rest closed it.
+static bool awake(struct columns_reader *r) {
+    if (!alive(r) || r->file) return alive(r);
+    struct artefact a = {0};
+    r->file = h5_open(r->path, r->fail);
+    if (r->file && artefact_get(r->file, r->path, r->artefact.kind, &a) &&
+        !hash_equal(a.content, r->artefact.content))
+        fail_set(r->fail, EXIT_BADDATA, "'%s' was replaced while it was being read", r->path);
+    artefact_release(&a);
+    return alive(r);
+}
+
 static bool unfit(struct columns_reader *r, const char *what, const char *name) {
     return fail_set(r->fail, EXIT_BADDATA, "'%s': %s '%s' is missing or not as it should be",
                     r->path, what, name);
@@ -109,13 +121,13 @@ size_t columns_count(struct columns_reader *r, const char *column) {
 
 size_t columns_stored(struct columns_reader *r, const char *column) {
     struct h5_shape s;
-    return alive(r) && h5_shape(r->file, column, &s) ? s.stored : 0;
+    return awake(r) && h5_shape(r->file, column, &s) ? s.stored : 0;
 }
 
 int columns_level(struct columns_reader *r) {
     struct h5_shape s;
     int level = 0;
-    for (size_t c = 0; alive(r) && !level && c < r->n; c++)
+    for (size_t c = 0; awake(r) && !level && c < r->n; c++)
         if (h5_shape(r->file, r->columns[c].name, &s)) level = s.level;
     return level;
 }
@@ -131,7 +143,7 @@ bool columns_expect(struct columns_reader *r, size_t n, const struct column *col
 }
 
 bool columns_read(struct columns_reader *r, const char *column, size_t first, size_t n, void *to) {
-    if (!alive(r)) return false;
+    if (!awake(r)) return false;
     size_t count = columns_count(r, column);
     if (!alive(r)) return false;
     if (first > count || n > count - first)
@@ -151,17 +163,17 @@ void *columns_read_all(struct columns_reader *r, const char *column, size_t *n) 
 }
 
 bool columns_int(struct columns_reader *r, const char *attr, int64_t *value) {
-    return alive(r) && h5_get_int(r->file, attr, value);
+    return awake(r) && h5_get_int(r->file, attr, value);
 }
 
 char *columns_text(struct columns_reader *r, const char *attr) {
-    return alive(r) ? h5_get_text(r->file, attr) : NULL;
+    return awake(r) ? h5_get_text(r->file, attr) : NULL;
 }
 
 char *columns_blob(struct columns_reader *r, const char *name, size_t *n) {
     struct h5_shape s;
     *n = 0;
-    if (!alive(r) || !h5_shape(r->file, name, &s)) return NULL;
+    if (!awake(r) || !h5_shape(r->file, name, &s)) return NULL;
     if (s.type != H5_UINT8 || s.rank != 1) {
         unfit(r, "dataset", name);
         return NULL;
@@ -172,6 +184,11 @@ char *columns_blob(struct columns_reader *r, const char *name, size_t *n) {
     if (h5_read(r->file, name, 0, s.count, bytes)) return bytes;
     free(bytes);
     return NULL;
+}
+
+void columns_rest(struct columns_reader *r) {
+    h5_close(r->file);
+    r->file = NULL;
 }
 
 void columns_close(struct columns_reader *r) {
@@ -222,7 +239,7 @@ static bool add_blob(struct columns_reader *r, const char *name, struct columns_
 
 bool columns_extras(struct columns_reader *r, struct columns_extras *e) {
     *e = (struct columns_extras){0};
-    return alive(r) && each_name(r, "attributes", e, add_attr) &&
+    return awake(r) && each_name(r, "attributes", e, add_attr) &&
            each_name(r, "blobs", e, add_blob);
 }
 
@@ -268,7 +285,7 @@ static void digest_blob(const struct columns_blob *b, struct columns_digest *d) 
 bool columns_verify(struct columns_reader *r) {
     struct columns_extras e;
     struct columns_digest d = {0};
-    if (!alive(r)) return false;
+    if (!awake(r)) return false;
     columns_digest_begin(&d, r->artefact.kind, r->artefact.version, r->part.rows);
     bool ok = columns_extras(r, &e);
     for (size_t i = 0; i < e.n_attrs; i++) columns_digest_attr(&d, &e.attrs[i]);

@@ -14,6 +14,7 @@ static bool open_files(struct token_set *s, const char *kind, size_t n, const ch
         if (!r) break;
         s->readers = xrealloc(s->readers, (s->n + 1) * sizeof *s->readers);
         s->readers[s->n++] = r;
+        columns_rest(r);
     }
     path_source_close(source);
     if (!s->n) fail_set(s->fail, EXIT_BADDATA, "no %s were given", kind);
@@ -70,6 +71,7 @@ static bool check_tokenizers(struct token_set *s) {
         s->tokenizer = tokenizer;
         s->vocab = (size_t)vocab;
         s->rows += columns_part(s->readers[i]).rows;
+        columns_rest(s->readers[i]);
     }
     return true;
 }
@@ -95,6 +97,7 @@ bool token_set_ints(struct token_set *s, const char *column, int32_t **to) {
     for (size_t i = 0; i < s->n; i++) {
         size_t n = columns_part(s->readers[i]).rows;
         if (!columns_read(s->readers[i], column, 0, n, *to + at)) return false;
+        columns_rest(s->readers[i]);
         at += n;
     }
     return true;
@@ -124,6 +127,7 @@ bool token_set_ragged(struct token_set *s, const char *ids, const char *lengths,
         if (!ok || sum != n) ok = token_set_damaged(s, i, lengths);
         ok = ok && columns_read(s->readers[i], ids, 0, n, *to + at);
         if (ok && !ids_in_range(s, *to + at, n)) ok = token_set_damaged(s, i, ids);
+        columns_rest(s->readers[i]);
         at += n;
     }
     free(length);

@@ -73,6 +73,7 @@ static bool load_mask(struct token_set *set, uint8_t **mask, size_t tokens) {
         size_t n = columns_count(set->readers[i], "mask");
         if (n > tokens - at) return token_set_damaged(set, i, "mask");
         if (!columns_read(set->readers[i], "mask", 0, n, *mask + at)) return false;
+        columns_rest(set->readers[i]);
         at += n;
     }
     if (at != tokens) return token_set_damaged(set, 0, "mask");
@@ -93,6 +94,7 @@ static bool one_kind(struct token_set *set, enum tokens_kind *kind) {
                             "'%s' holds tokens of kind '%s', the first file '%s'",
                             columns_path(set->readers[i]), kind_name[k], kind_name[*kind]);
         *kind = (enum tokens_kind)k;
+        columns_rest(set->readers[i]);
     }
     return true;
 }

@@ -19,6 +19,7 @@ static struct columns_reader **open_set(const struct opt_list *files, struct fai
         die_if(f);
         columns_same_set(set[0], set[i], f);
         die_if(f);
+        columns_rest(set[i]);
     }
     qsort(set, files->n, sizeof *set, by_part);
     size_t parts = columns_part(set[0]).parts;
@@ -72,8 +73,10 @@ static bool copy(struct columns_writer *w, struct columns_reader **set, size_t p
     size_t n;
     bool ok = w != NULL;
     columns_list(set[0], &n);
-    for (size_t part = 0; ok && part < parts; part++)
+    for (size_t part = 0; ok && part < parts; part++) {
         for (size_t c = 0; ok && c < n; c++) ok = append_column(w, c, set[part]);
+        columns_rest(set[part]);
+    }
     for (size_t i = 0; ok && i < columns_part(set[0]).rows_total; i++) ok = columns_end_row(w);
     return ok;
 }

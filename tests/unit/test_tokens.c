@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <sys/resource.h>
 #include "tests/unit/scratch.h"
 
 static const struct lineage origin = {.kind = "tokens", .stage = "tokenize", .options = "{}"};
@@ -60,6 +61,45 @@ static void test_sets(void **state) {
     for (int i = 0; i < 3; i++) free((char *)paths[i]);
     free(a);
     free(b);
+}
+
+// More shards than a process may have files open.
+static void test_many(void **state) {
+    (void)state;
+    enum { MANY = 70, OPEN = 32 };
+    char *path = scratch_path("many.h5"), *paths[MANY];
+    write_tokens(path, 2 * MANY, 2, one);
+    for (size_t i = 0; i < MANY; i++) paths[i] = part_path(path, i, MANY);
+    struct rlimit before, few = {OPEN, OPEN};
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few.rlim_max = before.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    struct tokens t;
+    struct fail f = {0};
+    if (!tokens_load(&t, MANY, (const char *const *)paths, &f)) fail_msg("%s", f.text);
+    setrlimit(RLIMIT_NOFILE, &before);
+    assert_int_equal(t.parts, MANY);
+    check_rows(&t, 0, 2 * MANY);
+    tokens_release(&t);
+    for (size_t i = 0; i < MANY; i++) free(paths[i]);
+    free(path);
+}
+
+// A file that another has replaced since it was opened.
+static void test_replaced(void **state) {
+    (void)state;
+    char *path = scratch_path("r.h5"), ids[4];
+    struct fail f = {0};
+    write_tokens(path, 4, 0, one);
+    struct columns_reader *r = columns_open(path, "tokens", &f);
+    columns_rest(r);
+    assert_true(columns_read(r, "mask", 0, 4, ids));
+    columns_rest(r);
+    write_tokens(path, 5, 0, one);
+    assert_false(columns_read(r, "mask", 0, 4, ids));
+    assert_non_null(strstr(f.text, "was replaced while it was being read"));
+    columns_close(r);
+    free(path);
 }
 
 static void refuse(size_t n, const char *const *paths, const char *want) {
@@ -152,6 +192,8 @@ static void test_pairs_and_reference(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sets),
+        cmocka_unit_test(test_many),
+        cmocka_unit_test(test_replaced),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_contradictions),
         cmocka_unit_test(test_pairs_and_reference),
