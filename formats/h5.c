@@ -46,6 +46,10 @@ const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void) {
     return "leak:libhdf5";
 }
+const char *__lsan_default_options(void);
+const char *__lsan_default_options(void) {
+    return "print_suppressions=0"; // a message stays one line
+}
 #endif
 
 // Before the first other call: after a failed write libhdf5's own exit handler can crash.
