@@ -86,12 +86,9 @@ static void compose_row(void *self, size_t i) {
     j->info[i].tvd = (float)tvd;
 }
 
-struct parts { // logits (count,V) of one chunk
-    const float *dpo, *negative, *base, *ref;
-};
-
-static struct parts parts_of(struct live *l, const struct batch *b, struct chunk c) {
-    struct parts p = {.dpo = logits(l, DPO, b, c)};
+struct live_logits live_logits(struct live *l, const struct batch *b, size_t first, size_t count) {
+    struct chunk c = {first, count};
+    struct live_logits p = {.dpo = logits(l, DPO, b, c)};
     const float *reverse = l->net[REVERSE] ? logits(l, REVERSE, b, c) : NULL;
     p.ref = l->net[REF] ? logits(l, REF, b, c) : NULL;
     p.negative = l->rule.negative_reverse ? reverse : p.ref;
@@ -102,14 +99,14 @@ static struct parts parts_of(struct live *l, const struct batch *b, struct chunk
 void live_teacher(void *live, const struct batch *b, size_t first, size_t count, float *logp,
                   struct teacher_position *info) {
     struct live *l = live;
-    struct parts p = parts_of(l, b, (struct chunk){first, count});
+    struct live_logits p = live_logits(l, b, first, count);
     struct compose_job j = {l, p.dpo, p.negative, p.base, logp, info};
     parallel_for(count, compose_row, &j);
 }
 
 struct measure_job {
     const struct live *live;
-    struct parts parts;
+    struct live_logits parts;
     const float *student, *star;
     const int32_t *token;
     struct policy_position *out;
@@ -128,7 +125,7 @@ static void measure_row(void *self, size_t i) {
 void live_measure(struct live *l, const struct batch *b, size_t first, size_t count,
                   const float *student, const float *logp, const struct teacher_position *info,
                   struct policy_position *out) {
-    struct parts p = parts_of(l, b, (struct chunk){first, count});
+    struct live_logits p = live_logits(l, b, first, count);
     struct measure_job j = {l, p, student, logp, b->target + first, out};
     for (size_t i = 0; i < count; i++)
         out[i] = (struct policy_position){.alpha = (double)info[i].alpha,

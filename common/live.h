@@ -18,6 +18,11 @@ void live_free(struct live *l);
 // logp (count,V) = log p* of positions first ..; info (count): alpha and tvd. For objective_distill.
 void live_teacher(void *live, const struct batch *b, size_t first, size_t count, float *logp,
                   struct teacher_position *info);
+// The models' own logits (count,V) there; they live until the next call. ref: NULL where none runs.
+struct live_logits {
+    const float *dpo, *negative, *base, *ref;
+};
+struct live_logits live_logits(struct live *l, const struct batch *b, size_t first, size_t count);
 // What the student says beside the teachers (common/policy.h) at the positions that live_teacher was
 // last asked for: student (count,V) its logits, logp and info what live_teacher gave.
 void live_measure(struct live *l, const struct batch *b, size_t first, size_t count,

@@ -148,18 +148,32 @@ static int by_rank(const void *a, const void *b) {
     return ranks_before(*y, *x) - ranks_before(*x, *y);
 }
 
+// Mass of logp (V) from *from up to `to`, behind which *from then stands.
+static double pass_over(const float *logp, size_t *from, size_t to) {
+    double sum = row_sum_exp(logp + *from, to - *from, 0);
+    *from = to + 1;
+    return sum;
+}
+
+static double log_mass(double mass) {
+    return mass > 1e-30 ? log(mass) : (double)ROW_LOG_FLOOR;
+}
+
 static double complement(const float *logp, size_t V, struct teacher_entry *entries, size_t n) {
     double sum = 0;
     size_t from = 0;
     qsort(entries, n, sizeof *entries, by_id);
-    for (size_t i = 0; i < n; i++) {
-        size_t id = (size_t)entries[i].id;
-        sum += row_sum_exp(logp + from, id - from, 0);
-        from = id + 1;
-    }
-    sum += row_sum_exp(logp + from, V - from, 0);
+    for (size_t i = 0; i < n; i++) sum += pass_over(logp, &from, (size_t)entries[i].id);
+    sum += pass_over(logp, &from, V);
     qsort(entries, n, sizeof *entries, by_rank);
-    return sum;
+    return log_mass(sum);
+}
+
+double teacher_tail(const float *logp, size_t V, const int32_t *ids, size_t n) {
+    double sum = 0;
+    size_t from = 0;
+    for (size_t i = 0; i < n; i++) sum += pass_over(logp, &from, (size_t)ids[i]);
+    return log_mass(sum + pass_over(logp, &from, V));
 }
 
 size_t teacher_truncate(const struct teacher_cut *cut, const float *logp, size_t V,
@@ -170,8 +184,7 @@ size_t teacher_truncate(const struct teacher_cut *cut, const float *logp, size_t
     n = keep(entries, n, realised, logp);
     n = keep(entries, n, cut->eos, logp);
     for (size_t i = 0; i < cut->n_must; i++) n = keep(entries, n, cut->must[i], logp);
-    double tail = complement(logp, V, entries, n);
-    *log_tail = tail > 1e-30 ? log(tail) : (double)ROW_LOG_FLOOR;
+    *log_tail = complement(logp, V, entries, n);
     return n;
 }
 

@@ -44,5 +44,7 @@ struct teacher_entry {
 // room for top_k + 2 + n_must.
 size_t teacher_truncate(const struct teacher_cut *cut, const float *logp, size_t V,
                         int32_t realised, struct teacher_entry *entries, double *log_tail);
+// log of the mass of logp (V) outside ids (n, ascending); log 1e-30 where that is less.
+double teacher_tail(const float *logp, size_t V, const int32_t *ids, size_t n);
 // -sum p log p of logp (V)
 double teacher_entropy(const float *logp, size_t V);

@@ -18,13 +18,11 @@ void policy_training_rows(struct options *o, struct policy_training *p) {
 }
 
 void policy_training_refuse(struct policy_training *p, const struct options *o) {
-    static const char *const names[] = {"dpo",          "reverse",  "ref",    "data",
-                                        "base",         "negative", "alpha",  "plausible",
-                                        "reward-level", "exact",    "max-new"};
+    static const char *const names[] = {"dpo",          "reverse", "ref",    "data",
+                                        "reward-level", "exact",   "max-new"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (options_given(o, names[i]))
             die(EXIT_USAGE, "--%s goes with --on-policy; a cache was made with its own", names[i]);
-    p->rule = (struct teacher_options){0}; // the cache's
     p->options = (struct on_policy_options){.level = "distribution"};
 }
 

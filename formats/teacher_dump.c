@@ -4,6 +4,7 @@
 #include "common/score.h"
 #include "common/stop.h"
 #include "formats/sources.h"
+#include "formats/teacher_gather.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,12 @@ struct pass {
     struct teacher_entry *entries;   // (threads, room)
     int32_t *must;                   // (threads, student_k)
     struct chunk chunk;
+    // of the components layout, with `values` its low ends
+    struct teacher_gather *gather;
+    struct live_logits logits;   // of the chunk
+    struct teacher_parts *parts; // (positions)
+    float *high;                 // (positions, room)
+    float *tails;                // (positions, grid)
 };
 
 // The student's likeliest tokens, which carry the reverse KL, into cut->must.
@@ -59,6 +66,35 @@ static void truncate_row(void *self, size_t i) {
     p->entropy[at] = (float)teacher_entropy(logp, p->V);
 }
 
+static void gather_row(void *self, size_t i) {
+    struct pass *p = self;
+    size_t at = p->chunk.first + i, V = p->V;
+    const struct live_logits *l = &p->logits;
+    struct teacher_logits z = {l->base + i * V, l->dpo + i * V, l->negative + i * V};
+    struct teacher_gathered to = {.ids = p->ids + at * p->room, .low = p->values + at * p->room,
+                                  .high = p->high + at * p->room,
+                                  .tail = p->tails + at * p->d->grid.n};
+    struct teacher_cut cut = p->d->cut;
+    if (p->student) add_student(p, i, &cut);
+    bool finite = teacher_gather(p->gather, parallel_self(), &z, &cut, p->batch.target[at], &to);
+    p->info[at] = (struct teacher_position){.n = to.n, .ids = to.ids, .tvd = (float)to.tvd,
+                                            .alpha = finite ? (float)to.alpha : NAN};
+    p->parts[at] = (struct teacher_parts){to.low, to.high, to.tail};
+    p->entropy[at] = (float)to.entropy;
+}
+
+// One chunk of positions, from hidden states to what is kept of them.
+static void dump_chunk(struct pass *p) {
+    const struct batch *b = &p->batch;
+    size_t first = p->chunk.first, count = p->chunk.count;
+    if (p->student) live_reference(p->student, b, first, count, p->own);
+    if (p->gather)
+        p->logits = live_logits(p->live, b, first, count);
+    else
+        live_teacher(p->live, b, first, count, p->logp, p->info + first);
+    parallel_for(count, p->gather ? gather_row : truncate_row, p);
+}
+
 static bool write_rows(struct pass *p) {
     const struct batch *b = &p->batch;
     const struct tokens *t = p->d->tokens;
@@ -67,7 +103,7 @@ static bool write_rows(struct pass *p) {
         const struct response *y = &b->response[r];
         size_t row = y->row, first = t->first[row];
         for (size_t i = y->first; i < y->first + y->count; i++)
-            if (!isfinite(p->info[i].realised) || !isfinite(p->info[i].alpha))
+            if ((!p->gather && !isfinite(p->info[i].realised)) || !isfinite(p->info[i].alpha))
                 return fail_set(columns_fail(columns), EXIT_FAILED,
                                 "row %zu: the teachers' logits are not finite; the models diverged",
                                 row);
@@ -75,7 +111,8 @@ static bool write_rows(struct pass *p) {
                                   .prompt_length = (size_t)t->prompt_length[row],
                                   .ids = t->ids + first, .mask = t->mask + first,
                                   .positions = y->count, .position = p->info + y->first,
-                                  .entropy = p->entropy + y->first};
+                                  .entropy = p->entropy + y->first,
+                                  .parts = p->gather ? p->parts + y->first : NULL};
         if (!teacher_write(p->d->writer, &out)) return false;
     }
     return true;
@@ -87,9 +124,7 @@ static bool dump_batch(struct pass *p) {
         for (size_t at = b->unit_position[u]; at < b->unit_position[u + 1];) {
             size_t left = b->unit_position[u + 1] - at;
             p->chunk = (struct chunk){at, left < CHUNK_POSITIONS ? left : CHUNK_POSITIONS};
-            live_teacher(p->live, b, p->chunk.first, p->chunk.count, p->logp, p->info + at);
-            if (p->student) live_reference(p->student, b, p->chunk.first, p->chunk.count, p->own);
-            parallel_for(p->chunk.count, truncate_row, p);
+            dump_chunk(p);
             at += p->chunk.count;
             if (stop_requested()) return true; // the batch is dropped
         }
@@ -122,6 +157,17 @@ static int run(struct pass *p, struct fail *f) {
     return fail_pass(f, columns_fail(columns)) ? EXIT_DONE : f->code;
 }
 
+static void allocate_parts(struct pass *p, size_t n) {
+    const struct teacher_grid *g = &p->d->grid;
+    struct teacher_cut most = p->d->cut;
+    most.n_must = p->d->student_k;
+    p->room = teacher_gather_room(g, &most, p->V);
+    p->gather = teacher_gather_new(&p->d->rule, g, p->V, parallel_threads());
+    p->parts = xmalloc(n * sizeof *p->parts);
+    p->high = xmalloc(n * p->room * sizeof *p->high);
+    p->tails = xmalloc(n * g->n * sizeof *p->tails);
+}
+
 static void allocate(struct pass *p) {
     struct net_limits limits = score_limits(&p->source, p->d->micro_tokens);
     size_t n = limits.positions;
@@ -132,7 +178,10 @@ static void allocate(struct pass *p) {
     p->own = p->student ? xmalloc(CHUNK_POSITIONS * p->V * sizeof *p->own) : NULL;
     p->must = xmalloc((size_t)parallel_threads() * p->d->student_k * sizeof *p->must);
     p->room = p->d->cut.top_k + 2 + p->d->student_k;
-    p->logp = xmalloc(CHUNK_POSITIONS * p->V * sizeof *p->logp);
+    if (p->d->grid.n)
+        allocate_parts(p, n);
+    else
+        p->logp = xmalloc(CHUNK_POSITIONS * p->V * sizeof *p->logp);
     p->info = xcalloc(n, sizeof *p->info);
     p->entropy = xmalloc(n * sizeof *p->entropy);
     p->ids = xmalloc(n * p->room * sizeof *p->ids);
@@ -153,7 +202,9 @@ int teacher_dump_run(struct teacher_dump *d, struct fail *f) {
     live_free(p.live);
     live_free(p.student);
     batch_release(&p.batch);
-    void *all[] = {p.logp, p.info, p.entropy, p.ids, p.values, p.entries, p.own, p.must};
+    void *all[] = {p.logp, p.info, p.entropy, p.ids, p.values, p.entries,
+                   p.own,  p.must, p.parts,   p.high, p.tails};
+    teacher_gather_free(p.gather);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
     return code;
 }

@@ -10,6 +10,7 @@
 struct teacher_dump {
     struct live_models models;
     struct teacher_rule rule;
+    struct teacher_grid grid; // of the components layout; n 0: composed
     struct teacher_cut cut;
     const struct model *student; // NULL: none. Its student_k likeliest tokens are kept as well
     size_t student_k;

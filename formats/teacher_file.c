@@ -50,23 +50,40 @@ static int teacher_bits(struct columns_reader *r) {
     return teacher_code_bits(bits) ? (int)bits : 0;
 }
 
+// False: a layout that is not known here.
+static bool read_layout(struct columns_reader *r, struct teacher_grid *g) {
+    char *layout = columns_text(r, "layout"), *grid = columns_text(r, "alpha_grid");
+    bool components = layout && !strcmp(layout, "components");
+    *g = (struct teacher_grid){0};
+    bool known = layout && (components ? grid && teacher_grid_parse(grid, g)
+                                       : !strcmp(layout, "composed"));
+    free(layout);
+    free(grid);
+    return known;
+}
+
+static int32_t read_eos(struct columns_reader *r, size_t vocab) {
+    int64_t eos = -1;
+    bool known = columns_int(r, "eos", &eos) && eos >= 0 && eos < (int64_t)vocab;
+    return known ? (int32_t)eos : -1;
+}
+
 bool teacher_info_read(struct teacher_info *i, struct columns_reader *r, struct fail *f) {
     size_t n;
     *i = (struct teacher_info){0};
-    char *layout = columns_text(r, "layout"), *beta = columns_text(r, "reward_beta");
+    char *beta = columns_text(r, "reward_beta");
     i->recipe = columns_text(r, "recipe");
     i->rule = columns_text(r, "rule");
     i->tokenizer_json = columns_blob(r, "tokenizer.json", &n);
     i->bits = teacher_bits(r);
-    bool composed = layout && strcmp(layout, "composed") == 0;
-    bool ok = layout && beta && i->recipe && i->rule && read_size(r, "vocab", &i->vocab) &&
+    bool ok = beta && i->recipe && i->rule && read_size(r, "vocab", &i->vocab) &&
               read_size(r, "max_length", &i->max_length) &&
               read_hash(r, "tokenizer", &i->tokenizer) && read_hash(r, "reference", &i->reference);
     i->reward_beta = beta ? strtod(beta, NULL) : 0;
-    free(layout);
     free(beta);
     if (ok && !i->bits) ok = false;
-    if (ok && !composed)
+    i->eos = ok ? read_eos(r, i->vocab) : -1;
+    if (ok && !read_layout(r, &i->grid))
         fail_set(f, EXIT_BADDATA, "'%s' has a layout that this release does not read",
                  columns_path(r));
     else if (!ok)
@@ -90,10 +107,13 @@ struct raw { // columns as stored, with their counts
     size_t fields[CODE_FIELDS];
 };
 
-static bool read_raw(struct raw *raw, struct columns_reader *r, int last) {
-    bool ok = columns_expect(r, (size_t)last, table);
+// Columns before `last`; components have no alpha and no realised.
+static bool read_raw(struct raw *raw, struct columns_reader *r, int last, bool components) {
+    bool ok = true;
     for (int c = 0; ok && c < last; c++)
-        ok = (raw->column[c] = columns_read_all(r, table[c].name, &raw->n[c])) != NULL;
+        if (!components || (c != ALPHA && c != REALISED))
+            ok = columns_expect(r, 1, &table[c]) &&
+                 (raw->column[c] = columns_read_all(r, table[c].name, &raw->n[c])) != NULL;
     return ok;
 }
 
@@ -227,6 +247,77 @@ static bool decode_positions(struct teacher_shard *t, const struct teacher_code 
     return at == entries;
 }
 
+// ---- components
+
+// Room for what is composed, and what it is composed from.
+static void lay_parts(struct teacher_shard *t, size_t positions, size_t entries) {
+    t->parts = xcalloc(positions, sizeof *t->parts);
+    t->logp = xcalloc(entries, sizeof *t->logp);
+    if (!t->position) t->position = xcalloc(positions, sizeof *t->position);
+}
+
+static void lay_part(struct teacher_shard *t, size_t i, size_t at, size_t n) {
+    t->parts[i] = (struct teacher_parts){.low = t->ends + 2 * at, .high = t->ends + 2 * at + n,
+                                         .tail = t->tails + i * t->grid.n};
+    t->position[i].n = (uint32_t)n;
+    t->position[i].ids = t->support + at;
+    t->position[i].logp = t->logp + at;
+}
+
+static bool all_log(const float *x, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (!(x[i] <= 0 && x[i] >= -1e4f)) return false;
+    return true;
+}
+
+static bool load_plain_parts(struct teacher_shard *t, const struct raw *raw) {
+    const uint16_t *entries = raw->column[ENTRIES];
+    const float *tvd = raw->column[TVD];
+    size_t n = raw->n[ENTRIES], all = raw->n[SUPPORT], at = 0;
+    bool ok = raw->n[LOGP] == 2 * all && raw->n[TAIL] == n * t->grid.n && raw->n[TVD] == n &&
+              raw->n[ENTROPY] == n && all_log(t->ends, 2 * all) && all_log(t->tails, n * t->grid.n);
+    if (!ok) return false;
+    lay_parts(t, n, all);
+    for (size_t i = 0; i < n; at += entries[i++]) {
+        if (!entries[i] || entries[i] > all - at) return false;
+        lay_part(t, i, at, entries[i]);
+        t->position[i].tvd = tvd[i];
+    }
+    return at == all;
+}
+
+static bool decode_parts(struct teacher_shard *t, const struct teacher_code *c,
+                         const struct raw *raw) {
+    size_t n = raw->fields[CODE_ENTRIES], all = raw->fields[CODE_SUPPORT], G = t->grid.n, at = 0;
+    if (raw->fields[CODE_LEVEL] != 2 * all || raw->fields[CODE_TAIL] != n * G ||
+        raw->fields[CODE_TVD] != n || raw->fields[CODE_ENTROPY] != n)
+        return false;
+    t->support = xcalloc(all, sizeof *t->support);
+    t->ends = xcalloc(2 * all, sizeof *t->ends);
+    t->tails = xcalloc(n * G, sizeof *t->tails);
+    t->entropy = xcalloc(n, sizeof *t->entropy);
+    lay_parts(t, n, all);
+    for (size_t i = 0; i < 2 * all; i++) {
+        if (raw->field[CODE_LEVEL][i] >= c->levels) return false;
+        t->ends[i] = c->level[raw->field[CODE_LEVEL][i]];
+    }
+    for (size_t i = 0; i < n * G; i++)
+        t->tails[i] = (float)teacher_code_value(c, CODE_TAIL, raw->field[CODE_TAIL][i]);
+    for (size_t i = 0; i < n; i++) {
+        size_t here = raw->field[CODE_ENTRIES][i];
+        if (!here || here > all - at ||
+            !decode_support(c, raw->field[CODE_SUPPORT] + at, here, t->support + at))
+            return false;
+        lay_part(t, i, at, here);
+        t->position[i].tvd = (float)teacher_code_value(c, CODE_TVD, raw->field[CODE_TVD][i]);
+        t->entropy[i] = (float)teacher_code_value(c, CODE_ENTROPY, raw->field[CODE_ENTROPY][i]);
+        at += here;
+    }
+    return at == all;
+}
+
+// ---- a whole shard
+
 // log p* of the token that stands at each position: it is always in the support.
 static bool find_realised(struct teacher_shard *t) {
     for (size_t row = 0; row < t->rows; row++) {
@@ -247,18 +338,49 @@ static bool load_coded(struct teacher_shard *t, struct raw *raw, int bits, size_
     char *rule = columns_text(r, "rule");
     bool ok = read_code(&c, bits, vocab, r);
     for (int f = 0; ok && f < CODE_FIELDS; f++) ok = read_field(raw, f, &c, r);
-    if (ok && !teacher_rule_alpha(rule, &t->rule))
+    if (ok && !t->grid.n && !teacher_rule_alpha(rule, &t->rule))
         ok = columns_expect(r, 1, &table[ALPHA]) &&
              (raw->column[ALPHA] = columns_read_all(r, "alpha", &raw->n[ALPHA])) != NULL;
-    ok = ok && lay_rows(t, raw, raw->fields[CODE_ENTRIES]) && decode_positions(t, &c, raw) &&
-         find_realised(t);
+    ok = ok && lay_rows(t, raw, raw->fields[CODE_ENTRIES]) &&
+         (t->grid.n ? decode_parts(t, &c, raw) : decode_positions(t, &c, raw) && find_realised(t));
     teacher_code_release(&c);
     free(rule);
     return ok;
 }
 
+static double support_entropy(const struct teacher_position *p) {
+    double q = exp((double)p->log_tail), sum = -q * (double)p->log_tail;
+    for (uint32_t k = 0; k < p->n; k++)
+        sum -= exp((double)p->logp[k]) * (double)p->logp[k];
+    return sum;
+}
+
+void teacher_shard_compose(struct teacher_shard *t, const struct teacher_rule *rule) {
+    bool stored = rule->alpha == t->rule.alpha && rule->strength == t->rule.strength;
+    for (size_t i = 0; i < t->position_first[t->rows]; i++) {
+        struct teacher_position *p = &t->position[i];
+        double alpha = teacher_alpha(rule, (double)p->tvd);
+        p->alpha = (float)alpha;
+        teacher_parts_compose(&t->grid, &t->parts[i], p->n, alpha, (float *)p->logp, &p->log_tail,
+                              NULL);
+        if (!stored) t->entropy[i] = (float)support_entropy(p);
+    }
+    find_realised(t);
+}
+
+// By the rule in the file; where that has none, as the grid begins.
+static void compose_stored(struct teacher_shard *t, struct columns_reader *r) {
+    char *rule = columns_text(r, "rule");
+    if (!teacher_rule_alpha(rule, &t->rule))
+        t->rule = (struct teacher_rule){.alpha = ALPHA_FIXED, .strength = t->grid.alpha[0]};
+    free(rule);
+    struct teacher_rule own = t->rule;
+    teacher_shard_compose(t, &own);
+}
+
 static bool load_plain(struct teacher_shard *t, const struct raw *raw, size_t vocab) {
-    return lay_rows(t, raw, raw->n[ENTRIES]) && lay_positions(t, raw) &&
+    return lay_rows(t, raw, raw->n[ENTRIES]) &&
+           (t->grid.n ? load_plain_parts(t, raw) : lay_positions(t, raw)) &&
            in_vocabulary(t->support, raw->n[SUPPORT], vocab);
 }
 
@@ -267,20 +389,23 @@ bool teacher_shard_load(struct teacher_shard *t, struct columns_reader *r, struc
     size_t vocab = 0;
     int bits = teacher_bits(r);
     *t = (struct teacher_shard){0};
-    bool ok = read_size(r, "vocab", &vocab) && read_raw(&raw, r, bits == 32 ? ALL : ENTRIES);
+    bool ok = read_size(r, "vocab", &vocab) && read_layout(r, &t->grid) &&
+              read_raw(&raw, r, bits == 32 ? ALL : ENTRIES, t->grid.n != 0);
     t->rows = ok ? columns_part(r).rows : 0;
     t->ids = raw.column[IDS];
     t->mask = raw.column[MASK];
     t->prompt_length = raw.column[PROMPT];
     t->support = raw.column[SUPPORT];
-    t->logp = raw.column[LOGP];
+    *(t->grid.n ? &t->ends : &t->logp) = raw.column[LOGP];
+    t->tails = t->grid.n ? raw.column[TAIL] : NULL;
     t->entropy = raw.column[ENTROPY];
     ok = ok && raw.n[LENGTH] == t->rows && raw.n[PROMPT] == t->rows &&
          in_vocabulary(t->ids, raw.n[IDS], vocab) &&
          (bits == 32 ? load_plain(t, &raw, vocab) : load_coded(t, &raw, bits, vocab, r));
-    int scratch[] = {LENGTH, ENTRIES, TAIL, ALPHA, TVD, REALISED};
-    for (size_t i = 0; i < sizeof scratch / sizeof *scratch; i++) free(raw.column[scratch[i]]);
+    int scratch[] = {LENGTH, ENTRIES, ALPHA, TVD, REALISED, TAIL};
+    for (size_t i = 0; i < 5 + !t->grid.n; i++) free(raw.column[scratch[i]]);
     for (int i = 0; i < CODE_FIELDS; i++) free(raw.field[i]);
+    if (ok && t->grid.n) compose_stored(t, r);
     if (ok) return true;
     teacher_shard_release(t);
     return fail_set(f, EXIT_BADDATA, "'%s' is damaged: its columns do not fit each other",
@@ -295,12 +420,14 @@ struct teacher_row teacher_shard_row(const struct teacher_shard *t, size_t row) 
                                 .mask = t->mask + at,
                                 .positions = t->position_first[row + 1] - position,
                                 .position = t->position + position,
-                                .entropy = t->entropy + position};
+                                .entropy = t->entropy + position,
+                                .parts = t->parts ? t->parts + position : NULL};
 }
 
 void teacher_shard_release(struct teacher_shard *t) {
     void *owned[] = {t->first, t->position_first, t->ids,     t->prompt_length, t->support,
-                     t->mask,  t->logp,           t->entropy, t->position};
+                     t->mask,  t->logp,           t->entropy, t->position,
+                     t->parts, t->ends,           t->tails};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) free(owned[i]);
     *t = (struct teacher_shard){0};
 }

@@ -1,5 +1,6 @@
-// Kind `teacher`, composed layout: token rows, loss mask and lengths, and for each response
-// position the truncated p* with its exact tail. Self-contained: `distill` needs it and a student
+// Kind `teacher`: token rows, loss mask and lengths, and for each response position the truncated p*
+// with its exact tail (layout composed), or what p* of every strength follows from (layout
+// components, see formats/teacher_components.h). Self-contained: `distill` needs it and a student
 // only. Bits 32: float32 numbers as they are, supports in rank order. Fewer bits: coded, see
 // formats/teacher_code.h; supports in the order of the codes, `realised` found in them, alpha from
 // tvd where the rule says how. FORMATS.md names the columns.
@@ -8,6 +9,7 @@
 #include "common/teacher.h"
 #include "formats/columns.h"
 #include "formats/teacher_code.h"
+#include "formats/teacher_components.h"
 #include "formats/tokens.h"
 
 struct teacher_info {                    // root attributes
@@ -16,6 +18,8 @@ struct teacher_info {                    // root attributes
     const char *tokenizer_json;
     double reward_beta;
     const char *recipe, *rule; // rule: JSON of base, negative, alpha, plausible
+    struct teacher_grid grid;  // of the components layout; n 0: composed
+    int32_t eos;               // -1: none, or the file does not say
     int bits;                  // of teacher_code.h; 0 is 32. The writer only:
     size_t n_common;           // tokens with the lowest codes, see teacher_code_init
     const int32_t *common;
@@ -29,7 +33,7 @@ struct teacher_writer *teacher_writer_open(const char *path, const struct lineag
 struct columns_writer *teacher_writer_columns(struct teacher_writer *w);
 bool teacher_writer_commit(struct teacher_writer *w, struct hash128 *content);
 void teacher_writer_abandon(struct teacher_writer *w, bool keep_spool);
-// What the JSON `rule` says of alpha; false: nothing that can be computed.
+// What the JSON `rule` says; false: nothing from which alpha can be computed.
 bool teacher_rule_alpha(const char *rule, struct teacher_rule *to);
 
 struct teacher_row {         // one row as written and as read back
@@ -39,6 +43,8 @@ struct teacher_row {         // one row as written and as read back
     size_t positions;
     const struct teacher_position *position; // (positions)
     const float *entropy;                    // (positions)
+    const struct teacher_parts *parts;       // (positions) components layout, else NULL. Of
+                                             // position the writer then takes n, ids and tvd
 };
 // row->positions is the number of mask bytes 1 behind the first.
 bool teacher_write(struct teacher_writer *w, const struct teacher_row *row);
@@ -52,8 +58,14 @@ struct teacher_shard {
     float *logp, *entropy;
     struct teacher_position *position;
     struct teacher_rule rule; // of alpha, where it follows from tvd
+    struct teacher_grid grid; // components; then logp and alpha are composed by `rule`
+    struct teacher_parts *parts; // (positions) into:
+    float *ends, *tails; // 2 an entry: a position's low, then its high; grid.n a position
 };
 bool teacher_shard_load(struct teacher_shard *t, struct columns_reader *r, struct fail *f);
+// Components: p* by another rule of alpha. Its entropy is then that of the support with the tail as
+// one token, unless the rule is the one in the file.
+void teacher_shard_compose(struct teacher_shard *t, const struct teacher_rule *rule);
 struct teacher_row teacher_shard_row(const struct teacher_shard *t, size_t row);
 void teacher_shard_release(struct teacher_shard *t);
 // What the attributes say; texts are to be freed with teacher_info_release.
@@ -67,6 +79,8 @@ void teacher_info_release(struct teacher_info *i);
 struct teacher_set;
 struct teacher_set *teacher_set_open(size_t n, const char *const *items, struct fail *f);
 void teacher_set_keep(struct teacher_set *s, size_t shards); // 16 unless told; at least 2
+// Components: compose by this rule of alpha. Before the first row is asked for.
+void teacher_set_compose(struct teacher_set *s, const struct teacher_rule *rule);
 size_t teacher_set_parts(const struct teacher_set *s);
 size_t teacher_set_rows(const struct teacher_set *s);             // rows_total
 size_t teacher_set_part_rows(struct teacher_set *s, size_t part); // may wait; 0: failure

@@ -16,6 +16,8 @@ struct teacher_set {
     struct path_source *paths;
     struct columns_reader *model; // the first one to come: all others must be of its set
     struct teacher_info info;
+    bool compose; // by `rule`
+    struct teacher_rule rule;
     size_t parts, rows, there, keep;
     struct shard *shard; // (parts)
     uint64_t clock;
@@ -120,6 +122,11 @@ void teacher_set_keep(struct teacher_set *s, size_t shards) {
     s->keep = shards < 2 ? 2 : shards;
 }
 
+void teacher_set_compose(struct teacher_set *s, const struct teacher_rule *rule) {
+    s->compose = true;
+    s->rule = *rule;
+}
+
 size_t teacher_set_parts(const struct teacher_set *s) {
     return s->parts;
 }
@@ -178,6 +185,7 @@ static bool load(struct teacher_set *s, struct shard *shard) {
     if (r && !hash_equal(columns_artefact(r)->content, shard->content))
         fail_set(s->fail, EXIT_BADDATA, "'%s' was replaced while it was being read", shard->path);
     shard->loaded = r && alive(s) && teacher_shard_load(&shard->data, r, s->fail);
+    if (shard->loaded && s->compose) teacher_shard_compose(&shard->data, &s->rule);
     columns_close(r);
     return shard->loaded;
 }

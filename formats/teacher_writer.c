@@ -18,12 +18,15 @@ static const struct column plain[PLAIN_COLUMNS] = {
     [ALPHA] = {"alpha", COLUMN_F32},       [TVD] = {"tvd", COLUMN_F32},
     [REALISED] = {"realised", COLUMN_F32}, [ENTROPY] = {"entropy", COLUMN_F32},
 };
+// of the components layout with bits 32; logp has two elements an entry, log_tail one a grid point
+enum { PARTS_TVD = ALPHA, PARTS_ENTROPY, PARTS_COLUMNS };
 
 struct entry {
-    uint32_t number, level;
+    uint32_t number, level[2];
 };
 struct teacher_writer {
     struct columns_writer *columns;
+    struct teacher_grid grid; // n 0: composed
     struct teacher_code code;
     size_t field[CODE_FIELDS], alpha; // columns; alpha 0: it follows from tvd
     struct entry *entry;              // (room)
@@ -36,7 +39,12 @@ bool teacher_rule_alpha(const char *rule, struct teacher_rule *to) {
     struct fail ignored = {0};
     struct json *j = rule ? json_parse(rule, strlen(rule), "rule", &ignored) : NULL;
     const char *alpha = json_text(json_get(j, "alpha"), NULL);
+    const char *base = json_text(json_get(j, "base"), NULL);
+    const char *negative = json_text(json_get(j, "negative"), NULL);
     bool known = alpha && recipe_alpha(alpha, to);
+    to->base_dpo = base && !strcmp(base, "dpo");
+    to->negative_reverse = negative && !strcmp(negative, "reverse");
+    to->plausible = json_number(json_get(j, "plausible"));
     json_free(j);
     return known;
 }
@@ -45,6 +53,11 @@ static size_t list_columns(struct teacher_writer *w, bool alpha, struct column *
                            char (*names)[CODE_NAME]) {
     size_t n = w->code.bits == 32 ? PLAIN_COLUMNS : ROW_COLUMNS, named = 0;
     memcpy(columns, plain, n * sizeof *columns);
+    if (w->code.bits == 32 && w->grid.n) {
+        columns[PARTS_TVD] = plain[TVD];
+        columns[PARTS_ENTROPY] = plain[ENTROPY];
+        return PARTS_COLUMNS;
+    }
     if (w->code.bits == 32) return n;
     for (int f = 0; f < CODE_FIELDS; f++) {
         w->field[f] = n;
@@ -68,8 +81,9 @@ static bool create(struct teacher_writer *w, const char *path, const struct line
     hash_text(i->tokenizer, tokenizer);
     hash_text(i->reference, reference);
     snprintf(beta, sizeof beta, "%.17g", i->reward_beta);
+    char *grid = teacher_grid_text(&w->grid);
     struct columns_attr attrs[] = {
-        {"layout", "composed", 0},
+        {"layout", w->grid.n ? "components" : "composed", 0},
         {"bits", NULL, w->code.bits},
         {"vocab", NULL, (int64_t)i->vocab},
         {"max_length", NULL, (int64_t)i->max_length},
@@ -78,9 +92,12 @@ static bool create(struct teacher_writer *w, const char *path, const struct line
         {"reward_beta", beta, 0},
         {"recipe", i->recipe ? i->recipe : "", 0},
         {"rule", i->rule ? i->rule : "{}", 0},
+        {"eos", NULL, i->eos},
+        {"alpha_grid", grid, 0}, // the last one: of components alone
     };
     struct columns_blob blobs[3];
-    size_t blob = 0, n = list_columns(w, !teacher_rule_alpha(i->rule, &rule), columns, names);
+    bool column = !teacher_rule_alpha(i->rule, &rule) && !w->grid.n;
+    size_t blob = 0, n = list_columns(w, column, columns, names);
     if (i->tokenizer_json)
         blobs[blob++] =
             (struct columns_blob){"tokenizer.json", i->tokenizer_json, strlen(i->tokenizer_json)};
@@ -93,8 +110,9 @@ static bool create(struct teacher_writer *w, const char *path, const struct line
     struct lineage own = *l;
     own.kind = "teacher";
     own.version = artefact_version(own.kind);
-    w->columns = columns_create(path, &own, n, columns, sizeof attrs / sizeof *attrs, attrs, blob,
-                                blobs, plan, f);
+    size_t n_attrs = sizeof attrs / sizeof *attrs - !w->grid.n;
+    w->columns = columns_create(path, &own, n, columns, n_attrs, attrs, blob, blobs, plan, f);
+    free(grid);
     return w->columns != NULL;
 }
 
@@ -102,9 +120,13 @@ struct teacher_writer *teacher_writer_open(const char *path, const struct lineag
                                            const struct teacher_info *i,
                                            const struct columns_plan *plan, struct fail *f) {
     struct teacher_writer *w = xcalloc(1, sizeof *w);
-    bool ok = teacher_code_init(&w->code, i->bits ? i->bits : 32, i->vocab, i->n_common, i->common,
-                                0, NULL);
+    int bits = i->bits ? i->bits : 32;
+    size_t levels = 0;
+    float *level = i->grid.n ? teacher_parts_levels(bits, &levels) : NULL;
+    bool ok = teacher_code_init(&w->code, bits, i->vocab, i->n_common, i->common, levels, level);
     assert(ok);
+    free(level);
+    w->grid = i->grid;
     if (ok && create(w, path, l, i, plan, f)) return w;
     teacher_code_release(&w->code);
     free(w);
@@ -165,21 +187,53 @@ static int by_number(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-static bool write_coded(struct teacher_writer *w, const struct teacher_position *p, float entropy) {
+static bool put_levels(struct teacher_writer *w, int end, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++) w->number[i] = w->entry[i].level[end];
+    return put(w, CODE_LEVEL, w->number, n);
+}
+
+// values: log p* of the entries, or its two ends
+static bool put_entries(struct teacher_writer *w, const struct teacher_position *p,
+                        const float *const values[2], int ends) {
     uint32_t n = p->n;
-    for (uint32_t i = 0; i < n; i++)
-        w->entry[i] = (struct entry){(uint32_t)w->code.number[p->ids[i]],
-                                     teacher_code_level(&w->code, p->logp[i])};
+    for (uint32_t i = 0; i < n; i++) {
+        w->entry[i].number = (uint32_t)w->code.number[p->ids[i]];
+        for (int e = 0; e < ends; e++)
+            w->entry[i].level[e] = teacher_code_level(&w->code, values[e][i]);
+    }
     qsort(w->entry, n, sizeof *w->entry, by_number);
     for (uint32_t i = n; i-- > 1;) w->entry[i].number -= w->entry[i - 1].number + 1;
     for (uint32_t i = 0; i < n; i++) w->number[i] = w->entry[i].number;
     bool ok = put(w, CODE_ENTRIES, &n, 1) && put(w, CODE_SUPPORT, w->number, n);
-    for (uint32_t i = 0; i < n; i++) w->number[i] = w->entry[i].level;
-    return ok && put(w, CODE_LEVEL, w->number, n) &&
+    for (int e = 0; ok && e < ends; e++) ok = put_levels(w, e, n);
+    return ok;
+}
+
+static bool write_coded(struct teacher_writer *w, const struct teacher_position *p, float entropy) {
+    return put_entries(w, p, (const float *const[]){p->logp, NULL}, 1) &&
            put_number(w, CODE_TAIL, (double)p->log_tail) &&
            put_number(w, CODE_TVD, (double)p->tvd) &&
            put_number(w, CODE_ENTROPY, (double)entropy) &&
            (!w->alpha || columns_append(w->columns, w->alpha, &p->alpha, 1));
+}
+
+static bool write_parts(struct teacher_writer *w, const struct teacher_position *p,
+                        const struct teacher_parts *parts, float entropy) {
+    struct columns_writer *c = w->columns;
+    uint16_t entries = (uint16_t)p->n;
+    if (w->code.bits == 32)
+        return columns_append(c, ENTRIES, &entries, 1) &&
+               columns_append(c, SUPPORT, p->ids, p->n) &&
+               columns_append(c, LOGP, parts->low, p->n) &&
+               columns_append(c, LOGP, parts->high, p->n) &&
+               columns_append(c, TAIL, parts->tail, w->grid.n) &&
+               columns_append(c, PARTS_TVD, &p->tvd, 1) &&
+               columns_append(c, PARTS_ENTROPY, &entropy, 1);
+    bool ok = put_entries(w, p, (const float *const[]){parts->low, parts->high}, 2);
+    for (size_t k = 0; ok && k < w->grid.n; k++)
+        ok = put_number(w, CODE_TAIL, (double)parts->tail[k]);
+    return ok && put_number(w, CODE_TVD, (double)p->tvd) &&
+           put_number(w, CODE_ENTROPY, (double)entropy);
 }
 
 static void make_room(struct teacher_writer *w, size_t n) {
@@ -201,8 +255,12 @@ bool teacher_write(struct teacher_writer *w, const struct teacher_row *row) {
         const struct teacher_position *p = &row->position[i];
         assert(p->n && p->n <= UINT16_MAX);
         make_room(w, p->n);
-        ok = w->code.bits == 32 ? write_plain(c, p, row->entropy[i])
-                                : write_coded(w, p, row->entropy[i]);
+        assert(!row->parts == !w->grid.n);
+        if (row->parts)
+            ok = write_parts(w, p, &row->parts[i], row->entropy[i]);
+        else
+            ok = w->code.bits == 32 ? write_plain(c, p, row->entropy[i])
+                                    : write_coded(w, p, row->entropy[i]);
     }
     return ok && columns_end_row(c);
 }

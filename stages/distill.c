@@ -1,12 +1,14 @@
 // distill: token-level distillation of a student, from a cache of teacher distributions or, on its
 // own samples, from live teachers.
-#include "formats/json.h"
 #include "formats/policy_training.h"
+#include "formats/recompose.h"
 #include "formats/sources.h"
+#include <stdlib.h>
 #include <string.h>
 
 struct distill {
     const char *model, *output, *recipe;
+    char *alpha; // the teacher's, off-policy
     struct opt_list teacher;
     bool on_policy;
     struct student_options student;
@@ -76,13 +78,9 @@ static void agree_on_recipe(struct distill *d, const struct options *o,
                             const struct teacher_info *i) {
     if (!options_given(o, "recipe"))
         d->recipe = i->recipe;
-    else if (strcmp(d->recipe, i->recipe))
+    else if (!i->grid.n && strcmp(d->recipe, i->recipe))
         die(EXIT_USAGE, "--recipe %s disagrees with the cache, which was made by '%s'; leave it out "
                         "or dump again", d->recipe, i->recipe);
-    struct fail f = {0};
-    struct json *rule = json_parse(i->rule, strlen(i->rule), "rule", &f);
-    settle_student(d, o, i->reward_beta, json_text(json_get(rule, "alpha"), NULL));
-    json_free(rule);
 }
 
 static void open_cache(struct distill *d, const struct options *o, struct training *t) {
@@ -97,6 +95,8 @@ static void open_cache(struct distill *d, const struct options *o, struct traini
         die(EXIT_BADDATA, "the cache is of a vocabulary of %zu, the model's has %zu; dump it from "
                           "teachers of this model", i->vocab, d->start.model.config.vocab);
     agree_on_recipe(d, o, i);
+    d->alpha = recompose(d->source.set, o, d->recipe, &d->policy.rule, t->log);
+    settle_student(d, o, i->reward_beta, d->alpha);
     if (!hash_is_zero(i->reference) && !hash_equal(i->reference, d->start.content))
         log_note(t->log, "the student is not the model that the cache was made for (its reference)");
     parents_add(&t->lineage.parents, "teacher", teacher_set_first(d->source.set));
@@ -171,5 +171,6 @@ int main(int argc, char **argv) {
     model_file_release(&d.start);
     training_end(&t);
     options_release(&o);
+    free(d.alpha);
     return code;
 }

@@ -12,7 +12,7 @@
 #include <string.h>
 
 struct dump {
-    const char *output, *student, *recipe, *responses, *layout, *shard, *bits_text;
+    const char *output, *student, *recipe, *responses, *layout, *grid, *shard, *bits_text;
     struct opt_list data;
     struct teacher_options teacher;
     struct target_kl_options target;
@@ -48,7 +48,11 @@ static void declare(struct options *o, struct dump *d) {
     teacher_cut_rows(o, &d->teacher);
     const struct opt_row rest[] = {
         {.name = "layout", .type = OPT_CHOICE, .to = &d->layout, .value = "composed",
-         .choices = "composed", .help = "what is kept"},
+         .choices = "composed|components", .help = "what is kept: p* of this strength, or what p* "
+         "of any strength on --alpha-grid follows from"},
+        {.name = "alpha-grid", .type = OPT_TEXT, .to = &d->grid, .value = "auto",
+         .metavar = "A,B,C...", .help = "components: 3 to 16 ascending alphas from 0, where the tail "
+         "mass is kept; auto = 0, S/8, S/4, S/2, S, 1.5S, 2S with the S of --alpha"},
         {.name = "student", .type = OPT_TEXT, .class = OPT_INPUT, .to = &d->student,
          .metavar = "FILE", .help = "model to be trained: keep its likeliest tokens as well"},
         {.name = "student-k", .type = OPT_INT, .to = &d->student_k, .value = "16", .low = 1,
@@ -165,6 +169,25 @@ static bool current(struct dump *d) {
     return true;
 }
 
+// The layout's options; --target-kl may still change the strength.
+static void settle_layout(struct dump *d) {
+    bool components = choice_is(d->layout, "components");
+    struct teacher_rule *rule = &d->run.rule;
+    struct teacher_grid *g = &d->run.grid;
+    if (!components && options_given(d->options, "alpha-grid"))
+        die(EXIT_USAGE, "--alpha-grid goes with --layout components");
+    if (!components) return;
+    if (!strcmp(d->grid, "auto"))
+        *g = teacher_grid_around(rule->strength);
+    else if (!teacher_grid_parse(d->grid, g))
+        die(EXIT_USAGE, "--alpha-grid '%s' is not 3 to %d ascending numbers from 0, as in 0,0.5,1,2",
+            d->grid, GRID_MOST);
+    double low, high;
+    if (!teacher_grid_covers(g, rule, &low, &high))
+        die(EXIT_USAGE, "--alpha %s has alphas from %g to %g, outside --alpha-grid %s",
+            d->teacher.alpha, low, high, d->grid);
+}
+
 static void set_strength(struct dump *d, double strength) {
     char *text = recipe_strength(d->teacher.alpha, strength);
     free(d->alpha);
@@ -198,6 +221,7 @@ static bool settle_strength(struct dump *d) {
     log_note(d->log, "strength %g: p* is %.4f nats a response from the reference", best.strength,
              best.kl);
     set_strength(d, best.strength);
+    settle_layout(d);
     return false;
 }
 
@@ -209,7 +233,8 @@ static void print_plan(const struct dump *d) {
     print_result("rows\t%zu", d->run.count);
     print_result("positions\t%zu", positions);
     print_result("model_bytes\t%.0f", models);
-    print_result("disk_bytes_at_most\t%.0f", (double)positions * (double)(d->teacher.top_k + 2) * 8);
+    double entries = (double)(d->teacher.top_k * (d->run.grid.n ? (int64_t)d->run.grid.n : 1) + 2);
+    print_result("disk_bytes_at_most\t%.0f", (double)positions * entries * (d->run.grid.n ? 12 : 8));
 }
 
 static int dump(struct dump *d) {
@@ -227,7 +252,8 @@ static int dump(struct dump *d) {
                                 .tokenizer_json = d->teachers.dpo_model.tokenizer_json,
                                 .reference = d->teachers.ref_model.content,
                                 .reward_beta = d->teachers.dpo_model.reward_beta,
-                                .recipe = d->recipe, .rule = rule, .bits = atoi(d->bits_text)};
+                                .recipe = d->recipe, .rule = rule, .bits = atoi(d->bits_text),
+                                .grid = d->run.grid, .eos = d->teachers.dpo_model.eos};
     const struct tokens *t = &d->tokens;
     int32_t *common = teacher_code_common(t->ids, t->first[t->rows], info.vocab, &info.n_common);
     info.common = common;
@@ -267,6 +293,7 @@ int main(int argc, char **argv) {
     d.log = log_open(d.common.progress, d.common.quiet, d.common.verbose);
     recipe_teacher(d.recipe, &o, false, &d.teacher, &d.run.rule);
     d.options = &o;
+    settle_layout(&d);
     d.json = options_json(&o);
     d.lineage = (struct lineage){.kind = "teacher", .stage = "teacher-dump",
                                  .version = artefact_version("teacher"), .options = d.json};

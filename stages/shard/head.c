@@ -66,7 +66,17 @@ static void token_row(struct printer *p, const int32_t *ids, const uint8_t *mask
     if (prompt < n) put_text(p, prompt ? "response" : "text", ids + prompt, n - prompt);
 }
 
-static void teacher_positions(struct printer *p, const struct teacher_row *row) {
+static void put_reals(struct str *s, const char *name, const float *x, size_t n) {
+    str_printf(s, ", \"%s\": [", name);
+    for (size_t i = 0; i < n; i++) {
+        if (i) str_puts(s, ", ");
+        put_number(s, x[i], 9);
+    }
+    str_puts(s, "]");
+}
+
+// grid: of the components layout, whose p* is composed by the file's own rule
+static void teacher_positions(struct printer *p, const struct teacher_row *row, size_t grid) {
     str_puts(&p->line, ", \"positions\": [");
     for (size_t i = 0; i < row->positions; i++) {
         const struct teacher_position *at = &row->position[i];
@@ -74,12 +84,12 @@ static void teacher_positions(struct printer *p, const struct teacher_row *row) 
         const char *const names[] = {"log_tail", "alpha", "tvd", "realised", "entropy"};
         str_printf(&p->line, "%s{\"entries\": %u", i ? ", " : "", at->n);
         put_ints(&p->line, "support", at->ids, at->n);
-        str_puts(&p->line, ", \"logp\": [");
-        for (size_t k = 0; k < at->n; k++) {
-            if (k) str_puts(&p->line, ", ");
-            put_number(&p->line, at->logp[k], 9);
+        put_reals(&p->line, "logp", at->logp, at->n);
+        if (row->parts) {
+            put_reals(&p->line, "low", row->parts[i].low, at->n);
+            put_reals(&p->line, "high", row->parts[i].high, at->n);
+            put_reals(&p->line, "log_tails", row->parts[i].tail, grid);
         }
-        str_puts(&p->line, "]");
         for (int k = 0; k < 5; k++) {
             str_printf(&p->line, ", \"%s\": ", names[k]);
             put_number(&p->line, numbers[k], 9);
@@ -119,7 +129,7 @@ static void print_teacher(struct printer *p, size_t rows, struct fail *f) {
         begin_row(p, i);
         token_row(p, row.ids, row.mask, row.n, row.prompt_length);
         if (p->json)
-            teacher_positions(p, &row);
+            teacher_positions(p, &row, t.grid.n);
         else
             teacher_summary(p, &row);
         end_row(p);

@@ -1,6 +1,6 @@
 // make_files KIND OUT ROWS [ROWS_PER_SHARD [I N]]: a file of made-up numbers for the tests of
 // programs. KIND: tokens, pairs, reference, teacher, coded
-// (teacher, 8 bits), model. Numbers follow from the row alone.
+// (teacher, 8 bits), parts (teacher of components, 8 bits), model. Numbers follow from the row alone.
 #include "common/rng.h"
 #include "formats/model_file.h"
 #include "formats/reference.h"
@@ -100,9 +100,43 @@ static bool write_coded_row(struct teacher_writer *w, size_t row) {
     return teacher_write(w, &r);
 }
 
+// A row of a cache of components: each end sums to 1 less its tail.
+static bool write_parts_row(struct teacher_writer *w, size_t row) {
+    enum { GRID = 4 };
+    static int32_t ids[LONGEST], support[LONGEST][MOST];
+    static uint8_t mask[LONGEST];
+    static float ends[LONGEST][2][MOST], tails[LONGEST][GRID], entropy[LONGEST];
+    static struct teacher_position position[LONGEST];
+    static struct teacher_parts parts[LONGEST];
+    struct teacher_row r = {.prompt_length = 2, .ids = ids, .mask = mask, .position = position,
+                            .entropy = entropy, .parts = parts};
+    r.n = make_tokens(row, ids, mask);
+    for (size_t i = 2; i < r.n; i++) {
+        size_t p = r.positions++, n = 1 + pick(row, 100 + i, MOST);
+        double mass[2][MOST], sum[2] = {0, 0};
+        for (size_t g = 0; g < GRID; g++)
+            tails[p][g] = (float)(-1.5 - (double)g * rng_uniform(5, RNG_TEST, row, 10 * i + g));
+        for (size_t k = 0; k < 2 * n; k++) {
+            support[p][k / 2] = (int32_t)(((size_t)ids[i] + 7 * (k / 2)) % VOCAB);
+            mass[k % 2][k / 2] = exp(-12 * rng_uniform(3, RNG_TEST, row, 100 * i + k));
+            sum[k % 2] += mass[k % 2][k / 2];
+        }
+        for (size_t k = 0; k < 2 * n; k++) {
+            double tail = exp((double)tails[p][k % 2 ? GRID - 1 : 0]);
+            ends[p][k % 2][k / 2] = (float)log(mass[k % 2][k / 2] * (1 - tail) / sum[k % 2]);
+        }
+        position[p] = (struct teacher_position){.n = (uint32_t)n, .ids = support[p],
+                                                .tvd = (float)pick(row, 200 + i, 100) / 100};
+        parts[p] = (struct teacher_parts){ends[p][0], ends[p][1], tails[p]};
+        entropy[p] = (float)rng_uniform(4, RNG_TEST, row, i);
+    }
+    return teacher_write(w, &r);
+}
+
 static int write_teacher(const char *path, const struct lineage *l, const struct columns_plan *plan,
-                         size_t first, size_t count, bool coded) {
+                         size_t first, size_t count, const char *kind) {
     struct fail f = {0};
+    bool parts = !strcmp(kind, "parts"), coded = parts || !strcmp(kind, "coded");
     struct teacher_info info = {.vocab = VOCAB,
                                 .max_length = LONGEST,
                                 .tokenizer = {1, 2},
@@ -110,10 +144,13 @@ static int write_teacher(const char *path, const struct lineage *l, const struct
                                 .recipe = "none",
                                 .rule = coded ? "{\"alpha\": \"damped:2\"}" : "{}",
                                 .bits = coded ? 8 : 32,
+                                .grid = {parts ? 4 : 0, {0, 0.5, 1, 2}},
                                 .n_common = 3,
                                 .common = (int32_t[]){17, 4, 59}};
     struct teacher_writer *w = teacher_writer_open(path, l, &info, plan, &f);
-    for (size_t i = 0; i < count; i++) (coded ? write_coded_row : write_teacher_row)(w, first + i);
+    for (size_t i = 0; i < count; i++) (parts   ? write_parts_row
+         : coded ? write_coded_row
+                 : write_teacher_row)(w, first + i);
     teacher_writer_commit(w, NULL);
     die_if(&f);
     return EXIT_DONE;
@@ -161,7 +198,8 @@ int main(int argc, char **argv) {
         plan.shard = strtoull(argv[5], NULL, 10), plan.shards = strtoull(argv[6], NULL, 10);
     columns_share(rows, plan.rows_per_shard, plan.shard, plan.shards, &first, &count);
     struct fail f = {0};
-    struct lineage l = lineage_of(strcmp(kind, "coded") ? kind : "teacher", "made");
+    bool teacher = !strcmp(kind, "coded") || !strcmp(kind, "parts");
+    struct lineage l = lineage_of(teacher ? "teacher" : kind, "made");
     struct tokens_info ti = {.kind = TOKENS_SFT, .vocab = VOCAB, .tokenizer = {1, 2}};
     bool (*write_row)(struct columns_writer *, size_t) = NULL;
     struct columns_writer *w = NULL;
@@ -175,7 +213,7 @@ int main(int argc, char **argv) {
         w = reference_writer_open(path, &l, &plan, &f);
         write_row = write_reference_row;
     } else {
-        int code = write_teacher(path, &l, &plan, first, count, !strcmp(kind, "coded"));
+        int code = write_teacher(path, &l, &plan, first, count, kind);
         parents_release(&l.parents);
         return code;
     }

@@ -8,6 +8,7 @@ teachers
 dump="$bin/teacher-dump -q --dpo dpo.h5 --reverse reverse.h5 --ref sft.h5 --data pairs.h5"
 dump="$dump --responses both --top-k 20"
 disturb_all t.h5 t.h5.spool $dump --micro-tokens 300 --checkpoint-every 20
+disturb_all c.h5 c.h5.spool $dump --micro-tokens 300 --checkpoint-every 20 --layout components
 disturb_all s.h5 s.h5.spool $dump --micro-tokens 300 --checkpoint-every 20 --rows-per-shard 90
 
 # the paths of finished shards are printed again when the run goes on, in order

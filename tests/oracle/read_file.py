@@ -78,6 +78,53 @@ def alpha_of(rule, tvd):
     return strength * (1 - tvd if kind == "damped" else tvd) + 1e-3
 
 
+def mix_sum(low, high, w):
+    return np.logaddexp.reduce((1 - w) * low + w * high)
+
+
+def compose(grid, low, high, tails, alpha):
+    """log p* and log Q of a position of the components layout, at alpha."""
+    where = lambda a: (a - grid[0]) / (grid[-1] - grid[0])
+    t = [q - np.log1p(-np.exp(q)) + mix_sum(low, high, where(a)) for a, q in zip(grid, tails)]
+    cell = max([0] + [i for i in range(len(grid) - 1) if grid[i] <= alpha])
+
+    def chord(i):
+        w = (alpha - grid[i]) / (grid[i + 1] - grid[i])
+        return (1 - w) * t[i] + w * t[i + 1]
+
+    end = min(4 if cell < 2 else cell + 3, len(grid))
+    near = range(max(0, end - 4), end)
+    x = 0.0
+    for i in near:
+        x += t[i] * np.prod([(alpha - grid[k]) / (grid[i] - grid[k]) for k in near if k != i])
+    if alpha <= grid[-1]:
+        beside = [chord(i) for i in (cell - 1, cell + 1) if near[0] <= i and i + 1 <= near[-1]]
+        x = min(max([x] + beside), chord(cell))
+    lse = mix_sum(low, high, where(alpha))
+    odds = x - lse
+    u = (1 - where(alpha)) * low + where(alpha) * high - lse
+    return u - np.logaddexp(0, odds), max(-np.logaddexp(0, -odds), math.log(1e-30))
+
+
+def decode_components(f, attrs, entries, support, level, tvd):
+    """What p* follows from, and p* by the file's own rule."""
+    grid = [float(x) for x in attrs["alpha_grid"].split(",")]
+    log_tails = -field(f, "tail") / (512 if attrs["bits"] == 16 else 64)
+    log_tails = log_tails.reshape(-1, len(grid))
+    low, high, logp, log_tail, at = [], [], [], [], 0
+    rule = json.loads(attrs["rule"])
+    alpha = [alpha_of(rule, x) for x in tvd]
+    for i, n in enumerate(entries):
+        low.append(level[2 * at : 2 * at + n])
+        high.append(level[2 * at + n : 2 * at + 2 * n])
+        p, q = compose(grid, low[i], high[i], log_tails[i], alpha[i])
+        logp.append(p)
+        log_tail.append(q)
+        at += n
+    out = dict(low=np.concatenate(low), high=np.concatenate(high), logp=np.concatenate(logp))
+    return dict(**out, log_tail=log_tail, log_tails=log_tails, alpha=alpha)
+
+
 def decode_teacher(f, attrs):
     """The columns of a coded file as those of a plain one."""
     common = f["common"].tobytes()
@@ -94,15 +141,20 @@ def decode_teacher(f, attrs):
     for i, n in enumerate(entries):
         span = slice(at, at + n)
         support[span] = token[np.cumsum(delta[span] + 1) - 1]
+        at += n
+        if attrs["layout"] == "components":
+            continue
         x = level[span]
         logp[span] = x + np.log1p(-np.exp(log_tail[i])) - np.log(np.exp(x).sum())
-        at += n
     rule = json.loads(attrs["rule"])
     known = isinstance(rule.get("alpha"), str)
     out = dict(entries=entries, support=support, logp=logp, log_tail=log_tail, tvd=tvd)
-    out["alpha"] = [alpha_of(rule, x) for x in tvd] if known else f["alpha"]
+    if attrs["layout"] == "components":
+        out.update(decode_components(f, attrs, entries, support, level, tvd))
+    else:
+        out["alpha"] = [alpha_of(rule, x) for x in tvd] if known else f["alpha"]
     out["entropy"] = field(f, "entropy") / 256
-    out["realised"] = realised_of(f, entries, support, logp)
+    out["realised"] = realised_of(f, entries, support, out["logp"])
     return {**{k: f[k] for k in ("ids", "mask", "length", "prompt_length")}, **out}
 
 
@@ -130,6 +182,10 @@ def teacher_rows(f, n):
                 "support": f["support"][span].tolist(),
                 "logp": f["logp"][span].tolist(),
             }
+            if "low" in f:
+                for name in ("low", "high"):
+                    item[name] = f[name][span].tolist()
+                item["log_tails"] = f["log_tails"][position].tolist()
             for name in ("log_tail", "alpha", "tvd", "realised", "entropy"):
                 item[name] = float(f[name][position])
             out["positions"].append(item)
@@ -150,12 +206,14 @@ def rows(path, n):
     with h5py.File(path, "r") as f:
         n = min(n, int(f.attrs["rows"]))
         columns = {name: f[name][()] for name in text(f, "columns").split()}
-        if text(f, "kind") == "teacher" and text(f, "layout") != "composed":
-            sys.exit("another layout")
         if text(f, "kind") == "teacher" and int(f.attrs.get("bits", 32)) != 32:
             columns.update({name: f[name][()] for name in ("common", "levels")})
-            attrs = {"bits": int(f.attrs["bits"]), "vocab": int(f.attrs["vocab"])}
-            columns = decode_teacher(columns, {**attrs, "rule": text(f, "rule")})
+            attrs = {name: int(f.attrs[name]) for name in ("bits", "vocab")}
+            names = [name for name in ("rule", "layout", "alpha_grid") if name in f.attrs]
+            attrs.update({name: text(f, name) for name in names})
+            columns = decode_teacher(columns, attrs)
+        elif text(f, "kind") == "teacher" and text(f, "layout") != "composed":
+            sys.exit("another layout")
         for i, row in enumerate(ROWS[text(f, "kind")](columns, n)):
             yield {"row": int(f.attrs["first_row"]) + i, **row}
 
