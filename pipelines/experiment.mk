@@ -11,9 +11,8 @@
 # measured on them; $(OUT)/valid/MODEL.csv gold and KL of its snapshots on validation prompts;
 # $(OUT)/table.csv, table.txt, figures/*.svg (where gnuplot is) and report.html.
 DISTILLED := $(filter adaptive published tuned,$(MODELS))
-PREFERRED := $(filter dpo dpo-tuned,$(MODELS))
-ALIGNED := $(PREFERRED) $(DISTILLED)
-# tuned: the published recipe with a strength of our own; dpo-tuned: DPO as it does best by itself
+ALIGNED := dpo $(DISTILLED)
+# tuned: the published recipe with a strength of our own
 recipe = $(if $(filter adaptive,$(1)),adaptive,published)
 upper_adaptive := ADAPTIVE
 upper_published := PUBLISHED
@@ -30,7 +29,7 @@ all: $(OUT)/table.txt $(OUT)/report.html
 	@cat $<
 	@echo 'page: $(OUT)/report.html'
 
-$(foreach s,SAMPLE LABEL PAIRS DPO DPO_TUNED DUMP ADAPTIVE PUBLISHED TUNED DISTILL GENERATE VALID SNAPSHOTS, \
+$(foreach s,SAMPLE LABEL PAIRS DPO DUMP ADAPTIVE PUBLISHED TUNED DISTILL GENERATE VALID SNAPSHOTS, \
     $(eval $(call setting,$(s),$($(s)_OPTS)$(if $(filter SNAPSHOTS,$(s)),$(SNAPSHOTS)))))
 
 # ---- preference pairs: two samples of the reference a prompt, labelled by the gold reward ----------
@@ -50,11 +49,6 @@ $(OUT)/%-pairs.h5: $(OUT)/%-pairs.csv $(OUT)/settings/PAIRS
 $(OUT)/dpo.h5: $(OUT)/$(REF).h5 $(OUT)/train-pairs.h5 $(OUT)/settings/DPO $(OUT)/settings/SNAPSHOTS
 	$(TIMED)/dpo $@ $(STAGE)dpo-train --model $< --data $(OUT)/train-pairs.h5 -o $@ \
 	    --reference $(OUT)/reference.h5 --log $(OUT)/dpo.csv --snapshot-every $(SNAPSHOTS) $(DPO_OPTS) $(QUIET)
-$(OUT)/dpo-tuned.h5: $(OUT)/$(REF).h5 $(OUT)/train-pairs.h5 $(OUT)/settings/DPO_TUNED $(OUT)/dpo.h5 \
-    $(OUT)/settings/SNAPSHOTS
-	$(TIMED)/dpo-tuned $@ $(STAGE)dpo-train --model $< --data $(OUT)/train-pairs.h5 -o $@ \
-	    --reference $(OUT)/reference.h5 --log $(OUT)/dpo-tuned.csv --snapshot-every $(SNAPSHOTS) \
-	    $(DPO_TUNED_OPTS) $(QUIET)
 # after dpo.h5, whose run leaves the reference's log-probabilities
 $(OUT)/reverse.h5: $(OUT)/$(REF).h5 $(OUT)/train-pairs.h5 $(OUT)/settings/DPO $(OUT)/dpo.h5
 	$(TIMED)/reverse $@ $(STAGE)dpo-train --model $< --data $(OUT)/train-pairs.h5 -o $@ --reverse \
@@ -122,8 +116,7 @@ FIGURES := loss steps frontier accuracy cache
 $(OUT)/figures/done: $(REPORT)/figures.gp $(ALIGNED:%=$(OUT)/valid/%.csv) $(OUT)/valid/pairs.csv $(OUT)/cache.csv
 	@mkdir -p $(@D); rm -f $(@D)/*.svg
 	@if command -v gnuplot > /dev/null; then \
-	    gnuplot -e "out='$(OUT)'; ref='$(REF)'; aligned='$(ALIGNED)'; preferred='$(PREFERRED)'; \
-	        distilled='$(DISTILLED)'" $<; \
+	    gnuplot -e "out='$(OUT)'; ref='$(REF)'; aligned='$(ALIGNED)'; distilled='$(DISTILLED)'" $<; \
 	else echo 'gnuplot is missing: the page comes without figures (apt-get install gnuplot-nox)' >&2; fi
 	@touch $@
 $(OUT)/report.html: $(PAGE) $(OUT)/figures/done $(OUT)/table.txt $(OUT)/valid/tokens.csv

@@ -26,7 +26,12 @@ point() { # STEP MODEL
 echo step,gold,gold_error,kl,kl_error,tokens
 point 0 "$reference"
 last=$(($(wc -l <"${model%.h5}.csv") - 1)) # its log has a row a step
-for step in $(ls "${model%.h5}".step-*.h5 2>/dev/null | sed 's/.*\.step-0*\([0-9]*\)\.h5$/\1/' | sort -n); do
-    [ "$step" -ge "$last" ] || point "$step" "$(ls "${model%.h5}".step-*"$step".h5 | head -n 1)"
+stem=${model%.h5}.step-
+shopt -s nullglob
+for snapshot in "$stem"*.h5; do
+    step=${snapshot#"$stem"}
+    echo "${step%.h5} $snapshot"
+done | sort -n | while read -r step snapshot; do
+    [ "$step" -ge "$last" ] || point "$step" "$snapshot" </dev/null
 done
 point "$last" "$model"

@@ -1,5 +1,5 @@
 # The figures of an experiment's page as SVG. Set before: out (its folder), ref (the reference's
-# name), preferred, distilled and aligned (both; names, blanks between).
+# name), aligned and distilled (names, blanks between).
 set datafile separator ","
 set datafile missing ""
 set encoding utf8
@@ -12,7 +12,6 @@ set style line 1 lc rgb "#1f77b4" lw 2 pt 7 ps 0.6
 set style line 2 lc rgb "#d95f02" lw 2 pt 5 ps 0.6
 set style line 3 lc rgb "#2ca02c" lw 2 pt 9 ps 0.8
 set style line 4 lc rgb "#7b4fa3" lw 2 pt 13 ps 0.8
-set style line 5 lc rgb "#555555" lw 2 pt 11 ps 0.8
 svg(name, w, h) = sprintf("set terminal svg size %d,%d font 'sans-serif,13' background '#ffffff' name '%s'; set output '%s/figures/%s.svg'", w, h, name, out, name)
 
 # loss
@@ -28,15 +27,14 @@ if (trained) {
 }
 set key bottom left
 set title "preference loss"
-plot for [i=1:words(preferred)] out."/".word(preferred, i).".csv" \
-     using "step":"loss" with lines ls i title word(preferred, i), \
-     out."/reverse.csv" using "step":"loss" with lines ls 5 title "reverse"
+plot out."/dpo.csv" using "step":"loss" with lines ls 1 title "dpo", \
+     out."/reverse.csv" using "step":"loss" with lines ls 2 title "reverse"
 set title "distillation: loss over that of the first step"
 set key top left
 set logscale y
 first(m) = real(system("awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == \"loss\") c = i } NR == 2 { print $c }' ".out."/".m.".csv"))
 plot for [i=1:words(distilled)] out."/".word(distilled, i).".csv" \
-     using "step":(column("loss") / first(word(distilled, i))) with lines ls (i + words(preferred)) title word(distilled, i)
+     using "step":(column("loss") / first(word(distilled, i))) with lines ls (i + 1) title word(distilled, i)
 unset multiplot
 unset logscale y
 unset title

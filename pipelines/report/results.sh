@@ -20,11 +20,10 @@ $(cat "$out/table.txt")
 Settings ([TRIALS.md](TRIALS.md) lists those that were tried):
 
 HEAD
-for name in SFT DPO DPO_TUNED DUMP ADAPTIVE PUBLISHED TUNED DISTILL SAMPLE; do
+for name in SFT DPO DUMP ADAPTIVE PUBLISHED TUNED DISTILL SAMPLE; do
     [ -e "$out/settings/$name" ] && echo "- $name: \`$(cat "$out/settings/$name")\`"
 done
 cat <<'TAIL'
 
-`dpo` is the teachers' model, `dpo-tuned` (where there is one) DPO at the rate that is best for DPO alone;
 `published` is the authors' loss and strength, `tuned` their loss with a strength chosen on validation prompts.
 TAIL

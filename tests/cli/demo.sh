@@ -16,7 +16,7 @@ demo() {
 }
 
 demo
-for model in base sft dpo dpo-tuned adaptive published tuned; do
+for model in base sft dpo adaptive published tuned; do
     grep -q "^$model,-\{0,1\}[0-9]" "$out/table.csv" || fail "no '$model' in: $(cat "$out/table.csv")"
     grep -q "^$model  *-\{0,1\}[0-9.]*±" "$out/table.txt" || fail "no '$model' in: $(cat "$out/table.txt")"
 done
@@ -42,8 +42,12 @@ sleep 0.1
 demo
 [ -z "$(find "$out" -type f -newer "$TMP/mark")" ] ||
     fail "the second run made: $(find "$out" -type f -newer "$TMP/mark")"
-demo "DISTILL_OPTS=--batch-size 32 --lr 5e-4"
+demo "DISTILL_OPTS=--batch-size 4 --epochs 2 --lr 5e-4"
 find "$out" -newer "$TMP/mark" -type f >"$TMP/made"
 grep -qE '/(sft|dpo|reverse|adaptive-teacher|train-pairs)\.(h5|csv)$' "$TMP/made" &&
     fail "made again without need: $(cat "$TMP/made")"
 grep -q '/adaptive.h5$' "$TMP/made" || fail 'a changed setting changed nothing'
+awk -F, '{ print $1 }' "$out/valid/adaptive.csv" | paste -sd' ' | grep -qx 'step 0 2 4 6 8 10 12 14 16 18 20' ||
+    fail "the snapshots are not all there: $(cat "$out/valid/adaptive.csv")"
+[ -z "$(cut -d, -f4- "$out/valid/adaptive.csv" | sort | uniq -d)" ] ||
+    fail "different snapshots gave the same numbers: $(cat "$out/valid/adaptive.csv")"
