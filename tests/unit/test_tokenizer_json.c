@@ -25,7 +25,10 @@ static char *read_file(const char *path, size_t *n) {
 static struct tokenizer *open_tokenizer(const char *path) {
     size_t n;
     char *text = read_file(path, &n);
-    if (!text) skip();
+    if (!text) {
+        print_message("SKIP: no ../shared\n");
+        skip();
+    }
     struct fail f = {0};
     struct tokenizer *t = tokenizer_parse(text, n, path, &f);
     if (!t) print_message("%s\n", f.text);
