@@ -83,8 +83,14 @@ static bool choose_rows(struct loop *l, uint64_t step, struct step_totals *total
     l->n = s->rows - first < batch ? s->rows - first : batch;
     for (size_t i = 0; i < l->n; i++) l->rows[i] = order_row(&l->order, step / per_epoch, first + i);
     if (s->prepare && !s->prepare(s->self, step, l->rows, l->n, l->f)) return false;
-    *totals = (struct step_totals){.rows = l->n};
-    for (size_t i = 0; i < l->n; i++) l->tokens[i] = s->measure(s->self, l->rows[i], totals);
+    size_t n = 0;
+    *totals = (struct step_totals){0};
+    for (size_t i = 0; i < l->n; i++) {
+        l->rows[n] = l->rows[i];
+        l->tokens[n] = s->measure(s->self, l->rows[n], totals);
+        n += l->tokens[n] > 0;
+    }
+    l->n = totals->rows = n;
     return true;
 }
 
@@ -158,6 +164,7 @@ static bool run_step(struct loop *l, uint64_t step) {
     struct step_totals totals;
     double start = clock_seconds();
     if (!choose_rows(l, step, &totals)) return false;
+    if (!l->n) return true; // all of its rows are lost: nothing changes
     optim_zero(t->optim);
     t->objective->begin_step(t->objective->self, &totals);
     for (size_t at = 0; at < l->n;) {
@@ -185,7 +192,7 @@ static bool run_step(struct loop *l, uint64_t step) {
 static bool end_step(struct loop *l, uint64_t step, bool *end) {
     struct train *t = l->t;
     if (t->hooks.after_step && !t->hooks.after_step(t->hooks.self, step, end, l->f)) return false;
-    metrics_row(t->metrics, step);
+    if (l->n) metrics_row(t->metrics, step);
     log_progress(t->log, "step", step, l->steps, l->loss);
     return true;
 }

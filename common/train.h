@@ -30,9 +30,12 @@ struct source { // what the loop trains on; rows are numbered over the whole set
     size_t (*part_rows)(void *self, size_t part);
     // before a step: on-policy sources sample here; may be NULL
     bool (*prepare)(void *self, uint64_t step, const size_t *rows, size_t n, struct fail *f);
-    // tokens the row takes in a unit; adds its positions and responses to *totals
+    // tokens the row takes in a unit; adds its positions and responses to *totals. 0: the row is
+    // lost, and the step goes without it
     size_t (*measure)(void *self, size_t row, struct step_totals *totals);
     bool (*add)(void *self, struct batch *b, size_t row, struct fail *f);
+    // may be NULL: a thread of the source's leaves libhdf5 alone meanwhile; around saving
+    void (*quiet)(void *self, bool on);
 };
 
 struct train_hooks {

@@ -93,6 +93,18 @@ bool columns_expect(struct columns_reader *r, size_t n, const struct column *col
 bool columns_read(struct columns_reader *r, const char *column, size_t first, size_t n, void *to);
 // A whole column; free() it. NULL: failure.
 void *columns_read_all(struct columns_reader *r, const char *column, size_t *n);
+// From now on columns_read_all goes around chunks that cannot be read: their elements are zero, and
+// holes (zeroed; free() the items) lists them; the names are the reader's.
+struct columns_hole {
+    const char *column;
+    size_t first, n; // elements
+};
+struct columns_holes {
+    size_t n;
+    struct columns_hole *items;
+};
+void columns_tolerate(struct columns_reader *r, struct columns_holes *holes);
+const struct columns_holes *columns_holes(const struct columns_reader *r); // NULL: not tolerated
 bool columns_int(struct columns_reader *r, const char *attr, int64_t *value); // root attribute
 char *columns_text(struct columns_reader *r, const char *attr);               // NULL: none
 char *columns_blob(struct columns_reader *r, const char *name, size_t *n);    // NULL: none

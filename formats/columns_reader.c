@@ -11,7 +11,8 @@ struct columns_reader {
     struct part part;
     size_t n;
     struct column *columns;
-    size_t *counts; // elements
+    size_t *counts;              // elements
+    struct columns_holes *holes; // NULL: what cannot be read is a failure
     struct fail *fail;
 };
 
@@ -153,13 +154,40 @@ bool columns_read(struct columns_reader *r, const char *column, size_t first, si
     return h5_read(r->file, column, first, n, to);
 }
 
+// Chunk by chunk; one that cannot be read becomes a hole.
+static bool read_around(struct columns_reader *r, size_t c, unsigned char *to) {
+    const struct column *column = &r->columns[c];
+    struct columns_holes *h = r->holes;
+    size_t size = column_size(column->type), count = r->counts[c];
+    for (size_t at = 0; awake(r) && at < count; at += COLUMN_CHUNK) {
+        size_t n = count - at < COLUMN_CHUNK ? count - at : COLUMN_CHUNK;
+        if (columns_read(r, column->name, at, n, to + at * size)) continue;
+        *r->fail = (struct fail){0};
+        memset(to + at * size, 0, n * size);
+        h->items = xrealloc(h->items, (h->n + 1) * sizeof *h->items);
+        h->items[h->n++] = (struct columns_hole){column->name, at, n};
+    }
+    return alive(r);
+}
+
 void *columns_read_all(struct columns_reader *r, const char *column, size_t *n) {
     *n = columns_count(r, column);
-    if (!alive(r)) return NULL;
-    void *to = xmalloc(*n * column_size(r->columns[find(r, column)].type));
+    if (!awake(r)) return NULL;
+    size_t c = find(r, column);
+    void *to = xmalloc(*n * column_size(r->columns[c].type));
     if (columns_read(r, column, 0, *n, to)) return to;
+    if (r->holes) *r->fail = (struct fail){0};
+    if (r->holes && read_around(r, c, to)) return to;
     free(to);
     return NULL;
+}
+
+void columns_tolerate(struct columns_reader *r, struct columns_holes *holes) {
+    r->holes = holes;
+}
+
+const struct columns_holes *columns_holes(const struct columns_reader *r) {
+    return r->holes;
 }
 
 bool columns_int(struct columns_reader *r, const char *attr, int64_t *value) {

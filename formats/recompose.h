@@ -3,7 +3,7 @@
 #pragma once
 #include "common/log.h"
 #include "common/recipe.h"
-#include "formats/teacher_file.h"
+#include "formats/teacher_set.h"
 
 // asked: the rule's options of the command line (o); filled in with what holds, or emptied for a
 // composed cache, which has its own. Sets the set's rule; notes the alphas, the grid and how

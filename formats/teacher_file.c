@@ -1,4 +1,5 @@
 #include "formats/teacher_file.h"
+#include "formats/teacher_damage.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,6 +106,7 @@ struct raw { // columns as stored, with their counts
     size_t n[ALL];
     uint32_t *field[CODE_FIELDS]; // of a coded shard, in place of the columns behind PROMPT
     size_t fields[CODE_FIELDS];
+    const struct columns_holes *holes;
 };
 
 // Columns before `last`; components have no alpha and no realised.
@@ -147,15 +149,24 @@ static bool read_code(struct teacher_code *c, int bits, size_t vocab, struct col
     return ok;
 }
 
-// Rows as lengths and masks say; false where the columns contradict each other.
+// Rows as lengths and masks say; false where the columns contradict each other. Rows from `known`
+// on are lost: where they begin cannot be told.
 static bool lay_rows(struct teacher_shard *t, const struct raw *raw, size_t positions) {
     const int32_t *length = raw->column[LENGTH], *prompt = raw->column[PROMPT];
     const uint8_t *mask = raw->column[MASK];
+    size_t known = damage_before(raw->holes, "length", t->rows);
+    size_t tokens = damage_before(raw->holes, "mask", raw->n[IDS]);
+    size_t sure = damage_before(raw->holes, "entries*", positions);
     t->first = xcalloc(t->rows + 1, sizeof *t->first);
     t->position_first = xcalloc(t->rows + 1, sizeof *t->position_first);
+    t->lost = xcalloc(t->rows + 1, sizeof *t->lost);
     if (raw->n[MASK] != raw->n[IDS]) return false;
     for (size_t row = 0; row < t->rows; row++) {
         size_t at = t->first[row], here = 0;
+        t->first[row + 1] = at;
+        t->position_first[row + 1] = t->position_first[row];
+        t->lost[row] = row >= known;
+        if (row >= known) continue;
         if (length[row] < 0 || (size_t)length[row] > raw->n[IDS] - at) return false;
         if (prompt[row] < 0 || prompt[row] > length[row]) return false;
         size_t end = at + (size_t)length[row];
@@ -163,19 +174,49 @@ static bool lay_rows(struct teacher_shard *t, const struct raw *raw, size_t posi
             if (mask[i] > 1) return false;
             here += i > at && mask[i];
         }
+        if (end > tokens || t->position_first[row] + here > sure) known = row;
+        t->lost[row] = row >= known;
+        if (row >= known) continue;
         t->first[row + 1] = end;
-        t->position_first[row + 1] = t->position_first[row] + here;
+        t->position_first[row + 1] += here;
     }
-    return t->first[t->rows] == raw->n[IDS] && t->position_first[t->rows] == positions;
+    return known < t->rows ||
+           (t->first[t->rows] == raw->n[IDS] && t->position_first[t->rows] == positions);
+}
+
+// The rows that are lost besides, once the places of all entries are known.
+static bool lay_damage(struct teacher_shard *t, const struct raw *raw) {
+    size_t *entry = xcalloc(t->rows + 1, sizeof *entry), p = 0;
+    const uint16_t *plain = raw->column[ENTRIES];
+    const uint32_t *coded = raw->field[CODE_ENTRIES];
+    for (size_t row = 0; row < t->rows; row++) {
+        entry[row + 1] = entry[row];
+        for (; p < t->position_first[row + 1]; p++) entry[row + 1] += coded ? coded[p] : plain[p];
+    }
+    const struct {
+        enum damage_unit unit;
+        const size_t *first;
+        size_t each;
+    } all[] = {{DAMAGE_ROWS, NULL, 1},
+               {DAMAGE_TOKENS, t->first, 1},
+               {DAMAGE_POSITIONS, t->position_first, 1},
+               {DAMAGE_TAILS, t->position_first, t->grid.n ? t->grid.n : 1},
+               {DAMAGE_SUPPORT, entry, 1},
+               {DAMAGE_LEVELS, entry, t->grid.n ? 2 : 1}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        damage_mark(raw->holes, all[i].unit, t->rows, all[i].first, all[i].each, t->lost);
+    for (size_t row = 0; row < t->rows; row++) t->n_lost += t->lost[row];
+    free(entry);
+    return true;
 }
 
 static bool lay_positions(struct teacher_shard *t, const struct raw *raw) {
     const uint16_t *entries = raw->column[ENTRIES];
     const float *tail = raw->column[TAIL], *alpha = raw->column[ALPHA];
     const float *tvd = raw->column[TVD], *realised = raw->column[REALISED];
-    size_t n = raw->n[ENTRIES], at = 0;
+    size_t n = t->position_first[t->rows], at = 0;
     for (int c = TAIL; c < ALL; c++)
-        if (raw->n[c] != n) return false;
+        if (raw->n[c] != raw->n[ENTRIES]) return false;
     t->position = xcalloc(n, sizeof *t->position);
     for (size_t i = 0; i < n; i++) {
         if (entries[i] > raw->n[SUPPORT] - at) return false;
@@ -188,7 +229,7 @@ static bool lay_positions(struct teacher_shard *t, const struct raw *raw) {
                                                    .realised = realised[i]};
         at += entries[i];
     }
-    return at == raw->n[SUPPORT] && at == raw->n[LOGP];
+    return raw->n[LOGP] == raw->n[SUPPORT] && (t->n_lost || at == raw->n[SUPPORT]);
 }
 
 static bool in_vocabulary(const int32_t *ids, size_t n, size_t vocab) {
@@ -239,12 +280,14 @@ static bool decode_positions(struct teacher_shard *t, const struct teacher_code 
     t->entropy = xcalloc(n, sizeof *t->entropy);
     t->support = xcalloc(entries, sizeof *t->support);
     t->logp = xcalloc(entries, sizeof *t->logp);
-    for (size_t i = 0; i < n; i++) {
-        size_t here = raw->field[CODE_ENTRIES][i];
-        if (here > entries - at || !decode_position(t, c, raw, i, at)) return false;
-        at += here;
-    }
-    return at == entries;
+    for (size_t row = 0; row < t->rows; row++)
+        for (size_t i = t->position_first[row]; i < t->position_first[row + 1]; i++) {
+            size_t here = raw->field[CODE_ENTRIES][i];
+            if (here > entries - at) return false;
+            if (!t->lost[row] && !decode_position(t, c, raw, i, at)) return false;
+            at += here;
+        }
+    return t->n_lost || at == entries;
 }
 
 // ---- components
@@ -278,12 +321,22 @@ static bool load_plain_parts(struct teacher_shard *t, const struct raw *raw) {
               raw->n[ENTROPY] == n && all_log(t->ends, 2 * all) && all_log(t->tails, n * t->grid.n);
     if (!ok) return false;
     lay_parts(t, n, all);
-    for (size_t i = 0; i < n; at += entries[i++]) {
+    for (size_t i = 0; i < t->position_first[t->rows]; at += entries[i++]) {
         if (!entries[i] || entries[i] > all - at) return false;
         lay_part(t, i, at, entries[i]);
         t->position[i].tvd = tvd[i];
     }
-    return at == all;
+    return t->n_lost || at == all;
+}
+
+static bool decode_part(struct teacher_shard *t, const struct teacher_code *c,
+                        const struct raw *raw, size_t i, size_t at) {
+    size_t n = raw->field[CODE_ENTRIES][i];
+    if (!decode_support(c, raw->field[CODE_SUPPORT] + at, n, t->support + at)) return false;
+    lay_part(t, i, at, n);
+    t->position[i].tvd = (float)teacher_code_value(c, CODE_TVD, raw->field[CODE_TVD][i]);
+    t->entropy[i] = (float)teacher_code_value(c, CODE_ENTROPY, raw->field[CODE_ENTROPY][i]);
+    return true;
 }
 
 static bool decode_parts(struct teacher_shard *t, const struct teacher_code *c,
@@ -303,17 +356,14 @@ static bool decode_parts(struct teacher_shard *t, const struct teacher_code *c,
     }
     for (size_t i = 0; i < n * G; i++)
         t->tails[i] = (float)teacher_code_value(c, CODE_TAIL, raw->field[CODE_TAIL][i]);
-    for (size_t i = 0; i < n; i++) {
-        size_t here = raw->field[CODE_ENTRIES][i];
-        if (!here || here > all - at ||
-            !decode_support(c, raw->field[CODE_SUPPORT] + at, here, t->support + at))
-            return false;
-        lay_part(t, i, at, here);
-        t->position[i].tvd = (float)teacher_code_value(c, CODE_TVD, raw->field[CODE_TVD][i]);
-        t->entropy[i] = (float)teacher_code_value(c, CODE_ENTROPY, raw->field[CODE_ENTROPY][i]);
-        at += here;
-    }
-    return at == all;
+    for (size_t row = 0; row < t->rows; row++)
+        for (size_t i = t->position_first[row]; i < t->position_first[row + 1]; i++) {
+            size_t here = raw->field[CODE_ENTRIES][i];
+            if (!here || here > all - at) return false;
+            if (!t->lost[row] && !decode_part(t, c, raw, i, at)) return false;
+            at += here;
+        }
+    return t->n_lost || at == all;
 }
 
 // ---- a whole shard
@@ -341,7 +391,7 @@ static bool load_coded(struct teacher_shard *t, struct raw *raw, int bits, size_
     if (ok && !t->grid.n && !teacher_rule_alpha(rule, &t->rule))
         ok = columns_expect(r, 1, &table[ALPHA]) &&
              (raw->column[ALPHA] = columns_read_all(r, "alpha", &raw->n[ALPHA])) != NULL;
-    ok = ok && lay_rows(t, raw, raw->fields[CODE_ENTRIES]) &&
+    ok = ok && lay_rows(t, raw, raw->fields[CODE_ENTRIES]) && lay_damage(t, raw) &&
          (t->grid.n ? decode_parts(t, &c, raw) : decode_positions(t, &c, raw) && find_realised(t));
     teacher_code_release(&c);
     free(rule);
@@ -359,6 +409,7 @@ void teacher_shard_compose(struct teacher_shard *t, const struct teacher_rule *r
     bool stored = rule->alpha == t->rule.alpha && rule->strength == t->rule.strength;
     for (size_t i = 0; i < t->position_first[t->rows]; i++) {
         struct teacher_position *p = &t->position[i];
+        if (!p->n) continue; // lost
         double alpha = teacher_alpha(rule, (double)p->tvd);
         p->alpha = (float)alpha;
         teacher_parts_compose(&t->grid, &t->parts[i], p->n, alpha, (float *)p->logp, &p->log_tail,
@@ -379,13 +430,13 @@ static void compose_stored(struct teacher_shard *t, struct columns_reader *r) {
 }
 
 static bool load_plain(struct teacher_shard *t, const struct raw *raw, size_t vocab) {
-    return lay_rows(t, raw, raw->n[ENTRIES]) &&
+    return lay_rows(t, raw, raw->n[ENTRIES]) && lay_damage(t, raw) &&
            (t->grid.n ? load_plain_parts(t, raw) : lay_positions(t, raw)) &&
            in_vocabulary(t->support, raw->n[SUPPORT], vocab);
 }
 
 bool teacher_shard_load(struct teacher_shard *t, struct columns_reader *r, struct fail *f) {
-    struct raw raw = {0};
+    struct raw raw = {.holes = columns_holes(r)};
     size_t vocab = 0;
     int bits = teacher_bits(r);
     *t = (struct teacher_shard){0};
@@ -414,6 +465,7 @@ bool teacher_shard_load(struct teacher_shard *t, struct columns_reader *r, struc
 
 struct teacher_row teacher_shard_row(const struct teacher_shard *t, size_t row) {
     size_t at = t->first[row], position = t->position_first[row];
+    if (t->lost[row]) return (struct teacher_row){0};
     return (struct teacher_row){.n = t->first[row + 1] - at,
                                 .prompt_length = (size_t)t->prompt_length[row],
                                 .ids = t->ids + at,
@@ -426,8 +478,8 @@ struct teacher_row teacher_shard_row(const struct teacher_shard *t, size_t row) 
 
 void teacher_shard_release(struct teacher_shard *t) {
     void *owned[] = {t->first, t->position_first, t->ids,     t->prompt_length, t->support,
-                     t->mask,  t->logp,           t->entropy, t->position,
-                     t->parts, t->ends,           t->tails};
+                     t->mask,  t->logp,           t->entropy, t->position,      t->parts,
+                     t->ends,  t->tails,          t->lost};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) free(owned[i]);
     *t = (struct teacher_shard){0};
 }

@@ -49,7 +49,8 @@ struct teacher_row {         // one row as written and as read back
 // row->positions is the number of mask bytes 1 behind the first.
 bool teacher_write(struct teacher_writer *w, const struct teacher_row *row);
 
-// A whole shard decoded, its columns checked against each other; for the set and the tools.
+// A whole shard decoded, its columns checked against each other; for the set and the tools. Where
+// the reader goes around holes (columns_tolerate), rows may be lost.
 struct teacher_shard {
     size_t rows;
     size_t *first, *position_first; // (rows + 1) into ids, mask and into position, entropy
@@ -61,34 +62,15 @@ struct teacher_shard {
     struct teacher_grid grid; // components; then logp and alpha are composed by `rule`
     struct teacher_parts *parts; // (positions) into:
     float *ends, *tails; // 2 an entry: a position's low, then its high; grid.n a position
+    bool *lost;          // (rows)
+    size_t n_lost;
 };
 bool teacher_shard_load(struct teacher_shard *t, struct columns_reader *r, struct fail *f);
 // Components: p* by another rule of alpha. Its entropy is then that of the support with the tail as
 // one token, unless the rule is the one in the file.
 void teacher_shard_compose(struct teacher_shard *t, const struct teacher_rule *rule);
-struct teacher_row teacher_shard_row(const struct teacher_shard *t, size_t row);
+struct teacher_row teacher_shard_row(const struct teacher_shard *t, size_t row); // lost: n is 0
 void teacher_shard_release(struct teacher_shard *t);
 // What the attributes say; texts are to be freed with teacher_info_release.
 bool teacher_info_read(struct teacher_info *i, struct columns_reader *r, struct fail *f);
 void teacher_info_release(struct teacher_info *i);
-
-// Replay. Opens all shards of a set, in any order; "-" in the list: paths come from stdin as the
-// shards are finished, and calls that need one not yet there wait for it. Shards are decoded whole,
-// and at most teacher_set_keep of them are in memory. Failures (EXIT_BADDATA) stick to the
-// `struct fail` of open: a shard that is damaged or of another set, a set that is not whole.
-struct teacher_set;
-struct teacher_set *teacher_set_open(size_t n, const char *const *items, struct fail *f);
-void teacher_set_keep(struct teacher_set *s, size_t shards); // 16 unless told; at least 2
-// Components: compose by this rule of alpha. Before the first row is asked for.
-void teacher_set_compose(struct teacher_set *s, const struct teacher_rule *rule);
-size_t teacher_set_parts(const struct teacher_set *s);
-size_t teacher_set_rows(const struct teacher_set *s);             // rows_total
-size_t teacher_set_part_rows(struct teacher_set *s, size_t part); // may wait; 0: failure
-const struct teacher_info *teacher_set_info(const struct teacher_set *s);
-struct hash128 teacher_set_first(struct teacher_set *s); // content of part 0; may wait for it
-const struct parents *teacher_set_parents(struct teacher_set *s); // waits for all; NULL: failure
-// Tokens in row `row` of the set (0: failure), and the row itself; pointers live until as many
-// other shards as are kept were touched since. May wait for the shard.
-size_t teacher_set_length(struct teacher_set *s, size_t row);
-bool teacher_set_row(struct teacher_set *s, size_t row, struct teacher_row *out);
-void teacher_set_close(struct teacher_set *s);

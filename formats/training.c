@@ -86,13 +86,19 @@ void training_check(const struct model_file *m, struct hash128 tokenizer, size_t
 
 // ---- hooks ----
 
+static void quiet(struct training *t, bool on) {
+    if (t->source.quiet) t->source.quiet(t->source.self, on);
+}
+
 static bool save_checkpoint(void *self, uint64_t step, struct fail *f) {
     struct training *t = self;
     struct checkpoint c = {.step = step, .n_params = t->model->model.n_params,
                            .params = t->model->model.params, .m = t->optim->m, .v = t->optim->v};
     snprintf(c.kernels, sizeof c.kernels, "%s", kernels()->name);
     if (t->keep) t->keep(t->self, &c.extra);
+    quiet(t, true);
     bool ok = checkpoint_save(t->checkpoint_path, &t->lineage, &c, f);
+    quiet(t, false);
     str_release(&c.extra);
     return ok;
 }
@@ -101,7 +107,10 @@ static bool save_model(struct training *t, const char *path, const struct lineag
                        struct fail *f) {
     t->model->reward_beta = t->reward_beta;
     t->model->reversed = t->reversed;
-    return model_file_save(path, t->model, l, f);
+    quiet(t, true);
+    bool ok = model_file_save(path, t->model, l, f);
+    quiet(t, false);
+    return ok;
 }
 
 static bool save_result(struct training *t, struct fail *f) {
@@ -181,7 +190,9 @@ static void resume(struct training *t, uint64_t *step) {
         unlink(t->checkpoint_path);
         return;
     }
+    quiet(t, true);
     checkpoint_load(t->checkpoint_path, &t->lineage, &c, &found, &f);
+    quiet(t, false);
     die_if(&f);
     if (!found) return;
     *step = c.step;

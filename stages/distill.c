@@ -3,20 +3,25 @@
 #include "formats/policy_training.h"
 #include "formats/recompose.h"
 #include "formats/sources.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct distill {
-    const char *model, *output, *recipe;
+    const char *model, *output, *recipe, *rows, *on_bad;
     char *alpha; // the teacher's, off-policy
     struct opt_list teacher;
     bool on_policy;
     struct student_options student;
     double reward_beta;
+    int64_t max_positions;
     struct common_options common;
     struct train_options train;
     struct model_file start;
     struct teacher_source source;  // off-policy
+    struct fail cache_fail;        // of its set
+    struct teacher_set_numbers told;
+    struct log *log;
     struct policy_training policy; // on-policy
     struct distill_options options;
 };
@@ -27,13 +32,25 @@ static void declare(struct options *o, struct distill *d) {
          .help = "student's start: the reference (sft) model", .required = true},
         {.name = "teacher", .type = OPT_LIST, .class = OPT_INPUT, .to = &d->teacher,
          .metavar = "SHARD...",
-         .help = "off-policy: teacher shards, or - for paths on stdin as teacher-dump finishes them"},
+         .help = "off-policy: teacher shards, of one or several caches, or - for the paths of one on "
+                 "stdin as teacher-dump finishes them"},
         {.name = "output", .letter = 'o', .type = OPT_TEXT, .class = OPT_EXEC, .to = &d->output,
          .metavar = "FILE", .help = "the distilled model", .required = true},
         {.name = "on-policy", .type = OPT_FLAG, .to = &d->on_policy,
          .help = "sample from the student at each step and run the teachers on the samples"},
     };
+    const struct opt_row cache[] = {
+        {.name = "rows", .type = OPT_TEXT, .to = &d->rows, .metavar = "A:B|N",
+         .help = "off-policy: rows A to B-1 of the caches one after the other, or the first N"},
+        {.name = "max-positions", .type = OPT_INT, .to = &d->max_positions, .value = "0", .low = 0,
+         .high = 1e15, .metavar = "N",
+         .help = "of these, the first rows that have N response positions together, 0 = all"},
+        {.name = "on-bad", .type = OPT_CHOICE, .to = &d->on_bad, .value = "error",
+         .choices = "error|skip-chunk",
+         .help = "a chunk of a cache that cannot be read: stop, or go on without its rows"},
+    };
     options_add(o, rows, sizeof rows / sizeof *rows);
+    options_add(o, cache, sizeof cache / sizeof *cache);
     policy_training_inputs(o, &d->policy);
     recipe_row(o, &d->recipe);
     policy_training_rows(o, &d->policy);
@@ -47,8 +64,12 @@ static void declare(struct options *o, struct distill *d) {
 }
 
 static void check_options(struct distill *d, const struct options *o) {
+    static const char *const cached[] = {"rows", "max-positions", "on-bad"};
     if (d->on_policy && d->teacher.n)
         die(EXIT_USAGE, "--teacher and --on-policy exclude each other; give one of them");
+    for (size_t i = 0; d->on_policy && i < sizeof cached / sizeof *cached; i++)
+        if (options_given(o, cached[i]))
+            die(EXIT_USAGE, "--%s is of the rows of a cache; it needs --teacher", cached[i]);
     if (d->on_policy) return;
     if (!d->teacher.n) die(EXIT_USAGE, "give --teacher SHARDS, or --on-policy and its models");
     policy_training_refuse(&d->policy, o);
@@ -83,31 +104,84 @@ static void agree_on_recipe(struct distill *d, const struct options *o,
                         "or dump again", d->recipe, i->recipe);
 }
 
+// Where several caches disagree in what the student's half takes from them.
+static void check_caches(struct distill *d, const struct options *o, struct training *t) {
+    struct teacher_set *s = d->source.set;
+    size_t others = 0, n = teacher_set_caches(s);
+    for (size_t k = 0; k < n; k++) {
+        const struct teacher_info *i = teacher_set_cache(s, k);
+        struct teacher_rule rule = {0};
+        bool weighted = k && d->options.weight == DISTILL_INVERSE_ALPHA;
+        if (weighted && !options_given(o, "reward-beta") && i->reward_beta != d->reward_beta)
+            die(EXIT_USAGE, "the caches' models have rewards of different beta; give --reward-beta");
+        if (weighted && teacher_rule_alpha(i->rule, &rule) && !(rule.strength > 0))
+            die(EXIT_USAGE, "--token-weight inverse-alpha divides by alpha, and a teacher's is %g",
+                rule.strength);
+        others += !hash_is_zero(i->reference) && !hash_equal(i->reference, d->start.content);
+    }
+    if (others && n == 1)
+        log_note(t->log, "the student is not the model that the cache was made for (its reference)");
+    else if (others)
+        log_note(t->log, "the student is not the model that %zu of the %zu caches were made for "
+                 "(their reference)", others, n);
+}
+
+// The rows up to the one with which there are more than --max-positions.
+static void count_positions(struct distill *d) {
+    size_t end = d->source.first + d->source.rows, row = d->source.first, positions = 0;
+    struct teacher_row r = {0};
+    while (row < end && teacher_set_row(d->source.set, row, &r) &&
+           (positions += r.positions) <= (size_t)d->max_positions)
+        row++;
+    die_if(&d->cache_fail);
+    if (row == d->source.first)
+        die(EXIT_USAGE, "--max-positions %lld is less than the first row has, %zu",
+            (long long)d->max_positions, r.positions);
+    d->source.rows = row - d->source.first;
+}
+
+static void choose_rows(struct distill *d) {
+    size_t all = teacher_set_rows(d->source.set);
+    unsigned long long a = 0, b = all;
+    char junk;
+    if (d->rows && sscanf(d->rows, "%llu:%llu%c", &a, &b, &junk) != 2 &&
+        (a = 0, sscanf(d->rows, "%llu%c", &b, &junk) != 1))
+        die(EXIT_USAGE, "--rows '%s' is neither A:B nor N", d->rows);
+    if (a >= b || b > all || (d->rows && strchr(d->rows, '-')))
+        die(EXIT_USAGE, "--rows %s is not a range within the %zu rows of the cache", d->rows, all);
+    d->source.first = (size_t)a;
+    d->source.rows = (size_t)(b - a);
+    if (d->max_positions) count_positions(d);
+}
+
 static void open_cache(struct distill *d, const struct options *o, struct training *t) {
-    struct fail *f = &d->source.fail;
+    struct fail *f = &d->cache_fail;
     d->source.set = teacher_set_open(d->teacher.n, d->teacher.items, f);
     die_if(f);
-    teacher_set_keep(d->source.set, 2 * (size_t)d->train.window); // this window and the next
-    const struct teacher_info *i = teacher_set_info(d->source.set);
-    training_check(&d->start, i->tokenizer, i->vocab, i->max_length,
-                   teacher_set_rows(d->source.set), d->teacher.items[0]);
+    struct teacher_set *s = d->source.set;
+    if (!choice_is(d->on_bad, "error")) teacher_set_skip_bad(s);
+    const struct teacher_info *i = teacher_set_info(s);
+    training_check(&d->start, i->tokenizer, i->vocab, i->max_length, teacher_set_rows(s),
+                   d->teacher.items[0]);
     if (i->vocab != d->start.model.config.vocab)
         die(EXIT_BADDATA, "the cache is of a vocabulary of %zu, the model's has %zu; dump it from "
                           "teachers of this model", i->vocab, d->start.model.config.vocab);
     agree_on_recipe(d, o, i);
-    d->alpha = recompose(d->source.set, o, d->recipe, &d->policy.rule, t->log);
+    d->alpha = recompose(s, o, d->recipe, &d->policy.rule, t->log);
     settle_student(d, o, i->reward_beta, d->alpha);
-    if (!hash_is_zero(i->reference) && !hash_equal(i->reference, d->start.content))
-        log_note(t->log, "the student is not the model that the cache was made for (its reference)");
-    parents_add(&t->lineage.parents, "teacher", teacher_set_first(d->source.set));
+    check_caches(d, o, t);
+    choose_rows(d);
+    parents_add(&t->lineage.parents, "teacher", teacher_set_first(s));
     die_if(f);
     source_teacher(&t->source, &d->source);
+    t->more_bytes = teacher_set_bytes(s, 2 * (size_t)d->train.window); // two windows
 }
 
 static bool add_shards(void *self, struct parents *rest, struct fail *f) {
     struct distill *d = self;
+    source_teacher_stop(&d->source);
     const struct parents *all = teacher_set_parents(d->source.set);
-    if (!all) return fail_pass(f, &d->source.fail);
+    if (!all) return fail_pass(f, &d->cache_fail);
     for (size_t i = 1; i < all->n; i++) parents_add(rest, all->items[i].kind, all->items[i].hash);
     return true;
 }
@@ -120,8 +194,8 @@ static void name_shards(struct distill *d, struct training *t) {
         t->finish = add_shards;
         return;
     }
-    add_shards(d, &t->rest, &d->source.fail);
-    die_if(&d->source.fail);
+    add_shards(d, &t->rest, &d->cache_fail);
+    die_if(&d->cache_fail);
 }
 
 static void open_inputs(struct distill *d, const struct options *o, struct training *t) {
@@ -139,12 +213,50 @@ static void open_inputs(struct distill *d, const struct options *o, struct train
     if (!d->on_policy) name_shards(d, t);
 }
 
+// ---- the run
+
+// What the cache turned out to have, as soon as it is known.
+static void tell(struct distill *d, struct teacher_set_numbers n) {
+    struct teacher_set_numbers *told = &d->told;
+    bool repeated = n.repeated && !told->repeated, lost = n.lost && !told->lost;
+    if (repeated || lost) log_end_progress(d->log);
+    if (repeated)
+        warn("%s has the tokens of a row before it: rows that are there twice count twice",
+             n.first_repeated);
+    if (lost) warn("%s cannot be read; these rows are left out", n.first_lost);
+    *told = n;
+}
+
+static bool after_step(void *self, uint64_t step, bool *end, struct fail *f) {
+    struct distill *d = self;
+    (void)step;
+    (void)end;
+    (void)f;
+    if (d->source.replay) tell(d, replay_numbers(d->source.replay));
+    return true;
+}
+
+static void sum_up(struct distill *d, struct training *t) {
+    tell(d, source_teacher_stop(&d->source));
+    const struct teacher_set_numbers *n = &d->told;
+    if (n->repeated)
+        log_note(t->log, "%zu of %zu rows have the tokens of another", n->repeated, n->rows);
+    if (n->lost)
+        log_note(t->log, "%zu of %zu rows were left out: their chunks cannot be read", n->lost,
+                 n->rows);
+}
+
 static int train(struct distill *d, struct training *t) {
     if (d->on_policy) policy_training_start(&d->policy, &d->start, &d->options, t);
     struct objective objective = objective_distill_new(&d->options, d->start.model.config.vocab);
     t->model = &d->start;
     t->objective = &objective;
+    if (!d->on_policy && !d->common.dry_run) {
+        t->after_step = after_step;
+        source_teacher_start(&d->source, &d->train);
+    }
     int code = training_run(t);
+    if (!d->on_policy && !d->common.dry_run) sum_up(d, t);
     objective_free(&objective);
     return code;
 }
@@ -163,6 +275,7 @@ int main(int argc, char **argv) {
     struct training t = {.stage = "distill", .output = d.output, .options = &o,
                          .common = &d.common, .train = &d.train, .self = &d};
     training_begin(&t);
+    d.log = t.log;
     open_inputs(&d, &o, &t);
     bool there = !t.finish && training_current(&t);
     int code = there ? EXIT_DONE : train(&d, &t);

@@ -3,7 +3,7 @@
 #include "formats/model_file.h"
 #include "formats/reference.h"
 #include "formats/spool.h"
-#include "formats/teacher_file.h"
+#include "formats/teacher_set.h"
 #include "formats/tokens.h"
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 // p* from the components layout against p* composed from the full vocabulary.
-#include "formats/teacher_file.h"
+#include "formats/teacher_set.h"
 #include "formats/teacher_gather.h"
 #include <setjmp.h>
 #include <stdarg.h>

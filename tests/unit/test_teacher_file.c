@@ -1,84 +1,13 @@
-#include "formats/teacher_file.h"
+#include "formats/teacher_set.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
 #include <fcntl.h>
 #include <sys/wait.h>
-#include "tests/unit/scratch.h"
+#include "tests/unit/made_teacher.h"
 
-enum { ROWS = 22, PER = 6, PARTS = 4, LONGEST = 9 };
-
-// A row as a function of its number, in the caller's memory.
-struct made {
-    int32_t ids[LONGEST], support[LONGEST][3];
-    uint8_t mask[LONGEST];
-    float logp[LONGEST][3], entropy[LONGEST];
-    struct teacher_position position[LONGEST];
-};
-
-static struct teacher_row make_row(size_t row, struct made *m) {
-    struct teacher_row r = {.n = 4 + row % 6,
-                            .prompt_length = 2,
-                            .ids = m->ids,
-                            .mask = m->mask,
-                            .position = m->position,
-                            .entropy = m->entropy};
-    for (size_t i = 0; i < r.n; i++) {
-        m->ids[i] = (int32_t)((row + i) % 40);
-        m->mask[i] = i >= 2;
-        if (!m->mask[i]) continue;
-        size_t p = r.positions++;
-        uint32_t n = 1 + (uint32_t)(row + i) % 3;
-        for (uint32_t k = 0; k < n; k++) {
-            m->support[p][k] = (int32_t)((row * 3 + i + k) % 40);
-            m->logp[p][k] = -0.5f * (float)(k + row);
-        }
-        m->entropy[p] = (float)row + 0.25f;
-        m->position[p] = (struct teacher_position){n,        m->support[p], m->logp[p], -3.5f,
-                                                   (float)i, 0.125f,        -(float)row};
-    }
-    return r;
-}
-
-static void write_set(const char *path, const char *options, size_t per) {
-    struct fail f = {0};
-    struct lineage l = {.kind = "teacher", .stage = "teacher-dump", .options = options};
-    struct teacher_info info = {.vocab = 40,
-                                .max_length = LONGEST,
-                                .tokenizer = {3, 4},
-                                .reference = {5, 6},
-                                .tokenizer_json = "{}",
-                                .reward_beta = 0.1,
-                                .recipe = "demo",
-                                .rule = "{\"alpha\":1}"};
-    struct columns_plan plan = {.rows_per_shard = per, .rows_total = ROWS};
-    struct teacher_writer *w = teacher_writer_open(path, &l, &info, &plan, &f);
-    for (size_t i = 0; i < ROWS; i++) {
-        struct made m;
-        struct teacher_row r = make_row(i, &m);
-        teacher_write(w, &r);
-    }
-    if (!teacher_writer_commit(w, NULL)) fail_msg("%s", f.text);
-}
-
-static void check_row(const struct teacher_row *got, size_t row) {
-    struct made m;
-    struct teacher_row want = make_row(row, &m);
-    assert_int_equal(got->n, want.n);
-    assert_int_equal(got->prompt_length, 2);
-    assert_int_equal(got->positions, want.positions);
-    assert_memory_equal(got->ids, want.ids, want.n * sizeof *want.ids);
-    assert_memory_equal(got->mask, want.mask, want.n);
-    for (size_t p = 0; p < want.positions; p++) {
-        const struct teacher_position *a = &got->position[p], *b = &want.position[p];
-        assert_int_equal(a->n, b->n);
-        assert_memory_equal(a->ids, b->ids, b->n * sizeof *b->ids);
-        assert_memory_equal(a->logp, b->logp, b->n * sizeof *b->logp);
-        assert_true(a->log_tail == b->log_tail && a->alpha == b->alpha && a->tvd == b->tvd);
-        assert_true(a->realised == b->realised && got->entropy[p] == want.entropy[p]);
-    }
-}
+enum { ROWS = 22, PER = 6, PARTS = 4 };
 
 static void check_set(struct teacher_set *s, const struct fail *f) {
     if (!s) fail_msg("%s", f->text);
@@ -101,8 +30,8 @@ static void check_set(struct teacher_set *s, const struct fail *f) {
 static void test_list(void **state) {
     (void)state;
     char *path = scratch_path("a.h5"), *one = scratch_path("one.h5");
-    write_set(path, "{}", PER);
-    write_set(one, "{}", 0);
+    write_set(path, "{}", ROWS, PER, 32);
+    write_set(one, "{}", ROWS, 0, 32);
     const char *paths[PARTS];
     for (size_t i = 0; i < PARTS; i++) paths[i] = part_path(path, (i + 1) % PARTS, PARTS);
     struct fail f = {0};
@@ -127,8 +56,8 @@ static void test_list(void **state) {
 static void test_refusals(void **state) {
     (void)state;
     char *path = scratch_path("b.h5"), *other = scratch_path("c.h5");
-    write_set(path, "{\"k\":1}", PER);
-    write_set(other, "{\"k\":2}", PER);
+    write_set(path, "{\"k\":1}", ROWS, PER, 32);
+    write_set(other, "{\"k\":2}", ROWS, PER, 32);
     const char *paths[PARTS];
     for (size_t i = 0; i < PARTS; i++) paths[i] = part_path(path, i, PARTS);
     struct fail f = {0};
@@ -168,7 +97,7 @@ static pid_t stream_parts(const char *path, size_t n) {
 static void test_stream(void **state) {
     (void)state;
     char *path = scratch_path("s.h5");
-    write_set(path, "{}", PER);
+    write_set(path, "{}", ROWS, PER, 32);
     struct fail f = {0};
     pid_t child = stream_parts(path, PARTS);
     struct teacher_set *s = teacher_set_open(1, (const char *[]){"-"}, &f);
@@ -192,7 +121,7 @@ static void test_stream(void **state) {
 static void test_damage(void **state) {
     (void)state;
     char *path = scratch_path("d.h5");
-    write_set(path, "{}", 0);
+    write_set(path, "{}", ROWS, 0, 32);
     size_t n, refused = 0;
     unsigned char *bytes = file_bytes(path, &n);
     for (size_t i = 0; i < n; i += 37) {
