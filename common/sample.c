@@ -9,14 +9,38 @@
 
 void sample_options_rows(struct options *o, struct sample_options *s) {
     const struct opt_row rows[] = {
-        {.name = "temperature", .type = OPT_REAL, .to = &s->temperature, .value = "1", .low = 0,
-         .high = 100, .metavar = "X", .help = "divides the logits; 0 = greedy"},
-        {.name = "top-k", .type = OPT_INT, .to = &s->top_k, .value = "0", .low = 0, .high = 1e9,
-         .metavar = "N", .help = "sample from the N likeliest tokens, 0 = all"},
-        {.name = "top-p", .type = OPT_REAL, .to = &s->top_p, .value = "1", .low = 1e-6, .high = 1,
-         .metavar = "X", .help = "sample from the smallest set of this probability"},
-        {.name = "max-new", .type = OPT_INT, .to = &s->max_new, .value = "256", .low = 1,
-         .high = 1e6, .metavar = "N", .help = "most tokens of a response"},
+        {.name = "temperature",
+         .type = OPT_REAL,
+         .to = &s->temperature,
+         .value = "1",
+         .low = 0,
+         .high = 100,
+         .metavar = "X",
+         .help = "divides the logits; 0 = greedy"},
+        {.name = "top-k",
+         .type = OPT_INT,
+         .to = &s->top_k,
+         .value = "0",
+         .low = 0,
+         .high = 1e9,
+         .metavar = "N",
+         .help = "sample from the N likeliest tokens, 0 = all"},
+        {.name = "top-p",
+         .type = OPT_REAL,
+         .to = &s->top_p,
+         .value = "1",
+         .low = 1e-6,
+         .high = 1,
+         .metavar = "X",
+         .help = "sample from the smallest set of this probability"},
+        {.name = "max-new",
+         .type = OPT_INT,
+         .to = &s->max_new,
+         .value = "256",
+         .low = 1,
+         .high = 1e6,
+         .metavar = "N",
+         .help = "most tokens of a response"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
 }
@@ -32,12 +56,13 @@ static bool before(struct candidate a, struct candidate b) { // likelier first, 
     return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
 }
 
-static void sift(struct candidate *heap, size_t n, size_t i) {
+// Restores the heap below i: the likeliest on top, or the unlikeliest.
+static void sift(struct candidate *heap, size_t n, size_t i, bool likeliest) {
     for (;;) {
         size_t c = 2 * i + 1;
         if (c >= n) return;
-        if (c + 1 < n && before(heap[c + 1], heap[c])) c++;
-        if (!before(heap[c], heap[i])) return;
+        if (c + 1 < n && before(heap[c + 1], heap[c]) == likeliest) c++;
+        if (before(heap[c], heap[i]) != likeliest) return;
         struct candidate t = heap[i];
         heap[i] = heap[c];
         heap[c] = t;
@@ -45,29 +70,75 @@ static void sift(struct candidate *heap, size_t n, size_t i) {
     }
 }
 
+static void heapify(struct candidate *heap, size_t n, bool likeliest) {
+    for (size_t i = n / 2; i-- > 0;) sift(heap, n, i, likeliest);
+}
+
+static void k_likeliest(struct candidate *heap, size_t k, const float *z, size_t V) {
+    for (size_t v = 0; v < k; v++) heap[v] = (struct candidate){z[v], (int32_t)v};
+    heapify(heap, k, false);
+    for (size_t v = k; v < V; v++) {
+        if (!(z[v] > heap[0].logit)) continue;
+        heap[0] = (struct candidate){z[v], (int32_t)v};
+        sift(heap, k, 0, false);
+    }
+}
+
+enum { BLOCK = 512 };
+
+static double block_sum(const float *x, size_t n) { // in 8 lanes
+    double s[8] = {0};
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        for (size_t l = 0; l < 8; l++) s[l] += (double)x[i + l];
+    for (; i < n; i++) s[i % 8] += (double)x[i];
+    return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+}
+
+static double total_of(const float *x, size_t n) {
+    double total = 0;
+    for (size_t i = 0; i < n; i += BLOCK) total += block_sum(x + i, n - i < BLOCK ? n - i : BLOCK);
+    return total;
+}
+
+// What can be in the nucleus: tokens below (1 - top_p) / V hold less than 1 - top_p together. Half
+// of that, so that no rounding counts. Returns their number; *total: all exp(z - max).
+static size_t likely_enough(struct candidate *heap, double top_p, const float *z, size_t V,
+                            float max, double *total) {
+    float *e = xmalloc(V * sizeof *e);
+    kernels()->exp_scale(e, z, V, max, 1);
+    *total = total_of(e, V);
+    float least = (float)(0.5 * (1 - top_p) * *total / (double)V);
+    size_t n = 0;
+    for (size_t v = 0; v < V; v++)
+        if (e[v] >= least) heap[n++] = (struct candidate){z[v], (int32_t)v};
+    free(e);
+    return n;
+}
+
 // Leaves -INFINITY at all tokens outside the top-k and, of those, the nucleus.
 static void restrict_to_top(const struct sample_options *o, float *z, size_t V, float max) {
     bool by_count = o->top_k > 0 && (size_t)o->top_k < V;
-    size_t k = by_count ? (size_t)o->top_k : V, n = V, chosen = 0;
-    double scale = 1 / o->temperature, total = 0, mass = 0;
-    struct candidate *heap = xmalloc(V * sizeof *heap), *kept = xmalloc(k * sizeof *kept);
-    for (size_t v = 0; v < V; v++) {
-        heap[v] = (struct candidate){z[v], (int32_t)v};
-        if (!by_count) total += exp((z[v] - max) * scale);
-        z[v] = -INFINITY;
-    }
-    for (size_t i = V / 2; i-- > 0;) sift(heap, V, i);
-    while (chosen < k && (by_count || mass < o->top_p * total)) {
+    size_t n = by_count ? (size_t)o->top_k : V, chosen = 0;
+    double total = 0, mass = 0;
+    struct candidate *heap = xmalloc(n * sizeof *heap), *kept = xmalloc(n * sizeof *kept);
+    if (by_count)
+        k_likeliest(heap, n, z, V);
+    else
+        n = likely_enough(heap, o->top_p, z, V, max, &total);
+    heapify(heap, n, true);
+    while (n && (by_count || mass < o->top_p * total)) {
         kept[chosen] = heap[0];
-        double p = exp((kept[chosen++].logit - max) * scale);
+        double p = exp((double)kept[chosen++].logit - (double)max);
         *(by_count ? &total : &mass) += p;
         heap[0] = heap[--n];
-        sift(heap, n, 0);
+        sift(heap, n, 0, true);
     }
+    for (size_t v = 0; v < V; v++) z[v] = -INFINITY;
     mass = 0;
     for (size_t i = 0; i < chosen && (i == 0 || mass < o->top_p * total); i++) {
         z[kept[i].id] = kept[i].logit;
-        mass += exp((kept[i].logit - max) * scale);
+        mass += exp((double)kept[i].logit - (double)max);
     }
     free(heap);
     free(kept);
@@ -80,6 +151,25 @@ static bool is_distribution(const float *z, size_t V, float max) {
     return !nan && isfinite(max);
 }
 
+// The first token at which the running sum is above `bound`, else the last that has any weight:
+// found by blocks, then one by one.
+static size_t reach(const float *x, size_t V, double bound) {
+    double sum = 0;
+    size_t at = 0, last = 0;
+    for (; at + BLOCK < V; at += BLOCK) {
+        double next = sum + block_sum(x + at, BLOCK);
+        if (next > bound) break;
+        sum = next;
+    }
+    for (size_t v = at; v < V; v++) {
+        if (x[v] > 0) last = v;
+        if ((sum += (double)x[v]) > bound) return v;
+    }
+    while (!last && at > 0) // nothing in the last block
+        if (x[--at] > 0) last = at;
+    return last;
+}
+
 int32_t sample_token(const struct sample_options *o, float *z, size_t V, double u) {
     float max = kernels()->max(z, V);
     if (!is_distribution(z, V, max)) return -1;
@@ -88,18 +178,12 @@ int32_t sample_token(const struct sample_options *o, float *z, size_t V, double 
         while (z[best] != max) best++;
         return (int32_t)best;
     }
+    float scale = (float)(1 / o->temperature);
+    if (scale != 1) kernels()->scale(z, z, scale, V);
+    max *= scale;
     if (o->top_p < 1 || (o->top_k > 0 && (size_t)o->top_k < V)) restrict_to_top(o, z, V, max);
-    double total = 0, sum = 0, scale = 1 / o->temperature;
-    if (scale != 1) kernels()->scale(z, z, (float)scale, V);
-    kernels()->exp_scale(z, z, V, (float)(max * scale), 1);
-    for (size_t v = 0; v < V; v++) total += z[v];
-    size_t last = 0;
-    for (size_t v = 0; v < V; v++) {
-        if (z[v] > 0) last = v;
-        sum += z[v];
-        if (sum > u * total) return (int32_t)v;
-    }
-    return (int32_t)last;
+    kernels()->exp_scale(z, z, V, max, 1);
+    return (int32_t)reach(z, V, u * total_of(z, V));
 }
 
 // ---- many sequences ----

@@ -124,6 +124,52 @@ static void draws(void **state) {
     }
 }
 
+static const float *sorted_by; // for qsort
+static int likelier_first(const void *a, const void *b) {
+    int x = *(const int *)a, y = *(const int *)b;
+    float d = sorted_by[y] - sorted_by[x];
+    return d > 0 ? 1 : d < 0 ? -1 : x - y;
+}
+
+// The plain way in double: sort, cut, then walk in the order of ids.
+static int naive_draw(const struct sample_options *o, const float *z, int V, double u) {
+    static int order[3000];
+    static double p[3000];
+    double total = 0, mass = 0, drawn = 0;
+    int kept = 0, most = o->top_k ? (int)o->top_k : V;
+    for (int v = 0; v < V; v++) order[v] = v;
+    sorted_by = z;
+    qsort(order, (size_t)V, sizeof *order, likelier_first);
+    for (int i = 0; i < most; i++) total += exp(z[order[i]] / o->temperature);
+    memset(p, 0, sizeof p);
+    while (kept < most && mass < o->top_p * total) {
+        int v = order[kept++];
+        mass += p[v] = exp(z[v] / o->temperature);
+    }
+    for (int v = 0; v < V; v++)
+        if (p[v] > 0 && (drawn += p[v]) > u * mass) return v;
+    return order[0];
+}
+
+static void draws_from_many(void **state) {
+    (void)state;
+    enum { V = 3000 };
+    static float z[V], scratch[V];
+    const struct sample_options ways[] = {{.temperature = 1, .top_p = 1},
+                                          {.temperature = 0.7, .top_p = 0.9},
+                                          {.temperature = 1.3, .top_p = 1, .top_k = 40},
+                                          {.temperature = 1, .top_p = 0.5, .top_k = 700}};
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
+        for (int n = 0; n < 60; n++) {
+            double u = rng_uniform(9, RNG_TEST, i, (uint64_t)n);
+            for (size_t v = 0; v < V; v++)
+                z[v] = (float)((n % 3 + 0.5) * rng_normal(3, RNG_TEST, (uint64_t)n, v));
+            memcpy(scratch, z, sizeof z);
+            assert_int_equal(sample_token(&ways[i], scratch, V, u),
+                             naive_draw(&ways[i], z, V, u));
+        }
+}
+
 static void refuses_what_is_not_finite(void **state) {
     (void)state;
     const struct sample_options ways[] = {{.temperature = 1, .top_p = 1}, {.top_p = 1},
@@ -144,6 +190,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(decodes_like_the_reference),
                                        cmocka_unit_test(samples_depend_on_their_row_only),
                                        cmocka_unit_test(draws),
+                                       cmocka_unit_test(draws_from_many),
                                        cmocka_unit_test(refuses_what_is_not_finite)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
