@@ -6,11 +6,14 @@ BUILD ?= build/$(MODE)
 PREFIX ?= /usr/local
 CC ?= cc
 PKG_CONFIG ?= pkg-config
-PACKAGES := hdf5 libzstd openblas jansson libpcre2-8 libutf8proc libxxhash zlib
+PACKAGES := hdf5 libzstd jansson libpcre2-8 libutf8proc libxxhash zlib
 
 # A cluster without pkg-config files sets DEPS_CFLAGS and DEPS_LIBS itself.
 DEPS_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
 DEPS_LIBS ?= $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null) -lcsv
+# The benchmark measures itself against OpenBLAS; nothing else needs it.
+BLAS_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags openblas 2>/dev/null)
+BLAS_LIBS ?= $(shell $(PKG_CONFIG) --libs openblas 2>/dev/null)
 CMOCKA_LIBS ?= $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null)
 
 MODE_release := -O3
@@ -43,7 +46,7 @@ SHARED := $(wildcard pipelines/lib/*.c)
 PROGRAMS := $(filter-out $(SHARED),$(wildcard pipelines/*/*.c))
 UNITS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 TOOLS := $(patsubst tests/%.c,%,$(wildcard tests/cli/*.c tests/fault/*.c tests/bench/*.c tests/fuzz/*.c))
-BENCHES := $(patsubst tests/%/,%,$(filter %/,$(wildcard tests/bench/*/)))
+BENCHES := $(if $(strip $(BLAS_LIBS)),$(patsubst tests/%/,%,$(filter %/,$(wildcard tests/bench/*/))))
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 BIN := $(BUILD)/bin
@@ -117,8 +120,9 @@ define bench_rule
 $(BUILD)/tests/$(1): $(call obj,$(wildcard tests/$(1)/*.c)) $(LIBRARY)
 	@mkdir -p $$(@D)
 	@echo "  LINK  $$@"
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $$@ $$^ $(LIBS)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $$@ $$^ $(LIBS) $(BLAS_LIBS)
 endef
+$(BUILD)/obj/tests/bench/%.o: CFLAGS_ALL += $(BLAS_CFLAGS)
 $(foreach b,$(BENCHES),$(eval $(call bench_rule,$(b))))
 
 unit: $(UNITS:%=$(BUILD)/unit/%)
@@ -167,6 +171,7 @@ fuzz: deps
 	    ! ls build/fuzz/$$f-* >/dev/null 2>&1 || { echo "fuzz: finds in build/fuzz/$$f-*"; exit 1; }; done
 
 bench: all tools
+	@[ -n '$(strip $(BLAS_LIBS))' ] || { echo "bench: needs OpenBLAS: apt-get install libopenblas-openmp-dev"; exit 1; }
 	@for program in $(patsubst %,$(BUILD)/tests/%,$(filter bench/%,$(TOOLS) $(BENCHES))); do \
 	    echo "== $$program"; $$program || exit 1; done
 

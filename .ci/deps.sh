@@ -12,7 +12,6 @@ missing() { # the Debian packages that are not here
         done <<'LIST'
 hdf5 libhdf5-dev
 libzstd libzstd-dev
-openblas libopenblas-openmp-dev
 jansson libjansson-dev
 libpcre2-8 libpcre2-dev
 libutf8proc libutf8proc-dev
@@ -21,7 +20,7 @@ zlib zlib1g-dev
 cmocka libcmocka-dev
 LIST
     else
-        echo pkg-config libhdf5-dev libzstd-dev libopenblas-openmp-dev libjansson-dev \
+        echo pkg-config libhdf5-dev libzstd-dev libjansson-dev \
             libpcre2-dev libutf8proc-dev libxxhash-dev zlib1g-dev libcmocka-dev
     fi
     { [ -e /usr/include/csv.h ] || echo '#include <csv.h>' | $cc -E - >/dev/null 2>&1; } ||

@@ -1,91 +1,190 @@
 #include "common/attention.h"
 #include "common/kernels.h"
 #include "common/parallel.h"
+#include <assert.h>
 #include <math.h>
 #include <string.h>
+
+enum { ROWS = ATTENTION_ROWS, KEYS = ATTENTION_KEYS };
+_Static_assert(KEYS % ROWS == 0 && (int)KEYS <= (int)KERNEL_DEPTH, "blocks of keys");
 
 struct run {
     const struct attention *a;
     const float *qkv, *out_in, *lse_in, *dout;
     float *out, *lse, *dqkv;
-    size_t ld, ldo;   // row strides of qkv and out
-    size_t per_thread; // scratch floats
+    size_t ld, ldo; // row strides of qkv and out
+    float scale;    // 1 / sqrt(D)
 };
 
+// ---- scratch of a thread ----
+
+enum part { KEYS_ACROSS, VALUES_ACROSS, ALONG, QUERIES, SCORE, DSCORE, MOST, SUM, PARTS };
+
+// Packed columns are filled up to whole strips.
+static size_t part_floats(enum part p, size_t span, size_t D) {
+    const size_t n[PARTS] = {
+        [KEYS_ACROSS] = D * (KEYS + KERNEL_STRIPS),   // scaled keys (D,KEYS)
+        [VALUES_ACROSS] = D * (KEYS + KERNEL_STRIPS), // values (D,KEYS)
+        [ALONG] = KEYS * (D + KERNEL_STRIPS),         // (KEYS,D): values; in the backward, keys
+        [QUERIES] = ROWS * (D + KERNEL_STRIPS),       // (ROWS,D): rows of q or of dout
+        [SCORE] = ROWS * KEYS,
+        [DSCORE] = ROWS * KEYS,
+        [MOST] = span, // each query's largest score so far, and its sum of exponentials
+        [SUM] = span};
+    return (n[p] + 15) / 16 * 16;
+}
+
+static size_t thread_floats(size_t span, size_t D) {
+    size_t n = 0;
+    for (int p = 0; p < PARTS; p++) n += part_floats((enum part)p, span, D);
+    return n;
+}
+
 size_t attention_scratch(size_t span, size_t dim) {
-    (void)dim;
-    return (size_t)parallel_threads() * 2 * ATTENTION_ROWS * (span + 16);
+    return (size_t)parallel_threads() * thread_floats(span, dim);
+}
+
+struct room {
+    float *part[PARTS];
+};
+
+static struct room my_room(const struct attention *a) {
+    float *next = a->scratch + (size_t)parallel_self() * thread_floats(a->span, a->dim);
+    struct room r;
+    for (int p = 0; p < PARTS; p++) {
+        r.part[p] = next;
+        next += part_floats((enum part)p, a->span, a->dim);
+    }
+    return r;
 }
 
 static struct run make_run(const struct attention *a, const float *qkv) {
+    assert(a->dim <= KERNEL_DEPTH);
     return (struct run){.a = a,
                         .qkv = qkv,
                         .ld = (a->heads + 2 * a->kv_heads) * a->dim,
                         .ldo = a->heads * a->dim,
-                        .per_thread = 2 * ATTENTION_ROWS * (a->span + 16)};
+                        .scale = 1 / sqrtf((float)a->dim)};
 }
 
-struct block { // queries first .. first+rows-1 of a segment, and the keys they see
-    const struct segment *s;
-    size_t first, rows, own, keys; // own: keys of the segment itself; keys = prefix + own
+// ---- blocks ----
+
+struct keys {          // a block of a segment's keys: its prefix's, then its own
+    size_t row, count; // in the batch
+    bool own, begins;  // begins: the first block, which every query sees
+    size_t first;      // of its own: the index in the segment
 };
 
-static struct block make_block(const struct segment *s, size_t first) {
-    size_t left = s->count - first, rows = left < ATTENTION_ROWS ? left : ATTENTION_ROWS;
-    return (struct block){s, first, rows, first + rows, s->prefix_count + first + rows};
+static bool keys_block(const struct segment *s, size_t i, struct keys *k) {
+    size_t before = (s->prefix_count + KEYS - 1) / KEYS;
+    bool own = i >= before;
+    size_t first = (own ? i - before : i) * KEYS, all = own ? s->count : s->prefix_count;
+    if (first >= all) return false;
+    *k = (struct keys){.row = (own ? s->first : s->prefix_first) + first,
+                       .count = all - first < KEYS ? all - first : KEYS,
+                       .own = own,
+                       .begins = i == 0,
+                       .first = own ? first : 0};
+    return true;
 }
 
-// score (rows, keys) = scale q k^T; key columns start at `offset` of each row of `base`
-static void times_keys(const struct run *r, const struct block *b, float scale, const float *q,
-                       size_t ldq, size_t offset, float *score) {
-    const struct segment *s = b->s;
-    size_t D = r->a->dim, np = s->prefix_count;
-    if (np)
-        gemm_small(false, true, b->rows, np, D, scale, q, ldq,
-                   r->qkv + s->prefix_first * r->ld + offset, r->ld, 0, score, b->keys);
-    gemm_small(false, true, b->rows, b->own, D, scale, q, ldq, r->qkv + s->first * r->ld + offset,
-               r->ld, 0, score + np, b->keys);
+struct block { // queries of a head against a block of keys
+    const struct keys *k;
+    size_t head, first, row, rows; // first: in the segment; row: in the batch
+    size_t keys;                   // that any of them sees
+};
+
+static struct block make_block(const struct segment *s, const struct keys *k, size_t head,
+                               size_t first) {
+    size_t rows = s->count - first < ROWS ? s->count - first : ROWS, seen = k->count;
+    if (k->own && first + rows - k->first < seen) seen = first + rows - k->first;
+    return (struct block){k, head, first, s->first + first, rows, seen};
 }
 
-// out (rows, D) = [out +] p (rows, keys) times the keys' columns at `offset`
-static void times_values(const struct run *r, const struct block *b, const float *p, size_t offset,
-                         float *out, size_t ldo) {
-    const struct segment *s = b->s;
-    size_t D = r->a->dim, np = s->prefix_count;
-    if (np)
-        gemm_small(false, false, b->rows, D, np, 1, p, b->keys,
-                   r->qkv + s->prefix_first * r->ld + offset, r->ld, 0, out, ldo);
-    gemm_small(false, false, b->rows, D, b->own, 1, p + np, b->keys,
-               r->qkv + s->first * r->ld + offset, r->ld, np > 0, out, ldo);
+static size_t seen_by(const struct block *b, size_t i) {
+    size_t n = b->first + i + 1 - b->k->first;
+    return b->k->own && n < b->keys ? n : b->keys;
 }
 
-static void forward_block(const struct run *r, const struct block *b, size_t h) {
+// score (rows, keys) = x (rows, D), row stride ld, times a packed block of keys or values
+static void times_packed(const struct run *r, const struct block *b, const float *x, size_t ld,
+                         const float *packed, float *score) {
+    kernels()->block(score, KEYS, x, ld, false, packed, r->a->dim, b->rows, b->keys, r->a->dim,
+                     false);
+}
+
+static void pack_keys_across(const struct run *r, const struct keys *k, size_t offset, float *to) {
+    kernels()->pack(to, r->qkv + k->row * r->ld + offset, r->ld, k->count, r->a->dim, true);
+}
+
+static void pack_keys_along(const struct run *r, const struct keys *k, size_t offset, float *to) {
+    kernels()->pack(to, r->qkv + k->row * r->ld + offset, r->ld, r->a->dim, k->count, false);
+}
+
+// The keys carry the scale, so that no score has to be.
+static void pack_scaled_keys(const struct run *r, const struct keys *k, size_t offset, float *to) {
+    size_t strip = kernels()->strip, n = (k->count + strip - 1) / strip * strip * r->a->dim;
+    pack_keys_across(r, k, offset, to);
+    kernels()->scale(to, to, r->scale, n);
+}
+
+// ---- forward ----
+
+// Scores become exponentials below each query's maximum so far; the sum before is brought there,
+// and `fall` (rows) says how far it fell.
+static void soften(const struct room *t, const struct block *b, float *fall) {
     const struct kernels *k = kernels();
-    size_t D = r->a->dim, H = r->a->heads, g = h / (H / r->a->kv_heads), row = b->s->first + b->first;
-    size_t key = (H + g) * D, value = (H + r->a->kv_heads + g) * D;
-    float *p = r->a->scratch + (size_t)parallel_self() * r->per_thread;
-    float *out = r->out + row * r->ldo + h * D;
-    times_keys(r, b, 1 / sqrtf((float)D), r->qkv + row * r->ld + h * D, r->ld, key, p);
-    float inverse[ATTENTION_ROWS];
+    float *most = t->part[MOST] + b->first, *sum = t->part[SUM] + b->first;
     for (size_t i = 0; i < b->rows; i++) {
-        float *s = p + i * b->keys;
-        size_t seen = b->keys - b->rows + i + 1;
-        float max = k->max(s, seen), sum = k->exp_sum(s, s, seen, max);
-        memset(s + seen, 0, (b->keys - seen) * sizeof *s);
-        r->lse[(row + i) * H + h] = max + logf(sum);
-        inverse[i] = 1 / sum;
+        float top = k->max(t->part[SCORE] + i * KEYS, seen_by(b, i));
+        if (most[i] > top) top = most[i];
+        fall[i] = most[i] - top;
+        most[i] = top;
     }
-    times_values(r, b, p, value, out, r->ldo);
-    for (size_t i = 0; i < b->rows; i++) k->scale(out + i * r->ldo, out + i * r->ldo, inverse[i], D);
+    k->exp_scale(fall, fall, b->rows, 0, 1);
+    for (size_t i = 0; i < b->rows; i++) {
+        float *s = t->part[SCORE] + i * KEYS;
+        size_t seen = seen_by(b, i);
+        sum[i] = sum[i] * fall[i] + k->exp_sum(s, s, seen, most[i]);
+        memset(s + seen, 0, (b->keys - seen) * sizeof *s);
+    }
 }
 
-static void forward_task(void *self, size_t i) {
+static void forward_block(const struct run *r, const struct room *t, const struct block *b) {
+    size_t D = r->a->dim;
+    float fall[ROWS], *out = r->out + b->row * r->ldo + b->head * D;
+    times_packed(r, b, r->qkv + b->row * r->ld + b->head * D, r->ld, t->part[KEYS_ACROSS],
+                 t->part[SCORE]);
+    soften(t, b, fall);
+    for (size_t i = 0; !b->k->begins && i < b->rows; i++)
+        kernels()->scale(out + i * r->ldo, out + i * r->ldo, fall[i], D);
+    kernels()->block(out, r->ldo, t->part[SCORE], KEYS, false, t->part[ALONG], b->k->count, b->rows,
+                     D, b->keys, !b->k->begins);
+}
+
+// One head of a segment.
+static void forward_task(void *self, size_t task) {
     const struct run *r = self;
-    size_t H = r->a->heads;
-    const struct segment *s = &r->a->batch->segment[i / H];
-    for (size_t first = 0; first < s->count; first += ATTENTION_ROWS) {
-        struct block b = make_block(s, first);
-        forward_block(r, &b, i % H);
+    size_t H = r->a->heads, G = r->a->kv_heads, D = r->a->dim, h = task % H, g = h / (H / G);
+    const struct segment *s = &r->a->batch->segment[task / H];
+    struct room t = my_room(r->a);
+    for (size_t i = 0; i < s->count; i++) {
+        t.part[MOST][i] = -INFINITY;
+        t.part[SUM][i] = 0;
+    }
+    struct keys k;
+    for (size_t j = 0; keys_block(s, j, &k); j++) {
+        pack_scaled_keys(r, &k, (H + g) * D, t.part[KEYS_ACROSS]);
+        pack_keys_along(r, &k, (H + G + g) * D, t.part[ALONG]);
+        for (size_t first = k.first; first < s->count; first += ROWS) {
+            struct block b = make_block(s, &k, h, first);
+            forward_block(r, &t, &b);
+        }
+    }
+    for (size_t i = 0; i < s->count; i++) {
+        float *out = r->out + (s->first + i) * r->ldo + h * D, sum = t.part[SUM][i];
+        r->lse[(s->first + i) * H + h] = t.part[MOST][i] + logf(sum);
+        kernels()->scale(out, out, 1 / sum, D);
     }
 }
 
@@ -96,58 +195,74 @@ void attention_forward(const struct attention *a, const float *qkv, float *out, 
     parallel_for(a->batch->segments * a->heads, forward_task, &r);
 }
 
-// to (keys, D) at `offset` of dqkv += p^T (keys, rows) x (rows, D)
-static void add_to_keys(const struct run *r, const struct block *b, const float *p, const float *x,
-                        size_t ldx, size_t offset) {
-    const struct segment *s = b->s;
-    size_t D = r->a->dim, np = s->prefix_count;
-    if (np)
-        gemm_small(true, false, np, D, b->rows, 1, p, b->keys, x, ldx, 1,
-                   r->dqkv + s->prefix_first * r->ld + offset, r->ld);
-    gemm_small(true, false, b->own, D, b->rows, 1, p + np, b->keys, x, ldx, 1,
-               r->dqkv + s->first * r->ld + offset, r->ld);
+// ---- backward ----
+
+// The keys' columns at `offset` of dqkv += p^T (keys, rows) x (rows, D), row stride ld
+static void add_to_keys(const struct run *r, const struct room *t, const struct block *b,
+                        const float *p, const float *x, size_t ld, size_t offset) {
+    size_t D = r->a->dim;
+    kernels()->pack(t->part[QUERIES], x, ld, D, b->rows, false);
+    kernels()->block(r->dqkv + b->k->row * r->ld + offset, r->ld, p, KEYS, true, t->part[QUERIES],
+                     b->rows, b->keys, D, b->rows, true);
 }
 
-static void backward_block(const struct run *r, const struct block *b, size_t h) {
+// Scores become probabilities, dscore, so far dout v^T, the scores' gradient.
+static void probabilities(const struct run *r, const struct room *t, const struct block *b) {
     const struct kernels *k = kernels();
-    size_t D = r->a->dim, H = r->a->heads, g = h / (H / r->a->kv_heads), row = b->s->first + b->first;
-    size_t key = (H + g) * D, value = (H + r->a->kv_heads + g) * D;
-    float *p = r->a->scratch + (size_t)parallel_self() * r->per_thread;
-    float *dp = p + r->per_thread / 2, scale = 1 / sqrtf((float)D);
-    const float *q = r->qkv + row * r->ld + h * D;
-    const float *out = r->out_in + row * r->ldo + h * D, *dout = r->dout + row * r->ldo + h * D;
-    times_keys(r, b, scale, q, r->ld, key, p);
-    times_keys(r, b, 1, dout, r->ldo, value, dp);
+    size_t D = r->a->dim, H = r->a->heads;
     for (size_t i = 0; i < b->rows; i++) {
-        float *s = p + i * b->keys, *d = dp + i * b->keys;
-        size_t seen = b->keys - b->rows + i + 1;
-        k->exp_scale(s, s, seen, r->lse_in[(row + i) * H + h], 1);
+        size_t at = (b->row + i) * r->ldo + b->head * D, seen = seen_by(b, i);
+        float *s = t->part[SCORE] + i * KEYS, *d = t->part[DSCORE] + i * KEYS;
+        k->exp_scale(s, s, seen, r->lse_in[(b->row + i) * H + b->head], 1);
+        k->softmax_backward(d, s, k->dot(r->out_in + at, r->dout + at, D), r->scale, seen);
         memset(s + seen, 0, (b->keys - seen) * sizeof *s);
-        float delta = k->dot(out + i * r->ldo, dout + i * r->ldo, D);
-        for (size_t j = 0; j < b->keys; j++) d[j] = s[j] * (d[j] - delta) * scale;
+        memset(d + seen, 0, (b->keys - seen) * sizeof *d);
     }
-    add_to_keys(r, b, p, dout, r->ldo, value);
-    add_to_keys(r, b, dp, q, r->ld, key);
-    times_values(r, b, dp, key, r->dqkv + row * r->ld + h * D, r->ld);
 }
 
-// One tree and one key-value head: its gradients are added in segment, head and block order.
+static void backward_block(const struct run *r, const struct room *t, const struct block *b) {
+    size_t D = r->a->dim, H = r->a->heads, G = r->a->kv_heads, g = b->head / (H / G);
+    size_t at = b->row * r->ld + b->head * D;
+    const float *q = r->qkv + at, *dout = r->dout + b->row * r->ldo + b->head * D;
+    times_packed(r, b, q, r->ld, t->part[KEYS_ACROSS], t->part[SCORE]);
+    times_packed(r, b, dout, r->ldo, t->part[VALUES_ACROSS], t->part[DSCORE]);
+    probabilities(r, t, b);
+    add_to_keys(r, t, b, t->part[SCORE], dout, r->ldo, (H + G + g) * D);
+    add_to_keys(r, t, b, t->part[DSCORE], q, r->ld, (H + g) * D);
+    kernels()->block(r->dqkv + at, r->ld, t->part[DSCORE], KEYS, false, t->part[ALONG], b->k->count,
+                     b->rows, D, b->keys, !b->k->begins);
+}
+
+// One segment against one key-value head: key block, head and query block in order.
+static void backward_segment(const struct run *r, const struct room *t, const struct segment *s,
+                             size_t g) {
+    size_t H = r->a->heads, G = r->a->kv_heads, D = r->a->dim, per = H / G;
+    struct keys k;
+    for (size_t j = 0; keys_block(s, j, &k); j++) {
+        pack_scaled_keys(r, &k, (H + g) * D, t->part[KEYS_ACROSS]);
+        pack_keys_across(r, &k, (H + G + g) * D, t->part[VALUES_ACROSS]);
+        pack_keys_along(r, &k, (H + g) * D, t->part[ALONG]);
+        for (size_t h = g * per; h < (g + 1) * per; h++)
+            for (size_t first = k.first; first < s->count; first += ROWS) {
+                struct block b = make_block(s, &k, h, first);
+                backward_block(r, t, &b);
+            }
+    }
+}
+
+// One tree and one key-value head: its gradients are added in the segments' order.
 static void backward_task(void *self, size_t i) {
     const struct run *r = self;
     const struct batch *batch = r->a->batch;
-    size_t G = r->a->kv_heads, t = i / G, g = i % G, D = r->a->dim, H = r->a->heads, per = H / G;
-    const struct segment *first = &batch->segment[batch->tree[t]];
-    const struct segment *end = &batch->segment[batch->tree[t + 1]];
+    size_t G = r->a->kv_heads, tree = i / G, g = i % G, D = r->a->dim, H = r->a->heads;
+    const struct segment *first = &batch->segment[batch->tree[tree]];
+    const struct segment *end = &batch->segment[batch->tree[tree + 1]];
+    struct room t = my_room(r->a);
     for (size_t row = first->first; row < end[-1].first + end[-1].count; row++) {
         memset(r->dqkv + row * r->ld + (H + g) * D, 0, D * sizeof(float));
         memset(r->dqkv + row * r->ld + (H + G + g) * D, 0, D * sizeof(float));
     }
-    for (const struct segment *s = first; s < end; s++)
-        for (size_t h = g * per; h < (g + 1) * per; h++)
-            for (size_t at = 0; at < s->count; at += ATTENTION_ROWS) {
-                struct block b = make_block(s, at);
-                backward_block(r, &b, h);
-            }
+    for (const struct segment *s = first; s < end; s++) backward_segment(r, &t, s, g);
 }
 
 void attention_backward(const struct attention *a, const float *qkv, const float *out,

@@ -1,29 +1,10 @@
 #include "common/gemm.h"
 #include "common/kernels.h"
 #include "common/parallel.h"
-#include <cblas.h>
 
-// Of a task: a packed block of KERNEL_DEPTH x TASK_COLUMNS floats (480 KiB) stays in the second cache.
+// Of a task: a packed block of KERNEL_DEPTH x TASK_COLUMNS floats (480 KiB) stays in the second
+// cache.
 enum { TASK_COLUMNS = 480, TASK_ROWS = 1024 };
-
-void gemm_init(void) {
-    // The threads are ours. OpenBLAS's openmp flavour asks OpenMP, which answers for each thread by
-    // itself, so every thread says it.
-    openblas_set_num_threads(1);
-}
-
-static void sgemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, size_t m, size_t n, size_t k, float alpha,
-                  const float *a, size_t lda, const float *b, size_t ldb, float beta, float *c,
-                  size_t ldc) {
-    cblas_sgemm(CblasRowMajor, ta, tb, (int)m, (int)n, (int)k, alpha, a, (int)lda, b, (int)ldb,
-                beta, c, (int)ldc);
-}
-
-void gemm_small(bool ta, bool tb, size_t m, size_t n, size_t k, float alpha, const float *a,
-                size_t lda, const float *b, size_t ldb, float beta, float *c, size_t ldc) {
-    sgemm(ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, m, n, k, alpha, a, lda, b,
-          ldb, beta, c, ldc);
-}
 
 struct span {
     size_t first, count;
@@ -40,8 +21,8 @@ static struct span piece(size_t n, size_t k, size_t step, size_t i) {
     return (struct span){first, end - first};
 }
 
-// c (N,M) [+]= a (N,K) b (K,M) cut into tasks of rows by columns. How it is cut does not show in the
-// bits: each output adds its blocks of KERNEL_DEPTH in order.
+// c (N,M) [+]= a (N,K) b (K,M) cut into tasks of rows by columns. How it is cut does not show in
+// the bits: each output adds its blocks of KERNEL_DEPTH in order.
 struct product {
     float *c;
     const float *a, *b;
@@ -52,13 +33,13 @@ struct product {
 };
 
 // One block of the inner length.
-static void add_depth(const struct product *p, struct span r, struct span c, struct span k, bool add,
-                      float *packed) {
+static void add_depth(const struct product *p, struct span r, struct span c, struct span k,
+                      bool add, float *packed) {
     const float *b = p->b + (p->b_across ? c.first * p->ldb + k.first : k.first * p->ldb + c.first);
     const float *a = p->a + (p->a_across ? k.first * p->lda + r.first : r.first * p->lda + k.first);
     kernels()->pack(packed, b, p->ldb, c.count, k.count, p->b_across);
     kernels()->block(p->c + r.first * p->ldc + c.first, p->ldc, a, p->lda, p->a_across, packed,
-                     r.count, c.count, k.count, add);
+                     k.count, r.count, c.count, k.count, add);
 }
 
 static void task(void *self, size_t i) {
@@ -91,23 +72,49 @@ static void multiply(struct product *p) {
 void gemm_forward(const struct rowplan *plan, float *y, size_t ldy, const float *x, size_t ldx,
                   const float *w, size_t M, size_t K, bool add) {
     size_t first = plan->first[0], n = plan->first[plan->units] - first;
-    struct product p = {.c = y + first * ldy, .a = x + first * ldx, .b = w, .ldc = ldy, .lda = ldx,
-                        .ldb = K, .N = n, .M = M, .K = K, .b_across = true, .add = add};
+    struct product p = {.c = y + first * ldy,
+                        .a = x + first * ldx,
+                        .b = w,
+                        .ldc = ldy,
+                        .lda = ldx,
+                        .ldb = K,
+                        .N = n,
+                        .M = M,
+                        .K = K,
+                        .b_across = true,
+                        .add = add};
     multiply(&p);
 }
 
 void gemm_dx(const struct rowplan *plan, float *dx, size_t lddx, const float *dy, size_t lddy,
              const float *w, size_t M, size_t K, bool add) {
     size_t first = plan->first[0], n = plan->first[plan->units] - first;
-    struct product p = {.c = dx + first * lddx, .a = dy + first * lddy, .b = w, .ldc = lddx,
-                        .lda = lddy, .ldb = K, .N = n, .M = K, .K = M, .add = add};
+    struct product p = {.c = dx + first * lddx,
+                        .a = dy + first * lddy,
+                        .b = w,
+                        .ldc = lddx,
+                        .lda = lddy,
+                        .ldb = K,
+                        .N = n,
+                        .M = K,
+                        .K = M,
+                        .add = add};
     multiply(&p);
 }
 
 void gemm_dw(const struct rowplan *plan, float *dw, const float *dy, size_t lddy, const float *x,
              size_t ldx, size_t M, size_t K) {
-    struct product p = {.c = dw, .a = dy, .b = x, .ldc = K, .lda = lddy, .ldb = ldx, .N = M,
-                        .M = K, .a_across = true, .add = true, .plan = plan};
+    struct product p = {.c = dw,
+                        .a = dy,
+                        .b = x,
+                        .ldc = K,
+                        .lda = lddy,
+                        .ldb = ldx,
+                        .N = M,
+                        .M = K,
+                        .a_across = true,
+                        .add = true,
+                        .plan = plan};
     multiply(&p);
 }
 

@@ -1,10 +1,11 @@
 // The one door to matrix products. All matrices are row-major float32; weights are (M,K) as Hugging
 // Face keeps them, so that y = x w^T.
 //
-// Own kernels (kernels.h): a task packs a block of b for the second cache and runs over its rows with
-// all accumulators in registers. An output is the sum, in order, of chains of KERNEL_DEPTH multiply-
-// adds along the inner length, which a weight gradient starts anew at each unit: so the bits depend
-// neither on the threads, nor on the cutting, nor on what other rows or units are in the micro-batch.
+// Own kernels (kernels.h): a task packs a block of b for the second cache and runs over its rows
+// with all accumulators in registers. An output is the sum, in order, of chains of KERNEL_DEPTH
+// multiply- adds along the inner length, which a weight gradient starts anew at each unit: so the
+// bits depend neither on the threads, nor on the cutting, nor on what other rows or units are in
+// the micro-batch.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,8 +14,6 @@ struct rowplan { // units of rows, in order; `first` has units + 1 entries
     size_t units;
     const size_t *first;
 };
-
-void gemm_init(void); // called by parallel_init, in every thread
 
 // y (N,M) = x (N,K) w(M,K)^T, + y if add. Row strides: ldx, ldy (floats).
 void gemm_forward(const struct rowplan *p, float *y, size_t ldy, const float *x, size_t ldx,
@@ -29,6 +28,3 @@ void gemm_dw(const struct rowplan *p, float *dw, const float *dy, size_t lddy, c
 // so a row's bits do not depend on n.
 void gemm_rows(float *y, size_t ldy, const float *x, size_t ldx, size_t n, const float *w, size_t M,
                size_t K, bool add);
-// One small product inside a parallel body: c (m,n) = alpha op(a) op(b) + beta c.
-void gemm_small(bool ta, bool tb, size_t m, size_t n, size_t k, float alpha, const float *a,
-                size_t lda, const float *b, size_t ldb, float beta, float *c, size_t ldc);

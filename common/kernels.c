@@ -308,6 +308,10 @@ static void k_swiglu_backward(float *gate, float *up, const float *dy, size_t n)
     }
 }
 
+static void k_softmax_backward(float *dp, const float *p, float delta, float scale, size_t n) {
+    for (size_t i = 0; i < n; i++) dp[i] = p[i] * (dp[i] - delta) * scale;
+}
+
 static void k_rope(float *x, const float *cosine, const float *sine, float sign, size_t n) {
     size_t half = n / 2;
     for (size_t i = 0; i < half; i++) {
@@ -388,48 +392,59 @@ static void k_pack(float *to, const float *from, size_t ld, size_t n, size_t k, 
     }
 }
 
-// c (PANEL,STRIP) [+]= a (k,PANEL)^T b (k,STRIP), both packed
-INLINE void whole_tile(float *c, size_t ldc, const float *a, const float *b, size_t k, bool add) {
+// c (PANEL, vectors of columns) [+]= a (k,PANEL)^T b (k,STRIP), both packed
+INLINE void whole_tile(float *c, size_t ldc, const float *a, const float *b, size_t k,
+                       size_t vectors, bool add) {
     vec s[PANEL][VECTORS] = {0};
     for (size_t p = 0; p < k; p++, a += PANEL, b += STRIP) {
         vec w[VECTORS];
 #pragma GCC unroll 4
-        for (size_t v = 0; v < VECTORS; v++) w[v] = load_vec(b + v * LANES);
+        for (size_t v = 0; v < vectors; v++) w[v] = load_vec(b + v * LANES);
 #pragma GCC unroll 8
         for (size_t r = 0; r < PANEL; r++) {
             vec x = (vec){0} + a[r];
 #pragma GCC unroll 4
-            for (size_t v = 0; v < VECTORS; v++) s[r][v] += x * w[v];
+            for (size_t v = 0; v < vectors; v++) s[r][v] += x * w[v];
         }
     }
 #pragma GCC unroll 8
     for (size_t r = 0; r < PANEL; r++)
 #pragma GCC unroll 4
-        for (size_t v = 0; v < VECTORS; v++) {
+        for (size_t v = 0; v < vectors; v++) {
             float *to = c + r * ldc + v * LANES;
             if (add) s[r][v] += load_vec(to);
             memcpy(to, &s[r][v], sizeof s[r][v]);
         }
 }
 
+static void vectors_tile(float *c, size_t ldc, const float *a, const float *b, size_t k,
+                         size_t vectors, bool add) {
+    if (vectors == 3 && add)
+        whole_tile(c, ldc, a, b, k, 3, true);
+    else if (vectors == 3)
+        whole_tile(c, ldc, a, b, k, 3, false);
+    else if (vectors == 2)
+        whole_tile(c, ldc, a, b, k, 2, add);
+    else
+        whole_tile(c, ldc, a, b, k, 1, add);
+}
+
 static void tile(float *c, size_t ldc, const float *a, const float *b, size_t rows, size_t cols,
                  size_t k, bool add) {
-    if (rows == PANEL && cols == STRIP) {
-        if (add)
-            whole_tile(c, ldc, a, b, k, true);
-        else
-            whole_tile(c, ldc, a, b, k, false);
+    size_t vectors = (cols + LANES - 1) / LANES;
+    if (rows == PANEL && cols == vectors * LANES) {
+        vectors_tile(c, ldc, a, b, k, vectors, add);
         return;
     }
     float t[PANEL * STRIP];
-    whole_tile(t, STRIP, a, b, k, false);
+    vectors_tile(t, STRIP, a, b, k, vectors, false);
     for (size_t r = 0; r < rows; r++)
         for (size_t j = 0; j < cols; j++)
             c[r * ldc + j] = add ? c[r * ldc + j] + t[r * STRIP + j] : t[r * STRIP + j];
 }
 
 static void k_block(float *c, size_t ldc, const float *a, size_t lda, bool across, const float *b,
-                    size_t rows, size_t cols, size_t k, bool add) {
+                    size_t deep, size_t rows, size_t cols, size_t k, bool add) {
     float panel[PANEL * KERNEL_DEPTH] __attribute__((aligned(64)));
     for (size_t i = 0; i < rows; i += PANEL) {
         size_t n = rows - i < PANEL ? rows - i : PANEL;
@@ -438,8 +453,8 @@ static void k_block(float *c, size_t ldc, const float *a, size_t lda, bool acros
         else
             pack_across(panel, a + i * lda, lda, n, k, PANEL);
         for (size_t j = 0; j < cols; j += STRIP)
-            tile(c + i * ldc + j, ldc, panel, b + j * k, n, cols - j < STRIP ? cols - j : STRIP, k,
-                 add);
+            tile(c + i * ldc + j, ldc, panel, b + j * deep, n, cols - j < STRIP ? cols - j : STRIP,
+                 k, add);
     }
 }
 
@@ -459,6 +474,7 @@ const struct kernels KERNELS = {
     .rmsnorm_backward = k_rmsnorm_backward,
     .swiglu = k_swiglu,
     .swiglu_backward = k_swiglu_backward,
+    .softmax_backward = k_softmax_backward,
     .rope = k_rope,
     .adamw = k_adamw,
     .sum_squares = k_sum_squares,

@@ -11,8 +11,8 @@
 static size_t add(struct model *m, size_t rows, size_t cols, bool vector, const char *format, ...) {
     m->tensors = xrealloc(m->tensors, (m->n_tensors + 1) * sizeof *m->tensors);
     struct tensor *t = &m->tensors[m->n_tensors++];
-    *t = (struct tensor){.rows = rows, .cols = cols, .offset = m->n_params, .vector = vector,
-                         .decay = !vector};
+    *t = (struct tensor){
+        .rows = rows, .cols = cols, .offset = m->n_params, .vector = vector, .decay = !vector};
     va_list args;
     va_start(args, format);
     vsnprintf(t->name, sizeof t->name, format, args);
@@ -73,7 +73,7 @@ static bool config_sane(const struct model_config *c, char *why, size_t size) {
         !c->vocab)
         return refuse(why, size, "a size of the model is zero");
     if (c->layers > 1000 || c->width > 1 << 17 || c->hidden > 1 << 20 || c->vocab > 1 << 24 ||
-        c->heads > 4096 || c->head_dim > 4096)
+        c->heads > 4096 || c->head_dim > 256)
         return refuse(why, size, "a size of the model is out of range");
     if (c->heads % c->kv_heads)
         return refuse(why, size, "the number of heads is not a multiple of the key-value heads");
@@ -129,7 +129,7 @@ void model_randomise(struct model *m, uint64_t seed) {
             scale *= residual;
         float *p = m->params + t->offset;
         for (size_t j = 0; j < t->rows * t->cols; j++)
-            p[j] = !t->vector                  ? (float)(scale * rng_normal(seed, RNG_INIT, i, j))
+            p[j] = !t->vector                    ? (float)(scale * rng_normal(seed, RNG_INIT, i, j))
                    : ends_with(t->name, ".bias") ? 0
                                                  : 1;
     }

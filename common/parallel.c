@@ -1,5 +1,4 @@
 #include "common/parallel.h"
-#include "common/gemm.h"
 #include "common/mem.h"
 #include <limits.h>
 #include <linux/futex.h>
@@ -12,9 +11,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-// Workers wait for a job by spinning for a moment, then asleep: a job of microseconds should not pay
-// for a system call, and a machine with other work should not pay for our spinning. Whoever comes
-// late to a job finds nothing left to do; nobody waits for a worker that has not begun.
+// Workers wait for a job by spinning for a moment, then asleep: a job of microseconds should not
+// pay for a system call, and a machine with other work should not pay for our spinning. Whoever
+// comes late to a job finds nothing left to do; nobody waits for a worker that has not begun.
 enum { SPINS = 2000 };
 
 static struct { // the one team of the process; the signals and threads of C have no other place
@@ -61,7 +60,6 @@ static void wait_for_call(int seen) {
 
 static void *serve(void *index) {
     self_index = (int)(size_t)index;
-    gemm_init();
     int seen = 0;
     while (!atomic_load(&team.quit)) {
         wait_for_call(seen);
@@ -152,7 +150,6 @@ static void dismiss(void) {
 
 void parallel_init(int threads) {
     dismiss();
-    gemm_init();
     int n = threads > 0 ? threads : usable_cpus();
     team.worker = xcalloc((size_t)n, sizeof *team.worker);
     for (int i = 1; i < n; i++) {

@@ -4,7 +4,7 @@
 #include <stddef.h>
 
 // 0: the CPUs this process may use (affinity mask, cgroup quota), capped by OMP_NUM_THREADS.
-// Also keeps OpenBLAS from starting threads of its own. Call once, before any other work.
+// Call once, before any other work.
 void parallel_init(int threads);
 int parallel_threads(void);
 int parallel_self(void); // 0 .. parallel_threads()-1 inside a body

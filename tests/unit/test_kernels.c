@@ -227,8 +227,8 @@ static void check_block(size_t rows, size_t cols, size_t k, bool across_a, bool 
     fill(b, LD * LD, cols, 1);
     for (size_t i = 0; i < LD * LD; i++) c[i] = 7;
     kernels()->pack(packed, b, LD, cols, k, across_b);
-    kernels()->block(c, LD, a, LD, across_a, packed, rows, cols, k, false);
-    kernels()->block(c, LD, a, LD, across_a, packed, rows, cols, k, true);
+    kernels()->block(c, LD, a, LD, across_a, packed, k, rows, cols, k, false);
+    kernels()->block(c, LD, a, LD, across_a, packed, k, rows, cols, k, true);
     for (size_t i = 0; i < LD; i++)
         for (size_t j = 0; j < LD; j++) {
             double sum = 0, size = 0;
@@ -255,11 +255,9 @@ static void blocks(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(exponential), cmocka_unit_test(not_a_number),
-        cmocka_unit_test(reductions),  cmocka_unit_test(few_rows),
-        cmocka_unit_test(mixture),     cmocka_unit_test(norms),
-        cmocka_unit_test(gated),       cmocka_unit_test(adamw),
-        cmocka_unit_test(blocks),
+        cmocka_unit_test(exponential), cmocka_unit_test(not_a_number), cmocka_unit_test(reductions),
+        cmocka_unit_test(few_rows),    cmocka_unit_test(mixture),      cmocka_unit_test(norms),
+        cmocka_unit_test(gated),       cmocka_unit_test(adamw),        cmocka_unit_test(blocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

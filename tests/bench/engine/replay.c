@@ -2,6 +2,7 @@
 // this.
 #include "tests/bench/engine/bench.h"
 #include "common/attention.h"
+#include "common/kernels.h"
 #include "common/mem.h"
 #include "common/parallel.h"
 #include <stdlib.h>
@@ -41,30 +42,43 @@ struct heads { // attention's products of all segments
     bool backward;
 };
 
-// One block of queries against its keys, as attention.c multiplies; `np` keys come from the prefix.
-static void block_products(const struct heads *a, size_t rows, size_t keys, float *scratch) {
+// Queries against one block of keys, as attention.c multiplies them. `packed`: any operand.
+static void block_products(const struct heads *a, size_t rows, size_t keys, float *packed,
+                           float *score) {
     const struct model_config *c = &a->r->m->config;
-    const float *x = a->r->in, *p = a->r->in;
-    size_t D = c->head_dim, W = (c->heads + 2 * c->kv_heads) * D, HD = c->heads * D;
-    gemm_small(false, true, rows, keys, D, 1, x, W, x + HD, W, 0, scratch, keys);
-    if (!a->backward) {
-        gemm_small(false, false, rows, D, keys, 1, p, keys, x + HD, W, 0, scratch, HD);
-        return;
+    const struct kernels *k = kernels();
+    const float *x = a->r->in;
+    float *wide = score + ATTENTION_ROWS * ATTENTION_KEYS;
+    size_t D = c->head_dim, W = (c->heads + 2 * c->kv_heads) * D, S = ATTENTION_KEYS;
+    k->block(score, S, x, W, false, packed, D, rows, keys, D, false);
+    k->block(wide, W, score, S, false, packed, keys, rows, D, keys, true);
+    if (!a->backward) return;
+    k->block(score, S, x, W, false, packed, D, rows, keys, D, false);
+    for (int i = 0; i < 2; i++) {
+        k->pack(packed, x, W, D, rows, false);
+        k->block(wide, W, score, S, true, packed, rows, keys, D, rows, true);
     }
-    gemm_small(false, true, rows, keys, D, 1, x, HD, x + HD, W, 0, scratch, keys);
-    gemm_small(true, false, keys, D, rows, 1, p, keys, x, HD, 0, scratch, W);
-    gemm_small(true, false, keys, D, rows, 1, p, keys, x, W, 0, scratch, W);
-    gemm_small(false, false, rows, D, keys, 1, p, keys, x + HD, W, 0, scratch, W);
 }
 
 static void head_products(void *self, size_t i) {
     const struct heads *a = self;
     const struct model_config *c = &a->r->m->config;
     const struct segment *s = &a->r->b->segment[i / c->heads];
-    float *mine = a->r->out + (size_t)parallel_self() * (a->r->floats / (size_t)parallel_threads());
-    for (size_t at = 0; at < s->count; at += ATTENTION_ROWS) {
-        size_t rows = s->count - at < ATTENTION_ROWS ? s->count - at : ATTENTION_ROWS;
-        block_products(a, rows, s->prefix_count + at + rows, mine);
+    float *packed =
+        a->r->out + (size_t)parallel_self() * (a->r->floats / (size_t)parallel_threads() / 16 * 16);
+    size_t D = c->head_dim, W = (c->heads + 2 * c->kv_heads) * D, all = s->prefix_count + s->count;
+    float *score = packed + ATTENTION_KEYS * (D + KERNEL_STRIPS) + D * KERNEL_STRIPS;
+    for (size_t at = 0; at < all; at += ATTENTION_KEYS) {
+        size_t keys = all - at < ATTENTION_KEYS ? all - at : ATTENTION_KEYS;
+        size_t first = at < s->prefix_count ? 0 : (at - s->prefix_count) / ATTENTION_ROWS;
+        for (int pack = 0; pack < (a->backward ? 3 : 2); pack++)
+            kernels()->pack(packed, a->r->in, W, pack == 1 ? D : keys, pack == 1 ? keys : D,
+                            pack != 1);
+        for (size_t q = first * ATTENTION_ROWS; q < s->count; q += ATTENTION_ROWS) {
+            size_t rows = s->count - q < ATTENTION_ROWS ? s->count - q : ATTENTION_ROWS;
+            size_t seen = s->prefix_count + q + rows - at;
+            block_products(a, rows, seen < keys ? seen : keys, packed, score);
+        }
     }
 }
 
