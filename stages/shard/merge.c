@@ -5,55 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int by_part(const void *a, const void *b) {
-    size_t x = columns_part(*(struct columns_reader *const *)a).part;
-    size_t y = columns_part(*(struct columns_reader *const *)b).part;
-    return (x > y) - (x < y);
-}
-
-// All parts of one set, in order, or dies.
-static struct columns_reader **open_set(const struct opt_list *files, struct fail *f) {
-    struct columns_reader **set = xcalloc(files->n, sizeof *set);
-    for (size_t i = 0; i < files->n; i++) {
-        set[i] = columns_open(files->items[i], NULL, f);
-        die_if(f);
-        columns_same_set(set[0], set[i], f);
-        die_if(f);
-        columns_rest(set[i]);
-    }
-    qsort(set, files->n, sizeof *set, by_part);
-    size_t parts = columns_part(set[0]).parts;
-    for (size_t i = 0; i < files->n; i++)
-        if (i && columns_part(set[i]).part == columns_part(set[i - 1]).part)
-            die(EXIT_BADDATA, "'%s' and '%s' are the same part %zu", columns_path(set[i - 1]),
-                columns_path(set[i]), columns_part(set[i]).part);
-    if (files->n != parts)
-        die(EXIT_BADDATA, "'%s' is of a set of %zu parts, of which %zu were given; give them all",
-            columns_path(set[0]), parts, files->n);
-    return set;
-}
-
-static struct columns_writer *create(const char *output, struct columns_reader *first,
-                                     struct fail *f) {
-    const struct artefact *a = columns_artefact(first);
-    struct lineage l = {.kind = a->kind,
-                        .stage = a->stage,
-                        .version = a->version,
-                        .options = a->options,
-                        .parents = a->parents};
-    struct columns_plan plan = {.rows_total = columns_part(first).rows_total,
-                                .zstd_level = columns_level(first)};
-    struct columns_extras e;
-    size_t n;
-    const struct column *columns = columns_list(first, &n);
-    columns_extras(first, &e);
-    struct columns_writer *w = f->code ? NULL
-                                       : columns_create(output, &l, n, columns, e.n_attrs, e.attrs,
-                                                        e.n_blobs, e.blobs, &plan, f);
-    columns_free_extras(&e);
-    return w;
-}
-
 static bool append_column(struct columns_writer *w, size_t column, struct columns_reader *r) {
     size_t n;
     const struct column *c = &columns_list(r, &n)[column];
@@ -83,14 +34,7 @@ static bool copy(struct columns_writer *w, struct columns_reader **set, size_t p
 
 int shard_merge(int argc, char **argv) {
     const char *output = NULL;
-    const struct opt_row row = {.name = "output",
-                                .letter = 'o',
-                                .type = OPT_TEXT,
-                                .class = OPT_EXEC,
-                                .to = &output,
-                                .metavar = "FILE",
-                                .help = "the merged file",
-                                .required = true};
+    const struct opt_row row = shard_output_row(&output, "the merged file");
     struct options o = {.program = "shard merge",
                         .usage = "-o FILE SHARD...",
                         .summary = "One file from all shards of a set, the same bytes as if it had "
@@ -99,16 +43,18 @@ int shard_merge(int argc, char **argv) {
     struct fail f = {0};
     options_add(&o, &row, 1);
     shard_options(&o, argc, argv, &files, 1);
-    struct columns_reader **set = open_set(&files, &f);
-    struct columns_writer *w = create(output, set[0], &f);
+    struct columns_reader **set = shard_set_open(&files, &f);
+    struct lineage l = shard_same_lineage(set[0]);
+    struct columns_plan plan = {.rows_total = columns_part(set[0]).rows_total,
+                                .zstd_level = columns_level(set[0])};
+    struct columns_writer *w = shard_writer(output, set[0], &l, &plan, 0, &f);
     if (copy(w, set, files.n))
         columns_commit(w, NULL);
     else
         columns_abandon(w, false);
     die_if(&f);
     print_result("%s", output);
-    for (size_t i = 0; i < files.n; i++) columns_close(set[i]);
-    free(set);
+    shard_set_close(set, files.n);
     shard_files_release(&files);
     options_release(&o);
     return EXIT_DONE;

@@ -1,0 +1,79 @@
+#include "common/fail.h"
+#include "formats/columns_rows.h"
+#include "stages/shard/shard.h"
+#include <stdlib.h>
+
+// Row by row, so that chunks break where the new parts do.
+static bool copy(struct columns_writer *w, struct columns_reader **set, size_t parts,
+                 struct fail *f) {
+    for (size_t part = 0; w && part < parts; part++) {
+        struct columns_rows *rows = columns_rows_load(set[part], f);
+        bool ok = rows != NULL;
+        for (size_t i = 0; ok && i < columns_rows_count(rows); i++)
+            ok = columns_rows_copy(rows, i, w);
+        columns_rows_free(rows);
+        if (!ok) return false;
+    }
+    return w != NULL;
+}
+
+// Rows a shard, from the two options of which one is given.
+static size_t settle(int64_t parts, int64_t per, size_t rows) {
+    if (!parts == !per) die(EXIT_USAGE, "give either --parts or --rows-per-shard");
+    if (per) return (size_t)per;
+    if ((size_t)parts > rows)
+        die(EXIT_USAGE, "--parts %lld is more than the set's %zu rows", (long long)parts, rows);
+    return (rows + (size_t)parts - 1) / (size_t)parts;
+}
+
+int shard_split(int argc, char **argv) {
+    const char *output = NULL;
+    int64_t parts, per;
+    const struct opt_row rows[] = {
+        shard_output_row(&output, "OUT.h5 makes OUT-00000-of-00003.h5 and so on"),
+        {.name = "parts",
+         .type = OPT_INT,
+         .class = OPT_EXEC,
+         .to = &parts,
+         .value = "0",
+         .low = 0,
+         .high = 1e5,
+         .metavar = "N",
+         .help = "shards of equal rows, the last of fewer; N of them, or as near as that comes"},
+        {.name = "rows-per-shard",
+         .type = OPT_INT,
+         .class = OPT_EXEC,
+         .to = &per,
+         .value = "0",
+         .low = 0,
+         .high = 1e12,
+         .metavar = "N",
+         .help = "rows of a shard"},
+    };
+    struct options o = {.program = "shard split",
+                        .usage = "(--parts N | --rows-per-shard N) -o FILE SHARD...",
+                        .summary =
+                            "A file, or all shards of a set, cut into shards: the same bytes "
+                            "as if they had been made so. shard merge takes it back."};
+    struct opt_list files;
+    struct fail f = {0};
+    options_add(&o, rows, sizeof rows / sizeof *rows);
+    shard_options(&o, argc, argv, &files, 1);
+    struct columns_reader **set = shard_set_open(&files, &f);
+    struct lineage l = shard_same_lineage(set[0]);
+    size_t total = columns_part(set[0]).rows_total;
+    struct columns_plan plan = {.rows_total = total,
+                                .rows_per_shard = settle(parts, per, total),
+                                .zstd_level = columns_level(set[0]),
+                                .finished = shard_print_path};
+    struct columns_writer *w = shard_writer(output, set[0], &l, &plan, 0, &f);
+    if (copy(w, set, files.n, &f))
+        columns_commit(w, NULL);
+    else
+        columns_abandon(w, false);
+    die_if(&f);
+    shard_set_close(set, files.n);
+    shard_files_release(&files);
+    options_release(&o);
+    return EXIT_DONE;
+}
