@@ -78,7 +78,6 @@ refuse() { # TEXT ARGUMENTS...
 refuse "exclude each other" --teacher x.h5 --on-policy "${live[@]}"
 refuse "--reward-level goes with --on-policy" --teacher x.h5 --reward-level token
 refuse "--exact goes with --on-policy" --teacher x.h5 --exact
-refuse "--alpha goes with --on-policy" --teacher x.h5 --alpha fixed:1
 refuse "needs prompts" --on-policy --dpo "$D/dpo.h5" --reverse "$D/reverse.h5"
 refuse "needs --reverse" --on-policy --dpo "$D/dpo.h5" --data "$D/prompts.h5"
 refuse "--ref MODEL" --on-policy --dpo "$D/dpo.h5" --base ref --reverse "$D/reverse.h5" --data "$D/prompts.h5"
