@@ -23,6 +23,7 @@ static const struct command commands[] = {
     {"split", shard_split, "a set cut into shards, as if it had been made so; the inverse of merge"},
     {"filter", shard_filter, "some rows of a set, by number, length or entropy"},
     {"recode", shard_recode, "a teacher cache with fewer entries, fewer bits or another zstd level"},
+    {"verify", shard_verify, "a teacher cache against its teachers, run anew on random rows"},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 

@@ -1,5 +1,6 @@
 // p* from the components layout against p* composed from the full vocabulary.
 #include "formats/teacher_set.h"
+#include "formats/teacher_compare.h"
 #include "formats/teacher_gather.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -294,6 +295,59 @@ static void test_files(void **state) {
     teacher_gather_free(t);
 }
 
+// What is stored fits the logits it came from, and nothing else does.
+static void test_compare(void **state) {
+    (void)state;
+    static struct made m;
+    static float room[V];
+    static const int all_bits[] = {32, 12, 8};
+    struct teacher_grid g = teacher_grid_around(1);
+    struct teacher_rule rule = rule_of("damped:1", 1e-3);
+    struct teacher_gather *t = teacher_gather_new(&rule, &g, V, 1);
+    for (size_t b = 0; b < 3; b++) {
+        char *path = scratch_path("compare.h5");
+        struct fail f = {0};
+        struct teacher_info info;
+        struct teacher_shard shard;
+        struct compared c;
+        write_file(path, t, &g, all_bits[b]);
+        struct columns_reader *r = columns_open(path, "teacher", &f);
+        assert_true(r && teacher_info_read(&info, r, &f) && teacher_shard_load(&shard, r, &f));
+        struct teacher_compare *compare = teacher_compare_new(r, &info, 1e-3, 1, &f);
+        assert_non_null(compare);
+        make_row(t, 4, &m);
+        struct teacher_row row = teacher_shard_row(&shard, 4);
+        for (size_t p = 0; p < row.positions; p++) {
+            struct teacher_logits z = logits(&m.position[p]),
+                                  other = logits(&m.position[p ? 0 : 1]);
+            teacher_compare(compare, 0, &row, p, &z, room, &c);
+            assert_true(compared_fits(&c) && c.numbers == 2 * row.position[p].n + g.n + 3);
+            assert_true(c.kl > 0 && c.kl < 3);
+            teacher_compare(compare, 0, &row, p, &other, room, &c);
+            assert_false(compared_fits(&c));
+        }
+        struct teacher_logits z = logits(&m.position[2]);
+        float *moved[] = {(float *)row.parts[2].high + 3, (float *)row.parts[2].tail + 1,
+                          (float *)row.entropy + 2,
+                          &((struct teacher_position *)row.position)[2].tvd};
+        static const enum compared_number what[] = {COMPARED_LOGP, COMPARED_TAIL, COMPARED_ENTROPY,
+                                                    COMPARED_TVD};
+        for (size_t i = 0; i < 4; i++) {
+            float was = *moved[i];
+            *moved[i] += i ? 0.05f : 2;
+            teacher_compare(compare, 0, &row, 2, &z, room, &c);
+            assert_true(!compared_fits(&c) && c.what == what[i]);
+            *moved[i] = was;
+        }
+        teacher_compare_free(compare);
+        teacher_shard_release(&shard);
+        teacher_info_release(&info);
+        columns_close(r);
+        free(path);
+    }
+    teacher_gather_free(t);
+}
+
 static void test_levels(void **state) {
     (void)state;
     static const int all_bits[] = {16, 12, 8, 6};
@@ -321,7 +375,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_grid),      cmocka_unit_test(test_full_support),
         cmocka_unit_test(test_truncated), cmocka_unit_test(test_levels),
-        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_files),     cmocka_unit_test(test_compare),
     };
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }

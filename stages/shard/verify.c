@@ -1,0 +1,278 @@
+#include "common/fail.h"
+#include "common/log.h"
+#include "common/parallel.h"
+#include "common/rng.h"
+#include "common/score.h"
+#include "formats/sources.h"
+#include "formats/teacher_compare.h"
+#include "formats/teachers.h"
+#include "stages/shard/shard.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct verify {
+    struct teachers teachers;
+    int64_t rows, micro_tokens, seed, threads;
+    double tolerance;
+    struct parents parents; // what was loaded
+    // of the file at hand
+    const char *path;
+    struct teacher_info info;
+    struct teacher_shard shard;
+    struct teacher_compare *compare;
+    size_t n, *row; // (n) the rows that are looked at, ascending
+    struct tokens tokens;
+    struct live *live;
+    struct batch batch;
+    struct chunk chunk;
+    struct live_logits logits;
+    float *scratch;       // (threads, V)
+    struct compared *all; // (positions of the batch)
+    // the sum of it
+    size_t positions, numbers;
+    double kl, most_kl, off[COMPARED_NUMBERS], share[COMPARED_NUMBERS];
+};
+
+static void declare(struct options *o, struct verify *v) {
+    teachers_rows(o, &v->teachers);
+    const struct opt_row rows[] = {
+        {.name = "rows",
+         .type = OPT_INT,
+         .to = &v->rows,
+         .value = "32",
+         .low = 1,
+         .high = 1e12,
+         .metavar = "N",
+         .help = "random rows of each file"},
+        {.name = "tolerance",
+         .type = OPT_REAL,
+         .to = &v->tolerance,
+         .value = "0.002",
+         .low = 0,
+         .high = 10,
+         .metavar = "X",
+         .help = "nats beyond what the coding may be off by, for another machine's rounding"},
+        {.name = "seed",
+         .type = OPT_INT,
+         .to = &v->seed,
+         .value = "0",
+         .low = 0,
+         .high = 9e15,
+         .metavar = "N",
+         .help = "which rows"},
+        {.name = "threads",
+         .type = OPT_INT,
+         .to = &v->threads,
+         .value = "0",
+         .low = 0,
+         .high = 4096,
+         .metavar = "N",
+         .help = "0 = all CPUs"},
+        {.name = "micro-tokens",
+         .type = OPT_INT,
+         .to = &v->micro_tokens,
+         .value = "4096",
+         .low = 1,
+         .high = 1e9,
+         .metavar = "N",
+         .help = "tokens computed at once"},
+    };
+    options_add(o, rows, sizeof rows / sizeof *rows);
+}
+
+// ---- the models
+
+// By the first file's rule; files of another one are refused.
+static void load_models(struct verify *v, const struct teacher_rule *rule) {
+    struct fail f = {0};
+    if (v->teachers.models.dpo) return;
+    if (rule->negative_reverse && !v->teachers.reverse)
+        die(EXIT_USAGE, "'%s' was made with --negative reverse; give --reverse MODEL", v->path);
+    if ((!rule->negative_reverse || !rule->base_dpo) && !v->teachers.ref)
+        die(EXIT_USAGE, "'%s' was made with the reference model; give --ref MODEL", v->path);
+    teachers_check(&v->teachers, rule, &f);
+    die_if(&f);
+    teachers_load(&v->teachers, rule, false, &v->parents, &f);
+    die_if(&f);
+}
+
+static void check_models(struct verify *v, const struct columns_reader *r) {
+    const struct model_file *m = &v->teachers.dpo_model;
+    const struct teacher_rule *rule = teacher_compare_rule(v->compare);
+    const struct live_models *models = &v->teachers.models;
+    if (m->model.config.vocab != v->info.vocab || !hash_equal(m->tokenizer, v->info.tokenizer))
+        die(EXIT_BADDATA,
+            "'%s' has another vocabulary or tokenizer than '%s'; verify it with the "
+            "models it was dumped from",
+            v->path, v->teachers.dpo);
+    if ((rule->negative_reverse && !models->reverse) ||
+        ((!rule->negative_reverse || !rule->base_dpo) && !models->ref))
+        die(EXIT_BADDATA, "'%s' was made by another rule than the first file; verify it by itself",
+            v->path);
+    const struct artefact *a = columns_artefact(r);
+    bool named = strcmp(a->stage, "teacher-dump") != 0;
+    for (size_t i = 0; i < a->parents.n; i++)
+        named = named || hash_equal(a->parents.items[i].hash, m->content);
+    if (!named)
+        warn("'%s' does not name '%s' among the models it was dumped from", v->path,
+             v->teachers.dpo);
+}
+
+// ---- the rows
+
+static int ascending(const void *a, const void *b) {
+    size_t x = *(const size_t *)a, y = *(const size_t *)b;
+    return (x > y) - (x < y);
+}
+
+static void choose_rows(struct verify *v) {
+    size_t all = v->shard.rows, *order = xmalloc((all + 1) * sizeof *order);
+    rng_permute((uint64_t)v->seed, RNG_SPLIT, 0, all, order);
+    v->n = (size_t)v->rows < all ? (size_t)v->rows : all;
+    qsort(order, v->n, sizeof *order, ascending);
+    v->row = order;
+    struct tokens *t = &v->tokens;
+    *t = (struct tokens){.kind = TOKENS_SFT, .vocab = v->info.vocab, .rows = v->n, .parts = 1};
+    t->first = xcalloc(v->n + 1, sizeof *t->first);
+    t->prompt_length = xcalloc(v->n + 1, sizeof *t->prompt_length);
+    t->part_rows = xcalloc(1, sizeof *t->part_rows);
+    t->part_rows[0] = v->n;
+    for (size_t i = 0; i < v->n; i++) {
+        struct teacher_row row = teacher_shard_row(&v->shard, order[i]);
+        size_t at = t->first[i];
+        t->first[i + 1] = at + row.n;
+        t->ids = xrealloc(t->ids, (at + row.n + 1) * sizeof *t->ids);
+        t->mask = xrealloc(t->mask, at + row.n + 1);
+        memcpy(t->ids + at, row.ids, row.n * sizeof *t->ids);
+        memcpy(t->mask + at, row.mask, row.n);
+        t->prompt_length[i] = (int32_t)row.prompt_length;
+        if (row.n > t->longest) t->longest = row.n;
+    }
+    if (t->longest > v->teachers.dpo_model.model.config.max_positions)
+        die(EXIT_BADDATA, "'%s' has rows of %zu tokens, the model has %zu positions", v->path,
+            t->longest, v->teachers.dpo_model.model.config.max_positions);
+}
+
+// ---- comparing
+
+static void compare_position(void *self, size_t i) {
+    struct verify *v = self;
+    size_t at = v->chunk.first + i, V = v->info.vocab, own = (size_t)parallel_self();
+    const struct response *y = &v->batch.response[v->batch.owner[at]];
+    struct teacher_row row = teacher_shard_row(&v->shard, v->row[y->row]);
+    struct teacher_logits z = {v->logits.base + i * V, v->logits.dpo + i * V,
+                               v->logits.negative + i * V};
+    teacher_compare(v->compare, (int)own, &row, at - y->first, &z, v->scratch + own * V,
+                    &v->all[at]);
+}
+
+static void note(struct verify *v, size_t at, size_t first_row) {
+    const struct compared *c = &v->all[at];
+    const struct response *y = &v->batch.response[v->batch.owner[at]];
+    v->positions++;
+    v->numbers += c->numbers;
+    v->kl += c->kl;
+    v->most_kl = fmax(v->most_kl, c->kl);
+    for (int k = 0; k < COMPARED_NUMBERS; k++) {
+        v->off[k] = fmax(v->off[k], c->off[k]);
+        v->share[k] = fmax(v->share[k], c->share[k]);
+    }
+    if (compared_fits(c)) return;
+    char token[40] = "";
+    if (c->token >= 0) snprintf(token, sizeof token, " of token %d", c->token);
+    die(EXIT_BADDATA,
+        "'%s' row %zu, position %zu: %s%s is %.6g, the teachers say %.6g, more than "
+        "%.2g apart; it was dumped from other models or is damaged",
+        v->path, first_row + v->row[y->row], at - y->first, compared_name(c->what), token,
+        c->stored, c->live, c->allowed);
+}
+
+static void compare_batch(struct verify *v, size_t first_row) {
+    const struct batch *b = &v->batch;
+    for (size_t u = 0; u < b->units; u++)
+        for (size_t at = b->unit_position[u]; at < b->unit_position[u + 1];) {
+            size_t left = b->unit_position[u + 1] - at;
+            v->chunk = (struct chunk){at, left < CHUNK_POSITIONS ? left : CHUNK_POSITIONS};
+            v->logits = live_logits(v->live, b, at, v->chunk.count);
+            parallel_for(v->chunk.count, compare_position, v);
+            at += v->chunk.count;
+        }
+    for (size_t i = 0; i < b->positions; i++) note(v, i, first_row);
+}
+
+static void compare_rows(struct verify *v, size_t first_row) {
+    struct fail f = {0};
+    struct source source;
+    source_tokens(&source, &v->tokens);
+    struct net_limits limits = score_limits(&source, (size_t)v->micro_tokens);
+    v->live = live_new(&v->teachers.models, teacher_compare_rule(v->compare), &limits);
+    v->scratch = xmalloc((size_t)parallel_threads() * v->info.vocab * sizeof *v->scratch);
+    v->all = xmalloc(limits.positions * sizeof *v->all);
+    for (size_t row = 0; row < v->n;) {
+        row = score_fill(&v->batch, &source, row, v->n, (size_t)v->micro_tokens, &f);
+        die_if(&f);
+        compare_batch(v, first_row);
+    }
+    live_free(v->live);
+    free(v->scratch);
+    free(v->all);
+}
+
+static void print_report(const struct verify *v) {
+    print_result("%s\trows\t%zu\tpositions\t%zu\tnumbers\t%zu", v->path, v->n, v->positions,
+                 v->numbers);
+    print_result("number\tmost off\tof what is allowed");
+    for (int k = 0; k < COMPARED_NUMBERS; k++)
+        print_result("%s\t%.3g\t%.0f%%", compared_name(k), v->off[k], 100 * v->share[k]);
+    print_result("KL error\tmean\t%.3g\tmost\t%.3g",
+                 v->positions ? v->kl / (double)v->positions : 0, v->most_kl);
+}
+
+static void verify(struct verify *v, const char *path) {
+    struct fail f = {0};
+    struct columns_reader *r = columns_open(path, "teacher", &f);
+    v->path = path;
+    if (r) teacher_info_read(&v->info, r, &f);
+    die_if(&f);
+    v->compare = teacher_compare_new(r, &v->info, v->tolerance, parallel_threads(), &f);
+    die_if(&f);
+    load_models(v, teacher_compare_rule(v->compare));
+    check_models(v, r);
+    teacher_shard_load(&v->shard, r, &f);
+    die_if(&f);
+    choose_rows(v);
+    compare_rows(v, columns_part(r).first_row);
+    print_report(v);
+    teacher_compare_free(v->compare);
+    teacher_shard_release(&v->shard);
+    teacher_info_release(&v->info);
+    tokens_release(&v->tokens);
+    free(v->row);
+    columns_close(r);
+    v->positions = v->numbers = 0;
+    v->kl = v->most_kl = 0;
+    memset(v->off, 0, sizeof v->off);
+    memset(v->share, 0, sizeof v->share);
+}
+
+int shard_verify(int argc, char **argv) {
+    struct verify v = {0};
+    struct options o = {.program = "shard verify",
+                        .usage = "--dpo FILE --reverse FILE [--ref FILE] [--rows N] SHARD...",
+                        .summary = "Runs the teachers anew on random rows of each teacher file and "
+                                   "compares every number that is stored. Exit 3 where one is off "
+                                   "by more than its coding allows."};
+    struct opt_list files;
+    declare(&o, &v);
+    shard_options(&o, argc, argv, &files, 1);
+    parallel_init((int)v.threads);
+    for (size_t i = 0; i < files.n; i++) verify(&v, files.items[i]);
+    batch_release(&v.batch);
+    parents_release(&v.parents);
+    teachers_release(&v.teachers);
+    shard_files_release(&files);
+    options_release(&o);
+    return EXIT_DONE;
+}
