@@ -17,7 +17,7 @@ $(cat "$out/table.txt")
 
 ![gold reward on validation prompts on the way](steps.svg)
 
-Settings ([TRIALS.md](TRIALS.md) lists those that were tried):
+Settings$([ ! -e TRIALS.md ] || echo ' ([TRIALS.md](TRIALS.md) lists those that were tried)'):
 
 HEAD
 for name in SFT DPO DUMP ADAPTIVE PUBLISHED TUNED DISTILL SAMPLE; do
