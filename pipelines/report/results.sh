@@ -25,5 +25,5 @@ for name in SFT DPO DUMP ADAPTIVE PUBLISHED TUNED DISTILL SAMPLE; do
 done
 cat <<'TAIL'
 
-`published` is the authors' loss and strength, `tuned` their loss with a strength chosen on validation prompts.
+`published` is the authors' loss and strength, `tuned` their loss with a strength of our own.
 TAIL
