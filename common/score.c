@@ -41,12 +41,13 @@ size_t score_fill(struct batch *b, struct source *s, size_t first, size_t end, s
     batch_clear(b);
     for (; row < end; row++) {
         size_t n = s->measure(s->self, row, &totals);
+        if (!n) continue; // lost
         if (used && used + n > tokens) break;
         batch_begin_unit(b);
         if (!s->add(s->self, b, row, f)) return first;
         used += n;
     }
-    batch_end(b);
+    if (used) batch_end(b);
     return row;
 }
 

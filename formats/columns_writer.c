@@ -111,7 +111,9 @@ static uint64_t part_of(const struct columns_writer *w, size_t row) {
 }
 
 // The pending chunk of a column: a short one is padded with zeros, unless it is the part's only
-// one.
+// one. It is compressed here and now: zstd took 0.9 % of the dump of a model of 0.7 million
+// parameters (V 2048, level 3; all of coding and writing 4.5 %), and less of every larger one, so
+// that threads for it would gain nothing.
 static bool flush_chunk(struct columns_writer *w, size_t c, uint64_t part) {
     struct pending *p = &w->pending[c];
     size_t size = column_size(w->columns[c].type), n = p->n;

@@ -125,6 +125,8 @@ struct replay *replay_start(struct teacher_set *s, size_t window, size_t first, 
     limit(r);
     r->from = r->low;
     r->count = window < r->high - r->low ? window : r->high - r->low;
+    for (size_t part = 0; part < r->known; part++) // what was read before
+        if (!is_wanted(r, part)) teacher_set_drop(s, part);
     pthread_mutex_init(&r->mutex, NULL);
     pthread_cond_init(&r->wanted, NULL);
     pthread_cond_init(&r->changed, NULL);

@@ -330,6 +330,7 @@ void teacher_set_quiet(struct teacher_set *s, bool on) {
 // Once for each shard: rows that are lost, rows that are there already.
 static void count_rows(struct teacher_set *s, const struct shard *shard) {
     const struct teacher_shard *t = &shard->data;
+    uint64_t cache = (uint64_t)(cache_at(s, shard) - s->cache) << 32; // others may have its rows
     struct teacher_set_numbers *n = &s->numbers;
     n->rows += t->rows;
     n->lost += t->n_lost;
@@ -337,7 +338,7 @@ static void count_rows(struct teacher_set *s, const struct shard *shard) {
         if (t->lost[i]) continue;
         size_t at = t->first[i], length = t->first[i + 1] - at;
         struct hash128 h = hash_bytes(t->ids + at, length * sizeof *t->ids);
-        if (!row_hashes_add(&s->hashes, h.low ^ (uint64_t)t->prompt_length[i])) continue;
+        if (!row_hashes_add(&s->hashes, h.low ^ cache ^ (uint64_t)t->prompt_length[i])) continue;
         if (!n->repeated++)
             snprintf(n->first_repeated, sizeof n->first_repeated, "row %zu, in '%s'",
                      shard->first + i, shard->path);

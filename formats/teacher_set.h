@@ -42,7 +42,8 @@ void teacher_set_drop(struct teacher_set *s, size_t part);
 void teacher_set_quiet(struct teacher_set *s, bool on);
 
 struct teacher_set_numbers {
-    size_t rows, lost, repeated; // decoded so far, once each; the same tokens as another one
+    size_t rows, lost,
+        repeated; // decoded so far, once each; with the tokens of another of its cache
     char first_lost[400], first_repeated[400]; // where and why; empty: none
 };
 struct teacher_set_numbers teacher_set_numbers(const struct teacher_set *s);

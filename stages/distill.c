@@ -3,6 +3,7 @@
 #include "formats/policy_training.h"
 #include "formats/recompose.h"
 #include "formats/sources.h"
+#include "formats/teacher_shift.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -227,6 +228,23 @@ static void tell(struct distill *d, struct teacher_set_numbers n) {
     *told = n;
 }
 
+// A warning where the cache is of other positions than it says, by its first rows.
+static void look_for_shift(struct distill *d, struct training *t) {
+    enum { LOOK = 1024 }; // tokens
+    struct teacher_shift x;
+    struct fail f = {0};
+    teacher_shift_look(&t->source, &d->start.model, LOOK, &x, &f);
+    die_if(&f);
+    int by = teacher_shift_found(&x);
+    if (by)
+        warn("the cache seems to be shifted by one: over %zu positions its log p* of the token that "
+             "stands there correlate with the student's by %.2f, those of the token %s it by %.2f",
+             x.positions, x.correlation[1], by > 0 ? "behind" : "before", x.correlation[1 + by]);
+    if (x.strangers)
+        warn("at %zu of %zu positions the cache does not hold the token that stands there, as it "
+             "should; is it shifted, or of other rows?", x.strangers, x.positions);
+}
+
 static bool after_step(void *self, uint64_t step, bool *end, struct fail *f) {
     struct distill *d = self;
     (void)step;
@@ -253,6 +271,7 @@ static int train(struct distill *d, struct training *t) {
     t->objective = &objective;
     if (!d->on_policy && !d->common.dry_run) {
         t->after_step = after_step;
+        look_for_shift(d, t);
         source_teacher_start(&d->source, &d->train);
     }
     int code = training_run(t);

@@ -2,7 +2,10 @@
 //   poison newer MODEL OUT         the model with a version that no release has yet
 //   poison nan MODEL TOKENS OUT    the model with a NaN in the embedding of a token that stands in
 //                                  one row only (printed), so that training meets it in one step
+//   poison shift TEACHER BY OUT    the cache, of one file, with each position's distribution that of
+//                                  the position BY (-1 or 1) further in its row
 #include "formats/model_file.h"
+#include "formats/teacher_file.h"
 #include "formats/tokens.h"
 #include <math.h>
 #include <stdio.h>
@@ -60,6 +63,33 @@ static void poison(const char *model, const char *tokens, const char *out) {
     model_file_release(&m);
 }
 
+static void shift(const char *path, long by, const char *out) {
+    struct fail f = {0};
+    struct teacher_info info;
+    struct teacher_shard t;
+    struct columns_reader *r = columns_open(path, "teacher", &f);
+    if (!r || !teacher_info_read(&info, r, &f) || !teacher_shard_load(&t, r, &f)) die_if(&f);
+    struct lineage l = {.kind = "teacher", .stage = "poison", .options = "{}"};
+    struct columns_plan plan = {.rows_total = t.rows};
+    struct teacher_writer *w = teacher_writer_open(out, &l, &info, &plan, &f);
+    struct teacher_position *moved = xcalloc(t.position_first[t.rows], sizeof *moved);
+    for (size_t i = 0; i < t.rows; i++) {
+        struct teacher_row row = teacher_shard_row(&t, i);
+        for (size_t p = 0; p < row.positions; p++) {
+            long from = (long)p + by, last = (long)row.positions - 1;
+            moved[p] = row.position[from < 0 ? 0 : from > last ? last : from];
+        }
+        row.position = moved;
+        teacher_write(w, &row);
+    }
+    teacher_writer_commit(w, NULL);
+    die_if(&f);
+    free(moved);
+    teacher_shard_release(&t);
+    teacher_info_release(&info);
+    columns_close(r);
+}
+
 int main(int argc, char **argv) {
     struct model_file m;
     if (argc == 4 && !strcmp(argv[1], "newer")) {
@@ -68,6 +98,8 @@ int main(int argc, char **argv) {
         model_file_release(&m);
     } else if (argc == 5 && !strcmp(argv[1], "nan")) {
         poison(argv[2], argv[3], argv[4]);
+    } else if (argc == 5 && !strcmp(argv[1], "shift")) {
+        shift(argv[2], strtol(argv[3], NULL, 10), argv[4]);
     } else {
         die(EXIT_USAGE, "see the top of poison.c");
     }

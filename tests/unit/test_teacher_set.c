@@ -35,8 +35,7 @@ static void test_caches(void **state) {
     }
     struct teacher_set_numbers n = teacher_set_numbers(s);
     assert_int_equal(n.rows, 17);
-    assert_int_equal(n.repeated, 7);
-    assert_non_null(strstr(n.first_repeated, "row 0, in '"));
+    assert_int_equal(n.repeated, 0); // within a cache
     teacher_set_close(s);
     assert_null(open_parts((const char *const[]){b, a}, (const size_t[]){1, 3}, 2, 1, &f));
     if (!strstr(f.text, "option 'k' was 1 and is 2; of '") || !strstr(f.text, "2 of 3 parts came"))
