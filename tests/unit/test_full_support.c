@@ -1,0 +1,215 @@
+// A cache that holds the whole vocabulary is the live teacher: the same losses and gradients of the
+// logits, but for the rounding of float32 and the order of the sums.
+#include "common/live.h"
+#include "common/parallel.h"
+#include "common/rng.h"
+#include "common/score.h"
+#include "formats/sources.h"
+#include "formats/teacher_dump.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <math.h>
+#include "tests/unit/scratch.h"
+
+enum { V = 97, ROWS = 9, LONGEST = 24, MODELS = 4, MICRO = 64 };
+
+struct world {
+    struct model model[MODELS]; // student, dpo, reverse, ref
+    struct tokens tokens;
+    struct teacher_rule rule;
+    struct live_models live;
+};
+
+static void make_model(struct model *m, uint64_t seed, size_t used) {
+    struct model_config c = {.layers = 1,
+                             .width = 16,
+                             .heads = 2,
+                             .kv_heads = 1,
+                             .head_dim = 8,
+                             .hidden = 24,
+                             .vocab = V,
+                             .vocab_used = used,
+                             .max_positions = LONGEST,
+                             .norm_eps = 1e-5,
+                             .rope_theta = 10000};
+    char why[200];
+    assert_true(model_init(m, &c, why, sizeof why));
+    model_alloc(m);
+    for (size_t i = 0; i < m->n_params; i++)
+        m->params[i] = (float)(0.4 * rng_normal(seed, RNG_TEST, 3, i));
+}
+
+static void make_tokens(struct tokens *t) {
+    *t = (struct tokens){.kind = TOKENS_SFT, .rows = ROWS, .vocab = V, .parts = 1};
+    t->first = xcalloc(ROWS + 1, sizeof *t->first);
+    t->prompt_length = xcalloc(ROWS, sizeof *t->prompt_length);
+    t->part_rows = xcalloc(1, sizeof *t->part_rows);
+    t->ids = xcalloc(ROWS * LONGEST, sizeof *t->ids);
+    t->mask = xcalloc(ROWS * LONGEST, 1);
+    t->part_rows[0] = ROWS;
+    for (size_t r = 0; r < ROWS; r++) {
+        size_t n = 5 + 2 * r, at = t->first[r];
+        t->first[r + 1] = at + n;
+        t->prompt_length[r] = 2;
+        if (n > t->longest) t->longest = n;
+        for (size_t i = 0; i < n; i++) {
+            t->ids[at + i] = (int32_t)(rng_bits(8, RNG_TEST, r, i) % (V - 4));
+            t->mask[at + i] = i >= 2;
+        }
+    }
+}
+
+static void setup(struct world *w, enum teacher_alpha alpha, size_t used) {
+    *w = (struct world){0};
+    for (size_t i = 0; i < MODELS; i++) make_model(&w->model[i], i, used);
+    make_tokens(&w->tokens);
+    w->rule = (struct teacher_rule){.base_dpo = true,
+                                    .negative_reverse = true,
+                                    .alpha = alpha,
+                                    .strength = 1.5,
+                                    .plausible = 1e-3};
+    w->live = (struct live_models){&w->model[1], &w->model[2], &w->model[3]};
+}
+
+static void teardown(struct world *w) {
+    for (size_t i = 0; i < MODELS; i++) model_release(&w->model[i]);
+    tokens_release(&w->tokens);
+}
+
+static void dump(struct world *w, const char *path, int bits, size_t top_k) {
+    struct fail f = {0};
+    struct lineage l = {.kind = "teacher", .stage = "teacher-dump", .options = "{}"};
+    struct teacher_info info = {.vocab = V,
+                                .max_length = w->tokens.longest,
+                                .recipe = "adaptive",
+                                .rule = "{}",
+                                .bits = bits};
+    struct columns_plan plan = {.rows_total = ROWS};
+    struct teacher_dump d = {.models = w->live,
+                             .rule = w->rule,
+                             .cut = {.top_k = top_k, .mass = 1, .eos = 1},
+                             .tokens = &w->tokens,
+                             .count = ROWS,
+                             .micro_tokens = MICRO,
+                             .log = log_open("never", true, false)};
+    d.writer = teacher_writer_open(path, &l, &info, &plan, &f);
+    if (teacher_dump_run(&d, &f) != EXIT_DONE) fail_msg("%s", f.text);
+    log_close(d.log);
+}
+
+// Losses (positions) and dlogits (positions,V) of the student at all positions of b.
+static double run(const struct objective *o, struct net *net, const struct batch *b,
+                  const struct step_totals *totals, float *dlogits) {
+    float *logits = net_logits_buffer(net);
+    o->begin_step(o->self, totals);
+    net_forward(net, b);
+    o->begin(o->self, b);
+    for (size_t i = 0; i < net_chunks(net, b); i++) {
+        struct chunk c = net_chunk(net, b, i);
+        net_logits(net, b, c, logits);
+        o->grad(o->self, b, c.first, c.count, logits);
+        memcpy(dlogits + c.first * V, logits, c.count * V * sizeof *logits);
+    }
+    return o->end_step(o->self, NULL);
+}
+
+static double relative(const float *x, const float *y, size_t n) {
+    double d = 0, s = 0;
+    for (size_t i = 0; i < n; i++) {
+        d += ((double)x[i] - (double)y[i]) * ((double)x[i] - (double)y[i]);
+        s += (double)y[i] * (double)y[i];
+    }
+    return sqrt(d / s);
+}
+
+struct errors {
+    double loss, gradient; // relative, the largest over divergences, weights, normalisations
+};
+
+static void compare(struct world *w, struct source *s, struct errors *e) {
+    struct fail f = {0};
+    struct batch b = {0};
+    struct step_totals totals = {.rows = ROWS};
+    struct net_limits limits = score_limits(s, ROWS * LONGEST);
+    struct net *net = net_new(&w->model[0], &limits);
+    struct live *live = live_new(&w->live, &w->rule, &limits);
+    assert_int_equal(score_fill(&b, s, 0, ROWS, ROWS * LONGEST, &f), ROWS);
+    for (size_t r = 0; r < ROWS; r++) s->measure(s->self, r, &totals);
+    float *cached = xcalloc(2 * b.positions * V, sizeof *cached), *want = cached + b.positions * V;
+    static const struct divergence kinds[] = {
+        {DIVERGENCE_FKL, 0}, {DIVERGENCE_RKL, 0}, {DIVERGENCE_JSD, 0.3}};
+    for (size_t k = 0; k < 6; k++) {
+        struct distill_options o = {.divergence = kinds[k % 3],
+                                    .reward_beta = 0.1,
+                                    .weight = k < 3 ? DISTILL_UNIFORM : DISTILL_INVERSE_ALPHA,
+                                    .normalise = k < 3 ? DISTILL_TOKEN : DISTILL_SEQUENCE};
+        struct objective replayed = objective_distill_new(&o, V);
+        o.teacher = live_teacher;
+        o.teacher_ctx = live;
+        struct objective dense = objective_distill_new(&o, V);
+        double a = run(&replayed, net, &b, &totals, cached),
+               c = run(&dense, net, &b, &totals, want);
+        e->loss = fmax(e->loss, fabs(a - c) / fabs(c));
+        e->gradient = fmax(e->gradient, relative(cached, want, b.positions * V));
+        assert_true(isfinite(a) && a > 0 && isfinite(e->gradient) &&
+                    isfinite(relative(cached, want, b.positions * V)));
+        objective_free(&replayed);
+        objective_free(&dense);
+    }
+    free(cached);
+    batch_release(&b);
+    net_free(net);
+    live_free(live);
+}
+
+static struct errors errors_of(enum teacher_alpha alpha, size_t used, int bits, size_t top_k) {
+    struct world w;
+    struct fail f = {0};
+    char *path = scratch_path("t.h5");
+    setup(&w, alpha, used);
+    dump(&w, path, bits, top_k);
+    struct teacher_source t = {.set = teacher_set_open(1, (const char *[]){path}, &f)};
+    if (!t.set) fail_msg("%s", f.text);
+    struct source s;
+    struct errors e = {0};
+    source_teacher(&s, &t);
+    compare(&w, &s, &e);
+    teacher_set_close(t.set);
+    teardown(&w);
+    free(path);
+    print_message("alpha %d, %d bits, %zu of %d tokens, %zu used: relative error of the loss %.2g, "
+                  "of the gradient %.2g\n",
+                  alpha, bits, top_k, V, used, e.loss, e.gradient);
+    return e;
+}
+
+static void test_whole_vocabulary(void **state) {
+    (void)state;
+    for (int alpha = ALPHA_FIXED; alpha <= ALPHA_TVD; alpha++) {
+        struct errors e = errors_of(alpha, V, 32, V);
+        assert_true(e.loss <= 2e-6 && e.gradient <= 2e-6);
+    }
+    struct errors e = errors_of(ALPHA_DAMPED, V - 3, 32, V); // tokens that never are
+    assert_true(e.loss <= 2e-6 && e.gradient <= 2e-6);
+}
+
+// What is left out is what makes the difference.
+static void test_parts(void **state) {
+    (void)state;
+    struct errors whole = errors_of(ALPHA_DAMPED, V, 16, V),
+                  half = errors_of(ALPHA_DAMPED, V, 32, V / 2);
+    struct errors few = errors_of(ALPHA_DAMPED, V, 32, 8);
+    assert_true(whole.gradient <= 2e-3);
+    assert_true(half.gradient > 1e-4 && few.gradient > half.gradient);
+}
+
+int main(void) {
+    parallel_init(2);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_whole_vocabulary),
+        cmocka_unit_test(test_parts),
+    };
+    return cmocka_run_group_tests(tests, scratch_open, scratch_close);
+}
