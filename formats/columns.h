@@ -28,6 +28,10 @@ struct columns_blob { // further datasets, written whole (tokenizer.json ...)
     size_t n;
 };
 
+struct columns_counted { // bytes of chunks; the tables and attributes around them come to little
+    size_t columns, blobs; // blobs: of each file
+};
+
 struct columns_plan {
     size_t rows_per_shard; // 0: one file
     size_t rows_total;     // 0: not known before the end (then all files are made at the end)
@@ -40,6 +44,7 @@ struct columns_plan {
     // with those that were finished before.
     void (*finished)(void *self, const char *path);
     void *self;
+    struct columns_counted *counted; // not NULL: nothing is written or taken up, only counted
 };
 
 // Which rows shard I of N (0 <= I < N) is to write: whole parts, so that the files of all N runs

@@ -1,5 +1,6 @@
 // teacher-dump: runs the teachers once over the responses and keeps p*, truncated, in a cache that
 // distill replays as often as one likes.
+#include "common/clock.h"
 #include "common/parallel.h"
 #include "common/recipe.h"
 #include "common/stop.h"
@@ -7,6 +8,7 @@
 #include "formats/teacher_dump.h"
 #include "formats/teachers.h"
 #include "formats/training.h"
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -225,26 +227,8 @@ static bool settle_strength(struct dump *d) {
     return false;
 }
 
-static void print_plan(const struct dump *d) {
-    size_t positions = 0;
-    for (size_t i = 0; i < d->tokens.first[d->tokens.rows]; i++) positions += d->tokens.mask[i];
-    double models = (double)d->teachers.dpo_model.model.n_params * sizeof(float) *
-                    (1 + (d->run.models.reverse != NULL) + (d->run.models.ref != NULL));
-    print_result("rows\t%zu", d->run.count);
-    print_result("positions\t%zu", positions);
-    print_result("model_bytes\t%.0f", models);
-    double entries = (double)(d->teacher.top_k * (d->run.grid.n ? (int64_t)d->run.grid.n : 1) + 2);
-    print_result("disk_bytes_at_most\t%.0f", (double)positions * entries * (d->run.grid.n ? 12 : 8));
-}
-
-static int dump(struct dump *d) {
-    struct fail f = {0};
-    if (!d->run.count) {
-        log_note(d->log, "share %s of the shards is empty; nothing to do", d->shard);
-        return EXIT_DONE;
-    }
-    artefact_prepare(d->output, &f);
-    die_if(&f);
+static struct teacher_writer *open_writer(struct dump *d, const struct columns_plan *plan,
+                                          struct fail *f) {
     char *rule = recipe_rule_json(&d->teacher);
     struct teacher_info info = {.vocab = d->teachers.dpo_model.model.config.vocab,
                                 .max_length = d->tokens.longest,
@@ -257,10 +241,84 @@ static int dump(struct dump *d) {
     const struct tokens *t = &d->tokens;
     int32_t *common = teacher_code_common(t->ids, t->first[t->rows], info.vocab, &info.n_common);
     info.common = common;
-    struct teacher_dump *r = &d->run;
-    r->writer = teacher_writer_open(d->output, &d->lineage, &info, &d->plan, &f);
-    die_if(&f);
+    struct teacher_writer *w = teacher_writer_open(d->output, &d->lineage, &info, plan, f);
     free(common);
+    free(rule);
+    return w;
+}
+
+static size_t positions_of(const struct tokens *t, size_t row) {
+    size_t n = 0;
+    for (size_t i = t->first[row] + 1; i < t->first[row + 1]; i++) n += t->mask[i];
+    return n;
+}
+
+// Rows spread over the set, up to some 2000 tokens: the trial of --dry-run.
+static struct tokens sample_rows(const struct tokens *t) {
+    enum { ROWS = 32, TOKENS = 2048 };
+    struct tokens s = {.kind = t->kind, .vocab = t->vocab, .tokenizer = t->tokenizer,
+                       .longest = t->longest, .parts = 1};
+    size_t n = t->rows < ROWS ? t->rows : ROWS;
+    s.first = xcalloc(n + 1, sizeof *s.first);
+    s.prompt_length = xcalloc(n, sizeof *s.prompt_length);
+    s.ids = xmalloc((TOKENS + t->longest) * sizeof *s.ids);
+    s.mask = xmalloc(TOKENS + t->longest);
+    for (; s.rows < n && s.first[s.rows] < TOKENS; s.rows++) {
+        size_t row = s.rows * t->rows / n, at = t->first[row], length = t->first[row + 1] - at;
+        memcpy(s.ids + s.first[s.rows], t->ids + at, length * sizeof *s.ids);
+        memcpy(s.mask + s.first[s.rows], t->mask + at, length);
+        s.prompt_length[s.rows] = t->prompt_length[row];
+        s.first[s.rows + 1] = s.first[s.rows] + length;
+    }
+    s.part_rows = xcalloc(1, sizeof *s.part_rows);
+    s.part_rows[0] = s.rows;
+    return s;
+}
+
+// Dumps the sample into nothing, and says what the whole will take.
+static void print_plan(struct dump *d) {
+    struct fail f = {0};
+    struct tokens sample = sample_rows(&d->tokens), *all = &d->tokens;
+    struct columns_counted counted = {0};
+    struct columns_plan plan = {.rows_total = sample.rows, .zstd_level = (int)d->zstd_level,
+                                .counted = &counted};
+    struct teacher_dump trial = d->run;
+    size_t positions = 0, seen = 0, end = d->run.first + d->run.count;
+    for (size_t i = d->run.first; i < end; i++) positions += positions_of(all, i);
+    for (size_t i = 0; i < sample.rows; i++) seen += positions_of(&sample, i);
+    trial.tokens = &sample;
+    trial.first = 0;
+    trial.count = sample.rows;
+    trial.log = NULL;
+    trial.writer = open_writer(d, &plan, &f);
+    double start = clock_seconds();
+    teacher_dump_run(&trial, &f);
+    die_if(&f);
+    double models = (double)d->teachers.dpo_model.model.n_params * sizeof(float) *
+                    (1 + (d->run.models.reverse != NULL) + (d->run.models.ref != NULL));
+    double tokens = (double)(all->first[end] - all->first[d->run.first]);
+    double share = tokens / (double)sample.first[sample.rows], per = (double)d->rows_per_shard;
+    double files = per > 0 ? ceil((double)d->run.count / per) : 1;
+    print_result("rows\t%zu", d->run.count);
+    print_result("positions\t%zu", positions);
+    print_result("model_bytes\t%.0f", models);
+    print_result("bytes_a_position\t%.1f", seen ? (double)counted.columns / (double)seen : 0);
+    print_result("disk_bytes\t%.0f", (double)counted.columns * share + files * (double)counted.blobs);
+    print_result("estimated_seconds\t%.0f", (clock_seconds() - start) * share);
+    tokens_release(&sample);
+}
+
+static int dump(struct dump *d) {
+    struct fail f = {0};
+    if (!d->run.count) {
+        log_note(d->log, "share %s of the shards is empty; nothing to do", d->shard);
+        return EXIT_DONE;
+    }
+    artefact_prepare(d->output, &f);
+    die_if(&f);
+    struct teacher_dump *r = &d->run;
+    r->writer = open_writer(d, &d->plan, &f);
+    die_if(&f);
     size_t done = columns_rows(teacher_writer_columns(r->writer));
     if (done) log_note(d->log, "going on at row %zu of %zu", done, r->count);
     int code = teacher_dump_run(r, &f);
@@ -268,7 +326,6 @@ static int dump(struct dump *d) {
     if (code == EXIT_STOPPED)
         log_note(d->log, "stopped; what is done is in '%s.spool': run the same command again to go "
                          "on", d->output);
-    free(rule);
     return code;
 }
 

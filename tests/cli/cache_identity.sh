@@ -1,7 +1,7 @@
 #!/bin/bash
 # A cache of any coding is the same bytes however it is made: in shares that are merged, on 1 to 4
 # threads, stopped within a shard and resumed; and distil the same model by list and stream.
-# (fault/dump.sh and fault/distill.sh kill at random times; same_bytes.sh has every stage.)
+# --dry-run says how many bytes. (fault/dump.sh and fault/distill.sh kill at random times; same_bytes.sh has every stage.)
 . tests/lib.bash
 world 150
 teachers
@@ -26,7 +26,12 @@ for coding in '--bits 32' '--bits 16' '--bits 12' '--bits 8' '--bits 6' '--layou
     mkdir $number && cd $number || fatal mkdir
     ln -s ../*.h5 .
     make="$dump $coding"
+    quiet $make -o one.h5 --dry-run
+    ls -A | grep -e '^one' -e spool -e tmp && fail "$coding: --dry-run left something"
+    cp out plan
     quiet $make -o one.h5
+    awk -v size="$(stat -c %s one.h5)" '$1 == "disk_bytes" { print; exit !($2 > 0.5 * size && $2 < 1.2 * size) }' plan ||
+        fail "$coding: --dry-run says $(grep disk_bytes plan), there are $(stat -c %s one.h5)"
     for i in 0 1 2; do
         quiet $make --rows-per-shard 40 --shard $i/3 --threads $((2 + i)) -o s.h5
         cat out
