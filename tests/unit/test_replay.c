@@ -49,7 +49,7 @@ end:
 }
 
 static struct teacher_set *open_set(const char *path, size_t parts, struct fail *f) {
-    const char *paths[PARTS];
+    const char *paths[PARTS] = {0};
     for (size_t i = 0; i < parts; i++) paths[i] = part_path(path, parts - 1 - i, parts);
     struct teacher_set *s = teacher_set_open(parts, paths, f);
     for (size_t i = 0; i < parts; i++) free((char *)paths[i]);

@@ -3,7 +3,7 @@
 
 static struct teacher_set *open_parts(const char *const *bases, const size_t *parts, size_t n,
                                       size_t missing, struct fail *f) {
-    const char *paths[32];
+    const char *paths[32] = {0};
     size_t count = 0;
     for (size_t k = 0; k < n; k++)
         for (size_t i = 0; i < parts[k]; i++) paths[count++] = part_path(bases[k], i, parts[k]);
