@@ -27,7 +27,7 @@ CFLAGS_ALL := -std=c11 -D_GNU_SOURCE -ffp-contract=fast -fno-math-errno -fno-tra
 LDFLAGS_ALL := $(MODE_$(MODE)) $(LDFLAGS)
 LIBS := $(DEPS_LIBS) -lm -lpthread
 
-# common/kernels.c is compiled once for each vector level and picked at run time.
+# common/kernels*.c are compiled once for each vector level and picked at run time.
 MACHINE := $(shell $(CC) -dumpmachine)
 ifneq ($(filter x86_64%,$(MACHINE)),)
 LEVELS := portable avx2 avx512
@@ -37,7 +37,8 @@ LEVEL_portable :=
 LEVEL_avx2 := -mavx2 -mfma
 LEVEL_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512
 
-COMMON := $(filter-out common/kernels.c,$(wildcard common/*.c))
+KERNELS := $(wildcard common/kernels*.c)
+COMMON := $(filter-out $(KERNELS),$(wildcard common/*.c))
 FORMATS := $(filter-out formats/zplugin.c,$(wildcard formats/*.c))
 STAGES := $(patsubst stages/%.c,%,$(wildcard stages/*.c))
 FOLDERS := $(patsubst stages/%/,%,$(filter %/,$(wildcard stages/*/)))
@@ -51,7 +52,7 @@ BENCHES := $(if $(strip $(BLAS_LIBS)),$(patsubst tests/%/,%,$(filter %/,$(wildca
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 BIN := $(BUILD)/bin
 LIBRARY := $(BUILD)/libaligndistil.a
-LIBOBJ := $(call obj,$(COMMON) $(FORMATS)) $(if $(wildcard common/kernels.c),$(LEVELS:%=$(BUILD)/obj/common/kernels_%.o))
+LIBOBJ := $(call obj,$(COMMON) $(FORMATS)) $(foreach l,$(LEVELS),$(KERNELS:%.c=$(BUILD)/obj/%_$(l).o))
 
 all: $(STAGES:%=$(BIN)/%) $(FOLDERS:%=$(BIN)/%) $(foreach p,$(PROGRAMS),$(BIN)/$(basename $(notdir $p))) \
     $(if $(wildcard formats/zplugin.c),$(BUILD)/plugin/libh5zstd.so)
@@ -63,10 +64,10 @@ $(BUILD)/obj/%.o: %.c Makefile
 	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
 define kernels_rule
-$(BUILD)/obj/common/kernels_$(1).o: common/kernels.c Makefile
+$(KERNELS:%.c=$(BUILD)/obj/%_$(1).o): $(BUILD)/obj/%_$(1).o: %.c Makefile
 	@mkdir -p $$(@D)
 	@echo "  CC    $$@"
-	$(Q)$(CC) $(CFLAGS_ALL) $(LEVEL_$(1)) -Wno-psabi -DKERNELS=kernels_$(1) -DKERNELS_NAME='"$(1)"' -MMD -MP -c -o $$@ $$<
+	$(Q)$(CC) $(CFLAGS_ALL) $(LEVEL_$(1)) -DKERNELS=kernels_$(1) -DKERNELS_NAME='"$(1)"' -MMD -MP -c -o $$@ $$<
 endef
 $(foreach l,$(LEVELS),$(eval $(call kernels_rule,$(l))))
 

@@ -88,7 +88,7 @@ static float *cached(const struct decoder *d, size_t layer, size_t slot, size_t 
 }
 
 // Few rows: outputs one by one; many (a prompt): tiles of one unit.
-static void product(float *y, const float *x, size_t n, const float *w, size_t M, size_t K,
+static void product(float *y, const float *x, size_t n, struct weights w, size_t M, size_t K,
                     bool add) {
     size_t rows[2] = {0, n};
     struct rowplan plan = {.units = 1, .first = rows};
@@ -103,7 +103,7 @@ struct pass {
 
 static void multiply(const struct pass *p, float *y, const float *x, size_t w, size_t M, size_t K,
                      bool add) {
-    const float *weights = p->d->model->params + w;
+    struct weights weights = model_matrix(p->d->model, w);
     if (p->few)
         gemm_rows(y, M, x, K, p->n, weights, M, K, add);
     else
@@ -114,7 +114,7 @@ static void norm_rows(const struct pass *p, size_t w) {
     const struct model_config *c = &p->d->model->config;
     for (size_t i = 0; i < p->n; i++)
         kernels()->rmsnorm(p->d->norm + i * c->width, p->d->x + i * c->width,
-                           p->d->model->params + w, c->width, (float)c->norm_eps);
+                           model_vector(p->d->model, w), c->width, (float)c->norm_eps);
 }
 
 // Bias, q/k norm, RoPE of row i; its keys and values go to the cache.
@@ -127,10 +127,11 @@ static void finish_row(void *self, size_t i) {
     const struct kernels *k = kernels();
     size_t D = c->head_dim, turned = c->heads + c->kv_heads, at = d->place[i].position;
     float *x = d->qkv + i * qkv_width(c);
-    if (c->qkv_bias) k->axpy(x, 1, m->params + o->q_bias, qkv_width(c));
+    if (c->qkv_bias) k->axpy(x, 1, model_vector(m, o->q_bias), qkv_width(c));
     for (size_t h = 0; h < turned; h++) {
-        const float *w = m->params + (h < c->heads ? o->q_norm : o->k_norm);
-        if (c->qk_norm) k->rmsnorm(x + h * D, x + h * D, w, D, (float)c->norm_eps);
+        size_t w = h < c->heads ? o->q_norm : o->k_norm;
+        if (c->qk_norm)
+            k->rmsnorm(x + h * D, x + h * D, model_vector(m, w), D, (float)c->norm_eps);
         k->rope(x + h * D, d->cosine + at * (D / 2), d->sine + at * (D / 2), 1, D);
     }
     for (size_t g = 0; g < c->kv_heads; g++) {
@@ -176,7 +177,7 @@ static void run_layers(struct pass *p, const int32_t *token) {
     const struct model_config *c = &m->config;
     size_t C = c->width, F = c->hidden, HD = c->heads * c->head_dim;
     for (size_t i = 0; i < p->n; i++)
-        memcpy(d->x + i * C, m->params + m->embed + (size_t)token[i] * C, C * sizeof(float));
+        model_embedding(m, token[i], d->x + i * C);
     for (p->layer = 0; p->layer < c->layers; p->layer++) {
         const struct layer_offsets *o = &m->layer[p->layer];
         norm_rows(p, o->norm1);
@@ -196,8 +197,8 @@ static void head(struct decoder *d, const float *x, size_t n, float *logits) {
     const struct model_config *c = &m->config;
     size_t C = c->width, V = c->vocab;
     for (size_t i = 0; i < n; i++)
-        kernels()->rmsnorm(d->norm + i * C, x + i * C, m->params + m->norm, C, (float)c->norm_eps);
-    gemm_rows(logits, V, d->norm, C, n, m->params + m->head, V, C, false);
+        kernels()->rmsnorm(d->norm + i * C, x + i * C, model_vector(m, m->norm), C, (float)c->norm_eps);
+    gemm_rows(logits, V, d->norm, C, n, model_matrix(m, m->head), V, C, false);
     for (size_t i = 0; i < n; i++)
         for (size_t v = c->vocab_used; v < V; v++) logits[i * V + v] = -INFINITY;
 }

@@ -25,7 +25,8 @@ static struct span piece(size_t n, size_t k, size_t step, size_t i) {
 // the bits: each output adds its blocks of KERNEL_DEPTH in order.
 struct product {
     float *c;
-    const float *a, *b;
+    const float *a;
+    struct weights b; // bf16 only across
     size_t ldc, lda, ldb, N, M, K;
     bool a_across, b_across, add; // stored as the transpose
     const struct rowplan *plan;   // of the inner length, each unit by itself; NULL: 0 .. K-1
@@ -35,9 +36,12 @@ struct product {
 // One block of the inner length.
 static void add_depth(const struct product *p, struct span r, struct span c, struct span k,
                       bool add, float *packed) {
-    const float *b = p->b + (p->b_across ? c.first * p->ldb + k.first : k.first * p->ldb + c.first);
+    size_t at = p->b_across ? c.first * p->ldb + k.first : k.first * p->ldb + c.first;
     const float *a = p->a + (p->a_across ? k.first * p->lda + r.first : r.first * p->lda + k.first);
-    kernels()->pack(packed, b, p->ldb, c.count, k.count, p->b_across);
+    if (p->b.bf16)
+        kernels()->pack_half(packed, p->b.bf16 + at, p->ldb, c.count, k.count);
+    else
+        kernels()->pack(packed, p->b.f32 + at, p->ldb, c.count, k.count, p->b_across);
     kernels()->block(p->c + r.first * p->ldc + c.first, p->ldc, a, p->lda, p->a_across, packed,
                      k.count, r.count, c.count, k.count, add);
 }
@@ -70,7 +74,7 @@ static void multiply(struct product *p) {
 }
 
 void gemm_forward(const struct rowplan *plan, float *y, size_t ldy, const float *x, size_t ldx,
-                  const float *w, size_t M, size_t K, bool add) {
+                  struct weights w, size_t M, size_t K, bool add) {
     size_t first = plan->first[0], n = plan->first[plan->units] - first;
     struct product p = {.c = y + first * ldy,
                         .a = x + first * ldx,
@@ -91,7 +95,7 @@ void gemm_dx(const struct rowplan *plan, float *dx, size_t lddx, const float *dy
     size_t first = plan->first[0], n = plan->first[plan->units] - first;
     struct product p = {.c = dx + first * lddx,
                         .a = dy + first * lddy,
-                        .b = w,
+                        .b.f32 = w,
                         .ldc = lddx,
                         .lda = lddy,
                         .ldb = K,
@@ -106,7 +110,7 @@ void gemm_dw(const struct rowplan *plan, float *dw, const float *dy, size_t lddy
              size_t ldx, size_t M, size_t K) {
     struct product p = {.c = dw,
                         .a = dy,
-                        .b = x,
+                        .b.f32 = x,
                         .ldc = K,
                         .lda = lddy,
                         .ldb = ldx,
@@ -120,18 +124,23 @@ void gemm_dw(const struct rowplan *plan, float *dw, const float *dy, size_t lddy
 
 struct few {
     float *y;
-    const float *x, *w;
+    const float *x;
+    struct weights w;
     size_t ldy, ldx, n, K;
     bool add;
 };
 
 static void few_rows(void *self, size_t first, size_t last) {
     const struct few *f = self;
-    kernels()->rows(f->y + first, f->ldy, f->x, f->ldx, f->n, f->w + first * f->K, last - first,
-                    f->K, f->add);
+    size_t at = first * f->K, M = last - first;
+    if (f->w.bf16)
+        kernels()->rows_half(f->y + first, f->ldy, f->x, f->ldx, f->n, f->w.bf16 + at, M, f->K,
+                             f->add);
+    else
+        kernels()->rows(f->y + first, f->ldy, f->x, f->ldx, f->n, f->w.f32 + at, M, f->K, f->add);
 }
 
-void gemm_rows(float *y, size_t ldy, const float *x, size_t ldx, size_t n, const float *w, size_t M,
+void gemm_rows(float *y, size_t ldy, const float *x, size_t ldx, size_t n, struct weights w, size_t M,
                size_t K, bool add) {
     struct few f = {y, x, w, ldy, ldx, n, K, add};
     parallel_range(M, 64, few_rows, &f);

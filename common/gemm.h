@@ -9,6 +9,12 @@
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+
+struct weights { // a matrix (M,K), or its rows from some on: one of them
+    const float *f32;
+    const uint16_t *bf16; // widened where it is packed: 2 bytes a number, the bits of float32
+};
 
 struct rowplan { // units of rows, in order; `first` has units + 1 entries
     size_t units;
@@ -17,7 +23,7 @@ struct rowplan { // units of rows, in order; `first` has units + 1 entries
 
 // y (N,M) = x (N,K) w(M,K)^T, + y if add. Row strides: ldx, ldy (floats).
 void gemm_forward(const struct rowplan *p, float *y, size_t ldy, const float *x, size_t ldx,
-                  const float *w, size_t M, size_t K, bool add);
+                  struct weights w, size_t M, size_t K, bool add);
 // dx (N,K) = dy (N,M) w (M,K), + dx if add.
 void gemm_dx(const struct rowplan *p, float *dx, size_t lddx, const float *dy, size_t lddy,
              const float *w, size_t M, size_t K, bool add);
@@ -26,5 +32,5 @@ void gemm_dw(const struct rowplan *p, float *dw, const float *dy, size_t lddy, c
              size_t ldx, size_t M, size_t K);
 // y (n,M) = x (n,K) w(M,K)^T, + y if add, for few rows: each output is one dot product in 16 lanes,
 // so a row's bits do not depend on n.
-void gemm_rows(float *y, size_t ldy, const float *x, size_t ldx, size_t n, const float *w, size_t M,
+void gemm_rows(float *y, size_t ldy, const float *x, size_t ldx, size_t n, struct weights w, size_t M,
                size_t K, bool add);

@@ -10,6 +10,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct adamw_step {
     float clip; // factor on the gradient
@@ -31,6 +32,10 @@ struct kernels {
     // y (n,M) [+]= x (n,K) w(M,K)^T; each output by itself: its bits depend on its two rows only
     void (*rows)(float *y, size_t ldy, const float *x, size_t ldx, size_t n, const float *w,
                  size_t M, size_t K, bool add);
+    // the same with w in bf16: the bits that its numbers give in float32
+    void (*rows_half)(float *y, size_t ldy, const float *x, size_t ldx, size_t n, const uint16_t *w,
+                      size_t M, size_t K, bool add);
+    void (*widen)(float *y, const uint16_t *x, size_t n); // bf16 -> float32
     // y (cols) = a (n) x (n,cols), row stride ld; rows are added in order
     void (*mix)(float *y, const float *a, const float *x, size_t ld, size_t n, size_t cols);
     void (*axpy)(float *y, float a, const float *x, size_t n);  // y += a x
@@ -57,6 +62,8 @@ struct kernels {
     // transpose (n,k), else (k,n), with row stride ld.
     size_t strip;
     void (*pack)(float *to, const float *from, size_t ld, size_t n, size_t k, bool across);
+    void (*pack_half)(float *to, const uint16_t *from, size_t ld, size_t n,
+                      size_t k); // bf16, across
     // c (rows,cols) [+]= a (rows,k) b, the first k of the `deep` rows that were packed. `across`: a
     // is stored as (k,rows). Each output is one chain of k multiply-adds from 0 in order, then
     // added: its bits depend on its row and column only.

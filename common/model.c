@@ -1,6 +1,8 @@
 #include "common/model.h"
+#include "common/kernels.h"
 #include "common/mem.h"
 #include "common/rng.h"
+#include <assert.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,7 +19,7 @@ static size_t add(struct model *m, size_t rows, size_t cols, bool vector, const 
     va_start(args, format);
     vsnprintf(t->name, sizeof t->name, format, args);
     va_end(args);
-    m->n_params += rows * cols;
+    m->n_params += rows * cols * (m->bf16 && vector ? 2 : 1);
     return t->offset;
 }
 
@@ -83,8 +85,8 @@ static bool config_sane(const struct model_config *c, char *why, size_t size) {
     return true;
 }
 
-bool model_init(struct model *m, const struct model_config *c, char *why, size_t size) {
-    *m = (struct model){.config = *c};
+static bool init(struct model *m, const struct model_config *c, bool bf16, char *why, size_t size) {
+    *m = (struct model){.config = *c, .bf16 = bf16};
     if (!config_sane(c, why, size)) return false;
     if (!m->config.vocab_used) m->config.vocab_used = c->vocab;
     if (!(m->config.rope_factor > 0)) m->config.rope_factor = 1;
@@ -99,8 +101,24 @@ bool model_init(struct model *m, const struct model_config *c, char *why, size_t
     return true;
 }
 
+bool model_init(struct model *m, const struct model_config *c, char *why, size_t size) {
+    return init(m, c, false, why, size);
+}
+
+bool model_init_bf16(struct model *m, const struct model_config *c, char *why, size_t size) {
+    return init(m, c, true, why, size);
+}
+
+size_t model_bytes(const struct model *m) {
+    return m->n_params * (m->bf16 ? sizeof *m->half : sizeof *m->params);
+}
+
 void model_alloc(struct model *m) {
-    m->params = big_alloc(m->n_params * sizeof *m->params);
+    void *p = big_alloc(model_bytes(m));
+    if (m->bf16)
+        m->half = p;
+    else
+        m->params = p;
 }
 
 void model_copy(struct model *to, const struct model *from) {
@@ -110,9 +128,60 @@ void model_copy(struct model *to, const struct model *from) {
     to->layer = xmalloc(from->config.layers * sizeof *to->layer);
     memcpy(to->layer, from->layer, from->config.layers * sizeof *to->layer);
     to->params = NULL;
-    if (!from->params) return;
+    to->half = NULL;
+    if (!from->params && !from->half) return;
     model_alloc(to);
-    memcpy(to->params, from->params, from->n_params * sizeof *to->params);
+    memcpy(from->bf16 ? (void *)to->half : (void *)to->params,
+           from->bf16 ? (const void *)from->half : (const void *)from->params, model_bytes(from));
+}
+
+void model_copy_bf16(struct model *to, const struct model *from) {
+    char why[200];
+    bool fine = model_init_bf16(to, &from->config, why, sizeof why);
+    assert(fine && from->params);
+    model_alloc(to);
+    for (size_t i = 0; i < to->n_tensors; i++) {
+        const struct tensor *t = &to->tensors[i];
+        model_store(to, t, 0, t->rows * t->cols, from->params + from->tensors[i].offset);
+    }
+}
+
+// ---- numbers of either kind ----
+
+static uint16_t rounded(float x) { // to nearest, ties to even
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    if (x != x) return (uint16_t)(bits >> 16 | 0x40);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+void model_store(struct model *m, const struct tensor *t, size_t first, size_t n, const float *x) {
+    assert(first + n <= t->rows * t->cols);
+    if (!m->bf16) {
+        memcpy(m->params + t->offset + first, x, n * sizeof *x);
+    } else if (t->vector) {
+        memcpy(m->half + t->offset + 2 * first, x, n * sizeof *x);
+    } else {
+        uint16_t *to = m->half + t->offset + first;
+        for (size_t i = 0; i < n; i++) to[i] = rounded(x[i]);
+    }
+}
+
+const float *model_vector(const struct model *m, size_t offset) {
+    return m->bf16 ? (const float *)(const void *)(m->half + offset) : m->params + offset;
+}
+
+struct weights model_matrix(const struct model *m, size_t offset) {
+    if (m->bf16) return (struct weights){.bf16 = m->half + offset};
+    return (struct weights){.f32 = m->params + offset};
+}
+
+void model_embedding(const struct model *m, int32_t id, float *to) {
+    size_t C = m->config.width, at = m->embed + (size_t)id * C;
+    if (m->bf16)
+        kernels()->widen(to, m->half + at, C);
+    else
+        memcpy(to, m->params + at, C * sizeof *to);
 }
 
 static bool ends_with(const char *s, const char *end) {
@@ -148,7 +217,8 @@ const struct tensor *model_tensor(const struct model *m, const char *name) {
 }
 
 void model_release(struct model *m) {
-    if (m->params) big_free(m->params, m->n_params * sizeof *m->params);
+    if (m->params) big_free(m->params, model_bytes(m));
+    if (m->half) big_free(m->half, model_bytes(m));
     free(m->tensors);
     free(m->layer);
     *m = (struct model){0};

@@ -129,7 +129,7 @@ static void norm_rows(void *self, size_t first, size_t last) {
 
 void net_norm_rows(const struct net *net, float *y, const float *x, size_t offset, size_t n) {
     struct rows_job j = {.net = (struct net *)net, .y = y, .x = x,
-                         .w = net->model->params + offset};
+                         .w = model_vector(net->model, offset)};
     parallel_range(n, GRAIN, norm_rows, &j);
 }
 
@@ -138,7 +138,7 @@ static void embed_rows(void *self, size_t first, size_t last) {
     const struct model *m = j->net->model;
     size_t C = m->config.width;
     for (size_t i = first; i < last; i++)
-        memcpy(j->y + i * C, m->params + m->embed + (size_t)j->batch->ids[i] * C, C * sizeof(float));
+        model_embedding(m, j->batch->ids[i], j->y + i * C);
 }
 
 // Bias, q/k norm and RoPE of the fresh products; `mid` starts as the residual stream.
@@ -151,13 +151,14 @@ static void finish_qkv(void *self, size_t first, size_t last) {
     for (size_t i = first; i < last; i++) {
         float *x = j->state->qkv + i * W;
         memcpy(j->state->mid + i * c->width, j->state->in + i * c->width, c->width * sizeof *x);
-        if (c->qkv_bias) k->axpy(x, 1, m->params + j->offsets->q_bias, W);
+        if (c->qkv_bias) k->axpy(x, 1, model_vector(m, j->offsets->q_bias), W);
         if (c->qk_norm) memcpy(j->state->raw + i * turned * D, x, turned * D * sizeof *x);
         const float *cosine = j->net->cosine + j->net->place[i] * (D / 2);
         const float *sine = j->net->sine + j->net->place[i] * (D / 2);
         for (size_t h = 0; h < turned; h++) {
-            const float *w = m->params + (h < c->heads ? j->offsets->q_norm : j->offsets->k_norm);
-            if (c->qk_norm) k->rmsnorm(x + h * D, x + h * D, w, D, (float)c->norm_eps);
+            size_t w = h < c->heads ? j->offsets->q_norm : j->offsets->k_norm;
+            if (c->qk_norm)
+                k->rmsnorm(x + h * D, x + h * D, model_vector(m, w), D, (float)c->norm_eps);
             k->rope(x + h * D, cosine, sine, 1, D);
         }
     }
@@ -187,12 +188,12 @@ void net_layer_inside(struct net *net, const struct batch *b, size_t l) {
     size_t N = b->n, C = c->width, F = c->hidden, W = net_qkv_width(c), HD = c->heads * c->head_dim;
     struct rows_job j = {.net = net, .batch = b, .state = s, .offsets = o};
     net_norm_rows(net, net->norm, s->in, o->norm1, N);
-    gemm_forward(&net->rows, s->qkv, W, net->norm, C, m->params + o->q, W, C, false);
+    gemm_forward(&net->rows, s->qkv, W, net->norm, C, model_matrix(m, o->q), W, C, false);
     parallel_range(N, GRAIN, finish_qkv, &j);
     attention_forward(&net->attention, s->qkv, s->att, s->lse);
-    gemm_forward(&net->rows, s->mid, C, s->att, HD, m->params + o->o, C, HD, true);
+    gemm_forward(&net->rows, s->mid, C, s->att, HD, model_matrix(m, o->o), C, HD, true);
     net_norm_rows(net, net->norm, s->mid, o->norm2, N);
-    gemm_forward(&net->rows, s->gate_up, 2 * F, net->norm, C, m->params + o->gate, 2 * F, C, false);
+    gemm_forward(&net->rows, s->gate_up, 2 * F, net->norm, C, model_matrix(m, o->gate), 2 * F, C, false);
 }
 
 // in -> the next residual stream in `out`
@@ -200,7 +201,7 @@ static void forward_layer(struct net *net, const struct batch *b, size_t l, floa
     size_t C = net->model->config.width, F = net->model->config.hidden;
     net_layer_inside(net, b, l);
     net_swiglu(net, &net->layer[l], out, b->n);
-    gemm_forward(&net->rows, out, C, net->act, F, net->model->params + net->model->layer[l].down, C,
+    gemm_forward(&net->rows, out, C, net->act, F, model_matrix(net->model, net->model->layer[l].down), C,
                  F, true);
 }
 
@@ -232,7 +233,7 @@ void net_forward(struct net *net, const struct batch *b) {
         forward_layer(net, b, l, last ? net->out : net->layer[l + 1].in);
     }
     j = (struct rows_job){.net = net, .batch = b, .y = net->hidden, .x = net->out,
-                          .w = m->params + m->norm};
+                          .w = model_vector(m, m->norm)};
     parallel_range(b->positions, GRAIN, hidden_rows, &j);
 }
 
@@ -266,7 +267,7 @@ void net_logits(struct net *net, const struct batch *b, struct chunk c, float *l
     size_t C = m->config.width, V = m->config.vocab, used = m->config.vocab_used;
     size_t rows[2] = {0, c.count};
     struct rowplan plan = {.units = 1, .first = rows};
-    gemm_forward(&plan, logits, V, net->hidden + c.first * C, C, m->params + m->head, V, C, false);
+    gemm_forward(&plan, logits, V, net->hidden + c.first * C, C, model_matrix(m, m->head), V, C, false);
     for (size_t i = 0; i < c.count; i++)
         for (size_t v = used; v < V; v++) logits[i * V + v] = -INFINITY;
 }

@@ -41,6 +41,23 @@ struct hash128 hash_bytes(const void *bytes, size_t n) {
     return (struct hash128){h.high64, h.low64};
 }
 
+struct hasher *hasher_new(void) {
+    XXH3_state_t *state = XXH3_createState();
+    if (!state) die(EXIT_FAILED, "out of memory");
+    XXH3_128bits_reset(state);
+    return (struct hasher *)state;
+}
+
+void hasher_add(struct hasher *h, const void *bytes, size_t n) {
+    XXH3_128bits_update((XXH3_state_t *)h, bytes, n);
+}
+
+struct hash128 hasher_end(struct hasher *h) {
+    XXH128_hash_t hash = XXH3_128bits_digest((XXH3_state_t *)h);
+    XXH3_freeState((XXH3_state_t *)h);
+    return (struct hash128){hash.high64, hash.low64};
+}
+
 // ---- parents: an attribute of lines "kind hash"
 
 void parents_add(struct parents *p, const char *kind, struct hash128 hash) {

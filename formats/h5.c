@@ -477,14 +477,16 @@ bool h5_read(struct h5 *h, const char *name, size_t first, size_t n, void *to) {
     if (!alive(h)) return false;
     if (!h5_shape(h, name, &s))
         return fail_set(h->fail, EXIT_BADDATA, "'%s' has no dataset '%s'", h->path, name);
-    assert(first <= s.count && n <= s.count - first && (s.rank == 1 || n == s.count));
+    hsize_t width = s.rank == 2 ? s.dims[1] : 1, at[2] = {0}, count[2] = {0, width};
+    assert(first <= s.count && n <= s.count - first && first % width == 0 && n % width == 0);
     if (!n) return true;
+    at[0] = first / width;
+    count[0] = n / width;
     hid_t space = H5S_ALL, memory = H5S_ALL;
     if (n != s.count) {
-        hsize_t at = first, count = n;
         space = H5Dget_space(h->open);
-        H5Sselect_hyperslab(space, H5S_SELECT_SET, &at, NULL, &count, NULL);
-        memory = H5Screate_simple(1, &count, NULL);
+        H5Sselect_hyperslab(space, H5S_SELECT_SET, at, NULL, count, NULL);
+        memory = H5Screate_simple((int)s.rank, count, NULL);
     }
     bool ok = H5Dread(h->open, native(s.type), memory, space, H5P_DEFAULT, to) >= 0;
     if (n != s.count) {

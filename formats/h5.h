@@ -52,7 +52,7 @@ void h5_names_free(char **names, size_t n);
 bool h5_group(struct h5 *h, const char *name);
 bool h5_shape(struct h5 *h, const char *name, struct h5_shape *s);
 bool h5_write(struct h5 *h, const char *name, const struct h5_shape *s, const void *data);
-// Elements first .. first+n-1 of a one-dimensional dataset, or all of a two-dimensional one.
+// Elements first .. first+n-1; of a two-dimensional dataset whole rows.
 bool h5_read(struct h5 *h, const char *name, size_t first, size_t n, void *to);
 
 // A one-dimensional chunked dataset (s->chunk), shuffled where elements have several bytes, zstd,

@@ -104,31 +104,44 @@ static int by_name(const void *a, const void *b) {
     return strcmp((*x)->name, (*y)->name);
 }
 
-static void digest_weights(const struct model *m, struct str *digest) {
+// hash: of each tensor's float32 numbers, in the table's order
+static void digest_weights(const struct model *m, const struct hash128 *hash, struct str *digest) {
     const struct tensor **sorted = xmalloc(m->n_tensors * sizeof *sorted);
     for (size_t i = 0; i < m->n_tensors; i++) sorted[i] = &m->tensors[i];
     qsort(sorted, m->n_tensors, sizeof *sorted, by_name);
     for (size_t i = 0; i < m->n_tensors; i++) {
         const struct tensor *t = sorted[i];
-        char hash[33];
-        hash_text(hash_bytes(m->params + t->offset, t->rows * t->cols * sizeof(float)), hash);
+        char text[33];
+        hash_text(hash[t - m->tensors], text);
         str_printf(digest, "weights/%s float32 ", t->name);
         if (t->vector)
-            str_printf(digest, "%zu %s\n", t->cols, hash);
+            str_printf(digest, "%zu %s\n", t->cols, text);
         else
-            str_printf(digest, "%zux%zu %s\n", t->rows, t->cols, hash);
+            str_printf(digest, "%zux%zu %s\n", t->rows, t->cols, text);
     }
     free(sorted);
 }
 
-static struct hash128 content_of(const struct model_file *m) {
+static struct hash128 content_of(const struct model_file *m, const struct hash128 *weights) {
     struct str digest = {0};
     digest_fields(m, &digest);
     digest_blobs(m, &digest);
-    digest_weights(&m->model, &digest);
+    digest_weights(&m->model, weights, &digest);
     struct hash128 hash = hash_bytes(digest.text, digest.length);
     str_release(&digest);
     return hash;
+}
+
+static struct hash128 content_now(const struct model_file *m) {
+    const struct model *w = &m->model;
+    struct hash128 *hash = xmalloc(w->n_tensors * sizeof *hash);
+    for (size_t i = 0; i < w->n_tensors; i++) {
+        const struct tensor *t = &w->tensors[i];
+        hash[i] = hash_bytes(w->params + t->offset, t->rows * t->cols * sizeof(float));
+    }
+    struct hash128 content = content_of(m, hash);
+    free(hash);
+    return content;
 }
 
 // ---- writing
@@ -173,7 +186,7 @@ bool model_file_save(const char *path, const struct model_file *m, const struct 
     if (!artefact_prepare(path, f)) return false;
     char *temp = artefact_temp(path);
     struct h5 *h = h5_create(temp, f);
-    artefact_put(h, "model", l, content_of(m));
+    artefact_put(h, "model", l, content_now(m));
     write_fields(h, m);
     write_datasets(h, m);
     h5_close(h);
@@ -242,31 +255,61 @@ static bool check_weights(struct h5 *h, const char *path, const struct model *m)
     return known;
 }
 
-static bool read_weights(struct h5 *h, const char *path, struct model *m) {
-    if (!check_weights(h, path, m)) return false;
-    model_alloc(m);
-    for (size_t i = 0; i < m->n_tensors; i++) {
-        const struct tensor *t = &m->tensors[i];
-        char name[sizeof t->name + 8];
-        snprintf(name, sizeof name, "weights/%s", t->name);
-        if (!h5_read(h, name, 0, t->rows * t->cols, m->params + t->offset)) return false;
+enum { READ_NUMBERS = 1 << 20 }; // at once, or a row where that is more
+
+static bool read_tensor(struct h5 *h, struct model *m, const struct tensor *t, float *buffer,
+                        struct hash128 *hash) {
+    struct hasher *hasher = hasher_new();
+    char name[sizeof t->name + 8];
+    size_t all = t->rows * t->cols, rows = READ_NUMBERS / t->cols, n = (rows ? rows : 1) * t->cols;
+    bool fine = true;
+    snprintf(name, sizeof name, "weights/%s", t->name);
+    for (size_t at = 0; fine && at < all; at += n) {
+        if (n > all - at) n = all - at;
+        fine = h5_read(h, name, at, n, buffer);
+        if (!fine) break;
+        hasher_add(hasher, buffer, n * sizeof *buffer);
+        model_store(m, t, at, n, buffer);
     }
-    return true;
+    *hash = hasher_end(hasher);
+    return fine;
 }
 
-static bool read_model(struct h5 *h, const char *path, struct model_file *m) {
+static bool read_weights(struct h5 *h, const char *path, struct model *m, struct hash128 *hash) {
+    if (!check_weights(h, path, m)) return false;
+    size_t most = READ_NUMBERS;
+    for (size_t i = 0; i < m->n_tensors; i++)
+        if (m->tensors[i].cols > most) most = m->tensors[i].cols;
+    float *buffer = xmalloc(most * sizeof *buffer);
+    bool fine = true;
+    model_alloc(m);
+    for (size_t i = 0; fine && i < m->n_tensors; i++)
+        fine = read_tensor(h, m, &m->tensors[i], buffer, &hash[i]);
+    free(buffer);
+    return fine;
+}
+
+static bool read_model(struct h5 *h, const char *path, bool bf16, struct model_file *m) {
     char why[200];
     if (!read_fields(h, path, m) || !read_blobs(h, path, m)) return false;
     struct model_config config = m->model.config;
-    if (!model_init(&m->model, &config, why, sizeof why))
+    if (!(bf16 ? model_init_bf16 : model_init)(&m->model, &config, why, sizeof why))
         return fail_set(h5_fail(h), EXIT_BADDATA, "'%s' is not a usable model: %s", path, why);
-    if (!read_weights(h, path, &m->model)) return false;
-    if (hash_equal(content_of(m), m->content)) return true;
+    struct hash128 *hash = xmalloc(m->model.n_tensors * sizeof *hash);
+    bool fine = read_weights(h, path, &m->model, hash);
+    struct hash128 content = {0};
+    if (fine) content = content_of(m, hash);
+    free(hash);
+    if (!fine || hash_equal(content, m->content)) return fine;
     return fail_set(h5_fail(h), EXIT_BADDATA,
                     "'%s' is damaged: its bytes do not have its content_hash; make it again", path);
 }
 
 bool model_file_load(const char *path, struct model_file *m, struct fail *f) {
+    return model_file_load_frozen(path, false, m, f);
+}
+
+bool model_file_load_frozen(const char *path, bool bf16, struct model_file *m, struct fail *f) {
     *m = (struct model_file){.bos = -1, .eos = -1};
     struct artefact a;
     struct h5 *h = h5_open(path, f);
@@ -276,7 +319,7 @@ bool model_file_load(const char *path, struct model_file *m, struct fail *f) {
         a.options = NULL;
         memcpy(m->stage, a.stage, sizeof m->stage);
         artefact_release(&a);
-        if (read_model(h, path, m) && m->tokenizer_json)
+        if (read_model(h, path, bf16, m) && m->tokenizer_json)
             m->tokenizer = hash_bytes(m->tokenizer_json, strlen(m->tokenizer_json));
     }
     h5_close(h);

@@ -18,6 +18,9 @@ struct model_file { // a model in memory with what its file says besides the wei
 };
 // Checks content_hash over all weights, texts and numbers. On failure nothing is left to release.
 bool model_file_load(const char *path, struct model_file *m, struct fail *f);
+// The same for a model that is only run, held in bf16 where `bf16` is set: each block of numbers is
+// checked and rounded as it is read, so that no more than the model is in memory.
+bool model_file_load_frozen(const char *path, bool bf16, struct model_file *m, struct fail *f);
 // Writes path atomically (artefact_prepare included). Weights from m->model.params. Lineage kind is
 // taken to be "model". Where it fails, a file of that name is as it was.
 bool model_file_save(const char *path, const struct model_file *m, const struct lineage *l,

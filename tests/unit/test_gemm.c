@@ -30,11 +30,11 @@ static struct results run(const float *x, const float *w, const float *dy, size_
                         calloc(M * K, sizeof(float)), calloc(9 * M, sizeof(float))};
     for (size_t u = 0; u < 3; u += group) {
         struct rowplan p = {.units = group < 3 - u ? group : 3 - u, .first = all + u};
-        gemm_forward(&p, r.y, M, x, K, w, M, K, false);
+        gemm_forward(&p, r.y, M, x, K, (struct weights){.f32 = w}, M, K, false);
         gemm_dx(&p, r.dx, K, dy, M, w, M, K, false);
         gemm_dw(&p, r.dw, dy, M, x, K, M, K);
     }
-    gemm_rows(r.few, M, x, K, 9, w, M, K, false);
+    gemm_rows(r.few, M, x, K, 9, (struct weights){.f32 = w}, M, K, false);
     return r;
 }
 
@@ -61,7 +61,7 @@ static void same_bits(void **state) {
             release(&b);
         }
     float *one = calloc(M, sizeof *one); // a row by itself: the same bits as among nine
-    gemm_rows(one, M, x + 5 * K, K, 1, w, M, K, false);
+    gemm_rows(one, M, x + 5 * K, K, 1, (struct weights){.f32 = w}, M, K, false);
     assert_memory_equal(one, a.few + 5 * M, M * sizeof *one);
     release(&a);
     free(one);

@@ -96,11 +96,11 @@ static void layer_products(struct replay *r, size_t l, bool backward) {
     size_t C = c->width, F = c->hidden, HD = c->heads * c->head_dim;
     size_t W = HD + 2 * c->kv_heads * c->head_dim;
     if (!backward) {
-        gemm_forward(&plan, out, W, in, C, w + o->q, W, C, false);
+        gemm_forward(&plan, out, W, in, C, model_matrix(r->m, o->q), W, C, false);
         attention_products(r, false);
-        gemm_forward(&plan, out, C, in, HD, w + o->o, C, HD, true);
-        gemm_forward(&plan, out, 2 * F, in, C, w + o->gate, 2 * F, C, false);
-        gemm_forward(&plan, out, C, in, F, w + o->down, C, F, true);
+        gemm_forward(&plan, out, C, in, HD, model_matrix(r->m, o->o), C, HD, true);
+        gemm_forward(&plan, out, 2 * F, in, C, model_matrix(r->m, o->gate), 2 * F, C, false);
+        gemm_forward(&plan, out, C, in, F, model_matrix(r->m, o->down), C, F, true);
         return;
     }
     gemm_dw(&plan, g + o->down, in, C, in, F, C, F);
@@ -122,7 +122,7 @@ static void head_chunks(struct replay *r, bool backward) {
         size_t rows[2] = {0, c.count};
         struct rowplan plan = {.units = 1, .first = rows};
         const float *x = r->in + c.first * C;
-        gemm_forward(&plan, r->out, V, x, C, m->params + m->head, V, C, false);
+        gemm_forward(&plan, r->out, V, x, C, model_matrix(m, m->head), V, C, false);
         if (!backward) continue;
         gemm_dx(&plan, r->out, C, r->in, V, m->params + m->head, V, C, false);
         gemm_dw(&plan, r->grads + m->head, r->in, V, x, C, V, C);
