@@ -140,8 +140,8 @@ static void few_rows(void *self, size_t first, size_t last) {
         kernels()->rows(f->y + first, f->ldy, f->x, f->ldx, f->n, f->w.f32 + at, M, f->K, f->add);
 }
 
-void gemm_rows(float *y, size_t ldy, const float *x, size_t ldx, size_t n, struct weights w, size_t M,
-               size_t K, bool add) {
+void gemm_rows(float *y, size_t ldy, const float *x, size_t ldx, size_t n, struct weights w,
+               size_t M, size_t K, bool add) {
     struct few f = {y, x, w, ldy, ldx, n, K, add};
     parallel_range(M, 64, few_rows, &f);
 }

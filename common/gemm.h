@@ -32,5 +32,5 @@ void gemm_dw(const struct rowplan *p, float *dw, const float *dy, size_t lddy, c
              size_t ldx, size_t M, size_t K);
 // y (n,M) = x (n,K) w(M,K)^T, + y if add, for few rows: each output is one dot product in 16 lanes,
 // so a row's bits do not depend on n.
-void gemm_rows(float *y, size_t ldy, const float *x, size_t ldx, size_t n, struct weights w, size_t M,
-               size_t K, bool add);
+void gemm_rows(float *y, size_t ldy, const float *x, size_t ldx, size_t n, struct weights w,
+               size_t M, size_t K, bool add);

@@ -3,7 +3,8 @@
 // buffers of this one layout. Forward and backward are in common/net.h.
 //
 // A model that is only run may be held in bf16: its matrices are rounded to 2 bytes a number, its
-// vectors stay float32. It computes what a float32 model of the rounded numbers computes, bit for bit.
+// vectors stay float32. It computes what a float32 model of the rounded numbers computes, bit for
+// bit.
 #pragma once
 #include "common/gemm.h"
 #include <stdbool.h>
@@ -15,7 +16,7 @@ struct model_config {
     size_t vocab_used; // ids >= this are padding rows: their logits are -inf (0: all are used)
     size_t max_positions;
     double norm_eps, rope_theta;
-    double rope_factor;                      // 1: none; `linear` if rope_original == 0, else llama3
+    double rope_factor; // 1: none; `linear` if rope_original == 0, else llama3
     double rope_low, rope_high, rope_original; // llama3: low/high_freq_factor, original positions
     bool tied, qkv_bias, qk_norm;
 };

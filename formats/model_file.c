@@ -327,6 +327,20 @@ bool model_file_load_frozen(const char *path, bool bf16, struct model_file *m, s
     return !f->code;
 }
 
+void frozen_dtype_row(struct options *o, const char **dtype, const char *help) {
+    const struct opt_row row = {.name = "frozen-dtype",
+                                .type = OPT_CHOICE,
+                                .to = dtype,
+                                .value = "float32",
+                                .choices = "float32|bf16",
+                                .help = help};
+    options_add(o, &row, 1);
+}
+
+bool frozen_is_bf16(const char *dtype) {
+    return choice_is(dtype, "bf16");
+}
+
 void model_file_release(struct model_file *m) {
     for (size_t i = 0; i < BLOBS; i++) free(*(char **)member(m, blobs[i].at));
     free(m->options);

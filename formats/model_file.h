@@ -2,6 +2,7 @@
 // chat template as datasets: one file is a whole model.
 #pragma once
 #include "common/model.h"
+#include "common/options.h"
 #include "formats/artefact.h"
 
 struct model_file { // a model in memory with what its file says besides the weights
@@ -25,4 +26,7 @@ bool model_file_load_frozen(const char *path, bool bf16, struct model_file *m, s
 // taken to be "model". Where it fails, a file of that name is as it was.
 bool model_file_save(const char *path, const struct model_file *m, const struct lineage *l,
                      struct fail *f);
+// The option --frozen-dtype float32|bf16 of the stages that run models; a result option.
+void frozen_dtype_row(struct options *o, const char **dtype, const char *help);
+bool frozen_is_bf16(const char *dtype);
 void model_file_release(struct model_file *m);

@@ -196,6 +196,8 @@ size_t on_policy_plan(const struct on_policy *p) {
     struct net_limits limits = train_limits(p->train, &p->source), i = limits;
     size_t bytes =
         live_plan(&p->teachers, &limits) + decoder_plan(p->student, p->slots, p->source.longest);
+    const struct model *teachers[] = {p->teachers.dpo, p->teachers.reverse, p->teachers.ref};
+    for (size_t k = 0; k < 3; k++) bytes += teachers[k] ? model_bytes(teachers[k]) : 0;
     i.backward = false;
     return bytes + (weighted(p) ? net_plan(p->student, &i) : 0);
 }

@@ -19,7 +19,7 @@ void policy_training_rows(struct options *o, struct policy_training *p) {
 
 void policy_training_refuse(struct policy_training *p, const struct options *o) {
     static const char *const names[] = {"dpo",          "reverse", "ref",    "data",
-                                        "reward-level", "exact",   "max-new"};
+                                        "reward-level", "exact",   "max-new", "frozen-dtype"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (options_given(o, names[i]))
             die(EXIT_USAGE, "--%s goes with --on-policy; a cache was made with its own", names[i]);
@@ -81,7 +81,7 @@ static void check_models(const struct policy_training *p, const struct model_fil
     const struct model_file *models[] = {student, &p->teachers.dpo_model,
                                          &p->teachers.reverse_model, &p->teachers.ref_model};
     for (size_t i = 0; i < 4; i++)
-        if (models[i]->model.params)
+        if (models[i]->model.n_params)
             training_check(models[i], p->prompts.tokenizer, student->model.config.vocab, longest,
                            p->prompts.rows, p->data.items[0]);
     if (p->teachers.dpo_model.model.config.vocab != student->model.config.vocab)

@@ -22,6 +22,8 @@ void teachers_rows(struct options *o, struct teachers *t) {
          .help = "reference model (with --negative ref or --base ref)"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
+    frozen_dtype_row(o, &t->dtype,
+                     "models that are only run, in memory: bf16 rounds their matrices, 2 bytes each");
 }
 
 static bool takes_ref(const struct teacher_rule *rule) {
@@ -43,7 +45,7 @@ bool teachers_check(const struct teachers *t, const struct teacher_rule *rule, s
 
 static bool load(struct teachers *t, const char *path, struct model_file *m, bool reversed,
                  const char *option, struct parents *parents, struct fail *f) {
-    if (!model_file_load(path, m, f)) return false;
+    if (!model_file_load_frozen(path, frozen_is_bf16(t->dtype), m, f)) return false;
     parents_add(parents, "model", m->content);
     if (m->reward_beta > 0 && m->reversed != reversed)
         warn("'%s', given as --%s, was trained %s --reverse", path, option,

@@ -12,6 +12,7 @@ struct dpo {
     struct common_options common;
     struct train_options train;
     struct model_file policy, ref_model;
+    const char *dtype;
     bool own_ref; // --ref names another model than the start model
     struct pairs pairs;
     struct pair_source source;
@@ -49,6 +50,7 @@ static void declare(struct options *o, struct dpo *d) {
          .low = 0, .high = 1e3, .metavar = "X", .help = "tdpo2's weight of the KL difference"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
+    frozen_dtype_row(o, &d->dtype, "tdpo's reference in memory: bf16 rounds its matrices, 2 bytes each");
     train_options_rows(o, &d->train, "1e-4", "32");
     common_options_rows(o, &d->common);
 }
@@ -92,10 +94,16 @@ static int find_reference(struct dpo *d, struct log *log) {
 
 // tdpo needs the reference's whole distribution: its network runs beside the policy.
 static void start_live(struct dpo *d, struct training *t) {
-    if (!d->ref) model_copy(&d->ref_model.model, &d->policy.model);
+    struct model *ref = &d->ref_model.model, whole = *ref;
+    if (frozen_is_bf16(d->dtype)) {
+        model_copy_bf16(ref, d->ref ? &whole : &d->policy.model);
+        if (d->ref) model_release(&whole);
+    } else if (!d->ref) {
+        model_copy(ref, &d->policy.model);
+    }
     struct live_models m = {.ref = &d->ref_model.model};
     struct net_limits limits = train_limits(&d->train, &t->source);
-    t->more_bytes = live_plan(&m, &limits) + d->ref_model.model.n_params * sizeof(float);
+    t->more_bytes = live_plan(&m, &limits) + model_bytes(ref);
     d->live = live_new(&m, NULL, &limits);
     d->options.reference = live_reference;
     d->options.reference_ctx = d->live;
@@ -106,6 +114,9 @@ static void check_options(struct dpo *d) {
     if (d->options.loss == PREFERENCE_ROBUST && d->options.smoothing >= 0.5)
         die(EXIT_USAGE, "--label-smoothing %g is out of range for the robust loss; give less than "
                         "0.5", d->options.smoothing);
+    if (frozen_is_bf16(d->dtype) && !preference_needs_distribution(d->options.loss))
+        die(EXIT_USAGE, "--frozen-dtype is for tdpo's reference; loss '%s' keeps none in memory",
+            d->loss);
 }
 
 static bool check_start(void *self, double loss, struct fail *f) {

@@ -88,7 +88,7 @@ static void load_models(struct generate *g) {
     struct fail f = {0};
     struct parents *parents = &g->lineage.parents;
     if (g->model) {
-        model_file_load(g->model, &g->file, &f);
+        model_file_load_frozen(g->model, frozen_is_bf16(g->teachers.dtype), &g->file, &f);
         die_if(&f);
         parents_add(parents, "model", g->file.content);
         g->main = &g->file;
@@ -178,8 +178,8 @@ static bool current(struct generate *g) {
 
 static void print_plan(const struct generate *g) {
     size_t slots = (size_t)g->slots, length = sequence_length(g), bytes = 0;
-    for (size_t k = 0; k < g->star.n; k++) bytes += g->star.model[k]->n_params * sizeof(float);
-    if (g->model) bytes = g->main->model.n_params * sizeof(float);
+    for (size_t k = 0; k < g->star.n; k++) bytes += model_bytes(g->star.model[k]);
+    if (g->model) bytes = model_bytes(&g->main->model);
     bytes += g->model ? decoder_plan(&g->main->model, slots, length)
                       : star_plan(&g->star, slots, length);
     print_result("prompts\t%zu", g->prompts.rows);

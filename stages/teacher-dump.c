@@ -99,7 +99,7 @@ static void load_student(struct dump *d) {
     if (!d->student && options_given(d->options, "student-k"))
         die(EXIT_USAGE, "--student-k needs the --student whose tokens they are");
     if (!d->student) return;
-    model_file_load(d->student, &d->student_model, &f);
+    model_file_load_frozen(d->student, frozen_is_bf16(d->teachers.dtype), &d->student_model, &f);
     die_if(&f);
     const struct model_file *t = &d->teachers.dpo_model, *s = &d->student_model;
     if (t->model.config.vocab != s->model.config.vocab || !hash_equal(t->tokenizer, s->tokenizer))
@@ -294,7 +294,7 @@ static void print_plan(struct dump *d) {
     double start = clock_seconds();
     teacher_dump_run(&trial, &f);
     die_if(&f);
-    double models = (double)d->teachers.dpo_model.model.n_params * sizeof(float) *
+    double models = (double)model_bytes(&d->teachers.dpo_model.model) *
                     (1 + (d->run.models.reverse != NULL) + (d->run.models.ref != NULL));
     double tokens = (double)(all->first[end] - all->first[d->run.first]);
     double share = tokens / (double)sample.first[sample.rows], per = (double)d->rows_per_shard;

@@ -34,6 +34,7 @@ void task_options(struct options *o, struct task *t, const char *data_help,
     options_add(o, rows, 2);
     task_summary_row(o, &t->summary);
     options_add(o, rows + 2, 1);
+    frozen_dtype_row(o, &t->dtype, "the models in memory: bf16 rounds their matrices, 2 bytes each");
     common_options_rows(o, &t->common);
 }
 
@@ -79,7 +80,7 @@ void task_per_token(const struct task *t, bool per_token) {
 void task_model(struct task *t, const char *path, struct model_file *m,
                 const struct model_file *like) {
     struct fail f = {0};
-    model_file_load(path, m, &f);
+    model_file_load_frozen(path, frozen_is_bf16(t->dtype), m, &f);
     die_if(&f);
     if (like && (m->model.config.vocab != like->model.config.vocab ||
                  !hash_equal(m->tokenizer, like->tokenizer)))
@@ -125,7 +126,7 @@ bool task_run(struct task *t) {
     const struct measure *m = &t->measure;
     if (t->common.dry_run) {
         size_t bytes = measure_plan(m);
-        for (size_t k = 0; k < m->models; k++) bytes += m->model[k]->n_params * sizeof(float);
+        for (size_t k = 0; k < m->models; k++) bytes += model_bytes(m->model[k]);
         print_result("rows\t%zu", m->source->rows);
         print_result("memory_bytes\t%zu", bytes);
         return false;

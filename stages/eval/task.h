@@ -11,6 +11,7 @@ struct task {
     struct opt_list data;
     const char *output, *summary; // -o, --summary
     int64_t micro_tokens;
+    const char *dtype; // --frozen-dtype
     struct common_options common;
     struct log *log;
     struct measure measure; // models are added by task_model
