@@ -29,9 +29,9 @@ void teacher_options_rows(struct options *o, struct teacher_options *t) {
 
 void teacher_cut_rows(struct options *o, struct teacher_options *t) {
     const struct opt_row rows[] = {
-        {.name = "mass", .type = OPT_REAL, .to = &t->mass, .value = "0.999", .low = 0, .high = 1,
-         .metavar = "X", .help = "keep the smallest set of tokens with this probability"},
-        {.name = "top-k", .type = OPT_INT, .to = &t->top_k, .value = "64", .low = 1, .high = 65000,
+        {.name = "mass", .type = OPT_REAL, .to = &t->mass, .value = "1", .low = 0, .high = 1,
+         .metavar = "X", .help = "keep the smallest set of tokens with this probability; 1 = no bound"},
+        {.name = "top-k", .type = OPT_INT, .to = &t->top_k, .value = "256", .low = 1, .high = 65000,
          .metavar = "N", .help = "most tokens kept a position, realised and end token apart"},
         {.name = "least", .type = OPT_REAL, .to = &t->least, .value = "0.001", .low = 0, .high = 1,
          .metavar = "P", .help = "leave out tokens less likely than this, the likeliest apart"},

@@ -4,14 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Levels x of -log p: x0 = 0, and each next one min(first exp(x / 2), most) further, past -log
+// Levels x of -log p: x0 = 0, and each next one min(first exp(power x), most) further, past -log
 // 1e-30: steps that grow as p shrinks, since an error of log p changes the gradient by p times as
-// much.
+// much. FORMATS.md says what came of it, pipelines/cache how they were chosen.
 static const struct table {
     int bits;
-    double first, most;
-} tables[] = {
-    {16, 1. / 16384, 1. / 512}, {12, 1. / 1024, 1. / 32}, {8, 1. / 96, 1}, {6, 1. / 14, 2}};
+    double first, power, most;
+} tables[] = {{16, 1. / 2000, 0.65, 0.5},
+              {12, 1. / 500, 0.75, 1},
+              {8, 1. / 96, 0.5, 1},
+              {6, 1. / 14, 0.5, 2}};
 static const double deepest = 69.1;
 
 static const struct table *table_of(int64_t bits) {
@@ -24,13 +26,21 @@ bool teacher_code_bits(int64_t bits) {
     return bits == 32 || table_of(bits);
 }
 
+bool teacher_code_brief(int version, int bits, bool composed) {
+    return version > 2 && bits <= 12 && composed;
+}
+
+static double step_at(const struct table *t, double x) {
+    return fmin(t->first * exp(t->power * x), t->most);
+}
+
 static void make_levels(struct teacher_code *c, const struct table *t) {
     c->level = xmalloc(((size_t)1 << t->bits) * sizeof *c->level);
     double x = 0;
     for (;;) {
         c->level[c->levels++] = (float)-x;
         if (x >= deepest || c->levels >> t->bits) break;
-        x += fmin(t->first * exp(x / 2), t->most);
+        x += step_at(t, x);
     }
 }
 
@@ -104,29 +114,37 @@ double teacher_code_error(const struct teacher_code *c, float logp) {
     if (!t) return 0;
     double x =
         logp < 0 ? -(double)logp : 0; // the step that ends behind x is longer than the one at x
-    return fmin(t->first * exp(x / 2), t->most) / 2;
+    return step_at(t, x) / 2;
 }
 
 static double step_of(const struct teacher_code *c, enum teacher_field field) {
-    if (field == CODE_TVD) return 1. / 65535;
-    if (field == CODE_ENTROPY) return 1. / 256;
+    if (field == CODE_TVD) return c->brief ? 1. / 16 : 1. / 65535;
+    if (field == CODE_ENTROPY) return c->brief ? 1. / 16 : 1. / 256;
     return c->bits == 16 ? 1. / 512 : 1. / 64;
 }
 
+// Logarithms count downwards from 0.
+static bool is_log(const struct teacher_code *c, enum teacher_field field) {
+    return field == CODE_TAIL || (field == CODE_TVD && c->brief);
+}
+
 uint32_t teacher_code_number(const struct teacher_code *c, enum teacher_field field, double x) {
-    double k = nearbyint((field == CODE_TAIL ? -x : x) / step_of(c, field));
+    if (field == CODE_TVD && is_log(c, field)) x = log(x); // of 0: the last code
+    double k = nearbyint((is_log(c, field) ? -x : x) / step_of(c, field));
     if (field == CODE_TAIL && k < 1) k = 1; // Q < 1 remains so
-    return (uint32_t)fmin(fmax(k, 0), 65535);
+    return (uint32_t)fmin(fmax(k, 0), teacher_code_planes(c, field) > 1 ? 65535 : 255);
 }
 
 double teacher_code_value(const struct teacher_code *c, enum teacher_field field, uint32_t code) {
     double x = code * step_of(c, field);
-    return field == CODE_TAIL ? -x : x;
+    if (field != CODE_TVD || !is_log(c, field)) return is_log(c, field) ? -x : x;
+    return code < 255 ? exp(-x) : 0;
 }
 
 size_t teacher_code_planes(const struct teacher_code *c, enum teacher_field field) {
     if (field == CODE_SUPPORT) return c->vocab <= 1 << 8 ? 1 : c->vocab <= 1 << 16 ? 2 : 3;
     if (field == CODE_LEVEL) return c->bits <= 8 ? 1 : 2;
+    if (field == CODE_TVD || field == CODE_ENTROPY) return c->brief ? 1 : 2;
     return 2;
 }
 
@@ -157,11 +175,13 @@ static int by_count(const void *a, const void *b) {
     return (x->id > y->id) - (x->id < y->id);
 }
 
-int32_t *teacher_code_common(const int32_t *ids, size_t n, size_t vocab, size_t *count) {
+int32_t *teacher_code_common(const int32_t *ids, size_t n, size_t vocab, int32_t first,
+                             size_t *count) {
     struct count *c = xcalloc(vocab, sizeof *c);
     size_t kinds = 0;
     for (size_t v = 0; v < vocab; v++) c[v].id = (int32_t)v;
     for (size_t i = 0; i < n; i++) c[ids[i]].n++;
+    if (first >= 0) c[first].n = SIZE_MAX;
     qsort(c, vocab, sizeof *c, by_count);
     while (kinds < vocab && c[kinds].n) kinds++;
     int32_t *common = xmalloc((kinds + 1) * sizeof *common);

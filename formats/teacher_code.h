@@ -17,12 +17,15 @@ enum teacher_field {
 enum { CODE_COLUMNS = 16, CODE_NAME = 24 };
 
 struct teacher_code {
-    int bits; // 16, 12, 8 or 6; 32: nothing is coded and the rest is empty
+    int bits;   // 16, 12, 8 or 6; 32: nothing is coded and the rest is empty
+    bool brief; // TVD and entropy take one byte, not two: see teacher_code_brief; set after _init
     size_t vocab, levels;
     float *level, *mass;     // (levels) log p of a level, ascending -log p; its exp
     int32_t *token, *number; // (vocab) token id of a code, code of a token
 };
 bool teacher_code_bits(int64_t bits); // is there such a coding?
+// From version 3 on, composed shards of 12 bits or fewer; components want TVD as it is.
+bool teacher_code_brief(int version, int bits, bool composed);
 // common (n): the tokens with the lowest codes, in order; all others follow by id. levels: NULL, or
 // the table as stored (else that of `bits`). False: they are no such numbers.
 bool teacher_code_init(struct teacher_code *c, int bits, size_t vocab, size_t n,
@@ -33,7 +36,7 @@ uint32_t teacher_code_level(const struct teacher_code *c, float logp);
 // The most by which level x of the table may be off in log p, before the support is renormalised.
 double teacher_code_error(const struct teacher_code *c, float logp);
 
-// log Q, TVD and entropy in fixed steps, half of which is the error.
+// log Q, TVD (or its logarithm) and entropy in fixed steps, half of which is the error.
 uint32_t teacher_code_number(const struct teacher_code *c, enum teacher_field field, double x);
 double teacher_code_value(const struct teacher_code *c, enum teacher_field field, uint32_t code);
 
@@ -45,5 +48,7 @@ void teacher_code_name(const struct teacher_code *c, enum teacher_field field, s
 void teacher_code_decode(const struct teacher_code *c, const uint32_t *level, size_t n,
                          double log_tail, float *logp);
 
-// Tokens that occur in ids (n), the most frequent first, ties by id. free() it.
-int32_t *teacher_code_common(const int32_t *ids, size_t n, size_t vocab, size_t *count);
+// Tokens that occur in ids (n), the most frequent first, ties by id; before them `first` (-1: none),
+// the one that is in every support. free() it.
+int32_t *teacher_code_common(const int32_t *ids, size_t n, size_t vocab, int32_t first,
+                             size_t *count);

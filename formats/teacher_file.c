@@ -387,6 +387,7 @@ static bool load_coded(struct teacher_shard *t, struct raw *raw, int bits, size_
     struct teacher_code c = {0};
     char *rule = columns_text(r, "rule");
     bool ok = read_code(&c, bits, vocab, r);
+    c.brief = teacher_code_brief(columns_artefact(r)->version, bits, !t->grid.n);
     for (int f = 0; ok && f < CODE_FIELDS; f++) ok = read_field(raw, f, &c, r);
     if (ok && !t->grid.n && !teacher_rule_alpha(rule, &t->rule))
         ok = columns_expect(r, 1, &table[ALPHA]) &&

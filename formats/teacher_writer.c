@@ -127,6 +127,7 @@ struct teacher_writer *teacher_writer_open(const char *path, const struct lineag
     assert(ok);
     free(level);
     w->grid = i->grid;
+    w->code.brief = teacher_code_brief(artefact_version("teacher"), bits, !i->grid.n);
     if (ok && create(w, path, l, i, plan, f)) return w;
     teacher_code_release(&w->code);
     free(w);

@@ -59,9 +59,9 @@ static void declare(struct options *o, struct dump *d) {
          .metavar = "FILE", .help = "model to be trained: keep its likeliest tokens as well"},
         {.name = "student-k", .type = OPT_INT, .to = &d->student_k, .value = "16", .low = 1,
          .high = 500, .metavar = "N", .help = "how many of --student's likeliest tokens"},
-        {.name = "bits", .type = OPT_CHOICE, .to = &d->bits_text, .value = "8",
-         .choices = "32|16|12|8|6", .help = "levels of log p*: 8 is off by 0.5 % at p* = 1, by 5 % at "
-         "0.01; 32 is exact and plain"},
+        {.name = "bits", .type = OPT_CHOICE, .to = &d->bits_text, .value = "12",
+         .choices = "32|16|12|8|6", .help = "levels of log p*: 12 is off by 0.1 % at p* = 1, by 3 % at "
+         "0.01, 8 by 0.5 and 5 %; 32 is exact and plain (see shard report)"},
         {.name = "rows-per-shard", .type = OPT_INT, .class = OPT_EXEC, .to = &d->rows_per_shard,
          .value = "0",
          .low = 0, .high = 1e12, .metavar = "N", .help = "rows of a shard, 0 = one file"},
@@ -239,7 +239,8 @@ static struct teacher_writer *open_writer(struct dump *d, const struct columns_p
                                 .recipe = d->recipe, .rule = rule, .bits = atoi(d->bits_text),
                                 .grid = d->run.grid, .eos = d->teachers.dpo_model.eos};
     const struct tokens *t = &d->tokens;
-    int32_t *common = teacher_code_common(t->ids, t->first[t->rows], info.vocab, &info.n_common);
+    int32_t *common = teacher_code_common(t->ids, t->first[t->rows], info.vocab,
+                                          d->teachers.dpo_model.eos, &info.n_common);
     info.common = common;
     struct teacher_writer *w = teacher_writer_open(d->output, &d->lineage, &info, plan, f);
     free(common);

@@ -122,7 +122,7 @@ static int32_t *take_common(struct recode *s, struct fail *f) {
             fail_set(f, EXIT_BADDATA, "'%s' is damaged: an id leaves the vocabulary",
                      columns_path(s->set[0]));
     int32_t *common =
-        f->code ? NULL : teacher_code_common(ids, total, s->info.vocab, &s->info.n_common);
+        f->code ? NULL : teacher_code_common(ids, total, s->info.vocab, s->info.eos, &s->info.n_common);
     free(ids);
     return common;
 }

@@ -73,7 +73,7 @@ for layout in composed components; do
         [ "$(hash_of got.h5)" = "$(hash_of want.h5)" ] || fail "$layout: other content with $bits bits"
         [ "$(stat -c %s got.h5)" -lt "$(($(stat -c %s want.h5) + 1500))" ] || fail 'another size'
     done
-    quiet $dump --layout $layout --top-k 9 --mass 0.9 -o want.h5 --force
+    quiet $dump --layout $layout --bits 8 --top-k 9 --mass 0.9 -o want.h5 --force
     quiet "$bin/shard" recode --bits 8 --top-k 9 --mass 0.9 --least 0.001 -o got.h5 full.h5
     quiet "$bin/shard" check got.h5
     numbers() { "$bin/shard" head --json --rows 100 "$1" | grep -o "\"$2\": [^]}]*"; }

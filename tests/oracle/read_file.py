@@ -135,7 +135,10 @@ def decode_teacher(f, attrs):
     entries = field(f, "entries")
     delta, level = field(f, "support"), levels[field(f, "level")]
     log_tail = -field(f, "tail") / (512 if attrs["bits"] == 16 else 64)
+    brief = attrs["version"] > 2 and attrs["bits"] <= 12 and attrs["layout"] == "composed"
     tvd = field(f, "tvd") / 65535
+    if brief:
+        tvd = np.where(field(f, "tvd") < 255, np.exp(-field(f, "tvd") / 16), 0)
     support, logp = np.empty(delta.size, np.int32), np.empty(delta.size)
     at = 0
     for i, n in enumerate(entries):
@@ -153,7 +156,7 @@ def decode_teacher(f, attrs):
         out.update(decode_components(f, attrs, entries, support, level, tvd))
     else:
         out["alpha"] = [alpha_of(rule, x) for x in tvd] if known else f["alpha"]
-    out["entropy"] = field(f, "entropy") / 256
+    out["entropy"] = field(f, "entropy") / (16 if brief else 256)
     out["realised"] = realised_of(f, entries, support, out["logp"])
     return {**{k: f[k] for k in ("ids", "mask", "length", "prompt_length")}, **out}
 
@@ -208,7 +211,7 @@ def rows(path, n):
         columns = {name: f[name][()] for name in text(f, "columns").split()}
         if text(f, "kind") == "teacher" and int(f.attrs.get("bits", 32)) != 32:
             columns.update({name: f[name][()] for name in ("common", "levels")})
-            attrs = {name: int(f.attrs[name]) for name in ("bits", "vocab")}
+            attrs = {name: int(f.attrs[name]) for name in ("bits", "vocab", "version")}
             names = [name for name in ("rule", "layout", "alpha_grid") if name in f.attrs]
             attrs.update({name: text(f, name) for name in names})
             columns = decode_teacher(columns, attrs)
