@@ -116,9 +116,9 @@ static size_t take_top(const float *logp, size_t V, size_t k, struct teacher_ent
     return n;
 }
 
-static size_t enough_mass(const struct teacher_entry *entries, size_t n,
-                          const struct teacher_cut *cut) {
+size_t teacher_enough(const struct teacher_cut *cut, const struct teacher_entry *entries, size_t n) {
     double sum = 0;
+    if (n > cut->top_k) n = cut->top_k;
     for (size_t i = 0; i < n; i++) {
         double p = exp((double)entries[i].logp);
         if (i && p < cut->least) return i;
@@ -180,7 +180,7 @@ size_t teacher_truncate(const struct teacher_cut *cut, const float *logp, size_t
                         int32_t realised, struct teacher_entry *entries, double *log_tail) {
     assert(realised < (int32_t)V && cut->eos < (int32_t)V);
     size_t k = cut->top_k < V ? cut->top_k : V;
-    size_t n = enough_mass(entries, take_top(logp, V, k, entries), cut);
+    size_t n = teacher_enough(cut, entries, take_top(logp, V, k, entries));
     n = keep(entries, n, realised, logp);
     n = keep(entries, n, cut->eos, logp);
     for (size_t i = 0; i < cut->n_must; i++) n = keep(entries, n, cut->must[i], logp);

@@ -46,5 +46,7 @@ size_t teacher_truncate(const struct teacher_cut *cut, const float *logp, size_t
                         int32_t realised, struct teacher_entry *entries, double *log_tail);
 // log of the mass of logp (V) outside ids (n, ascending); log 1e-30 where that is less.
 double teacher_tail(const float *logp, size_t V, const int32_t *ids, size_t n);
+// How many of the first of `entries` (n, in rank order) the cut takes by mass, top_k and least.
+size_t teacher_enough(const struct teacher_cut *cut, const struct teacher_entry *entries, size_t n);
 // -sum p log p of logp (V)
 double teacher_entropy(const float *logp, size_t V);

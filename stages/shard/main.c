@@ -24,6 +24,7 @@ static const struct command commands[] = {
     {"filter", shard_filter, "some rows of a set, by number, length or entropy"},
     {"recode", shard_recode, "a teacher cache with fewer entries, fewer bits or another zstd level"},
     {"verify", shard_verify, "a teacher cache against its teachers, run anew on random rows"},
+    {"report", shard_report, "bytes against the gradient's error, over settings of a cache"},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 

@@ -14,6 +14,7 @@ int shard_split(int argc, char **argv);
 int shard_filter(int argc, char **argv);
 int shard_recode(int argc, char **argv);
 int shard_verify(int argc, char **argv);
+int shard_report(int argc, char **argv);
 
 // Parses argv; `files`: the words that are no options, with "-" replaced by the lines of stdin, at
 // least `least` of them (exit 2). Release both after use.

@@ -1,0 +1,359 @@
+// shard report: bytes a position of a teacher cache against the error of the student's gradient.
+#include "stages/shard/report.h"
+#include "common/parallel.h"
+#include "common/recipe.h"
+#include "common/rng.h"
+#include "common/stop.h"
+#include "formats/teacher_dump.h"
+#include "formats/teachers.h"
+#include "formats/training.h"
+#include "stages/shard/shard.h"
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct report {
+    const char *output, *recipe, *responses, *divergence;
+    struct opt_list data, student, top_k, mass, least, bits, student_k, peer_k;
+    struct teacher_options teacher;
+    double budget;
+    int64_t rows, micro_tokens, zstd_level;
+    struct common_options common;
+    struct teachers teachers;
+    struct model_file *students;
+    const struct model **models;
+    struct parents parents;
+    struct tokens tokens;
+    struct teacher_sample sample;
+    struct report_trial *trial;
+    size_t trials, capacity;
+    FILE *csv;
+};
+
+static void declare(struct options *o, struct report *r) {
+    teachers_rows(o, &r->teachers);
+    const struct opt_row in[] = {
+        {.name = "data", .type = OPT_LIST, .class = OPT_INPUT, .to = &r->data, .metavar = "FILE...",
+         .help = "pairs, or tokens with responses", .required = true},
+        {.name = "student", .type = OPT_LIST, .class = OPT_INPUT, .to = &r->student,
+         .metavar = "FILE...", .help = "models whose gradients are compared: the start model first, "
+         "then ones from later in training", .required = true},
+        {.name = "output", .letter = 'o', .type = OPT_TEXT, .class = OPT_EXEC, .to = &r->output,
+         .metavar = "FILE", .help = "the table as CSV; without it, stdout"},
+        {.name = "responses", .type = OPT_CHOICE, .to = &r->responses, .value = "chosen",
+         .choices = "chosen|rejected|both", .help = "of pairs: whose positions are looked at"},
+        {.name = "rows", .type = OPT_INT, .to = &r->rows, .value = "100", .low = 1, .high = 1e9,
+         .metavar = "N", .help = "rows, picked by --seed"},
+        {.name = "error-budget", .type = OPT_REAL, .to = &r->budget, .value = "0.999", .low = 0,
+         .high = 1, .metavar = "C", .help = "the smallest setting that reaches this cosine for all "
+         "students is recommended"},
+        {.name = "divergence", .type = OPT_CHOICE, .to = &r->divergence, .value = "both",
+         .choices = "fkl|rkl|both", .help = "whose cosine counts for it"},
+    };
+    options_add(o, in, sizeof in / sizeof *in);
+    recipe_row(o, &r->recipe);
+    teacher_options_rows(o, &r->teacher);
+}
+
+static void declare_grid(struct options *o, struct report *r) {
+    const struct opt_row rows[] = {
+        {.name = "top-k", .type = OPT_LIST, .to = &r->top_k, .metavar = "N...",
+         .help = "settings of teacher-dump that are tried, all with all: 256 unless given"},
+        {.name = "mass", .type = OPT_LIST, .to = &r->mass, .metavar = "X...", .help = "likewise: 1"},
+        {.name = "least", .type = OPT_LIST, .to = &r->least, .metavar = "P...",
+         .help = "likewise: 0.03 0.01 0.003 0.001 0.0003 0.0001"},
+        {.name = "bits", .type = OPT_LIST, .to = &r->bits, .metavar = "N...",
+         .help = "likewise: 6 8 12 16"},
+        {.name = "student-k", .type = OPT_LIST, .to = &r->student_k, .metavar = "N...",
+         .help = "likewise, of the first student: 0 8 16"},
+        {.name = "peer-k", .type = OPT_LIST, .to = &r->peer_k, .metavar = "N...",
+         .help = "entries of the codings beside ours: 4 8 16 32 50 64 128 256"},
+        {.name = "zstd-level", .type = OPT_INT, .to = &r->zstd_level, .value = "3", .low = 1,
+         .high = 19, .metavar = "N", .help = "compression level"},
+        {.name = "micro-tokens", .type = OPT_INT, .class = OPT_EXEC, .to = &r->micro_tokens,
+         .value = "4096", .low = 1, .high = 1e9, .metavar = "N", .help = "tokens computed at once"},
+    };
+    options_add(o, rows, sizeof rows / sizeof *rows);
+    common_options_rows(o, &r->common);
+}
+
+// ---- the grid
+
+struct numbers {
+    size_t n;
+    double x[32];
+};
+
+static struct numbers numbers_of(const struct opt_list *list, const char *name, const char *otherwise,
+                                 double low, double high) {
+    struct numbers all = {0};
+    char *words = xstrdup(otherwise), *rest = words, *end;
+    for (size_t i = 0; list->n ? i < list->n : rest != NULL; i++) {
+        const char *word = list->n ? list->items[i] : strsep(&rest, " ");
+        double x = strtod(word, &end);
+        if (end == word || *end || !(x >= low && x <= high))
+            die(EXIT_USAGE, "--%s '%s' is not a number from %g to %g", name, word, low, high);
+        if (all.n == sizeof all.x / sizeof *all.x)
+            die(EXIT_USAGE, "--%s takes %zu numbers at most", name, all.n);
+        all.x[all.n++] = x;
+    }
+    free(words);
+    return all;
+}
+
+static void add_setting(struct report *r, struct report_setting s) {
+    grow(&r->trial, &r->capacity, r->trials + 1, sizeof *r->trial);
+    r->trial[r->trials++] = (struct report_trial){.setting = s};
+    if (s.top_k > r->sample.top_k) r->sample.top_k = s.top_k;
+    if (s.student_k > r->sample.student_k) r->sample.student_k = s.student_k;
+}
+
+static void make_grid(struct report *r) {
+    struct numbers k = numbers_of(&r->top_k, "top-k", "256", 1, 65000);
+    struct numbers mass = numbers_of(&r->mass, "mass", "1", 0, 1);
+    struct numbers least = numbers_of(&r->least, "least", "0.03 0.01 0.003 0.001 0.0003 0.0001", 0, 1);
+    struct numbers bits = numbers_of(&r->bits, "bits", "6 8 12 16", 6, 32);
+    struct numbers own = numbers_of(&r->student_k, "student-k", "0 8 16", 0, 500);
+    struct numbers peer = numbers_of(&r->peer_k, "peer-k", "4 8 16 32 50 64 128 256", 1, 65000);
+    for (size_t i = 0; i < k.n * mass.n * least.n * bits.n * own.n; i++) {
+        size_t at = i;
+        struct report_setting s = {.coding = REPORT_CACHE};
+        s.least = least.x[at % least.n];
+        at /= least.n;
+        s.bits = (int)bits.x[at % bits.n];
+        at /= bits.n;
+        s.student_k = (size_t)own.x[at % own.n];
+        at /= own.n;
+        s.mass = mass.x[at % mass.n];
+        s.top_k = (size_t)k.x[at / mass.n];
+        if (!teacher_code_bits(s.bits)) die(EXIT_USAGE, "--bits %d is none of 32, 16, 12, 8, 6", s.bits);
+        add_setting(r, s);
+    }
+    for (int c = REPORT_FIXED; c < REPORT_CODINGS; c++)
+        for (size_t i = 0; i < peer.n; i++)
+            add_setting(r, (struct report_setting){.coding = c, .top_k = (size_t)peer.x[i], .mass = 1});
+}
+
+// ---- inputs
+
+static void load_models(struct report *r) {
+    struct fail f = {0};
+    teachers_check(&r->teachers, &r->sample.rule, &f);
+    die_if(&f);
+    teachers_load(&r->teachers, &r->sample.rule, false, &r->parents, &f);
+    die_if(&f);
+    r->students = xcalloc(r->student.n, sizeof *r->students);
+    r->models = xmalloc(r->student.n * sizeof *r->models);
+    const struct model_file *t = &r->teachers.dpo_model;
+    for (size_t i = 0; i < r->student.n; i++) {
+        struct model_file *s = &r->students[i];
+        model_file_load(r->student.items[i], s, &f);
+        die_if(&f);
+        if (t->model.config.vocab != s->model.config.vocab || !hash_equal(t->tokenizer, s->tokenizer))
+            die(EXIT_BADDATA, "'%s' has another vocabulary or tokenizer than the teachers; it cannot "
+                              "be trained from them", r->student.items[i]);
+        r->models[i] = &s->model;
+    }
+}
+
+static void load_data(struct report *r) {
+    struct fail f = {0};
+    struct artefact a;
+    artefact_read(r->data.items[0], NULL, &a, &f);
+    die_if(&f);
+    if (!strcmp(a.kind, "pairs")) {
+        struct pairs p;
+        pairs_load(&p, r->data.n, r->data.items, &f);
+        die_if(&f);
+        teacher_dump_responses(&p, !choice_is(r->responses, "rejected"),
+                               !choice_is(r->responses, "chosen"), &r->tokens);
+        pairs_release(&p);
+    } else {
+        tokens_load(&r->tokens, r->data.n, r->data.items, &f);
+    }
+    artefact_release(&a);
+    die_if(&f);
+    training_check(&r->teachers.dpo_model, r->tokens.tokenizer, r->tokens.vocab, r->tokens.longest,
+                   r->tokens.rows, r->data.items[0]);
+}
+
+static int ascending(const void *a, const void *b) {
+    size_t x = *(const size_t *)a, y = *(const size_t *)b;
+    return (x > y) - (x < y);
+}
+
+static void pick_rows(struct report *r) {
+    struct teacher_sample *s = &r->sample;
+    size_t all = r->tokens.rows;
+    s->rows = (size_t)r->rows < all ? (size_t)r->rows : all;
+    s->row = xmalloc(all * sizeof *s->row);
+    rng_permute((uint64_t)r->common.seed, RNG_SPLIT, 0, all, s->row);
+    qsort(s->row, s->rows, sizeof *s->row, ascending);
+}
+
+// ---- the table
+
+static const char *const names[] = {"cache", "fixed", "fit", "fit16"};
+
+static void print_trial(const struct report *r, const struct report_trial *t) {
+    const struct report_setting *s = &t->setting;
+    for (size_t m = 0; m < r->student.n; m++) {
+        fprintf(r->csv, "%s,%zu,%g,%g,%d,%zu,%.2f,%.3f,%.3g,%zu", names[s->coding], s->top_k, s->mass,
+                s->least, s->bits, s->student_k, t->entries, t->bytes, t->kl, m + 1);
+        for (int kind = 0; kind < FIDELITY_KINDS; kind++)
+            fprintf(r->csv, ",%.6f,%.5f", fidelity_cosine(&t->sum[m][kind]),
+                    fidelity_error(&t->sum[m][kind]));
+        fputc('\n', r->csv);
+    }
+}
+
+static double worst(const struct report *r, const struct report_trial *t) {
+    double least = 1;
+    for (size_t m = 0; m < r->student.n; m++) {
+        double forward = fidelity_cosine(&t->sum[m][FIDELITY_FKL]);
+        double reverse = fidelity_cosine(&t->sum[m][FIDELITY_RKL]);
+        if (!choice_is(r->divergence, "rkl")) least = fmin(least, forward);
+        if (!choice_is(r->divergence, "fkl")) least = fmin(least, reverse);
+    }
+    return least;
+}
+
+// The smallest of a coding's settings that reaches the budget; NULL: none does.
+static const struct report_trial *smallest(const struct report *r, enum report_coding coding) {
+    const struct report_trial *best = NULL;
+    for (size_t i = 0; i < r->trials; i++) {
+        const struct report_trial *t = &r->trial[i];
+        if (t->setting.coding == coding && worst(r, t) >= r->budget && (!best || t->bytes < best->bytes))
+            best = t;
+    }
+    return best;
+}
+
+static void recommend(const struct report *r, struct log *log) {
+    const struct report_trial *t = smallest(r, REPORT_CACHE);
+    if (!t) {
+        log_note(log, "no setting reaches a cosine of %g; ask for more --top-k, less --least, more "
+                      "--bits", r->budget);
+        return;
+    }
+    const struct report_setting *s = &t->setting;
+    log_note(log, "recommended for a cosine of %g, %.1f bytes a position: --top-k %zu --mass %g "
+                  "--least %g --bits %d%s", r->budget, t->bytes, s->top_k, s->mass, s->least, s->bits,
+             s->student_k ? "" : ", no --student");
+    if (s->student_k) log_note(log, "and --student %s --student-k %zu", r->student.items[0], s->student_k);
+    for (int c = REPORT_FIXED; c < REPORT_CODINGS; c++) {
+        const struct report_trial *peer = smallest(r, c);
+        if (peer)
+            log_note(log, "'%s' takes %.1f bytes with k = %zu", names[c], peer->bytes,
+                     peer->setting.top_k);
+        else
+            log_note(log, "'%s' does not get there", names[c]);
+    }
+}
+
+static void open_table(struct report *r) {
+    r->csv = r->output ? fopen(r->output, "w") : stdout;
+    if (!r->csv) die(EXIT_FAILED, "cannot write '%s': %s", r->output, strerror(errno));
+    fputs("coding,top_k,mass,least,bits,student_k,entries,bytes,kl,student,fkl_cosine,fkl_error,"
+          "rkl_cosine,rkl_error\n", r->csv);
+}
+
+static void close_table(struct report *r) {
+    bool ok = !ferror(r->csv) && fflush(r->csv) == 0;
+    if (r->output) ok = fclose(r->csv) == 0 && ok;
+    if (!ok) die(EXIT_FAILED, "cannot write to '%s'; is the disk full?", r->output ? r->output : "stdout");
+    if (r->output) print_result("%s", r->output);
+}
+
+static void try_all(struct report *r, struct log *log) {
+    struct fail f = {0};
+    const char *folder = getenv("TMPDIR");
+    char *scratch = xasprintf("%s/aligndistil-report-XXXXXX", folder && *folder ? folder : "/tmp");
+    if (!mkdtemp(scratch)) die(EXIT_FAILED, "cannot make '%s': %s", scratch, strerror(errno));
+    char *rule = recipe_rule_json(&r->teacher), *file = xasprintf("%s/cache.h5", scratch);
+    struct teacher_info info = {.vocab = r->sample.V, .max_length = r->tokens.longest, .rule = rule,
+                                .recipe = r->recipe, .eos = r->sample.eos};
+    int32_t *common = teacher_code_common(r->tokens.ids, r->tokens.first[r->tokens.rows], info.vocab,
+                                          r->sample.eos, &info.n_common);
+    info.common = common;
+    struct report_job j = {&r->sample, &info, (int)r->zstd_level, file,
+                           xmalloc(info.vocab * sizeof(int32_t))};
+    for (size_t v = 0; v < info.vocab; v++) j.where[v] = -1;
+    for (size_t i = 0; i < r->trials && !stop_requested(); i++) {
+        struct report_setting s = r->trial[i].setting;
+        if (!report_try(&j, &s, &r->trial[i], &f)) break;
+        print_trial(r, &r->trial[i]);
+        log_progress(log, "setting", i + 1, r->trials, NAN);
+    }
+    log_end_progress(log);
+    rmdir(scratch);
+    die_if(&f);
+    void *all[] = {scratch, rule, file, common, j.where};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
+}
+
+static void release(struct report *r) {
+    for (size_t i = 0; i < r->trials; i++) free(r->trial[i].sum);
+    free(r->trial);
+    teacher_sample_release(&r->sample);
+    free(r->sample.row);
+    for (size_t i = 0; i < r->student.n; i++) model_file_release(&r->students[i]);
+    free(r->students);
+    free(r->models);
+    teachers_release(&r->teachers);
+    tokens_release(&r->tokens);
+    parents_release(&r->parents);
+}
+
+static int run(struct report *r, struct log *log) {
+    struct fail f = {0};
+    struct teacher_sample *s = &r->sample;
+    load_models(r);
+    load_data(r);
+    pick_rows(r);
+    s->models = r->teachers.models;
+    s->students = r->student.n;
+    s->student = r->models;
+    s->tokens = &r->tokens;
+    s->eos = r->teachers.dpo_model.eos;
+    s->micro_tokens = (size_t)r->micro_tokens;
+    s->log = log;
+    open_table(r);
+    int code = teacher_sample_run(s, &f);
+    die_if(&f);
+    if (code == EXIT_STOPPED || !s->positions)
+        die(EXIT_FAILED, code == EXIT_STOPPED ? "stopped" : "the rows have no response positions");
+    log_note(log, "%zu positions of %zu rows", s->positions, s->rows);
+    try_all(r, log);
+    if (stop_requested()) die(EXIT_FAILED, "stopped; the table is not whole");
+    close_table(r);
+    recommend(r, log);
+    return EXIT_DONE;
+}
+
+int shard_report(int argc, char **argv) {
+    struct report r = {0};
+    struct options o = {.program = "shard report",
+                        .usage = "--dpo FILE --reverse FILE --data FILE... --student FILE... [options]",
+                        .summary = "What a teacher cache costs and what is lost: bytes a position of "
+                                   "files that are really written, against cosine and relative error "
+                                   "of the gradient of the students' logits beside the full teacher's "
+                                   "(all positions as one vector), and KL(p* || cache), the tail "
+                                   "spread evenly."};
+    declare(&o, &r);
+    declare_grid(&o, &r);
+    options_parse(&o, argc, argv, NULL);
+    parallel_init((int)r.common.threads);
+    stop_init(0);
+    recipe_teacher(r.recipe, &o, false, &r.teacher, &r.sample.rule);
+    make_grid(&r);
+    struct log *log = log_open(r.common.progress, r.common.quiet, r.common.verbose);
+    int code = run(&r, log);
+    log_close(log);
+    release(&r);
+    options_release(&o);
+    return code;
+}
