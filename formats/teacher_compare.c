@@ -32,6 +32,7 @@ struct teacher_compare *teacher_compare_new(struct columns_reader *r, const stru
     c->levels = c->level ? n / sizeof *c->level : 0;
     bool ok = teacher_rule_alpha(i->rule, &c->rule) && (i->bits == 32 || c->levels > 1) &&
               teacher_code_init(&c->code, i->bits, i->vocab, 0, NULL, 0, NULL);
+    c->code.brief = teacher_code_brief(columns_artefact(r)->version, i->bits, !i->grid.n);
     if (ok && i->grid.n) c->gather = teacher_gather_new(&c->rule, &i->grid, i->vocab, threads);
     if (ok) return c;
     fail_set(f, EXIT_BADDATA, "'%s' does not say by which rule it was made", columns_path(r));
@@ -69,6 +70,11 @@ static double field_error(const struct teacher_compare *c, enum teacher_field fi
     if (c->bits == 32) return 0;
     double step = fabs(teacher_code_value(&c->code, field, 1));
     return field == CODE_TAIL ? step : step / 2; // the first step of log Q stands for all below
+}
+
+// Brief codes hold the logarithm of TVD, down to exp(-254 / 16).
+static double tvd_error(const struct teacher_compare *c, double tvd) {
+    return c->code.brief ? tvd * expm1(1. / 32) + 1.3e-7 : field_error(c, CODE_TVD);
 }
 
 // What a recoding cut off went to the tail as it had been rounded.
@@ -193,7 +199,7 @@ void teacher_compare(struct teacher_compare *c, int self, const struct teacher_r
         compare_parts(c, self, p, &row->parts[i], z, ids, place, to);
     else
         compare_composed(c, p, scratch, tail, to);
-    double apart = field_error(c, CODE_TVD) + c->tolerance;
+    double apart = tvd_error(c, tvd) + c->tolerance;
     compare(to, COMPARED_TVD, -1, (double)p->tvd, tvd, apart);
     compare(to, COMPARED_ALPHA, -1, (double)p->alpha, alpha,
             1e-6 + apart * (c->rule.strength > 1 ? c->rule.strength : 1));
