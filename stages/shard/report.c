@@ -326,7 +326,10 @@ static int run(struct report *r, struct log *log) {
     die_if(&f);
     if (code == EXIT_STOPPED || !s->positions)
         die(EXIT_FAILED, code == EXIT_STOPPED ? "stopped" : "the rows have no response positions");
-    log_note(log, "%zu positions of %zu rows", s->positions, s->rows);
+    double entropy = 0;
+    for (size_t i = 0; i < s->positions; i++) entropy += (double)s->position[i].entropy;
+    log_note(log, "%zu positions of %zu rows, mean entropy %.2f nats", s->positions, s->rows,
+             entropy / (double)s->positions);
     try_all(r, log);
     if (stop_requested()) die(EXIT_FAILED, "stopped; the table is not whole");
     close_table(r);
