@@ -70,5 +70,5 @@ int teacher_shift_found(const struct teacher_shift *x) {
     const double *c = x->correlation;
     int best = c[2] > c[0] ? 1 : -1;
     double there = c[best + 1];
-    return x->positions >= LEAST && there >= 0.5 && there >= c[1] + 0.2 ? best : 0;
+    return x->positions >= LEAST && there >= 0.75 && there >= c[1] + 0.25 ? best : 0;
 }

@@ -14,5 +14,6 @@ struct teacher_shift {
 // Over the source's first rows, some `tokens` of them. Runs the model. False: f has the reason.
 bool teacher_shift_look(struct source *s, const struct model *m, size_t tokens,
                         struct teacher_shift *out, struct fail *f);
-// -1, 1: the cache clearly fits the token before, behind; 0: it does not.
+// -1, 1: the cache clearly fits the token before, behind (a correlation of 0.75, and 0.25 above the
+// one in place: models that have learnt next to nothing reach 0.5 by chance); 0: it does not.
 int teacher_shift_found(const struct teacher_shift *x);
