@@ -255,6 +255,8 @@ static bool after_step(void *self, uint64_t step, bool *end, struct fail *f) {
 }
 
 static void sum_up(struct distill *d, struct training *t) {
+    if (d->source.replay)
+        log_detail(t->log, "waited %.2f s for the cache", replay_waited(d->source.replay));
     tell(d, source_teacher_stop(&d->source));
     const struct teacher_set_numbers *n = &d->told;
     if (n->repeated)

@@ -68,6 +68,38 @@ static inline void write_set(const char *path, const char *options, size_t rows,
     if (!teacher_writer_commit(w, NULL)) fail_msg("%s", f.text);
 }
 
+// The same rows in the components layout, with made-up numbers.
+static inline void write_components(const char *path, size_t rows, int bits) {
+    enum { GRID = 3 };
+    struct fail f = {0};
+    struct lineage l = {.kind = "teacher", .stage = "teacher-dump", .options = "{}"};
+    struct teacher_info info = {.vocab = 40,
+                                .max_length = LONGEST,
+                                .recipe = "demo",
+                                .rule = "{\"alpha\": \"fixed:1\"}",
+                                .bits = bits,
+                                .grid = {GRID, {0, 1, 2}}};
+    struct columns_plan plan = {.rows_total = rows};
+    struct teacher_writer *w = teacher_writer_open(path, &l, &info, &plan, &f);
+    for (size_t i = 0; i < rows; i++) {
+        struct made m;
+        struct teacher_parts parts[LONGEST];
+        float low[LONGEST][3], high[LONGEST][3], tail[LONGEST][GRID];
+        struct teacher_row r = make_row(i, &m);
+        for (size_t p = 0; p < r.positions; p++) {
+            for (size_t k = 0; k < 3; k++) {
+                low[p][k] = -1 - (float)(mixed(i, p + k) % 1000) / 300;
+                high[p][k] = -1 - (float)(mixed(i, p + k + 9) % 1000) / 300;
+                tail[p][k] = -0.5f - (float)(mixed(i, p + k + 20) % 100) / 50;
+            }
+            parts[p] = (struct teacher_parts){low[p], high[p], tail[p]};
+        }
+        r.parts = parts;
+        teacher_write(w, &r);
+    }
+    if (!teacher_writer_commit(w, NULL)) fail_msg("%s", f.text);
+}
+
 static inline void check_row(const struct teacher_row *got, size_t row) {
     struct made m;
     struct teacher_row want = make_row(row, &m);
