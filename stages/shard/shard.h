@@ -35,4 +35,8 @@ struct lineage shard_new_lineage(struct columns_reader **set, size_t parts, cons
 struct columns_writer *shard_writer(const char *output, struct columns_reader *like,
                                     const struct lineage *l, const struct columns_plan *plan,
                                     size_t max_length, struct fail *f);
+// stat: mean and quantiles of x (n), which is sorted, on a line; all that a teacher shard holds.
+void shard_sort(double *x, size_t n);
+void shard_print_numbers(const char *name, double *x, size_t n);
+void shard_stat_teacher(struct columns_reader *r, struct fail *f);
 void shard_print_path(void *self, const char *path); // for columns_plan.finished

@@ -2,7 +2,6 @@
 #include "common/log.h"
 #include "formats/columns.h"
 #include "formats/model_file.h"
-#include "formats/teacher_file.h"
 #include "stages/shard/shard.h"
 #include <math.h>
 #include <stdlib.h>
@@ -26,12 +25,15 @@ static int ascending(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-// x (n) is sorted.
-static void print_numbers(const char *name, double *x, size_t n) {
+void shard_sort(double *x, size_t n) {
+    qsort(x, n, sizeof *x, ascending);
+}
+
+void shard_print_numbers(const char *name, double *x, size_t n) {
     double sum = 0;
     if (!n) return;
     for (size_t i = 0; i < n; i++) sum += x[i];
-    qsort(x, n, sizeof *x, ascending);
+    shard_sort(x, n);
     print_result("%s\t%zu\t%.6g\t%.6g\t%.6g\t%.6g\t%.6g\t%.6g", name, n, sum / (double)n, x[0],
                  x[n / 10], x[n / 2], x[n - 1 - n / 10], x[n - 1]);
 }
@@ -54,32 +56,10 @@ static void print_lengths(struct columns_reader *r) {
         double *x = xmalloc(count * sizeof *x);
         for (size_t i = 0; i < count; i++)
             x[i] = real ? ((double *)values)[i] : ((int32_t *)values)[i];
-        print_numbers(name, x, count);
+        shard_print_numbers(name, x, count);
         free(x);
         free(values);
     }
-}
-
-static void print_teacher(struct columns_reader *r, struct fail *f) {
-    struct teacher_shard t;
-    if (!teacher_shard_load(&t, r, f)) return;
-    static const char *const names[] = {"entries", "tail", "alpha", "tvd", "realised", "entropy"};
-    size_t n = t.position_first[t.rows], bytes = 0, columns;
-    double *x = xmalloc(n * sizeof *x);
-    for (int k = 0; k < 6; k++) {
-        for (size_t i = 0; i < n; i++) {
-            const struct teacher_position *p = &t.position[i];
-            const double v[] = {p->n,   exp(p->log_tail), p->alpha,
-                                p->tvd, p->realised,      t.entropy[i]};
-            x[i] = v[k];
-        }
-        print_numbers(names[k], x, n);
-    }
-    const struct column *c = columns_list(r, &columns);
-    for (size_t i = 0; i < columns; i++) bytes += columns_stored(r, c[i].name);
-    if (n) print_result("bytes a position\t%.2f", (double)bytes / (double)n);
-    free(x);
-    teacher_shard_release(&t);
 }
 
 static void print_table(const char *path, struct fail *f) {
@@ -89,7 +69,7 @@ static void print_table(const char *path, struct fail *f) {
     print_result("rows\t%zu\tof\t%zu\tpart\t%zu\tof\t%zu", p.rows, p.rows_total, p.part, p.parts);
     print_columns(r);
     print_lengths(r);
-    if (!strcmp(columns_artefact(r)->kind, "teacher")) print_teacher(r, f);
+    if (!strcmp(columns_artefact(r)->kind, "teacher")) shard_stat_teacher(r, f);
     columns_close(r);
 }
 
@@ -131,7 +111,8 @@ int shard_stat(int argc, char **argv) {
     struct options o = {.program = "shard stat",
                         .usage = "FILE...",
                         .summary = "How a file came to be, bytes by column, quantiles of lengths "
-                                   "and of what teacher shards hold; a model's tensors."};
+                                   "and, with bytes by part and histograms, of what teacher shards "
+                                   "hold; a model's tensors."};
     struct opt_list files;
     struct fail f = {0};
     shard_options(&o, argc, argv, &files, 1);
