@@ -309,13 +309,16 @@ struct teacher_set_numbers teacher_set_numbers(const struct teacher_set *s) {
 }
 
 size_t teacher_set_bytes(const struct teacher_set *s, size_t shards) {
-    size_t most = 0, now = 0;
+    size_t most = 0, now = 0, all = 0, there = 0;
     for (size_t i = 0; i < s->parts; i++) {
         now += s->shard[i].bytes;
+        all += s->shard[i].bytes;
+        there += s->shard[i].path != NULL;
         if (i >= shards) now -= s->shard[i - shards].bytes;
         if (now > most) most = now;
     }
-    return most;
+    if (there == s->parts || !there) return most;
+    return all / there * (shards < s->parts ? shards : s->parts); // of a stream
 }
 
 void teacher_set_quiet(struct teacher_set *s, bool on) {

@@ -47,6 +47,7 @@ struct teacher_set_numbers {
     char first_lost[400], first_repeated[400]; // where and why; empty: none
 };
 struct teacher_set_numbers teacher_set_numbers(const struct teacher_set *s);
-// The most bytes that `shards` decoded shards after each other take, of those that have come.
+// The most bytes that `shards` decoded shards after each other take; where not all have come, as
+// many of the mean size.
 size_t teacher_set_bytes(const struct teacher_set *s, size_t shards);
 void teacher_set_close(struct teacher_set *s);
