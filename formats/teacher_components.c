@@ -131,12 +131,15 @@ void teacher_parts_compose(const struct teacher_grid *g, const struct teacher_pa
 
 static const struct table {
     int bits;
-    double first, k;
-} tables[] = {{16, 1. / 16384, 4000}, {12, 1. / 1024, 250}, {8, 1. / 72, 18}, {6, 1. / 12, 6}};
+    double first, power, k;
+} tables[] = {{16, 1. / 16384, 0.5, 4000},
+              {12, 1. / 500, 0.75, 40},
+              {8, 1. / 72, 0.5, 18},
+              {6, 1. / 12, 0.5, 6}};
 static const double deepest = 2000;
 
 static double step_at(const struct table *t, double x) {
-    return fmin(t->first * exp(x / 2), (1 + x) / t->k);
+    return fmin(t->first * exp(t->power * x), (1 + x) / t->k);
 }
 
 float *teacher_parts_levels(int bits, size_t *n) {

