@@ -176,6 +176,12 @@ bench: all tools
 	@for program in $(patsubst %,$(BUILD)/tests/%,$(filter bench/%,$(TOOLS) $(BENCHES))); do \
 	    echo "== $$program"; $$program || exit 1; done
 
+# The benchmark's table into its page.
+bench-results: all tools
+	$(BUILD)/tests/bench/engine > build/bench.md
+	awk '/^<!-- end -->/ { skip = 0 } !skip { print } /^<!-- table/ { skip = 1; while ((getline line < "build/bench.md") > 0) print line }' \
+	    tests/bench/RESULTS.md > build/RESULTS.md && cp build/RESULTS.md tests/bench/RESULTS.md
+
 BINDIR = $(DESTDIR)$(PREFIX)/bin
 STAGEDIR = $(DESTDIR)$(PREFIX)/libexec/aligndistil
 PLUGINDIR = $(DESTDIR)$(PREFIX)/lib/aligndistil
@@ -200,7 +206,8 @@ help:
 	@echo 'make test       deps, build, run every test; ONLY=PATTERN picks, as ONLY=unit/options'
 	@echo 'make demo       deps, build, run the whole method on an embedded world'
 	@echo 'make fuzz       fuzz every reader of foreign bytes, SECONDS=60 each (clang)'
-	@echo 'make bench      build and run the benchmarks'
+	@echo 'make bench      build and run the benchmarks; QUICK=1 in a minute (needs OpenBLAS)'
+	@echo 'make bench-results   the same, into the table of tests/bench/RESULTS.md'
 	@echo 'make bless      write the golden files anew; then read the diff'
 	@echo 'make install    into PREFIX (/usr/local), below DESTDIR; make uninstall takes it back'
 	@echo 'make format     clang-format all sources'
@@ -211,6 +218,6 @@ help:
 clean:
 	rm -rf build
 
-.PHONY: all unit tools fuzz fuzzers deps test bless demo bench install uninstall format help clean
+.PHONY: all unit tools fuzz fuzzers deps test bless demo bench bench-results install uninstall format help clean
 .SECONDARY:
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -4,8 +4,9 @@
 //
 // BENCH_CLOCK=cpu takes the process's CPU time, which on one thread (BENCH_THREADS=1) holds still
 // on a crowded machine. QUICK=1 in the environment: fewer rounds, shorter sequences, under a
-// minute. Results go to a table on stdout and to build/bench.json (BENCH_JSON names another file):
-// a list of {name, value, unit, ratio}; ratio is null where there is nothing to compare with.
+// minute. Results go to stdout as RESULTS.md's table (make bench-results puts it there) and to
+// build/bench.json (BENCH_JSON names another file): a list of {name, value, unit, ratio}; ratio is
+// null where there is nothing to compare with.
 #pragma once
 #include "common/net.h"
 #include "common/objective.h"
@@ -77,7 +78,7 @@ double bench_read(const float *p, size_t n); // seconds of one plain read by all
 double bench_few_rows(size_t n, const float *w, size_t M, size_t K);
 void bench_steps(struct report *r, const struct shape *s, const struct ceilings *c);
 void bench_pairs(struct report *r, const struct shape *s);
-void bench_distil(struct report *r, const struct shape *s);
+void bench_cache(struct report *r, const struct shape *s);
 void bench_decoding(struct report *r, const struct shape *s);
 void bench_memory(struct report *r, const struct shape *s);
 int bench_memory_child(const char *shape, bool recompute); // prints peak and plan, in bytes

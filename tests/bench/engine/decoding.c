@@ -46,6 +46,27 @@ static double product_seconds(const struct model *m, size_t n) {
     return seconds;
 }
 
+// One sequence by the same weights in bf16, against reading them: half the bytes of `read`.
+static void bench_half(struct report *r, const struct shape *s, const struct model *m,
+                       const struct series *read, size_t steps, float *logits) {
+    struct model half;
+    model_copy_bf16(&half, m);
+    struct decoder *d = decoder_new(&half, 1, (read->n + 1) * steps + 1);
+    struct series time = {0}, bytes = *read;
+    int32_t first = 1;
+    decoder_start(d, 0, &first, 1, logits);
+    for (size_t i = 0; i < read->n; i++) {
+        bytes.at[i] /= 2;
+        time.at[time.n++] = steps_seconds(d, s, 1, steps, logits);
+    }
+    char *name = xasprintf("%s: decoding, 1 sequence, bf16 weights", s->name);
+    report_add(r, name, 1 / series_median(&time), "tokens/s", series_ratio(&bytes, &time),
+               "reading its weights", series_spread(&time));
+    free(name);
+    decoder_free(d);
+    model_release(&half);
+}
+
 void bench_decoding(struct report *r, const struct shape *s) {
     enum { MANY = 32, PROMPT = 64 };
     struct model m;
@@ -71,6 +92,7 @@ void bench_decoding(struct report *r, const struct shape *s) {
     report_add(r, name, 1 / series_median(&one), "tokens/s", series_ratio(&read, &one),
                "reading its weights (aim 0.75)", series_spread(&one));
     free(name);
+    bench_half(r, s, &m, &read, steps, logits);
     name = xasprintf("%s: decoding, %d sequences", s->name, MANY);
     report_add(r, name, MANY / series_median(&many), "tokens/s", series_ratio(&alone, &many),
                "best sgemm at 32 rows (aim 0.6)", series_spread(&many));

@@ -123,7 +123,7 @@ struct ceilings bench_machine(struct report *r) {
     big_free(from, n * sizeof *from);
     big_free(to, n * sizeof *to);
     struct ceilings top = {.sgemm = best_sgemm(), .read = 1e9 / series_median(&read)};
-    printf("%d threads, kernels '%s'\n", parallel_threads(), kernels()->name);
+    fprintf(stderr, "%d threads, kernels '%s'\n", parallel_threads(), kernels()->name);
     report_add(r, "machine: best sgemm", 1e-9 * top.sgemm, "GFLOP/s", NAN, "", NAN);
     report_add(r, "machine: memory read", 1 / series_median(&read), "GB/s", NAN, "",
                series_spread(&read));

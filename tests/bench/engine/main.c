@@ -13,7 +13,7 @@ int main(int argc, char **argv) {
     parallel_init(threads ? atoi(threads) : 0);
     if (argc == 4 && !strcmp(argv[1], "memory"))
         return bench_memory_child(argv[2], strcmp(argv[3], "1") == 0);
-    if (argc > 3) die(EXIT_USAGE, "usage: engine [15M|110M [steps|pairs|distil|decoding|memory]]");
+    if (argc > 3) die(EXIT_USAGE, "usage: engine [15M|110M [steps|pairs|cache|decoding|memory]]");
     struct report *r = report_new();
     struct ceilings c = bench_machine(r);
     for (size_t i = 0; i < SHAPES; i++) {
@@ -22,7 +22,7 @@ int main(int argc, char **argv) {
         if (!wanted(argc, argv, 1, s.name)) continue;
         if (wanted(argc, argv, 2, "steps")) bench_steps(r, &s, &c);
         if (!brief && wanted(argc, argv, 2, "pairs")) bench_pairs(r, &s);
-        if (!brief && wanted(argc, argv, 2, "distil")) bench_distil(r, &s);
+        if (!brief && wanted(argc, argv, 2, "cache")) bench_cache(r, &s);
         if (wanted(argc, argv, 2, "decoding")) bench_decoding(r, &s);
         if (wanted(argc, argv, 2, "memory")) bench_memory(r, &s);
     }

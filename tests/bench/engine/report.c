@@ -53,19 +53,19 @@ size_t bench_rounds(void) {
 struct report *report_new(void) {
     struct report *r = xcalloc(1, sizeof *r);
     str_puts(&r->json, "[");
-    printf("%-44s %12s %-14s %7s  %-36s %s\n", "what", "median", "unit", "ratio", "to", "spread");
+    printf("| %-42s | %-18s | %5s | %-46s | %-6s |\n|---|---|---|---|---|\n", "what", "median",
+           "ratio", "to", "spread");
     return r;
 }
 
 void report_add(struct report *r, const char *name, double value, const char *unit, double ratio,
                 const char *against, double spread) {
-    printf("%-44s %12.5g %-14s ", name, value, unit);
-    if (isfinite(ratio))
-        printf("%7.3f  %-36s", ratio, against);
-    else
-        printf("%7s  %-36s", "", "");
-    if (isfinite(spread)) printf(" %4.1f %%", 100 * spread);
-    putchar('\n');
+    char rate[32], measured[16] = "", spreads[16] = "";
+    snprintf(rate, sizeof rate, "%.4g %s", value, unit);
+    if (isfinite(ratio)) snprintf(measured, sizeof measured, "%.3f", ratio);
+    if (isfinite(spread)) snprintf(spreads, sizeof spreads, "%.1f %%", 100 * spread);
+    printf("| %-42s | %-18s | %5s | %-46s | %-6s |\n", name, rate, measured,
+           isfinite(ratio) ? against : "", spreads);
     fflush(stdout);
     str_puts(&r->json, r->n++ ? ",\n {\"name\": " : "\n {\"name\": ");
     jsonout_text(&r->json, name);
