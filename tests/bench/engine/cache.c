@@ -27,8 +27,11 @@ struct cache_bench {
 static void fill_tokens(struct cache_bench *c) {
     struct tokens *t = &c->tokens;
     size_t T = c->shape->length, rows = c->steps * c->batch;
-    *t = (struct tokens){.kind = TOKENS_SFT, .rows = rows, .vocab = c->shape->config.vocab,
-                         .longest = T, .parts = 1};
+    *t = (struct tokens){.kind = TOKENS_SFT,
+                         .rows = rows,
+                         .vocab = c->shape->config.vocab,
+                         .longest = T,
+                         .parts = 1};
     t->first = xcalloc(rows + 1, sizeof *t->first);
     t->ids = xmalloc(rows * T * sizeof *t->ids);
     t->mask = xmalloc(rows * T);
@@ -47,12 +50,16 @@ static void fill_tokens(struct cache_bench *c) {
 
 static struct teacher_writer *open_writer(struct cache_bench *c, const char *path) {
     struct lineage l = {.kind = "teacher", .stage = "teacher-dump", .options = "{}"};
-    struct teacher_info info = {.vocab = c->shape->config.vocab, .max_length = c->shape->length,
-                                .tokenizer_json = "{}", .recipe = "adaptive", .bits = 8, .eos = 2,
+    struct teacher_info info = {.vocab = c->shape->config.vocab,
+                                .max_length = c->shape->length,
+                                .tokenizer_json = "{}",
+                                .recipe = "adaptive",
+                                .bits = 8,
+                                .eos = 2,
                                 .rule = "{\"base\": \"dpo\", \"negative\": \"reverse\", "
                                         "\"alpha\": \"tvd:1\", \"plausible\": 0}"};
-    struct columns_plan plan = {.rows_per_shard = c->batch, .rows_total = c->tokens.rows,
-                                .zstd_level = 3};
+    struct columns_plan plan = {
+        .rows_per_shard = c->batch, .rows_total = c->tokens.rows, .zstd_level = 3};
     return teacher_writer_open(path, &l, &info, &plan, &c->fail);
 }
 
@@ -124,8 +131,12 @@ static struct train_options training_of(const struct cache_bench *c) {
 static void train(struct cache_bench *c, struct source *s, struct objective *o, struct series *to) {
     struct train_options options = training_of(c);
     struct steps_clock clock = {.to = to};
-    struct train t = {.model = &c->model, .optim = c->optim, .objective = o, .source = s,
-                      .options = &options, .hooks = {.self = &clock, .after_step = after_step},
+    struct train t = {.model = &c->model,
+                      .optim = c->optim,
+                      .objective = o,
+                      .source = s,
+                      .options = &options,
+                      .hooks = {.self = &clock, .after_step = after_step},
                       .log = c->log};
     train_run(&t, &c->fail);
     die_if(&c->fail);
@@ -142,8 +153,8 @@ static void train_sft(struct cache_bench *c, struct series *to) {
 static void train_distil(struct cache_bench *c, struct series *to) {
     struct distill_options d = {.divergence = {.kind = DIVERGENCE_FKL}, .reward_beta = 0.1};
     struct objective distil = objective_distill_new(&d, c->model.config.vocab);
-    struct teacher_source t = {.set = teacher_set_open(c->steps, (const char *const *)c->part,
-                                                       &c->fail)};
+    struct teacher_source t = {
+        .set = teacher_set_open(c->steps, (const char *const *)c->part, &c->fail)};
     struct train_options options = training_of(c);
     struct source s;
     die_if(&c->fail);
@@ -159,8 +170,10 @@ static void train_distil(struct cache_bench *c, struct series *to) {
 
 static struct cache_bench *cache_new(const struct shape *s) {
     struct cache_bench *c = xcalloc(1, sizeof *c);
-    *c = (struct cache_bench){.shape = s, .steps = bench_quick() ? 3 : 4,
-                              .batch = s->tokens / s->length, .folder = "/tmp/bench-cache-XXXXXX",
+    *c = (struct cache_bench){.shape = s,
+                              .steps = bench_quick() ? 3 : 4,
+                              .batch = s->tokens / s->length,
+                              .folder = "/tmp/bench-cache-XXXXXX",
                               .log = log_open("never", true, false)};
     if (!mkdtemp(c->folder)) die(EXIT_FAILED, "cannot make a folder in /tmp");
     c->path = xasprintf("%s/cache.h5", c->folder);
