@@ -29,7 +29,7 @@ struct teacher_cut {
 double teacher_tvd(const float *dpo, const float *negative, size_t V);
 double teacher_alpha(const struct teacher_rule *rule, double tvd);
 // out (V) = log p*: log softmax(base + alpha (dpo - negative)), with the plausibility rule.
-// Any of the inputs may be the same array; out may be `base`. Entries of -INFINITY (padding) stay.
+// Inputs may be the same array; out may be one of them. Entries of -INFINITY (padding) stay.
 void teacher_compose(const struct teacher_rule *rule, double alpha, const float *base,
                      const float *dpo, const float *negative, size_t V, float *out);
 

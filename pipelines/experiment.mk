@@ -18,31 +18,16 @@ upper_adaptive := ADAPTIVE
 upper_published := PUBLISHED
 upper_tuned := TUNED
 TEACHERS := --dpo $(OUT)/dpo.h5 --reverse $(OUT)/reverse.h5 --ref $(OUT)/$(REF).h5
-REPORT := $(ROOT)/pipelines/report
 TIMED = $(REPORT)/timed.sh $(OUT)/seconds
-SCORER := '$(BIN)/gold score --world $(WORLD)'
-JUDGE := '$(BIN)/gold judge --world $(WORLD)'
 SNAPSHOTS ?= 0
-export BIN
+include $(TOP)/measured.mk
 
 all: $(OUT)/table.txt $(OUT)/report.html
 	@cat $<
 	@echo 'page: $(OUT)/report.html'
 
-$(foreach s,SAMPLE LABEL PAIRS DPO DUMP ADAPTIVE PUBLISHED TUNED DISTILL GENERATE VALID SNAPSHOTS, \
+$(foreach s,DPO DUMP ADAPTIVE PUBLISHED TUNED DISTILL SNAPSHOTS, \
     $(eval $(call setting,$(s),$($(s)_OPTS)$(if $(filter SNAPSHOTS,$(s)),$(SNAPSHOTS)))))
-
-# ---- preference pairs: two samples of the reference a prompt, labelled by the gold reward ----------
-
-$(OUT)/%-samples.jsonl: $(OUT)/$(REF).h5 $(OUT)/%-prompts.h5 $(OUT)/settings/SAMPLE
-	$(STAGE)generate --model $< --data $(OUT)/$*-prompts.h5 -o $(OUT)/$*-samples.h5 --text $@ \
-	    --samples 2 $(SAMPLE_OPTS) $(QUIET)
-$(OUT)/train-pairs.csv: $(OUT)/train-samples.jsonl $(OUT)/settings/LABEL
-	$(BIN)/gold label --world $(WORLD) $(LABEL_OPTS) $< -o $@
-$(OUT)/valid-pairs.csv: $(OUT)/valid-samples.jsonl
-	$(BIN)/gold label --world $(WORLD) --noise none $< -o $@
-$(OUT)/%-pairs.h5: $(OUT)/%-pairs.csv $(OUT)/settings/PAIRS
-	$(STAGE)tokenize --model $(OUT)/$(REF).h5 --kind pref --on-bad skip --input $< -o $@ $(PAIRS_OPTS) $(QUIET)
 
 # ---- the teachers, their cache, the students --------------------------------------------------------
 
@@ -66,29 +51,7 @@ $(OUT)/$(1).h5: $(OUT)/$(REF).h5 $(OUT)/$(1)-teacher.list $(OUT)/settings/DISTIL
 endef
 $(foreach m,$(DISTILLED),$(eval $(call distilled,$(m))))
 
-# ---- what they say to the test prompts, and what that is worth --------------------------------------
-
-define tested
-$(OUT)/test/$(1).jsonl $(OUT)/test/$(1).h5 &: $(OUT)/$(1).h5 $(OUT)/test-prompts.h5 $(OUT)/settings/GENERATE
-	@mkdir -p $(OUT)/test
-	$(STAGE)generate --model $$< --data $(OUT)/test-prompts.h5 -o $(OUT)/test/$(1).h5 \
-	    --text $(OUT)/test/$(1).jsonl $(GENERATE_OPTS) $(QUIET)
-$(OUT)/test/$(1)-gold.csv: $(OUT)/test/$(1).jsonl
-	$(STAGE)eval score --scorer $(SCORER) --input $$< --summary $$@ $(QUIET) > /dev/null
-$(OUT)/test/$(1)-text.csv: $(OUT)/test/$(1).jsonl
-	$(BIN)/textstat $$< > $$@
-$(OUT)/test/$(1)-kl.csv: $(OUT)/test/$(1).h5 $(OUT)/$(1).h5 $(OUT)/$(REF).h5
-	$(STAGE)eval kl --model $(OUT)/$(1).h5 --base $(OUT)/$(REF).h5 --data $$< --summary $$@ $(QUIET) > /dev/null
-$(OUT)/test/$(1)-against-ref.csv: $(OUT)/test/$(1).jsonl $(OUT)/test/$(REF).jsonl
-	$(STAGE)eval judge --judge $(JUDGE) --a $$< --b $(OUT)/test/$(REF).jsonl --summary $$@ $(QUIET) > /dev/null
-$(OUT)/test/$(1)-against-dpo.csv: $(OUT)/test/$(1).jsonl $(OUT)/test/dpo.jsonl
-	$(STAGE)eval judge --judge $(JUDGE) --a $$< --b $(OUT)/test/dpo.jsonl --summary $$@ $(QUIET) > /dev/null
-$(OUT)/test/$(1)-row.csv: $(OUT)/test/$(1)-gold.csv $(OUT)/test/$(1)-text.csv $(OUT)/test/$(1)-kl.csv \
-    $(OUT)/test/$(1)-against-ref.csv $(OUT)/test/$(1)-against-dpo.csv
-	@awk -v model=$(1) -f $(REPORT)/row.awk $$^ $(if $(filter-out base,$(1)),part=log $(OUT)/$(1).csv \
-	    part=seconds $(OUT)/seconds/$(1)) > $$@
-endef
-$(foreach m,$(MODELS),$(eval $(call tested,$(m))))
+# ---- the table ---------------------------------------------------------------------------------------
 
 $(OUT)/table.csv: $(MODELS:%=$(OUT)/test/%-row.csv)
 	@awk 'NR == 1 || FNR > 1' $^ > $@
@@ -96,14 +59,8 @@ $(OUT)/table.txt: $(OUT)/table.csv
 	@{ awk -v ref=$(REF) -f $(REPORT)/table.awk $<; printf 'beside: reverse %s s; a teacher cache %s s\n' \
 	    "$$(cat $(OUT)/seconds/reverse)" "$$(cat $(OUT)/seconds/adaptive-dump)"; } > $@
 
-# ---- on the way: snapshots on validation prompts, rewards against the true order, the cache ---------
+# ---- on the way: the strength at each token, the cache ------------------------------------------------
 
-$(ALIGNED:%=$(OUT)/valid/%.csv): $(OUT)/valid/%.csv: $(OUT)/%.h5 $(OUT)/valid-prompts.h5 $(OUT)/settings/VALID
-	@mkdir -p $(OUT)/valid
-	$(REPORT)/curve.sh $< $(OUT)/$(REF).h5 $(OUT)/valid-prompts.h5 $(WORLD) '$(VALID_OPTS)' '$(RUN)' > $@
-$(OUT)/valid/pairs.csv: $(OUT)/valid-pairs.h5 $(OUT)/reverse.h5 $(OUT)/dpo.h5
-	@mkdir -p $(OUT)/valid
-	$(STAGE)eval pairs $(TEACHERS) --data $< --summary $@ $(QUIET) > /dev/null
 $(OUT)/valid/tokens.csv: $(OUT)/test/adaptive.h5 $(OUT)/reverse.h5 $(OUT)/dpo.h5 $(OUT)/settings/ADAPTIVE
 	@mkdir -p $(OUT)/valid
 	$(STAGE)eval tokens $(TEACHERS) --data $< --recipe adaptive $(ADAPTIVE_OPTS) --text -o $@ $(QUIET) > /dev/null

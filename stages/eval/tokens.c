@@ -1,5 +1,6 @@
 // eval tokens: what the method sees at each token of given responses: the reward, the strength
-// alpha_t, the distance TVD_t of the two models, and the entropy of the composed teacher p*.
+// alpha_t, the distance TVD_t of the two models, the entropy of the composed teacher p*, and how
+// far p* is from the reference.
 #include "common/bpe.h"
 #include "common/parallel.h"
 #include "common/recipe.h"
@@ -16,7 +17,7 @@
 #include <string.h>
 
 enum { DPO, REVERSE, REF, MODELS };
-enum { REWARD, ALPHA, TVD, ENTROPY, VALUES };
+enum { REWARD, ALPHA, TVD, ENTROPY, KL, VALUES }; // KL(p* || ref): with --ref only
 
 struct tokens_eval {
     const char *path[MODELS], *recipe;
@@ -56,7 +57,8 @@ static void declare(struct options *o, struct tokens_eval *e) {
          .to = &e->path[REF],
          .metavar = "FILE",
          .help =
-             "reference model (--base ref, --negative ref; without --reverse it is the negative)"},
+             "reference model (--base ref, --negative ref; without --reverse it is the negative): "
+             "adds KL(p* || ref)"},
         {.name = "text",
          .type = OPT_FLAG,
          .to = &e->text,
@@ -87,8 +89,7 @@ static void settle(struct tokens_eval *e, const struct options *o) {
 }
 
 static void load(struct tokens_eval *e) {
-    bool needed[MODELS] = {true, e->rule.negative_reverse,
-                           !e->rule.negative_reverse || !e->rule.base_dpo};
+    bool needed[MODELS] = {true, e->rule.negative_reverse, e->path[REF] != NULL};
     for (int k = 0; k < MODELS; k++) {
         e->slot[k] = needed[k] ? (int)e->task.measure.models : -1;
         if (needed[k])
@@ -111,7 +112,7 @@ static void load(struct tokens_eval *e) {
 struct job {
     struct tokens_eval *e;
     size_t first, V;
-    float *dpo, *negative, *base;
+    float *dpo, *negative, *base, *ref; // ref: NULL where there is none
 };
 
 static void one_position(void *self, size_t i) {
@@ -121,11 +122,12 @@ static void one_position(void *self, size_t i) {
     double tvd = teacher_tvd(j->dpo + at, j->negative + at, j->V);
     double alpha = teacher_alpha(&e->rule, tvd);
     teacher_compose(&e->rule, alpha, j->base + at, j->dpo + at, j->negative + at, j->V,
-                    j->base + at);
+                    j->dpo + at); // log p* in place of the DPO model's logits
     e->value[REWARD][p] = e->reward_beta * (e->logp[0][p] - e->logp[1][p]);
     e->value[ALPHA][p] = alpha;
     e->value[TVD][p] = tvd;
-    e->value[ENTROPY][p] = teacher_entropy(j->base + at, j->V);
+    e->value[ENTROPY][p] = teacher_entropy(j->dpo + at, j->V);
+    if (j->ref) e->value[KL][p] = measure_kl(j->dpo + at, j->ref + at, j->V);
 }
 
 static void chunk(void *self, const struct batch *b, struct chunk c, float *const *logits) {
@@ -135,7 +137,8 @@ static void chunk(void *self, const struct batch *b, struct chunk c, float *cons
                     e->file[DPO].model.config.vocab,
                     logits[e->slot[DPO]],
                     logits[e->negative],
-                    logits[e->base]};
+                    logits[e->base],
+                    e->slot[REF] >= 0 ? logits[e->slot[REF]] : NULL};
     score_chunk(b, c, j.dpo, j.V, e->logp[0]);
     score_chunk(b, c, j.negative, j.V, e->logp[1]);
     parallel_for(c.count, one_position, &j);
@@ -157,9 +160,9 @@ static void write_position(struct tokens_eval *e, const struct batch *b, size_t 
     rows_number(e->rows, (double)b->response[b->owner[p]].row);
     rows_number(e->rows, (double)measure_index(b, p));
     rows_number(e->rows, b->target[p]);
-    for (int v = 0; v < VALUES; v++) rows_number(e->rows, e->value[v][p]);
-    if (!e->text) return;
-    write_text(e, b->target[p]);
+    for (int v = 0; v < KL; v++) rows_number(e->rows, e->value[v][p]);
+    if (e->text) write_text(e, b->target[p]);
+    if (e->slot[REF] >= 0) rows_number(e->rows, e->value[KL][p]);
 }
 
 static bool batch(void *self, const struct batch *b, struct fail *f) {
@@ -181,38 +184,42 @@ static bool batch(void *self, const struct batch *b, struct fail *f) {
 }
 
 static void print_summary(const struct tokens_eval *e) {
-    static const char *const names[] = {"responses",       "tokens",        "reward",
-                                        "alpha",           "tvd",           "entropy",
-                                        "response_reward", "response_error"};
+    static const char *const names[] = {
+        "responses", "tokens",          "reward",         "alpha",           "tvd",
+        "entropy",   "response_reward", "response_error", "kl_per_response", "kl_error"};
     struct fail f = {0};
     size_t n = e->tokens.rows;
     double tokens = 0, error;
     for (size_t i = 0; i < n; i++) tokens += e->count[i];
-    struct table *t = table_new(sizeof names / sizeof *names, names);
+    bool kl = e->slot[REF] >= 0;
+    struct table *t = table_new(kl ? 10 : 8, names);
     table_number(t, (double)n, 0);
     table_number(t, tokens, 0);
-    for (int v = 0; v < VALUES; v++)
-        table_number(t, measure_ratio(e->sum[v], e->count, n, &error), 6);
+    for (int v = 0; v < KL; v++) table_number(t, measure_ratio(e->sum[v], e->count, n, &error), 6);
     table_number(t, stats_mean(e->sum[REWARD], n), 6);
     table_number(t, stats_standard_error(e->sum[REWARD], n), 6);
+    if (kl) table_number(t, stats_mean(e->sum[KL], n), 4);
+    if (kl) table_number(t, stats_standard_error(e->sum[KL], n), 4);
     table_finish(t, e->task.summary, &f);
     die_if(&f);
 }
 
 static void run(struct tokens_eval *e) {
-    static const char *const names[] = {"row",   "position", "token",   "reward",
-                                        "alpha", "tvd",      "entropy", "text"};
+    const char *names[9] = {"row", "position", "token", "reward", "alpha", "tvd", "entropy"};
+    size_t columns = 7;
+    if (e->text) names[columns++] = "text";
+    if (e->slot[REF] >= 0) names[columns++] = "kl";
     struct fail f = {0};
     struct source source;
     source_tokens(&source, &e->tokens);
     size_t positions = task_source(&e->task, &source);
     for (int i = 0; i < 2; i++) e->logp[i] = xmalloc(positions * sizeof *e->logp[i]);
     for (int v = 0; v < VALUES; v++) {
-        e->value[v] = xmalloc(positions * sizeof *e->value[v]);
+        e->value[v] = xcalloc(positions, sizeof *e->value[v]);
         e->sum[v] = xcalloc(e->tokens.rows, sizeof *e->sum[v]);
     }
     e->count = xcalloc(e->tokens.rows, sizeof *e->count);
-    e->rows = rows_new(e->text ? 8 : 7, names, e->task.output);
+    e->rows = rows_new(columns, names, e->task.output);
     if (!task_run(&e->task)) return;
     rows_finish(e->rows, &f);
     die_if(&f);
@@ -234,11 +241,12 @@ static void release(struct tokens_eval *e) {
 
 int eval_tokens(int argc, char **argv) {
     struct tokens_eval e = {0};
-    struct options o = {.program = "eval tokens",
-                        .usage =
-                            "--dpo FILE [--reverse FILE] [--ref FILE] --data TOKENS... [options]",
-                        .summary = "Reward, alpha_t, TVD_t and entropy of the teacher p* at each "
-                                   "response token: row,position,token,reward,alpha,tvd,entropy."};
+    struct options o = {
+        .program = "eval tokens",
+        .usage = "--dpo FILE [--reverse FILE] [--ref FILE] --data TOKENS... [options]",
+        .summary = "Reward, alpha_t, TVD_t and entropy of the teacher p* at each "
+                   "response token: row,position,token,reward,alpha,tvd,entropy; with "
+                   "--ref also KL(p* || ref)."};
     declare(&o, &e);
     e.task.measure.self = &e;
     e.task.measure.chunk = chunk;

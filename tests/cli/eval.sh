@@ -97,6 +97,14 @@ check 'FILENAME == "nll1.csv" { a[FNR] = $4 } FILENAME == "nll3.csv" { b[FNR] = 
 check 'FILENAME == "nll1.csv" { a[FNR] = $4 } FILENAME == "nll2.csv" { b[FNR] = $4 }
     FILENAME == "forward.csv" && FNR > 1 { n++; good += near($4, b[FNR] - a[FNR]) }
     END { ok = n > 9 && good == n }' "tokens without" nll1.csv nll2.csv forward.csv
+
+# KL(p* || ref): a model's own where p* is that model
+run 0 '' $eval tokens --dpo m1.h5 --ref m2.h5 --base ref --alpha fixed:1 --plausible 0 --data sft.h5 \
+    --summary star.csv -o x.csv --force
+run 0 '' $eval kl --model m1.h5 --base m2.h5 --data sft.h5 --summary model.csv -o y.csv
+[ "$(head -n 1 x.csv)" = row,position,token,reward,alpha,tvd,entropy,kl ] || fail "columns with --ref"
+check 'NR == FNR && FNR == 2 { a = $9; e = $10 } NR != FNR && FNR == 2 { ok = (a - $5) ^ 2 < 1e-10 && (e - $6) ^ 2 < 1e-10 && a > 0.01 }' \
+    "kl of a teacher" star.csv model.csv
 cut -d, -f8 forward.csv | tr -d '\n' | grep -q 'sat on the mat' || fail "no text: $(cat forward.csv)"
 
 # what is refused
