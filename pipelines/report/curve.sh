@@ -7,7 +7,9 @@ model=$1 reference=$2 prompts=$3 world=$4 options=$5 run=$6
 here=$(dirname "$0")
 
 point() { # STEP MODEL
-    echo "$1,$("$here/point.sh" "$reference" "$prompts" "$world" "$options" "$run" --model "$2")"
+    local numbers
+    numbers=$("$here/point.sh" "$reference" "$prompts" "$world" "$options" "$run" --model "$2")
+    echo "$1,$numbers"
 }
 
 echo step,gold,gold_error,kl,kl_error,tokens,ended,distinct_2

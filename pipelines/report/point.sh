@@ -13,7 +13,7 @@ column() { # FILE NAME...: numbers below a summary's header, counted from the ri
     awk -F, -v want="${*:2}" 'NR == 1 { n = split($0, name); next }
         { for (i = 1; i <= n; i++) value[name[i]] = $(NF - n + i)
           k = split(want, w, " ")
-          for (i = 1; i <= k; i++) printf "%s%s", i > 1 ? "," : "", value[w[i]] }' "$1"
+          for (i = 1; i <= k; i++) printf "%s%s", (i > 1 ? "," : ""), value[w[i]] }' "$1"
 }
 
 # shellcheck disable=SC2086
@@ -28,5 +28,6 @@ else
     error=kl_error
 fi
 "$BIN/textstat" "$work/r.jsonl" >"$work/text.csv"
-echo "$(column "$work/gold.csv" mean standard_error),$(
-    column "$work/kl.csv" kl_per_response $error),$(column "$work/text.csv" tokens ended distinct_2)"
+gold=$(column "$work/gold.csv" mean standard_error)
+kl=$(column "$work/kl.csv" kl_per_response $error)
+echo "$gold,$kl,$(column "$work/text.csv" tokens ended distinct_2)"
