@@ -9,6 +9,7 @@
 #   NAME distill DPO REVERSE DUMP OPTIONS : OPTIONS     a cache and a student
 # where DPO and REVERSE are names of earlier trials. What was tried stays in OUT/trials.
 set -e -o pipefail
+here=$(cd "$(dirname "$0")" && pwd)
 out=$1 reference=$1/$2.h5 world=$3 list=$(realpath "$4") train=$5 generate=$6
 mkdir -p "$out/trials"
 cd "$out/trials"
@@ -43,28 +44,12 @@ make_model() { # NAME KIND ARGUMENTS...
     esac
 }
 
-sample() { # NAME KIND ARGUMENTS...
-    local model=$1.h5
-    [ "$2" != ref ] || model=$reference
-    # shellcheck disable=SC2046,SC2086
-    if [ "$2" = teacher ]; then
-        "$BIN/generate" $(teachers "$3" "$4") "${@:5}" --data "$out/valid-prompts.h5" -o "$1.r.h5" \
-            --text "$1.jsonl" $generate -q
-    else
-        "$BIN/generate" --model "$model" --data "$out/valid-prompts.h5" -o "$1.r.h5" \
-            --text "$1.jsonl" $generate -q
-    fi
-}
-
-measure() { # NAME KIND: a row of numbers
-    local kl=,,,,,
-    "$BIN/eval" score --scorer "$BIN/gold score --world $world" --input "$1.jsonl" --summary s.csv -q >o
-    "$BIN/textstat" "$1.jsonl" >t.csv
-    if [ "$2" != teacher ] && [ "$2" != ref ]; then
-        "$BIN/eval" kl --model "$1.h5" --base "$reference" --data "$1.r.h5" --summary k.csv -q >o
-        kl=$(sed -n 2p k.csv)
-    fi
-    echo "$(sed -n 2p s.csv),$kl,$(sed -n 2p t.csv)"
+point() { # NAME KIND ARGUMENTS...: a row of numbers (see point.sh)
+    local source=(--model "$1.h5")
+    [ "$2" != ref ] || source=(--model "$reference")
+    # shellcheck disable=SC2207
+    [ "$2" != teacher ] || source=($(teachers "$3" "$4") "${@:5}")
+    "$here/point.sh" "$reference" "$out/valid-prompts.h5" "$world" "$generate" "" "${source[@]}"
 }
 
 cat <<'HEAD'
@@ -85,13 +70,11 @@ while read -r name kind arguments; do
     key="$kind $arguments $train $generate"
     if [ "$key" != "$(cat "$name.key" 2>/dev/null)" ]; then
         say "trial $name: $kind $arguments"
-        { make_model "$name" "$kind" "${words[@]}" && sample "$name" "$kind" "${words[@]}"; } >o
-        measure "$name" "$kind" >"$name.csv"
+        make_model "$name" "$kind" "${words[@]}" >o
+        point "$name" "$kind" "${words[@]}" >"$name.csv"
         echo "$key" >"$name.key"
     fi
     awk -F, -v name="$name" -v what="$kind $arguments" '{
-        n = NF - 10 # a path in front may hold commas
-        kl = $(NF - 5) == "" ? "" : sprintf("%.1f", $(NF - 5))
-        printf "| %s | %s | %.2f ± %.2f | %s | %.1f | %.0f%% | %.3f |\n", name, what, $(n - 2), $n,
-            kl, $(NF - 2), $(NF - 1), $NF }' "$name.csv"
+        printf "| %s | %s | %.2f ± %.2f | %.1f | %.1f | %.0f%% | %.3f |\n", name, what, $1, $2, $3, $5, $6, $7
+    }' "$name.csv"
 done <"$list"

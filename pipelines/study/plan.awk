@@ -1,4 +1,5 @@
-# A methods file (methods.txt tells what it looks like) as code for make:
+# A methods file (methods.txt tells what it looks like) as code for make.
+# -v rates= what RATES stands for; made are
 #   NAMES, stage_NAME, candidates_NAME (NAME.1 NAME.2 ...), spec_NAME.I: stage and options
 function complain(what) {
     printf "$(error '%s' line %d: %s)\n", FILENAME, FNR, what
@@ -17,6 +18,7 @@ function complain(what) {
     seen[name] = 1
     options = half[1]
     sub(/^[ \t]*[^ \t]+[ \t]+/, "", options)
+    sub(/RATES/, rates, half[2])
     k = split(n == 2 ? half[2] : "", candidate, /[ \t]*\|[ \t]*/)
     if (!k) candidate[k = 1] = ""
     print "NAMES += " name "\nstage_" name " := " stage

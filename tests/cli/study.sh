@@ -1,0 +1,71 @@
+#!/bin/bash
+# The study, made small: a line of the methods file of every stage, two seeds, one page; then nothing to
+# do; a changed line redoes that method alone; bad lines are refused.
+set -u
+fail() {
+    echo "$*"
+    exit 1
+}
+bin=$(cd "$BIN" && pwd)
+out=$TMP/out
+cat >"$TMP/methods.txt" <<'E2'
+# a comment
+sft-chosen sft                                : --lr 1e-3
+dpo        dpo-train --beta 0.1               : --lr 3e-4 | --lr 1e-3
+adaptive   distill --recipe adaptive          : --alpha damped:0.5 | --alpha damped:1
+rkl        distill --divergence rkl --alpha damped:1
+online     on-policy --reward-level response
+rounds     rounds --recipe adaptive           : --alpha damped:1
+p-fixed    teacher                            : --alpha fixed:0.5 | --alpha fixed:1
+E2
+study() {
+    make --no-print-directory -C pipelines/study BIN="$bin" OUT="$out" SEEDS="1 2" REPEAT=adaptive \
+        METHODS="$TMP/methods.txt" TRAIN_ROWS=24 VALID_ROWS=8 TEST_ROWS=8 MAX_NEW=20 SNAPSHOTS=1 \
+        START_OPTS="CORPUS_ROWS=300 VOCAB=400" TRAIN_OPTS="--batch-size 12" "$@" >"$TMP/log" 2>&1
+}
+
+study || fail "make failed: $(tail -n 20 "$TMP/log")"
+rows=$(cut -d, -f1,3 "$out/summary.csv" | tr '\n' ' ')
+[ "$rows" = 'model,seeds base,2 sft,2 sft-chosen,1 dpo,2 adaptive,2 rkl,1 online,1 rounds,1 ' ] ||
+    fail "not the rows that were wanted: $rows"
+for file in summary trials; do
+    [ "$(awk -F, '{ print NF }' "$out/$file.csv" | sort -u | wc -l)" = 1 ] || fail "'$file.csv' has a ragged row"
+done
+[ "$(wc -l <"$out/trials.csv")" = 12 ] || fail "not 11 trials: $(cat "$out/trials.csv")"
+# every trial has its numbers; p* has a KL too, and the reference none
+awk -F, 'NR > 1 { if ($3 == "" || $5 == "" || $7 == "") bad = 1; if ($1 == "sft" && $5 != 0) bad = 1
+    if ($1 ~ /^p-fixed/ && !($5 > 0)) bad = 1 } END { exit bad }' "$out/trials.csv" || fail "$(cat "$out/trials.csv")"
+# the choice: least KL within a standard error of the best gold
+for method in dpo adaptive; do
+    want=$(awk -F, -v m=$method. 'index($1, m) == 1 { n++; name[n] = $1; g[n] = $3; e[n] = $4; k[n] = $5 }
+        END { b = g[2] > g[1] ? 2 : 1; w = 3 - b
+              print (g[w] >= g[b] - e[b] && k[w] < k[b]) ? name[w] : name[b] }' "$out/trials.csv")
+    [ "$(cat "$out/choices/$method")" = "$want" ] || fail "$method: chose '$(cat "$out/choices/$method")', not '$want'"
+    cmp -s "$out/seed-1/tune/$want.h5" "$out/seed-1/$method.h5" || fail "$method is not its chosen trial"
+done
+# the other seed has pairs and a student of its own
+cmp -s "$out/seed-1/train-pairs.csv" "$out/seed-2/train-pairs.csv" && fail 'two seeds, the same pairs'
+[ "$(wc -l <"$out/seed-1/rounds.csv")" = 5 ] || fail "not a row a step of four rounds: $(cat "$out/seed-1/rounds.csv")"
+grep -q '^| adaptive (.) | 2 | -\{0,1\}[0-9.]* ± ' "$out/results.md" || fail "$(cat "$out/results.md")"
+tail -c 20 "$out/report.html" | grep -q '</html>' || fail 'the page is not whole'
+
+# again: nothing is made; another candidate: nothing of other methods is trained
+touch "$TMP/mark"
+sleep 0.1
+study || fail "make failed: $(tail -n 20 "$TMP/log")"
+find "$out" -type f -newer "$TMP/mark" ! -name plan.mk | grep . && fail 'the second run made these'
+sed -i 's/rkl --alpha damped:1/rkl --alpha damped:0.5/' "$TMP/methods.txt"
+study tuned || fail "make failed: $(tail -n 20 "$TMP/log")"
+made=$(find "$out/seed-1/tune" -newer "$TMP/mark" -name '*.h5' ! -name '*.step-*' -printf '%f ')
+[ "$made" = 'rkl.1.h5 ' ] || fail "a changed line made: $made"
+
+# what a line may not say
+refuse() { # LINE PATTERN
+    echo "$1" >"$TMP/bad.txt"
+    study METHODS="$TMP/bad.txt" && fail "'$1' is fine"
+    grep -q "line 1: $2" "$TMP/log" || fail "no '$2': $(cat "$TMP/log")"
+}
+refuse 'x train --lr 1' "no stage 'train'"
+refuse 'sft sft' "the name 'sft' is taken"
+refuse 'A sft' "'A' is no name"
+refuse 'x sft : a : b' "more than one ' : '"
