@@ -2,10 +2,22 @@
 # point.sh REFERENCE.h5 PROMPTS.h5 WORLD 'GENERATE OPTIONS' 'LAUNCHER' SOURCE...: samples SOURCE, which
 # is --model M or the teachers (--dpo D --reverse R --ref REFERENCE OPTIONS), and prints
 #   gold,gold_error,kl,kl_error,tokens,ended,distinct_2
-# as numbers without this header; KL in nats a response to the reference, on its own responses.
+# as numbers without this header; KL in nats a response to the reference, on its own responses. Where
+# POINTS is set, a folder, what was measured of the same models stands there and is not sampled again.
 set -e -o pipefail
 reference=$1 prompts=$2 world=$3 options=$4 run=$5
 shift 5
+
+kept=
+if [ -n "$POINTS" ]; then
+    mkdir -p "$POINTS"
+    key=("$world" "$options") files=("$reference" "$prompts")
+    for word in "$@"; do
+        if [ -f "$word" ]; then files+=("$word"); else key+=("$word"); fi
+    done
+    kept=$POINTS/$({ echo "${key[@]}" && cat "${files[@]}"; } | sha256sum | cut -c1-40)
+    [ ! -s "$kept" ] || exec cat "$kept"
+fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -30,4 +42,6 @@ fi
 "$BIN/textstat" "$work/r.jsonl" >"$work/text.csv"
 gold=$(column "$work/gold.csv" mean standard_error)
 kl=$(column "$work/kl.csv" kl_per_response $error)
-echo "$gold,$kl,$(column "$work/text.csv" tokens ended distinct_2)"
+text=$(column "$work/text.csv" tokens ended distinct_2)
+[ -z "$kept" ] || { echo "$gold,$kl,$text" >"$kept.part" && mv "$kept.part" "$kept"; }
+echo "$gold,$kl,$text"

@@ -25,6 +25,7 @@ TRAIN := $(TRAIN_OPTS) --seed $(SEED)
 include ../measured.mk
 
 export SEED_OUT := $(OUT)
+export POINTS := $(OUT)/points
 export REF TRAIN SNAPSHOTS MAX_NEW TOKENIZE BIN RUN
 TRAINER := SEED=$(SEED) ./train.sh
 POINT = $(REPORT)/point.sh $(OUT)/$(REF).h5 $(OUT)/valid-prompts.h5 $(WORLD) '$(VALID_OPTS)' '$(RUN)'

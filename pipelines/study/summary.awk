@@ -13,7 +13,10 @@ FNR == 1 { for (i = 1; i <= NF; i++) column[$i] = i; next }
         squares[$1, what] += value * value
     }
 }
-function mean(m, what) { return count[m, what] ? sum[m, what] / count[m, what] : "" }
+function mean(m, what) { # steps to DPO: only where every seed gets there
+    if (what ~ /_to_dpo$/ && count[m, what] < n[m]) return ""
+    return count[m, what] ? sum[m, what] / count[m, what] : ""
+}
 function deviation(m, what,    k, v) {
     k = count[m, what]
     if (k < 2) return ""

@@ -69,3 +69,6 @@ refuse 'x train --lr 1' "no stage 'train'"
 refuse 'sft sft' "the name 'sft' is taken"
 refuse 'A sft' "'A' is no name"
 refuse 'x sft : a : b' "more than one ' : '"
+
+make --no-print-directory -C pipelines/rounds BIN="$bin" OUT="$TMP/rounds" >"$TMP/log" 2>&1 && fail 'rounds without inputs'
+grep -q 'give REFERENCE=FILE' "$TMP/log" || fail "no word about the reference: $(cat "$TMP/log")"
