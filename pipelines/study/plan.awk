@@ -1,5 +1,4 @@
-# A methods file (methods.txt tells what it looks like) as code for make.
-# -v rates= what RATES stands for; made are
+# A methods file (methods.txt tells what it looks like) as code for make:
 #   NAMES, stage_NAME, candidates_NAME (NAME.1 NAME.2 ...), spec_NAME.I: stage and options
 function complain(what) {
     printf "$(error '%s' line %d: %s)\n", FILENAME, FNR, what
@@ -18,7 +17,8 @@ function complain(what) {
     seen[name] = 1
     options = half[1]
     sub(/^[ \t]*[^ \t]+[ \t]+/, "", options)
-    sub(/RATES/, rates, half[2])
+    if (half[2] ~ /^[A-Z]+$/ && !(half[2] in ENVIRON)) complain("no candidates '" half[2] "' are set")
+    if (half[2] ~ /^[A-Z]+$/) half[2] = ENVIRON[half[2]]
     k = split(n == 2 ? half[2] : "", candidate, /[ \t]*\|[ \t]*/)
     if (!k) candidate[k = 1] = ""
     print "NAMES += " name "\nstage_" name " := " stage

@@ -1,7 +1,8 @@
 # One seed of the study: its own pairs (samples and noise of the labels), teachers, trainings and
 # responses, from the reference and the prompts that all seeds share. The Makefile calls it with
 #   OUT (build/study/MODEL/seed-N), SEED, STUDY (build/study/MODEL), PLAN (plan.awk's output), REF,
-#   WORLD, TRAINED (methods to test, dpo among them; nothing: all), TUNE (1: this seed's trials make the choices), ...
+#   WORLD, TRAINED (methods to test, dpo among them; nothing: all), TUNE (1: this seed's trials make the
+#   choices), CURVES (methods whose snapshots are measured; nothing: all), ...
 # Targets: tuned (trials, choices), tested ($(OUT)/rows.csv).
 include ../stage.mk
 include $(PLAN)
@@ -14,10 +15,10 @@ CHOICES := $(STUDY)/choices
 
 MODELS := $(BASES) $(CHOSEN)
 UNTRAINED := $(BASES)
-ALIGNED := $(CHOSEN)
+ALIGNED := $(if $(CURVES),$(filter dpo $(CURVES),$(CHOSEN)),$(CHOSEN))
 TEACHERS := --dpo $(OUT)/teacher.h5 --reverse $(OUT)/reverse.h5 --ref $(OUT)/$(REF).h5
 SAMPLE_OPTS := --max-new $(MAX_NEW) --seed $(SEED)
-GENERATE_OPTS := --max-new $(MAX_NEW) --seed $(SEED)
+GENERATE_OPTS := --samples $(TEST_SAMPLES) --max-new $(MAX_NEW) --seed $(SEED)
 VALID_OPTS := --max-new $(MAX_NEW) --seed 7$(SEED)
 LABEL_OPTS := --seed $(SEED)
 PAIRS_OPTS := $(TOKENIZE)
@@ -96,7 +97,7 @@ $(OUT)/$(1).h5: $(CHOICES)/$(1) $(if $(filter 1,$(TUNE)),,$(NEEDS))
 endef
 $(foreach m,$(CHOSEN),$(eval $(call method,$(m))))
 
-$(OUT)/rows.csv: $(MODELS:%=$(OUT)/test/%-row.csv) $(CHOSEN:%=$(OUT)/valid/%.csv) reach.awk
+$(OUT)/rows.csv: $(MODELS:%=$(OUT)/test/%-row.csv) $(ALIGNED:%=$(OUT)/valid/%.csv) reach.awk
 	@for m in $(MODELS); do curve=$(OUT)/valid/$$m.csv; [ -e $$curve ] || curve=; \
 	    awk -v seed=$(SEED) -v cache="$$(cat $(OUT)/seconds/$$m.cache 2>/dev/null)" -f reach.awk \
 	    $(OUT)/valid/dpo.csv $$curve $(OUT)/test/$$m-row.csv; done | awk 'NR == 1 || !/^model/' > $@
