@@ -20,9 +20,8 @@ eval svg("frontier", 900, 500)
 set key outside right top
 set xlabel "KL to ".ref.", nats a response"
 set ylabel "gold reward"
-set xrange [0:*]
 set logscale x
-set xrange [0.5:*]
+set xrange [*:*]
 plot for [i=1:4] of_stage(word(kinds, i)) using 5:3 with points pt 6 ps 0.9 lw 1.5 lc rgb colour[i] title word(titles, i), \
      for [i=1:4] of_name(word("p-damped p-fixed p-tvd p-no-contrast", i)) using 5:3 with linespoints \
          pt 7 ps 0.4 lw 1.2 dt 2 lc rgb colour[4 + i] title word("'p*, damped' 'p*, fixed' 'p*, tvd' 'p*, no contrast'", i)
