@@ -45,7 +45,7 @@ static void declare(struct options *o, struct distill *d) {
          .help = "off-policy: rows A to B-1 of the caches one after the other, or the first N"},
         {.name = "max-positions", .type = OPT_INT, .to = &d->max_positions, .value = "0", .low = 0,
          .high = 1e15, .metavar = "N",
-         .help = "of these, the first rows that have N response positions together, 0 = all"},
+         .help = "of these, the first rows that have at most N response positions together, 0 = all"},
         {.name = "on-bad", .type = OPT_CHOICE, .to = &d->on_bad, .value = "error",
          .choices = "error|skip-chunk",
          .help = "a chunk of a cache that cannot be read: stop, or go on without its rows"},
