@@ -73,11 +73,12 @@ void fidelity_add(struct fidelity_sum sum[FIDELITY_KINDS], const struct fidelity
     double P = fmax(r.p, 1e-30), log_ratio = log(P) - floored(log_tail), loss = P * log_ratio;
     for (size_t i = 0; i < n; i++)
         if (!isnan(kept[i]))
-            loss += exp((double)s->logp[i]) * (floored((double)s->logp[i]) - floored((double)kept[i]));
+            loss +=
+                exp((double)s->logp[i]) * (floored((double)s->logp[i]) - floored((double)kept[i]));
     double c[] = {[FIDELITY_FKL] = 1 - exp(-log_ratio), [FIDELITY_RKL] = log_ratio - loss};
     for (int kind = 0; kind < FIDELITY_KINDS; kind++) {
-        struct fidelity_sum here = {.gg = r.gg[kind], .gh = c[kind] * r.gp[kind],
-                                    .hh = c[kind] * c[kind] * r.pp};
+        struct fidelity_sum here = {
+            .gg = r.gg[kind], .gh = c[kind] * r.gp[kind], .hh = c[kind] * c[kind] * r.pp};
         for (size_t i = 0; i < n; i++) {
             if (isnan(kept[i])) continue;
             double logp = floored((double)s->logp[i]), p = exp((double)s->logp[i]);

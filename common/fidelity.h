@@ -14,9 +14,9 @@ enum fidelity_kind { FIDELITY_FKL, FIDELITY_RKL, FIDELITY_KINDS };
 struct fidelity_rest { // sums over the tokens outside a set: student's p, dense gradients g
     double p, pp, gp[FIDELITY_KINDS], gg[FIDELITY_KINDS];
 };
-struct fidelity_student { // one student at one position
-    float *logp;          // (n) log p_theta of the tokens of U
-    float *g[FIDELITY_KINDS]; // (n) d KL / d logits there, dense
+struct fidelity_student {      // one student at one position
+    float *logp;               // (n) log p_theta of the tokens of U
+    float *g[FIDELITY_KINDS];  // (n) d KL / d logits there, dense
     struct fidelity_rest rest; // outside U
 };
 // From the student's and the teacher's full log-probabilities (V); ids (n): U, in any order. Fills

@@ -13,8 +13,8 @@ struct pass {
     struct source all;
     struct live *live, **student;
     struct batch batch;
-    float *star, **own; // (CHUNK_POSITIONS, V): log p*; each student's
-    float *scratch;     // (threads, 3V)
+    float *star, **own;                  // (CHUNK_POSITIONS, V): log p*; each student's
+    float *scratch;                      // (threads, 3V)
     struct teacher_entry *entries, *top; // (threads, room)
     int32_t *ids;                        // (threads, room)
     size_t room;
@@ -45,8 +45,8 @@ static void choose(struct pass *p, size_t i, struct sample_position *out) {
         likely = teacher_truncate(&cut, p->own[0] + i * s->V, s->V, -1, top, &tail);
     }
     for (size_t k = 0; k < likely; k++) ids[k] = top[k].id;
-    const struct teacher_cut cut = {.top_k = s->top_k, .mass = 1, .eos = s->eos, .must = ids,
-                                    .n_must = likely};
+    const struct teacher_cut cut = {
+        .top_k = s->top_k, .mass = 1, .eos = s->eos, .must = ids, .n_must = likely};
     out->n = teacher_truncate(&cut, star, s->V, out->target, e, &tail);
     out->entry = xmalloc(out->n * sizeof *out->entry);
     out->rank = xmalloc(out->n * sizeof *out->rank);
@@ -76,8 +76,8 @@ static void take_position(void *self, size_t i) {
     size_t own = (size_t)parallel_self();
     float *scratch = p->scratch + own * 3 * s->V;
     int32_t *ids = p->ids + own * p->room;
-    *out = (struct sample_position){.target = p->batch.target[p->first + i],
-                                    .alpha = p->info[i].alpha, .tvd = p->info[i].tvd};
+    *out = (struct sample_position){
+        .target = p->batch.target[p->first + i], .alpha = p->info[i].alpha, .tvd = p->info[i].tvd};
     out->realised = star[out->target];
     out->entropy = (float)teacher_entropy(star, s->V);
     choose(p, i, out);
@@ -186,7 +186,8 @@ double teacher_sample_cut(const struct sample_position *p, const struct teacher_
     double tail = p->q;
     for (size_t k = 0; k < p->n; k++) {
         const struct teacher_entry *e = &p->entry[k];
-        bool keep = k < by_mass || e->id == p->target || e->id == cut->eos || p->rank[k] < student_k;
+        bool keep =
+            k < by_mass || e->id == p->target || e->id == cut->eos || p->rank[k] < student_k;
         kept[k] = keep ? e->logp : NAN;
         if (!keep) tail += exp((double)e->logp);
     }

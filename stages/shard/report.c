@@ -36,22 +36,57 @@ struct report {
 static void declare(struct options *o, struct report *r) {
     teachers_rows(o, &r->teachers);
     const struct opt_row in[] = {
-        {.name = "data", .type = OPT_LIST, .class = OPT_INPUT, .to = &r->data, .metavar = "FILE...",
-         .help = "pairs, or tokens with responses", .required = true},
-        {.name = "student", .type = OPT_LIST, .class = OPT_INPUT, .to = &r->student,
-         .metavar = "FILE...", .help = "models whose gradients are compared: the start model first, "
-         "then ones from later in training", .required = true},
-        {.name = "output", .letter = 'o', .type = OPT_TEXT, .class = OPT_EXEC, .to = &r->output,
-         .metavar = "FILE", .help = "the table as CSV; without it, stdout"},
-        {.name = "responses", .type = OPT_CHOICE, .to = &r->responses, .value = "chosen",
-         .choices = "chosen|rejected|both", .help = "of pairs: whose positions are looked at"},
-        {.name = "rows", .type = OPT_INT, .to = &r->rows, .value = "100", .low = 1, .high = 1e9,
-         .metavar = "N", .help = "rows, picked by --seed"},
-        {.name = "error-budget", .type = OPT_REAL, .to = &r->budget, .value = "0.999", .low = 0,
-         .high = 1, .metavar = "C", .help = "the smallest setting that reaches this cosine for all "
-         "students is recommended"},
-        {.name = "divergence", .type = OPT_CHOICE, .to = &r->divergence, .value = "both",
-         .choices = "fkl|rkl|both", .help = "whose cosine counts for it"},
+        {.name = "data",
+         .type = OPT_LIST,
+         .class = OPT_INPUT,
+         .to = &r->data,
+         .metavar = "FILE...",
+         .help = "pairs, or tokens with responses",
+         .required = true},
+        {.name = "student",
+         .type = OPT_LIST,
+         .class = OPT_INPUT,
+         .to = &r->student,
+         .metavar = "FILE...",
+         .help = "models whose gradients are compared: the start model first, "
+                 "then ones from later in training",
+         .required = true},
+        {.name = "output",
+         .letter = 'o',
+         .type = OPT_TEXT,
+         .class = OPT_EXEC,
+         .to = &r->output,
+         .metavar = "FILE",
+         .help = "the table as CSV; without it, stdout"},
+        {.name = "responses",
+         .type = OPT_CHOICE,
+         .to = &r->responses,
+         .value = "chosen",
+         .choices = "chosen|rejected|both",
+         .help = "of pairs: whose positions are looked at"},
+        {.name = "rows",
+         .type = OPT_INT,
+         .to = &r->rows,
+         .value = "100",
+         .low = 1,
+         .high = 1e9,
+         .metavar = "N",
+         .help = "rows, picked by --seed"},
+        {.name = "error-budget",
+         .type = OPT_REAL,
+         .to = &r->budget,
+         .value = "0.999",
+         .low = 0,
+         .high = 1,
+         .metavar = "C",
+         .help = "the smallest setting that reaches this cosine for all "
+                 "students is recommended"},
+        {.name = "divergence",
+         .type = OPT_CHOICE,
+         .to = &r->divergence,
+         .value = "both",
+         .choices = "fkl|rkl|both",
+         .help = "whose cosine counts for it"},
     };
     options_add(o, in, sizeof in / sizeof *in);
     recipe_row(o, &r->recipe);
@@ -60,21 +95,53 @@ static void declare(struct options *o, struct report *r) {
 
 static void declare_grid(struct options *o, struct report *r) {
     const struct opt_row rows[] = {
-        {.name = "top-k", .type = OPT_LIST, .to = &r->top_k, .metavar = "N...",
+        {.name = "top-k",
+         .type = OPT_LIST,
+         .to = &r->top_k,
+         .metavar = "N...",
          .help = "settings of teacher-dump that are tried, all with all: 256 unless given"},
-        {.name = "mass", .type = OPT_LIST, .to = &r->mass, .metavar = "X...", .help = "likewise: 1"},
-        {.name = "least", .type = OPT_LIST, .to = &r->least, .metavar = "P...",
+        {.name = "mass",
+         .type = OPT_LIST,
+         .to = &r->mass,
+         .metavar = "X...",
+         .help = "likewise: 1"},
+        {.name = "least",
+         .type = OPT_LIST,
+         .to = &r->least,
+         .metavar = "P...",
          .help = "likewise: 0.03 0.01 0.003 0.001 0.0003 0.0001"},
-        {.name = "bits", .type = OPT_LIST, .to = &r->bits, .metavar = "N...",
+        {.name = "bits",
+         .type = OPT_LIST,
+         .to = &r->bits,
+         .metavar = "N...",
          .help = "likewise: 6 8 12 16"},
-        {.name = "student-k", .type = OPT_LIST, .to = &r->student_k, .metavar = "N...",
+        {.name = "student-k",
+         .type = OPT_LIST,
+         .to = &r->student_k,
+         .metavar = "N...",
          .help = "likewise, of the first student: 0 8 16"},
-        {.name = "peer-k", .type = OPT_LIST, .to = &r->peer_k, .metavar = "N...",
+        {.name = "peer-k",
+         .type = OPT_LIST,
+         .to = &r->peer_k,
+         .metavar = "N...",
          .help = "entries of the codings beside ours: 4 8 16 32 50 64 128 256"},
-        {.name = "zstd-level", .type = OPT_INT, .to = &r->zstd_level, .value = "3", .low = 1,
-         .high = 19, .metavar = "N", .help = "compression level"},
-        {.name = "micro-tokens", .type = OPT_INT, .class = OPT_EXEC, .to = &r->micro_tokens,
-         .value = "4096", .low = 1, .high = 1e9, .metavar = "N", .help = "tokens computed at once"},
+        {.name = "zstd-level",
+         .type = OPT_INT,
+         .to = &r->zstd_level,
+         .value = "3",
+         .low = 1,
+         .high = 19,
+         .metavar = "N",
+         .help = "compression level"},
+        {.name = "micro-tokens",
+         .type = OPT_INT,
+         .class = OPT_EXEC,
+         .to = &r->micro_tokens,
+         .value = "4096",
+         .low = 1,
+         .high = 1e9,
+         .metavar = "N",
+         .help = "tokens computed at once"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
     common_options_rows(o, &r->common);
@@ -87,8 +154,8 @@ struct numbers {
     double x[32];
 };
 
-static struct numbers numbers_of(const struct opt_list *list, const char *name, const char *otherwise,
-                                 double low, double high) {
+static struct numbers numbers_of(const struct opt_list *list, const char *name,
+                                 const char *otherwise, double low, double high) {
     struct numbers all = {0};
     char *words = xstrdup(otherwise), *rest = words, *end;
     for (size_t i = 0; list->n ? i < list->n : rest != NULL; i++) {
@@ -114,7 +181,8 @@ static void add_setting(struct report *r, struct report_setting s) {
 static void make_grid(struct report *r) {
     struct numbers k = numbers_of(&r->top_k, "top-k", "256", 1, 65000);
     struct numbers mass = numbers_of(&r->mass, "mass", "1", 0, 1);
-    struct numbers least = numbers_of(&r->least, "least", "0.03 0.01 0.003 0.001 0.0003 0.0001", 0, 1);
+    struct numbers least =
+        numbers_of(&r->least, "least", "0.03 0.01 0.003 0.001 0.0003 0.0001", 0, 1);
     struct numbers bits = numbers_of(&r->bits, "bits", "6 8 12 16", 6, 32);
     struct numbers own = numbers_of(&r->student_k, "student-k", "0 8 16", 0, 500);
     struct numbers peer = numbers_of(&r->peer_k, "peer-k", "4 8 16 32 50 64 128 256", 1, 65000);
@@ -129,12 +197,14 @@ static void make_grid(struct report *r) {
         at /= own.n;
         s.mass = mass.x[at % mass.n];
         s.top_k = (size_t)k.x[at / mass.n];
-        if (!teacher_code_bits(s.bits)) die(EXIT_USAGE, "--bits %d is none of 32, 16, 12, 8, 6", s.bits);
+        if (!teacher_code_bits(s.bits))
+            die(EXIT_USAGE, "--bits %d is none of 32, 16, 12, 8, 6", s.bits);
         add_setting(r, s);
     }
     for (int c = REPORT_FIXED; c < REPORT_CODINGS; c++)
         for (size_t i = 0; i < peer.n; i++)
-            add_setting(r, (struct report_setting){.coding = c, .top_k = (size_t)peer.x[i], .mass = 1});
+            add_setting(
+                r, (struct report_setting){.coding = c, .top_k = (size_t)peer.x[i], .mass = 1});
 }
 
 // ---- inputs
@@ -152,9 +222,12 @@ static void load_models(struct report *r) {
         struct model_file *s = &r->students[i];
         model_file_load(r->student.items[i], s, &f);
         die_if(&f);
-        if (t->model.config.vocab != s->model.config.vocab || !hash_equal(t->tokenizer, s->tokenizer))
-            die(EXIT_BADDATA, "'%s' has another vocabulary or tokenizer than the teachers; it cannot "
-                              "be trained from them", r->student.items[i]);
+        if (t->model.config.vocab != s->model.config.vocab ||
+            !hash_equal(t->tokenizer, s->tokenizer))
+            die(EXIT_BADDATA,
+                "'%s' has another vocabulary or tokenizer than the teachers; it cannot "
+                "be trained from them",
+                r->student.items[i]);
         r->models[i] = &s->model;
     }
 }
@@ -201,8 +274,8 @@ static const char *const names[] = {"cache", "fixed", "fit", "fit16"};
 static void print_trial(const struct report *r, const struct report_trial *t) {
     const struct report_setting *s = &t->setting;
     for (size_t m = 0; m < r->student.n; m++) {
-        fprintf(r->csv, "%s,%zu,%g,%g,%d,%zu,%.2f,%.3f,%.3g,%zu", names[s->coding], s->top_k, s->mass,
-                s->least, s->bits, s->student_k, t->entries, t->bytes, t->kl, m + 1);
+        fprintf(r->csv, "%s,%zu,%g,%g,%d,%zu,%.2f,%.3f,%.3g,%zu", names[s->coding], s->top_k,
+                s->mass, s->least, s->bits, s->student_k, t->entries, t->bytes, t->kl, m + 1);
         for (int kind = 0; kind < FIDELITY_KINDS; kind++)
             fprintf(r->csv, ",%.6f,%.5f", fidelity_cosine(&t->sum[m][kind]),
                     fidelity_error(&t->sum[m][kind]));
@@ -226,7 +299,8 @@ static const struct report_trial *smallest(const struct report *r, enum report_c
     const struct report_trial *best = NULL;
     for (size_t i = 0; i < r->trials; i++) {
         const struct report_trial *t = &r->trial[i];
-        if (t->setting.coding == coding && worst(r, t) >= r->budget && (!best || t->bytes < best->bytes))
+        if (t->setting.coding == coding && worst(r, t) >= r->budget &&
+            (!best || t->bytes < best->bytes))
             best = t;
     }
     return best;
@@ -235,15 +309,20 @@ static const struct report_trial *smallest(const struct report *r, enum report_c
 static void recommend(const struct report *r, struct log *log) {
     const struct report_trial *t = smallest(r, REPORT_CACHE);
     if (!t) {
-        log_note(log, "no setting reaches a cosine of %g; ask for more --top-k, less --least, more "
-                      "--bits", r->budget);
+        log_note(log,
+                 "no setting reaches a cosine of %g; ask for more --top-k, less --least, more "
+                 "--bits",
+                 r->budget);
         return;
     }
     const struct report_setting *s = &t->setting;
-    log_note(log, "recommended for a cosine of %g, %.1f bytes a position: --top-k %zu --mass %g "
-                  "--least %g --bits %d%s", r->budget, t->bytes, s->top_k, s->mass, s->least, s->bits,
+    log_note(log,
+             "recommended for a cosine of %g, %.1f bytes a position: --top-k %zu --mass %g "
+             "--least %g --bits %d%s",
+             r->budget, t->bytes, s->top_k, s->mass, s->least, s->bits,
              s->student_k ? "" : ", no --student");
-    if (s->student_k) log_note(log, "and --student %s --student-k %zu", r->student.items[0], s->student_k);
+    if (s->student_k)
+        log_note(log, "and --student %s --student-k %zu", r->student.items[0], s->student_k);
     for (int c = REPORT_FIXED; c < REPORT_CODINGS; c++) {
         const struct report_trial *peer = smallest(r, c);
         if (peer)
@@ -258,13 +337,16 @@ static void open_table(struct report *r) {
     r->csv = r->output ? fopen(r->output, "w") : stdout;
     if (!r->csv) die(EXIT_FAILED, "cannot write '%s': %s", r->output, strerror(errno));
     fputs("coding,top_k,mass,least,bits,student_k,entries,bytes,kl,student,fkl_cosine,fkl_error,"
-          "rkl_cosine,rkl_error\n", r->csv);
+          "rkl_cosine,rkl_error\n",
+          r->csv);
 }
 
 static void close_table(struct report *r) {
     bool ok = !ferror(r->csv) && fflush(r->csv) == 0;
     if (r->output) ok = fclose(r->csv) == 0 && ok;
-    if (!ok) die(EXIT_FAILED, "cannot write to '%s'; is the disk full?", r->output ? r->output : "stdout");
+    if (!ok)
+        die(EXIT_FAILED, "cannot write to '%s'; is the disk full?",
+            r->output ? r->output : "stdout");
     if (r->output) print_result("%s", r->output);
 }
 
@@ -274,10 +356,13 @@ static void try_all(struct report *r, struct log *log) {
     char *scratch = xasprintf("%s/aligndistil-report-XXXXXX", folder && *folder ? folder : "/tmp");
     if (!mkdtemp(scratch)) die(EXIT_FAILED, "cannot make '%s': %s", scratch, strerror(errno));
     char *rule = recipe_rule_json(&r->teacher), *file = xasprintf("%s/cache.h5", scratch);
-    struct teacher_info info = {.vocab = r->sample.V, .max_length = r->tokens.longest, .rule = rule,
-                                .recipe = r->recipe, .eos = r->sample.eos};
-    int32_t *common = teacher_code_common(r->tokens.ids, r->tokens.first[r->tokens.rows], info.vocab,
-                                          r->sample.eos, &info.n_common);
+    struct teacher_info info = {.vocab = r->sample.V,
+                                .max_length = r->tokens.longest,
+                                .rule = rule,
+                                .recipe = r->recipe,
+                                .eos = r->sample.eos};
+    int32_t *common = teacher_code_common(r->tokens.ids, r->tokens.first[r->tokens.rows],
+                                          info.vocab, r->sample.eos, &info.n_common);
     info.common = common;
     struct report_job j = {&r->sample, &info, (int)r->zstd_level, file,
                            xmalloc(info.vocab * sizeof(int32_t))};
@@ -339,13 +424,14 @@ static int run(struct report *r, struct log *log) {
 
 int shard_report(int argc, char **argv) {
     struct report r = {0};
-    struct options o = {.program = "shard report",
-                        .usage = "--dpo FILE --reverse FILE --data FILE... --student FILE... [options]",
-                        .summary = "What a teacher cache costs and what is lost: bytes a position of "
-                                   "files that are really written, against cosine and relative error "
-                                   "of the gradient of the students' logits beside the full teacher's "
-                                   "(all positions as one vector), and KL(p* || cache), the tail "
-                                   "spread evenly."};
+    struct options o = {
+        .program = "shard report",
+        .usage = "--dpo FILE --reverse FILE --data FILE... --student FILE... [options]",
+        .summary = "What a teacher cache costs and what is lost: bytes a position of "
+                   "files that are really written, against cosine and relative error "
+                   "of the gradient of the students' logits beside the full teacher's "
+                   "(all positions as one vector), and KL(p* || cache), the tail "
+                   "spread evenly."};
     declare(&o, &r);
     declare_grid(&o, &r);
     options_parse(&o, argc, argv, NULL);

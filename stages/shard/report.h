@@ -18,7 +18,7 @@ struct report_setting {
 };
 struct report_trial {
     struct report_setting setting;
-    double entries, bytes, kl; // means a position; kl in nats
+    double entries, bytes, kl;                  // means a position; kl in nats
     struct fidelity_sum (*sum)[FIDELITY_KINDS]; // (students); free() it
 };
 struct report_job {

@@ -41,8 +41,8 @@ struct row_buffers { // of one row's positions
 static void fill_position(const struct report_setting *s, int32_t eos,
                           const struct sample_position *p, struct row_buffers *b, size_t i,
                           size_t *at) {
-    const struct teacher_cut cut = {.top_k = s->top_k, .mass = s->mass, .least = s->least,
-                                    .eos = eos};
+    const struct teacher_cut cut = {
+        .top_k = s->top_k, .mass = s->mass, .least = s->least, .eos = eos};
     double tail = teacher_sample_cut(p, &cut, s->student_k, b->kept);
     size_t first = *at;
     for (size_t k = 0; k < p->n; k++) {
@@ -50,9 +50,12 @@ static void fill_position(const struct report_setting *s, int32_t eos,
         b->ids[*at] = p->entry[k].id;
         b->logp[(*at)++] = b->kept[k];
     }
-    b->position[i] = (struct teacher_position){.n = (uint32_t)(*at - first), .ids = b->ids + first,
-                                               .logp = b->logp + first, .log_tail = (float)tail,
-                                               .alpha = p->alpha, .tvd = p->tvd,
+    b->position[i] = (struct teacher_position){.n = (uint32_t)(*at - first),
+                                               .ids = b->ids + first,
+                                               .logp = b->logp + first,
+                                               .log_tail = (float)tail,
+                                               .alpha = p->alpha,
+                                               .tvd = p->tvd,
                                                .realised = p->realised};
     b->entropy[i] = p->entropy;
 }
@@ -69,11 +72,14 @@ static bool write_rows(const struct report_job *j, const struct report_setting *
     for (size_t r = 0; ok && r < m->rows; r++) {
         size_t first = t->first[m->row[r]], n = t->first[m->row[r] + 1] - first, here = 0, at = 0;
         for (size_t i = 1; i < n; i++)
-            if (t->mask[first + i])
-                fill_position(s, m->eos, &m->position[done++], &b, here++, &at);
-        struct teacher_row row = {.n = n, .prompt_length = (size_t)t->prompt_length[m->row[r]],
-                                  .ids = t->ids + first, .mask = t->mask + first,
-                                  .positions = here, .position = b.position, .entropy = b.entropy};
+            if (t->mask[first + i]) fill_position(s, m->eos, &m->position[done++], &b, here++, &at);
+        struct teacher_row row = {.n = n,
+                                  .prompt_length = (size_t)t->prompt_length[m->row[r]],
+                                  .ids = t->ids + first,
+                                  .mask = t->mask + first,
+                                  .positions = here,
+                                  .position = b.position,
+                                  .entropy = b.entropy};
         ok = teacher_write(w, &row);
     }
     void *all[] = {b.position, b.entropy, b.logp, b.kept, b.ids};
@@ -81,7 +87,8 @@ static bool write_rows(const struct report_job *j, const struct report_setting *
     return ok;
 }
 
-static bool write_cache(const struct report_job *j, const struct report_setting *s, struct fail *f) {
+static bool write_cache(const struct report_job *j, const struct report_setting *s,
+                        struct fail *f) {
     const struct lineage l = {.kind = "teacher", .stage = "shard report", .options = "{}"};
     const struct columns_plan plan = {.rows_total = j->sample->rows, .zstd_level = j->zstd_level};
     struct teacher_info info = *j->info;

@@ -105,8 +105,8 @@ static void test_against_gradients(void **state) { // any U, any part of it, num
     }
 }
 
-// V 3, S the first token: p = (1/2 1/4 1/4), p* = (1/4 1/4 1/2). fkl: g = (1 0 -1) / 4; the cache's is
-// 1/4 on S and p (1 - Q/P) = -1/8 on both others, so g.h = 3/32, |g|^2 = 1/8, |h|^2 = 3/32.
+// V 3, S the first token: p = (1/2 1/4 1/4), p* = (1/4 1/4 1/2). fkl: g = (1 0 -1) / 4; the cache's
+// is 1/4 on S and p (1 - Q/P) = -1/8 on both others, so g.h = 3/32, |g|^2 = 1/8, |h|^2 = 3/32.
 static void test_small(void **state) {
     (void)state;
     const float student[3] = {logf(0.5f), logf(0.25f), logf(0.25f)};
