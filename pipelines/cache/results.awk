@@ -47,6 +47,16 @@ END {
                 printf "| %s | %s | %s | %s | %s | %s | %s | %s |\n", d == 1 ? "fkl" : "rkl", s == 1 ? "start" : "mid",
                     target(t), cell("cache", d, s, t), cell("fixed", d, s, t), share(d, s, t, "fixed"),
                     cell("fit", d, s, t), cell("fit16", d, s, t)
+    for (d = 1; d <= 2; d++)
+        for (s = 1; s <= students; s++)
+            for (t = 1; t <= 3; t++) {
+                id = d SUBSEP s SUBSEP t; mine = best["cache" SUBSEP id]
+                third += (("fixed" SUBSEP id) in best) && mine && mine <= best["fixed" SUBSEP id] / 3
+                less += mine && !(("fit" SUBSEP id) in best && best["fit" SUBSEP id] <= mine) && \
+                    !(("fit16" SUBSEP id) in best && best["fit16" SUBSEP id] <= mine)
+                cells++
+            }
+    printf "\nAt most a third of fixed k in %d of %d rows; less than both curves in %d.\n", third, cells, less
     printf "\nThe defaults (`--least 0.001 --bits 12 --student-k 16`): %.1f bytes, %.1f entries, KL(p* || cache) %.3g; " \
         "cosine of fkl", usual_bytes, usual_n, usual_kl
     for (s = 1; s <= students; s++) printf " %.5f", usual[1, s]
