@@ -15,11 +15,11 @@ struct segment {
     size_t prefix_first, prefix_count; // rows it continues; count 0: none
 };
 
-struct teacher_position { // one replayed or live teacher position; see common/teacher.h
-    uint32_t n;           // entries of the support
-    const int32_t *ids;   // (n)
-    const float *logp;    // (n) log p*, renormalised to 1 - Q
-    float log_tail;       // log Q
+struct teacher_position {       // one replayed or live teacher position; see common/teacher.h
+    uint32_t n;                 // entries of the support
+    const int32_t *ids;         // (n)
+    const float *logp;          // (n) log p*, renormalised to 1 - Q
+    float log_tail;             // log Q
     float alpha, tvd, realised; // alpha_t, TVD_t, log p* of the realised token
 };
 
@@ -43,11 +43,11 @@ struct batch {
     size_t units, unit_cap; // unit u: rows unit_row[u] .. unit_row[u+1]-1, likewise positions
     size_t *unit_row, *unit_position;
     size_t positions, position_cap;
-    size_t *row;      // (positions) index into ids
-    int32_t *target;  // (positions)
-    size_t *owner;    // (positions) its response
+    size_t *row;                      // (positions) index into ids
+    int32_t *target;                  // (positions)
+    size_t *owner;                    // (positions) its response
     struct teacher_position *teacher; // (positions), or NULL
-    float *weight;    // (positions) of the score-function term, 0 unless the source sets it
+    float *weight; // (positions) of the score-function term, 0 unless the source sets it
     size_t responses, response_cap;
     struct response *response;
 };
@@ -58,7 +58,8 @@ void batch_begin_unit(struct batch *b); // what follows belongs to a new unit
 // predicted at row i - 1, so index 0 never is. One response owns all positions.
 void batch_sequence(struct batch *b, const int32_t *ids, const uint8_t *mask, size_t n, size_t row,
                     enum response_role role);
-// Adds a prompt (np >= 1) with `k` responses that share it. All tokens of each response are targets.
+// Adds a prompt (np >= 1) with `k` responses that share it. All tokens of each response are
+// targets.
 void batch_shared(struct batch *b, const int32_t *prompt, size_t np, size_t k,
                   const int32_t *const *response, const size_t *n, const enum response_role *role,
                   size_t row);

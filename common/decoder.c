@@ -130,8 +130,7 @@ static void finish_row(void *self, size_t i) {
     if (c->qkv_bias) k->axpy(x, 1, model_vector(m, o->q_bias), qkv_width(c));
     for (size_t h = 0; h < turned; h++) {
         size_t w = h < c->heads ? o->q_norm : o->k_norm;
-        if (c->qk_norm)
-            k->rmsnorm(x + h * D, x + h * D, model_vector(m, w), D, (float)c->norm_eps);
+        if (c->qk_norm) k->rmsnorm(x + h * D, x + h * D, model_vector(m, w), D, (float)c->norm_eps);
         k->rope(x + h * D, d->cosine + at * (D / 2), d->sine + at * (D / 2), 1, D);
     }
     for (size_t g = 0; g < c->kv_heads; g++) {
@@ -176,8 +175,7 @@ static void run_layers(struct pass *p, const int32_t *token) {
     const struct model *m = d->model;
     const struct model_config *c = &m->config;
     size_t C = c->width, F = c->hidden, HD = c->heads * c->head_dim;
-    for (size_t i = 0; i < p->n; i++)
-        model_embedding(m, token[i], d->x + i * C);
+    for (size_t i = 0; i < p->n; i++) model_embedding(m, token[i], d->x + i * C);
     for (p->layer = 0; p->layer < c->layers; p->layer++) {
         const struct layer_offsets *o = &m->layer[p->layer];
         norm_rows(p, o->norm1);
@@ -197,7 +195,8 @@ static void head(struct decoder *d, const float *x, size_t n, float *logits) {
     const struct model_config *c = &m->config;
     size_t C = c->width, V = c->vocab;
     for (size_t i = 0; i < n; i++)
-        kernels()->rmsnorm(d->norm + i * C, x + i * C, model_vector(m, m->norm), C, (float)c->norm_eps);
+        kernels()->rmsnorm(d->norm + i * C, x + i * C, model_vector(m, m->norm), C,
+                           (float)c->norm_eps);
     gemm_rows(logits, V, d->norm, C, n, model_matrix(m, m->head), V, C, false);
     for (size_t i = 0; i < n; i++)
         for (size_t v = c->vocab_used; v < V; v++) logits[i * V + v] = -INFINITY;

@@ -2,8 +2,8 @@
 //
 // Three cases, three idioms. A bug: assert. Bad input or I/O in a library: fail_set() on the
 // handle's `struct fail`; the first failure stays, later calls on that handle do nothing. Cannot go
-// on, in a stage: die(). Messages are lower case, the error first, the subject in single quotes, the
-// way out last; the program's name is put in front here.
+// on, in a stage: die(). Messages are lower case, the error first, the subject in single quotes,
+// the way out last; the program's name is put in front here.
 #pragma once
 #include <stdbool.h>
 

@@ -55,7 +55,8 @@ void live_free(struct live *l) {
     free(l);
 }
 
-// Logits of the chunk by model k; the forward pass is run once a micro-batch, the head once a chunk.
+// Logits of the chunk by model k; the forward pass is run once a micro-batch, the head once a
+// chunk.
 static const float *logits(struct live *l, int k, const struct batch *b, struct chunk c) {
     float *z = net_logits_buffer(l->net[k]);
     bool same = l->held[k].batch == b && l->held[k].serial == b->serial;
@@ -115,10 +116,13 @@ struct measure_job {
 static void measure_row(void *self, size_t i) {
     const struct measure_job *j = self;
     size_t V = j->live->V, at = i * V;
-    struct policy_logits z = {.student = j->student + at, .dpo = j->parts.dpo + at,
-                              .negative = j->parts.negative + at, .base = j->parts.base + at,
+    struct policy_logits z = {.student = j->student + at,
+                              .dpo = j->parts.dpo + at,
+                              .negative = j->parts.negative + at,
+                              .base = j->parts.base + at,
                               .ref = j->parts.ref ? j->parts.ref + at : NULL,
-                              .star = j->star + at, .V = V};
+                              .star = j->star + at,
+                              .V = V};
     policy_measure(&j->live->rule, &z, j->token[i], &j->out[i]);
 }
 
@@ -128,8 +132,8 @@ void live_measure(struct live *l, const struct batch *b, size_t first, size_t co
     struct live_logits p = live_logits(l, b, first, count);
     struct measure_job j = {l, p, student, logp, b->target + first, out};
     for (size_t i = 0; i < count; i++)
-        out[i] = (struct policy_position){.alpha = (double)info[i].alpha,
-                                          .tvd = (double)info[i].tvd};
+        out[i] =
+            (struct policy_position){.alpha = (double)info[i].alpha, .tvd = (double)info[i].tvd};
     parallel_for(count, measure_row, &j);
 }
 

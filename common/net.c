@@ -64,8 +64,8 @@ static void lay_out(struct net *net) {
     net->logits = take(net, CHUNK_POSITIONS, c->vocab);
     net->norm = take(net, l->rows, c->width);
     net->act = take(net, l->rows, c->hidden);
-    net->attention = (struct attention){.heads = c->heads, .kv_heads = c->kv_heads,
-                                        .dim = c->head_dim, .span = l->trees_tokens};
+    net->attention = (struct attention){
+        .heads = c->heads, .kv_heads = c->kv_heads, .dim = c->head_dim, .span = l->trees_tokens};
     net->attention.scratch = take(net, 1, attention_scratch(l->trees_tokens, c->head_dim));
     if (l->backward) lay_out_backward(net);
 }
@@ -128,8 +128,8 @@ static void norm_rows(void *self, size_t first, size_t last) {
 }
 
 void net_norm_rows(const struct net *net, float *y, const float *x, size_t offset, size_t n) {
-    struct rows_job j = {.net = (struct net *)net, .y = y, .x = x,
-                         .w = model_vector(net->model, offset)};
+    struct rows_job j = {
+        .net = (struct net *)net, .y = y, .x = x, .w = model_vector(net->model, offset)};
     parallel_range(n, GRAIN, norm_rows, &j);
 }
 
@@ -137,8 +137,7 @@ static void embed_rows(void *self, size_t first, size_t last) {
     const struct rows_job *j = self;
     const struct model *m = j->net->model;
     size_t C = m->config.width;
-    for (size_t i = first; i < last; i++)
-        model_embedding(m, j->batch->ids[i], j->y + i * C);
+    for (size_t i = first; i < last; i++) model_embedding(m, j->batch->ids[i], j->y + i * C);
 }
 
 // Bias, q/k norm and RoPE of the fresh products; `mid` starts as the residual stream.
@@ -193,7 +192,8 @@ void net_layer_inside(struct net *net, const struct batch *b, size_t l) {
     attention_forward(&net->attention, s->qkv, s->att, s->lse);
     gemm_forward(&net->rows, s->mid, C, s->att, HD, model_matrix(m, o->o), C, HD, true);
     net_norm_rows(net, net->norm, s->mid, o->norm2, N);
-    gemm_forward(&net->rows, s->gate_up, 2 * F, net->norm, C, model_matrix(m, o->gate), 2 * F, C, false);
+    gemm_forward(&net->rows, s->gate_up, 2 * F, net->norm, C, model_matrix(m, o->gate), 2 * F, C,
+                 false);
 }
 
 // in -> the next residual stream in `out`
@@ -201,8 +201,8 @@ static void forward_layer(struct net *net, const struct batch *b, size_t l, floa
     size_t C = net->model->config.width, F = net->model->config.hidden;
     net_layer_inside(net, b, l);
     net_swiglu(net, &net->layer[l], out, b->n);
-    gemm_forward(&net->rows, out, C, net->act, F, model_matrix(net->model, net->model->layer[l].down), C,
-                 F, true);
+    gemm_forward(&net->rows, out, C, net->act, F,
+                 model_matrix(net->model, net->model->layer[l].down), C, F, true);
 }
 
 static void place_rows(struct net *net, const struct batch *b) {
@@ -232,8 +232,8 @@ void net_forward(struct net *net, const struct batch *b) {
         bool last = l + 1 == L;
         forward_layer(net, b, l, last ? net->out : net->layer[l + 1].in);
     }
-    j = (struct rows_job){.net = net, .batch = b, .y = net->hidden, .x = net->out,
-                          .w = model_vector(m, m->norm)};
+    j = (struct rows_job){
+        .net = net, .batch = b, .y = net->hidden, .x = net->out, .w = model_vector(m, m->norm)};
     parallel_range(b->positions, GRAIN, hidden_rows, &j);
 }
 
@@ -243,7 +243,8 @@ size_t net_chunks(const struct net *net, const struct batch *b) {
     (void)net;
     size_t n = 0;
     for (size_t u = 0; u < b->units; u++)
-        n += (b->unit_position[u + 1] - b->unit_position[u] + CHUNK_POSITIONS - 1) / CHUNK_POSITIONS;
+        n +=
+            (b->unit_position[u + 1] - b->unit_position[u] + CHUNK_POSITIONS - 1) / CHUNK_POSITIONS;
     return n;
 }
 
@@ -267,7 +268,8 @@ void net_logits(struct net *net, const struct batch *b, struct chunk c, float *l
     size_t C = m->config.width, V = m->config.vocab, used = m->config.vocab_used;
     size_t rows[2] = {0, c.count};
     struct rowplan plan = {.units = 1, .first = rows};
-    gemm_forward(&plan, logits, V, net->hidden + c.first * C, C, model_matrix(m, m->head), V, C, false);
+    gemm_forward(&plan, logits, V, net->hidden + c.first * C, C, model_matrix(m, m->head), V, C,
+                 false);
     for (size_t i = 0; i < c.count; i++)
         for (size_t v = used; v < V; v++) logits[i * V + v] = -INFINITY;
 }

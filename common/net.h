@@ -10,11 +10,11 @@
 struct net;
 
 struct net_limits {
-    size_t rows;      // most rows in a micro-batch
-    size_t positions; // most positions in it
+    size_t rows;         // most rows in a micro-batch
+    size_t positions;    // most positions in it
     size_t trees_tokens; // longest attention span (prefix + own rows) of a segment
-    bool backward;    // false: inference only, one layer's activations
-    bool recompute;   // keep only the layers' inputs and make the rest again: the same bits
+    bool backward;       // false: inference only, one layer's activations
+    bool recompute;      // keep only the layers' inputs and make the rest again: the same bits
 };
 
 enum { CHUNK_POSITIONS = 256 }; // positions in a chunk of logits; fixed, for the bits
@@ -29,7 +29,7 @@ const float *net_hidden(const struct net *net); // (n,C) after the final norm
 struct chunk { // positions first .. first+count-1 of one unit
     size_t first, count;
 };
-size_t net_vocab(const struct net *net); // V
+size_t net_vocab(const struct net *net);                         // V
 size_t net_chunks(const struct net *net, const struct batch *b); // how many chunks b has
 struct chunk net_chunk(const struct net *net, const struct batch *b, size_t i);
 // logits (count,V) of the chunk; padded vocabulary columns are -INFINITY.

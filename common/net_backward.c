@@ -59,14 +59,21 @@ static void norm_scale(void *self, size_t first, size_t last) {
     const struct back_job *j = self;
     const struct model_config *c = &j->net->model->config;
     for (size_t i = first; i < last; i++)
-        j->net->act[i] = inverse_rms(j->x + (j->row ? j->row[i] : i) * c->width, c->width, c->norm_eps);
+        j->net->act[i] =
+            inverse_rms(j->x + (j->row ? j->row[i] : i) * c->width, c->width, c->norm_eps);
 }
 
 // dx += RMSNorm's gradient for dy (rows,C); dw += its weights'. Uses net->act as scratch.
 static void norm_backward(struct net *net, const float *x, const float *dy, const size_t *row,
                           size_t rows, size_t offset, float *dx, float *grads) {
-    struct back_job j = {.net = net, .x = x, .dy = dy, .row = row, .rows = rows,
-                         .w = net->model->params + offset, .dx = dx, .dw = grads + offset};
+    struct back_job j = {.net = net,
+                         .x = x,
+                         .dy = dy,
+                         .row = row,
+                         .rows = rows,
+                         .w = net->model->params + offset,
+                         .dx = dx,
+                         .dw = grads + offset};
     parallel_range(rows, GRAIN, norm_scale, &j);
     parallel_range(net->model->config.width, COLUMNS, norm_dw, &j);
     parallel_range(rows, GRAIN, norm_dx, &j);
@@ -146,8 +153,8 @@ static void backward_qkv(struct net *net, const struct batch *b, size_t l, float
         parallel_range(b->n, GRAIN, qk_norm_dx, &j);
     }
     if (c->qkv_bias) {
-        struct back_job k = {.net = net, .dy = net->dqkv, .dw = grads + o->q_bias, .rows = b->n,
-                             .ld = W};
+        struct back_job k = {
+            .net = net, .dy = net->dqkv, .dw = grads + o->q_bias, .rows = b->n, .ld = W};
         parallel_range(W, COLUMNS, bias_columns, &k);
     }
     net_norm_rows(net, net->norm, s->in, o->norm1, b->n);
@@ -195,8 +202,13 @@ void net_backward(struct net *net, const struct batch *b, float *grads) {
     const struct model *m = net->model;
     size_t C = m->config.width;
     memset(net->dx, 0, b->n * C * sizeof *net->dx);
-    struct back_job j = {.net = net, .x = net->out, .dy = net->dhidden, .row = b->row,
-                         .rows = b->positions, .w = m->params + m->norm, .dw = grads + m->norm,
+    struct back_job j = {.net = net,
+                         .x = net->out,
+                         .dy = net->dhidden,
+                         .row = b->row,
+                         .rows = b->positions,
+                         .w = m->params + m->norm,
+                         .dw = grads + m->norm,
                          .dx = net->dx};
     // Positions may share a row (two responses at the prompt's last token): one thread adds them.
     for (size_t i = 0; i < b->positions; i++)
@@ -204,7 +216,10 @@ void net_backward(struct net *net, const struct batch *b, float *grads) {
     parallel_range(C, COLUMNS, norm_dw, &j);
     norm_dx(&j, 0, b->positions);
     for (size_t l = m->config.layers; l-- > 0;) backward_layer(net, b, l, grads);
-    j = (struct back_job){.net = net, .batch = b, .rows = b->n, .dx = net->dx,
+    j = (struct back_job){.net = net,
+                          .batch = b,
+                          .rows = b->n,
+                          .dx = net->dx,
                           .dw = m->config.tied ? net->dembed : grads + m->embed};
     parallel_range(C, COLUMNS, embed_columns, &j);
 }

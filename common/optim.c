@@ -14,23 +14,23 @@ struct optim_tile {
 
 void optim_options_rows(struct options *o, struct optim_options *s, const char *lr) {
     const struct opt_row rows[] = {
-        {.name = "lr", .type = OPT_REAL, .to = &s->lr, .value = lr, .low = 0, .high = 10,
-         .metavar = "X", .help = "peak learning rate"},
-        {.name = "schedule", .type = OPT_CHOICE, .to = &s->schedule, .value = "cosine",
+        {"lr", OPT_REAL, OPT_RESULT, &s->lr, .value = lr, .low = 0, .high = 10, .metavar = "X",
+         .help = "peak learning rate"},
+        {"schedule", OPT_CHOICE, OPT_RESULT, &s->schedule, .value = "cosine",
          .choices = "cosine|linear|constant", .help = "decay of the learning rate after warm-up"},
-        {.name = "min-lr", .type = OPT_REAL, .to = &s->min_lr, .value = "0.1", .low = 0, .high = 1,
+        {"min-lr", OPT_REAL, OPT_RESULT, &s->min_lr, .value = "0.1", .low = 0, .high = 1,
          .metavar = "X", .help = "last learning rate, as a share of --lr"},
-        {.name = "warmup", .type = OPT_REAL, .to = &s->warmup, .value = "0.1", .low = 0,
-         .high = 1e9, .metavar = "X", .help = "warm-up: below 1 a share of the steps, else steps"},
-        {.name = "adam-beta1", .type = OPT_REAL, .to = &s->beta1, .value = "0.9", .low = 0,
-         .high = 0.99999, .metavar = "X", .help = "decay of Adam's first moment"},
-        {.name = "adam-beta2", .type = OPT_REAL, .to = &s->beta2, .value = "0.95", .low = 0,
+        {"warmup", OPT_REAL, OPT_RESULT, &s->warmup, .value = "0.1", .low = 0, .high = 1e9,
+         .metavar = "X", .help = "warm-up: below 1 a share of the steps, else steps"},
+        {"adam-beta1", OPT_REAL, OPT_RESULT, &s->beta1, .value = "0.9", .low = 0, .high = 0.99999,
+         .metavar = "X", .help = "decay of Adam's first moment"},
+        {"adam-beta2", OPT_REAL, OPT_RESULT, &s->beta2, .value = "0.95", .low = 0,
          .high = 0.9999999, .metavar = "X", .help = "decay of Adam's second moment"},
-        {.name = "adam-epsilon", .type = OPT_REAL, .to = &s->epsilon, .value = "1e-8",
-         .low = 1e-16, .high = 1, .metavar = "X", .help = "Adam's epsilon"},
-        {.name = "weight-decay", .type = OPT_REAL, .to = &s->weight_decay, .value = "0", .low = 0,
-         .high = 10, .metavar = "X", .help = "decoupled weight decay, on matrices only"},
-        {.name = "clip", .type = OPT_REAL, .to = &s->clip, .value = "1", .low = 0, .high = 1e9,
+        {"adam-epsilon", OPT_REAL, OPT_RESULT, &s->epsilon, .value = "1e-8", .low = 1e-16,
+         .high = 1, .metavar = "X", .help = "Adam's epsilon"},
+        {"weight-decay", OPT_REAL, OPT_RESULT, &s->weight_decay, .value = "0", .low = 0, .high = 10,
+         .metavar = "X", .help = "decoupled weight decay, on matrices only"},
+        {"clip", OPT_REAL, OPT_RESULT, &s->clip, .value = "1", .low = 0, .high = 1e9,
          .metavar = "X", .help = "largest norm of the gradient, 0 = no clipping"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
@@ -52,8 +52,11 @@ static size_t cut(const struct model *m, struct optim_tile *tile) {
 struct optim *optim_new(const struct model *m) {
     struct optim *o = xcalloc(1, sizeof *o);
     size_t bytes = m->n_params * sizeof(float);
-    *o = (struct optim){.model = m, .grads = big_alloc(bytes), .m = big_alloc(bytes),
-                        .v = big_alloc(bytes), .tiles = cut(m, NULL)};
+    *o = (struct optim){.model = m,
+                        .grads = big_alloc(bytes),
+                        .m = big_alloc(bytes),
+                        .v = big_alloc(bytes),
+                        .tiles = cut(m, NULL)};
     o->tile = xmalloc(o->tiles * sizeof *o->tile);
     o->partial = xmalloc(o->tiles * sizeof *o->partial);
     cut(m, o->tile);

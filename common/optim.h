@@ -1,6 +1,6 @@
 // AdamW with decoupled decay on matrices only, bias correction and global-norm clipping, over the
-// flat buffers of the tensor table; the learning-rate schedule. Fixed tiles: same bits on any number
-// of threads.
+// flat buffers of the tensor table; the learning-rate schedule. Fixed tiles: same bits on any
+// number of threads.
 #pragma once
 #include "common/model.h"
 #include "common/options.h"

@@ -383,23 +383,10 @@ static bool read_config(struct options *o, struct settings *out, struct fail *f)
 
 static void add_builtin(struct options *o) {
     const struct opt_row rows[] = {
-        {.name = "config",
-         .type = OPT_TEXT,
-         .class = OPT_EXEC,
-         .to = &o->config,
-         .metavar = "FILE",
+        {"config", OPT_TEXT, OPT_EXEC, &o->config, .metavar = "FILE",
          .help = "read options from FILE, as lines `name = value`"},
-        {.name = "help",
-         .letter = 'h',
-         .type = OPT_FLAG,
-         .class = OPT_EXEC,
-         .to = &o->help,
-         .help = "print this text"},
-        {.name = "version",
-         .type = OPT_FLAG,
-         .class = OPT_EXEC,
-         .to = &o->version,
-         .help = "print the version"},
+        {"help", OPT_FLAG, OPT_EXEC, &o->help, .letter = 'h', .help = "print this text"},
+        {"version", OPT_FLAG, OPT_EXEC, &o->version, .help = "print the version"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
 }

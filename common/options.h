@@ -39,10 +39,10 @@ struct opt_every {
 
 struct opt_row {
     const char *name; // without the dashes
-    char letter;      // 0, or o q v h ...
     enum opt_type type;
     enum opt_class class;
     void *to;
+    char letter;         // 0, or o q v h ...
     const char *value;   // default, in the command line's own form; NULL: none (flag: off)
     double low, high;    // OPT_INT, OPT_REAL; both the same: any finite number
     const char *choices; // OPT_CHOICE

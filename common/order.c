@@ -6,8 +6,13 @@
 
 void order_init(struct order *o, uint64_t seed, size_t rows, size_t parts, size_t window,
                 size_t (*part_rows)(void *self, size_t part), void *self) {
-    *o = (struct order){.seed = seed, .rows = rows, .parts = parts, .window = window ? window : 1,
-                        .part_rows = part_rows, .self = self, .epoch = UINT64_MAX};
+    *o = (struct order){.seed = seed,
+                        .rows = rows,
+                        .parts = parts,
+                        .window = window ? window : 1,
+                        .part_rows = part_rows,
+                        .self = self,
+                        .epoch = UINT64_MAX};
 }
 
 static void enter(struct order *o, uint64_t epoch, size_t part, size_t first) {

@@ -3,25 +3,27 @@
 #include <string.h>
 
 void recipe_row(struct options *o, const char **recipe) {
-    const struct opt_row row = {.name = "recipe", .type = OPT_CHOICE, .to = recipe,
-                                .value = "adaptive", .choices = "adaptive|published",
-                                .help = "preset for the method's options that are not given"};
-    options_add(o, &row, 1);
+    const struct opt_row row[] = {
+        {"recipe", OPT_CHOICE, OPT_RESULT, recipe, .value = "adaptive",
+         .choices = "adaptive|published",
+         .help = "preset for the method's options that are not given"},
+    };
+    options_add(o, row, 1);
 }
 
 // Defaults are shown by --help as the adaptive recipe has them; `recipe_*` replace them.
 void teacher_options_rows(struct options *o, struct teacher_options *t) {
     const struct opt_row rows[] = {
-        {.name = "base", .type = OPT_CHOICE, .to = &t->base, .value = "dpo", .choices = "dpo|ref",
+        {"base", OPT_CHOICE, OPT_RESULT, &t->base, .value = "dpo", .choices = "dpo|ref",
          .help = "whose logits are extrapolated"},
-        {.name = "negative", .type = OPT_CHOICE, .to = &t->negative, .value = "reverse",
+        {"negative", OPT_CHOICE, OPT_RESULT, &t->negative, .value = "reverse",
          .choices = "reverse|ref",
          .help = "what the DPO model is contrasted with: the reverse DPO model or the reference"},
-        {.name = "alpha", .type = OPT_CHOICE, .to = &t->alpha, .value = "damped:1",
+        {"alpha", OPT_CHOICE, OPT_RESULT, &t->alpha, .value = "damped:1",
          .choices = "fixed:|damped:|tvd:",
          .help = "strength at a token: S, S (1 - TVD) + 1e-3, or S TVD + 1e-3"},
-        {.name = "plausible", .type = OPT_REAL, .to = &t->plausible, .value = "0.001", .low = 0,
-         .high = 1, .metavar = "E",
+        {"plausible", OPT_REAL, OPT_RESULT, &t->plausible, .value = "0.001", .low = 0, .high = 1,
+         .metavar = "E",
          .help = "tokens below E times the base's likeliest are not extrapolated, 0 = off"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
@@ -29,11 +31,11 @@ void teacher_options_rows(struct options *o, struct teacher_options *t) {
 
 void teacher_cut_rows(struct options *o, struct teacher_options *t) {
     const struct opt_row rows[] = {
-        {.name = "mass", .type = OPT_REAL, .to = &t->mass, .value = "1", .low = 0, .high = 1,
-         .metavar = "X", .help = "keep the smallest set of tokens with this probability; 1 = no bound"},
-        {.name = "top-k", .type = OPT_INT, .to = &t->top_k, .value = "256", .low = 1, .high = 65000,
+        {"mass", OPT_REAL, OPT_RESULT, &t->mass, .value = "1", .low = 0, .high = 1, .metavar = "X",
+         .help = "keep the smallest set of tokens with this probability; 1 = no bound"},
+        {"top-k", OPT_INT, OPT_RESULT, &t->top_k, .value = "256", .low = 1, .high = 65000,
          .metavar = "N", .help = "most tokens kept a position, realised and end token apart"},
-        {.name = "least", .type = OPT_REAL, .to = &t->least, .value = "0.001", .low = 0, .high = 1,
+        {"least", OPT_REAL, OPT_RESULT, &t->least, .value = "0.001", .low = 0, .high = 1,
          .metavar = "P", .help = "leave out tokens less likely than this, the likeliest apart"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
@@ -41,11 +43,11 @@ void teacher_cut_rows(struct options *o, struct teacher_options *t) {
 
 void student_options_rows(struct options *o, struct student_options *s) {
     const struct opt_row rows[] = {
-        {.name = "divergence", .type = OPT_CHOICE, .to = &s->divergence, .value = "fkl",
+        {"divergence", OPT_CHOICE, OPT_RESULT, &s->divergence, .value = "fkl",
          .choices = "fkl|rkl|jsd:", .help = "KL(p* || p), KL(p || p*), or Jensen-Shannon's"},
-        {.name = "token-weight", .type = OPT_CHOICE, .to = &s->token_weight, .value = "uniform",
+        {"token-weight", OPT_CHOICE, OPT_RESULT, &s->token_weight, .value = "uniform",
          .choices = "uniform|inverse-alpha", .help = "weight of a position: 1, or b0 / alpha"},
-        {.name = "normalise", .type = OPT_CHOICE, .to = &s->normalise, .value = "token",
+        {"normalise", OPT_CHOICE, OPT_RESULT, &s->normalise, .value = "token",
          .choices = "sequence|token|sum",
          .help = "mean over |y| then sequences, over all tokens, or sum then mean over sequences"},
     };
@@ -97,7 +99,9 @@ char *recipe_strength(const char *alpha, double strength) {
 bool recipe_alpha(const char *text, struct teacher_rule *rule) {
     bool fixed = choice_is(text, "fixed"), damped = choice_is(text, "damped");
     *rule = (struct teacher_rule){.strength = choice_number(text),
-                                  .alpha = fixed ? ALPHA_FIXED : damped ? ALPHA_DAMPED : ALPHA_TVD};
+                                  .alpha = fixed    ? ALPHA_FIXED
+                                           : damped ? ALPHA_DAMPED
+                                                    : ALPHA_TVD};
     return (fixed || damped || choice_is(text, "tvd")) && rule->strength == rule->strength;
 }
 

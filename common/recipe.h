@@ -1,5 +1,6 @@
-// The options of the method (METHOD.md section 3) and its presets: `--recipe` gives a value to every
-// option that the command line leaves open. teacher-dump owns the teacher's, distill the student's.
+// The options of the method (METHOD.md section 3) and its presets: `--recipe` gives a value to
+// every option that the command line leaves open. teacher-dump owns the teacher's, distill the
+// student's.
 #pragma once
 #include "common/objective.h"
 #include "common/options.h"

@@ -1,5 +1,6 @@
-// Counter-based random numbers (Philox4x32-10, Salmon et al. 2011): a value depends on seed, stream,
-// row and position only, never on what was drawn before, so any order of work gives the same draws.
+// Counter-based random numbers (Philox4x32-10, Salmon et al. 2011): a value depends on seed,
+// stream, row and position only, never on what was drawn before, so any order of work gives the
+// same draws.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>

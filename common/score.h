@@ -7,10 +7,11 @@
 // logp (positions): log p(target) of each position of b. Runs the forward pass.
 void score_positions(struct net *net, const struct batch *b, double *logp);
 // The same from logits that are there: logits (count,V) of positions first .. first+count-1.
-void score_chunk(const struct batch *b, struct chunk c, const float *logits, size_t V, double *logp);
+void score_chunk(const struct batch *b, struct chunk c, const float *logits, size_t V,
+                 double *logp);
 
-// Fills b with rows first .. of the source, each a unit of its own, until `tokens` are in it (one row
-// at least). Returns the next row; `first` again: a failure is in f.
+// Fills b with rows first .. of the source, each a unit of its own, until `tokens` are in it (one
+// row at least). Returns the next row; `first` again: a failure is in f.
 size_t score_fill(struct batch *b, struct source *s, size_t first, size_t end, size_t tokens,
                   struct fail *f);
 // Limits of an inference net for such batches.

@@ -116,7 +116,8 @@ static size_t take_top(const float *logp, size_t V, size_t k, struct teacher_ent
     return n;
 }
 
-size_t teacher_enough(const struct teacher_cut *cut, const struct teacher_entry *entries, size_t n) {
+size_t teacher_enough(const struct teacher_cut *cut, const struct teacher_entry *entries,
+                      size_t n) {
     double sum = 0;
     if (n > cut->top_k) n = cut->top_k;
     for (size_t i = 0; i < n; i++) {

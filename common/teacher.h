@@ -17,11 +17,11 @@ struct teacher_rule {
 };
 
 struct teacher_cut {
-    size_t top_k;     // most entries chosen by mass
-    double mass;      // smallest set holding this much of p*
-    int32_t eos;      // always kept (-1: none), as is the realised token
-    double least;         // entries chosen by mass are at least this likely (the first one apart)
-    const int32_t *must;  // (n_must) always kept too
+    size_t top_k;        // most entries chosen by mass
+    double mass;         // smallest set holding this much of p*
+    int32_t eos;         // always kept (-1: none), as is the realised token
+    double least;        // entries chosen by mass are at least this likely (the first one apart)
+    const int32_t *must; // (n_must) always kept too
     size_t n_must;
 };
 
@@ -38,10 +38,10 @@ struct teacher_entry {
     float logp;
 };
 // Truncates logp (V) to entries in rank order (descending log p*, ties by id): the smallest set of
-// mass `cut->mass` capped at top_k, without what is less likely than `least`; then realised, eos and
-// `must` where not yet in, placed by rank. Returns the count (<= top_k + 2 + n_must); *log_tail = log
-// of the exact mass outside (-INFINITY floor: log 1e-30; no complement: log 1e-30 too). entries needs
-// room for top_k + 2 + n_must.
+// mass `cut->mass` capped at top_k, without what is less likely than `least`; then realised, eos
+// and `must` where not yet in, placed by rank. Returns the count (<= top_k + 2 + n_must); *log_tail
+// = log of the exact mass outside (-INFINITY floor: log 1e-30; no complement: log 1e-30 too).
+// entries needs room for top_k + 2 + n_must.
 size_t teacher_truncate(const struct teacher_cut *cut, const float *logp, size_t V,
                         int32_t realised, struct teacher_entry *entries, double *log_tail);
 // log of the mass of logp (V) outside ids (n, ascending); log 1e-30 where that is less.

@@ -8,33 +8,33 @@
 void train_options_rows(struct options *o, struct train_options *t, const char *lr,
                         const char *batch_size) {
     const struct opt_row rows[] = {
-        {.name = "batch-size", .type = OPT_INT, .to = &t->batch_size, .value = batch_size,
-         .low = 1, .high = 1e9, .metavar = "N", .help = "rows (sequences or pairs) of a step"},
-        {.name = "epochs", .type = OPT_INT, .to = &t->epochs, .value = "1", .low = 1, .high = 1e6,
+        {"batch-size", OPT_INT, OPT_RESULT, &t->batch_size, .value = batch_size, .low = 1,
+         .high = 1e9, .metavar = "N", .help = "rows (sequences or pairs) of a step"},
+        {"epochs", OPT_INT, OPT_RESULT, &t->epochs, .value = "1", .low = 1, .high = 1e6,
          .metavar = "N", .help = "passes over the data"},
-        {.name = "steps", .type = OPT_INT, .to = &t->steps, .value = "0", .low = 0, .high = 1e12,
+        {"steps", OPT_INT, OPT_RESULT, &t->steps, .value = "0", .low = 0, .high = 1e12,
          .metavar = "N", .help = "steps to do in place of --epochs, 0 = by epochs"},
-        {.name = "unit-tokens", .type = OPT_INT, .to = &t->unit_tokens, .value = "2048", .low = 1,
+        {"unit-tokens", OPT_INT, OPT_RESULT, &t->unit_tokens, .value = "2048", .low = 1,
          .high = 1e9, .metavar = "N",
          .help = "tokens of a unit: rows that are summed together; part of the result's bits"},
-        {.name = "shuffle-window", .type = OPT_INT, .to = &t->window, .value = "8", .low = 1,
-         .high = 1e9, .metavar = "N", .help = "shards that are mixed with each other"},
+        {"shuffle-window", OPT_INT, OPT_RESULT, &t->window, .value = "8", .low = 1, .high = 1e9,
+         .metavar = "N", .help = "shards that are mixed with each other"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
     optim_options_rows(o, &t->optim, lr);
     const struct opt_row exec[] = {
-        {.name = "micro-tokens", .type = OPT_INT, .class = OPT_EXEC, .to = &t->micro_tokens,
-         .value = "4096", .low = 1, .high = 1e9, .metavar = "N",
+        {"micro-tokens", OPT_INT, OPT_EXEC, &t->micro_tokens, .value = "4096", .low = 1,
+         .high = 1e9, .metavar = "N",
          .help = "tokens computed at once, in whole units: memory against speed"},
-        {.name = "recompute", .type = OPT_FLAG, .class = OPT_EXEC, .to = &t->recompute,
-         .help = "keep one layer's activations and compute the others again: less memory, same bits"},
-        {.name = "checkpoint-every", .type = OPT_EVERY, .class = OPT_EXEC,
-         .to = &t->checkpoint_every, .value = "10m", .metavar = "T",
-         .help = "save OUT.ckpt every so many steps, or so much time"},
-        {.name = "stop-after", .type = OPT_TIME, .class = OPT_EXEC, .to = &t->stop_after,
-         .value = "0", .metavar = "T", .help = "save and exit 75 after this time, 0 = never"},
-        {.name = "snapshot-every", .type = OPT_INT, .class = OPT_EXEC, .to = &t->snapshot_every,
-         .value = "0", .low = 0, .high = 1e12, .metavar = "N",
+        {"recompute", OPT_FLAG, OPT_EXEC, &t->recompute,
+         .help =
+             "keep one layer's activations and compute the others again: less memory, same bits"},
+        {"checkpoint-every", OPT_EVERY, OPT_EXEC, &t->checkpoint_every, .value = "10m",
+         .metavar = "T", .help = "save OUT.ckpt every so many steps, or so much time"},
+        {"stop-after", OPT_TIME, OPT_EXEC, &t->stop_after, .value = "0", .metavar = "T",
+         .help = "save and exit 75 after this time, 0 = never"},
+        {"snapshot-every", OPT_INT, OPT_EXEC, &t->snapshot_every, .value = "0", .low = 0,
+         .high = 1e12, .metavar = "N",
          .help = "keep the model of every N-th step as OUT.step-N.h5, 0 = none"},
     };
     options_add(o, exec, sizeof exec / sizeof *exec);
@@ -58,8 +58,10 @@ struct net_limits train_limits(const struct train_options *o, const struct sourc
     size_t most = (size_t)o->batch_size * s->longest;
     size_t rows = larger((size_t)o->micro_tokens, unit);
     if (rows > most) rows = larger(most, s->longest);
-    return (struct net_limits){.rows = rows, .positions = rows + 2 * (size_t)o->batch_size,
-                               .trees_tokens = s->span, .backward = true,
+    return (struct net_limits){.rows = rows,
+                               .positions = rows + 2 * (size_t)o->batch_size,
+                               .trees_tokens = s->span,
+                               .backward = true,
                                .recompute = o->recompute};
 }
 
@@ -81,7 +83,8 @@ static bool choose_rows(struct loop *l, uint64_t step, struct step_totals *total
     size_t per_epoch = epoch_steps(t->options, s->rows), batch = (size_t)t->options->batch_size;
     size_t first = step % per_epoch * batch;
     l->n = s->rows - first < batch ? s->rows - first : batch;
-    for (size_t i = 0; i < l->n; i++) l->rows[i] = order_row(&l->order, step / per_epoch, first + i);
+    for (size_t i = 0; i < l->n; i++)
+        l->rows[i] = order_row(&l->order, step / per_epoch, first + i);
     if (s->prepare && !s->prepare(s->self, step, l->rows, l->n, l->f)) return false;
     size_t n = 0;
     *totals = (struct step_totals){0};
@@ -183,7 +186,8 @@ static bool run_step(struct loop *l, uint64_t step) {
     metrics_value(t->metrics, "grad_norm", norm);
     metrics_value(t->metrics, "lr", optim_rate(&t->options->optim, step, l->steps));
     metrics_value(t->metrics, "tokens", (double)totals.tokens);
-    metrics_value(t->metrics, "tokens_per_second", (double)totals.tokens / (clock_seconds() - start));
+    metrics_value(t->metrics, "tokens_per_second",
+                  (double)totals.tokens / (clock_seconds() - start));
     l->loss = loss;
     return true;
 }
@@ -229,7 +233,10 @@ static int run(struct loop *l) {
 
 int train_run(struct train *t, struct fail *f) {
     struct source *s = t->source;
-    struct loop l = {.t = t, .limits = train_limits(t->options, s), .f = f, .last_save = clock_seconds(),
+    struct loop l = {.t = t,
+                     .limits = train_limits(t->options, s),
+                     .f = f,
+                     .last_save = clock_seconds(),
                      .steps = train_steps(t->options, s->rows)};
     l.net = net_new(t->model, &l.limits);
     l.rows = xmalloc((size_t)t->options->batch_size * sizeof *l.rows);

@@ -42,8 +42,8 @@ struct train_hooks {
     void *self;
     bool (*save)(void *self, uint64_t step, struct fail *f);     // checkpoint at a boundary
     bool (*snapshot)(void *self, uint64_t step, struct fail *f); // --snapshot-every
-    // may be NULL: after every step, before its row of the log is written; the loss of step 0 before
-    // its update. *end: the run is over, as if this were its last step
+    // may be NULL: after every step, before its row of the log is written; the loss of step 0
+    // before its update. *end: the run is over, as if this were its last step
     bool (*after_step)(void *self, uint64_t step, bool *end, struct fail *f);
     bool (*first_loss)(void *self, double loss, struct fail *f);
 };

@@ -18,7 +18,7 @@ bool hash_is_zero(struct hash128 h);
 void hash_text(struct hash128 h, char text[33]);        // 32 hex digits
 bool hash_parse(const char *text, struct hash128 *h);   // 32 hex digits at `text`
 struct hash128 hash_bytes(const void *bytes, size_t n); // XXH3-128
-struct hasher; // the same, a piece at a time
+struct hasher;                                          // the same, a piece at a time
 struct hasher *hasher_new(void);
 void hasher_add(struct hasher *h, const void *bytes, size_t n);
 struct hash128 hasher_end(struct hasher *h); // frees h

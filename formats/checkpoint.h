@@ -19,5 +19,6 @@ bool checkpoint_load(const char *path, const struct lineage *l, struct checkpoin
                      struct fail *f);
 // Reads everything of any run's checkpoint and compares content_hash.
 bool checkpoint_verify(const char *path, struct fail *f);
-// Removes a checkpoint of this very run, left by a kill between the output's rename and its removal.
+// Removes a checkpoint of this very run, left by a kill between the output's rename and its
+// removal.
 void checkpoint_sweep(const char *path, const struct lineage *l);

@@ -28,7 +28,7 @@ struct columns_blob { // further datasets, written whole (tokenizer.json ...)
     size_t n;
 };
 
-struct columns_counted { // bytes of chunks; the tables and attributes around them come to little
+struct columns_counted {   // bytes of chunks; the tables and attributes around them come to little
     size_t columns, blobs; // blobs: of each file
 };
 
@@ -109,7 +109,7 @@ struct columns_holes {
     struct columns_hole *items;
 };
 void columns_tolerate(struct columns_reader *r, struct columns_holes *holes);
-const struct columns_holes *columns_holes(const struct columns_reader *r); // NULL: not tolerated
+const struct columns_holes *columns_holes(const struct columns_reader *r);    // NULL: not tolerated
 bool columns_int(struct columns_reader *r, const char *attr, int64_t *value); // root attribute
 char *columns_text(struct columns_reader *r, const char *attr);               // NULL: none
 char *columns_blob(struct columns_reader *r, const char *name, size_t *n);    // NULL: none

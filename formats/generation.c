@@ -24,7 +24,8 @@ static void fill_group(const struct generation *g, struct group *group, size_t f
     for (size_t i = 0; i < n; i++) {
         size_t row = (first + i) / g->samples;
         group->jobs[i] = (struct sample_job){.prompt = g->prompts->ids + g->prompts->first[row],
-                                             .n = prompt_length(g->prompts, row), .row = row,
+                                             .n = prompt_length(g->prompts, row),
+                                             .row = row,
                                              .sample = (first + i) % g->samples,
                                              .ids = group->ids + i * max_new};
     }
@@ -40,7 +41,8 @@ static bool write_group(struct generation *g, const struct group *group) {
         if (j->broken)
             ok = fail_set(columns_fail(g->writer), EXIT_FAILED,
                           "prompt %zu: the logits of token %zu of its response are not finite; the "
-                          "model diverged", (size_t)j->row, j->count - 1);
+                          "model diverged",
+                          (size_t)j->row, j->count - 1);
         if (!ok) break;
         memcpy(ids, j->prompt, j->n * sizeof *ids);
         memcpy(ids + j->n, j->ids, j->count * sizeof *ids);
@@ -119,7 +121,8 @@ static void print_row(struct str *s, const struct text_row *r, bool csv) {
     jsonout_bytes(s, r->prompt, r->prompt_bytes);
     str_puts(s, ", \"response\": ");
     jsonout_bytes(s, r->response, r->response_bytes);
-    str_printf(s, ", \"tokens\": %zu, \"finished\": %s}\n", r->tokens, r->finished ? "true" : "false");
+    str_printf(s, ", \"tokens\": %zu, \"finished\": %s}\n", r->tokens,
+               r->finished ? "true" : "false");
 }
 
 static struct text_row make_row(const struct tokens *t, const struct tokenizer *k, size_t i,

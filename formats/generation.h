@@ -9,7 +9,7 @@
 struct generation {
     struct sampler sampler; // decoders, options, seed; length fits the longest prompt
     const struct tokens *prompts;
-    size_t samples; // of each prompt
+    size_t samples;          // of each prompt
     double checkpoint_every; // seconds
     struct columns_writer *writer;
     struct log *log;

@@ -328,13 +328,11 @@ bool model_file_load_frozen(const char *path, bool bf16, struct model_file *m, s
 }
 
 void frozen_dtype_row(struct options *o, const char **dtype, const char *help) {
-    const struct opt_row row = {.name = "frozen-dtype",
-                                .type = OPT_CHOICE,
-                                .to = dtype,
-                                .value = "float32",
-                                .choices = "float32|bf16",
-                                .help = help};
-    options_add(o, &row, 1);
+    const struct opt_row row[] = {
+        {"frozen-dtype", OPT_CHOICE, OPT_RESULT, dtype, .value = "float32",
+         .choices = "float32|bf16", .help = help},
+    };
+    options_add(o, row, 1);
 }
 
 bool frozen_is_bf16(const char *dtype) {

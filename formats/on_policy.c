@@ -7,34 +7,16 @@
 
 void on_policy_rows(struct options *o, struct on_policy_options *p) {
     const struct opt_row rows[] = {
-        {.name = "reward-level",
-         .type = OPT_CHOICE,
-         .to = &p->level,
-         .value = "distribution",
+        {"reward-level", OPT_CHOICE, OPT_RESULT, &p->level, .value = "distribution",
          .choices = "distribution|token|response",
          .help = "distil p*, or policy gradient on the sampled token's or response's value"},
-        {.name = "exact",
-         .type = OPT_FLAG,
-         .to = &p->exact,
+        {"exact", OPT_FLAG, OPT_RESULT, &p->exact,
          .help = "add the score-function term: the gradient of the objective over whole responses; "
                  "its divergence is rkl"},
-        {.name = "max-new",
-         .type = OPT_INT,
-         .to = &p->max_new,
-         .value = "256",
-         .low = 1,
-         .high = 1e6,
-         .metavar = "N",
-         .help = "most tokens of a sampled response"},
-        {.name = "slots",
-         .type = OPT_INT,
-         .class = OPT_EXEC,
-         .to = &p->slots,
-         .value = "32",
-         .low = 1,
-         .high = 4096,
-         .metavar = "N",
-         .help = "sequences decoded at once"},
+        {"max-new", OPT_INT, OPT_RESULT, &p->max_new, .value = "256", .low = 1, .high = 1e6,
+         .metavar = "N", .help = "most tokens of a sampled response"},
+        {"slots", OPT_INT, OPT_EXEC, &p->slots, .value = "32", .low = 1, .high = 4096,
+         .metavar = "N", .help = "sequences decoded at once"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
 }

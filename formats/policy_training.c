@@ -2,13 +2,11 @@
 #include <stdlib.h>
 
 void policy_training_inputs(struct options *o, struct policy_training *p) {
-    const struct opt_row data = {.name = "data",
-                                 .type = OPT_LIST,
-                                 .class = OPT_INPUT,
-                                 .to = &p->data,
-                                 .metavar = "FILE...",
-                                 .help = "on-policy: prompts, tokens of kind prompt or sft"};
-    options_add(o, &data, 1);
+    const struct opt_row data[] = {
+        {"data", OPT_LIST, OPT_INPUT, &p->data, .metavar = "FILE...",
+         .help = "on-policy: prompts, tokens of kind prompt or sft"},
+    };
+    options_add(o, data, 1);
     teachers_rows(o, &p->teachers);
 }
 
@@ -18,7 +16,7 @@ void policy_training_rows(struct options *o, struct policy_training *p) {
 }
 
 void policy_training_refuse(struct policy_training *p, const struct options *o) {
-    static const char *const names[] = {"dpo",          "reverse", "ref",    "data",
+    static const char *const names[] = {"dpo",          "reverse", "ref",     "data",
                                         "reward-level", "exact",   "max-new", "frozen-dtype"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (options_given(o, names[i]))

@@ -29,8 +29,13 @@ static bool add_row(struct list *l, const struct record *r, const struct tokeniz
 }
 
 static void finish(struct tokens *t, struct list *l, const struct model_file *m) {
-    *t = (struct tokens){.kind = TOKENS_PROMPT, .rows = l->rows, .vocab = m->model.config.vocab,
-                         .first = l->first, .ids = l->ids.id, .tokenizer = m->tokenizer, .parts = 1};
+    *t = (struct tokens){.kind = TOKENS_PROMPT,
+                         .rows = l->rows,
+                         .vocab = m->model.config.vocab,
+                         .first = l->first,
+                         .ids = l->ids.id,
+                         .tokenizer = m->tokenizer,
+                         .parts = 1};
     t->mask = xcalloc(l->ids.n, 1);
     t->prompt_length = xmalloc((l->rows + 1) * sizeof *t->prompt_length);
     t->part_rows = xmalloc(sizeof *t->part_rows);

@@ -68,10 +68,16 @@ void source_teacher(struct source *s, struct teacher_source *t) {
     size_t longest = teacher_set_info(t->set)->max_length;
     t->current = SIZE_MAX;
     if (!t->rows) t->rows = teacher_set_rows(t->set) - t->first;
-    *s = (struct source){.self = t, .rows = t->rows, .parts = teacher_set_parts(t->set),
-                         .longest = longest, .span = longest, .part_rows = teacher_part,
-                         .prepare = teacher_prepare, .measure = teacher_measure,
-                         .add = teacher_add, .quiet = teacher_quiet};
+    *s = (struct source){.self = t,
+                         .rows = t->rows,
+                         .parts = teacher_set_parts(t->set),
+                         .longest = longest,
+                         .span = longest,
+                         .part_rows = teacher_part,
+                         .prepare = teacher_prepare,
+                         .measure = teacher_measure,
+                         .add = teacher_add,
+                         .quiet = teacher_quiet};
 }
 
 void source_teacher_start(struct teacher_source *t, const struct train_options *o) {

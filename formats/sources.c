@@ -29,8 +29,13 @@ static bool tokens_add(void *self, struct batch *b, size_t row, struct fail *f) 
 }
 
 void source_tokens(struct source *s, struct tokens *t) {
-    *s = (struct source){.self = t, .rows = t->rows, .parts = t->parts, .longest = t->longest,
-                         .span = t->longest, .part_rows = tokens_part, .measure = tokens_measure,
+    *s = (struct source){.self = t,
+                         .rows = t->rows,
+                         .parts = t->parts,
+                         .longest = t->longest,
+                         .span = t->longest,
+                         .part_rows = tokens_part,
+                         .measure = tokens_measure,
                          .add = tokens_add};
 }
 
@@ -56,8 +61,8 @@ static bool pairs_add(void *self, struct batch *b, size_t row, struct fail *f) {
     (void)f;
     size_t n[2] = {p->chosen_first[row + 1] - p->chosen_first[row],
                    p->rejected_first[row + 1] - p->rejected_first[row]};
-    batch_shared(b, p->prompt + p->prompt_first[row], p->prompt_first[row + 1] - p->prompt_first[row],
-                 2,
+    batch_shared(b, p->prompt + p->prompt_first[row],
+                 p->prompt_first[row + 1] - p->prompt_first[row], 2,
                  (const int32_t *const[]){p->chosen + p->chosen_first[row],
                                           p->rejected + p->rejected_first[row]},
                  n, (enum response_role[]){RESPONSE_CHOSEN, RESPONSE_REJECTED}, row);
@@ -69,7 +74,12 @@ static bool pairs_add(void *self, struct batch *b, size_t row, struct fail *f) {
 }
 
 void source_pairs(struct source *s, struct pair_source *p) {
-    *s = (struct source){.self = p, .rows = p->pairs->rows, .parts = p->pairs->parts,
-                         .longest = p->pairs->longest_shared, .span = p->pairs->longest,
-                         .part_rows = pairs_part, .measure = pairs_measure, .add = pairs_add};
+    *s = (struct source){.self = p,
+                         .rows = p->pairs->rows,
+                         .parts = p->pairs->parts,
+                         .longest = p->pairs->longest_shared,
+                         .span = p->pairs->longest,
+                         .part_rows = pairs_part,
+                         .measure = pairs_measure,
+                         .add = pairs_add};
 }

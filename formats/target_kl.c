@@ -18,31 +18,14 @@ static const double close_enough = 0.01; // of K
 
 void target_kl_rows(struct options *o, struct target_kl_options *t) {
     const struct opt_row rows[] = {
-        {.name = "target-kl",
-         .type = OPT_REAL,
-         .to = &t->kl,
-         .value = "0",
-         .low = 0,
-         .high = 1e9,
+        {"target-kl", OPT_REAL, OPT_RESULT, &t->kl, .value = "0", .low = 0, .high = 1e9,
          .metavar = "K",
          .help =
              "find the strength of --alpha at which p* is K nats a response from --ref, 0 = off"},
-        {.name = "target-rows",
-         .type = OPT_INT,
-         .to = &t->rows,
-         .value = "256",
-         .low = 1,
-         .high = 1e9,
-         .metavar = "N",
-         .help = "prompts on which --target-kl is measured"},
-        {.name = "max-new",
-         .type = OPT_INT,
-         .to = &t->max_new,
-         .value = "256",
-         .low = 1,
-         .high = 1e6,
-         .metavar = "N",
-         .help = "most tokens of a response sampled for --target-kl"},
+        {"target-rows", OPT_INT, OPT_RESULT, &t->rows, .value = "256", .low = 1, .high = 1e9,
+         .metavar = "N", .help = "prompts on which --target-kl is measured"},
+        {"max-new", OPT_INT, OPT_RESULT, &t->max_new, .value = "256", .low = 1, .high = 1e6,
+         .metavar = "N", .help = "most tokens of a response sampled for --target-kl"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
 }

@@ -48,7 +48,7 @@ void teacher_code_name(const struct teacher_code *c, enum teacher_field field, s
 void teacher_code_decode(const struct teacher_code *c, const uint32_t *level, size_t n,
                          double log_tail, float *logp);
 
-// Tokens that occur in ids (n), the most frequent first, ties by id; before them `first` (-1: none),
-// the one that is in every support. free() it.
+// Tokens that occur in ids (n), the most frequent first, ties by id; before them `first` (-1:
+// none), the one that is in every support. free() it.
 int32_t *teacher_code_common(const int32_t *ids, size_t n, size_t vocab, int32_t first,
                              size_t *count);

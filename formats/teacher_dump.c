@@ -14,14 +14,14 @@ struct pass {
     struct live *live, *student;
     struct source source;
     struct batch batch;
-    size_t V, room;                  // vocabulary; entries a position may have
-    float *logp, *own;               // (CHUNK_POSITIONS, V): log p*, the student's
-    struct teacher_position *info;   // (positions)
-    float *entropy;                  // (positions)
-    int32_t *ids;                    // (positions, room)
-    float *values;                   // (positions, room)
-    struct teacher_entry *entries;   // (threads, room)
-    int32_t *must;                   // (threads, student_k)
+    size_t V, room;                // vocabulary; entries a position may have
+    float *logp, *own;             // (CHUNK_POSITIONS, V): log p*, the student's
+    struct teacher_position *info; // (positions)
+    float *entropy;                // (positions)
+    int32_t *ids;                  // (positions, room)
+    float *values;                 // (positions, room)
+    struct teacher_entry *entries; // (threads, room)
+    int32_t *must;                 // (threads, student_k)
     struct chunk chunk;
     // of the components layout, with `values` its low ends
     struct teacher_gather *gather;
@@ -71,14 +71,15 @@ static void gather_row(void *self, size_t i) {
     size_t at = p->chunk.first + i, V = p->V;
     const struct live_logits *l = &p->logits;
     struct teacher_logits z = {l->base + i * V, l->dpo + i * V, l->negative + i * V};
-    struct teacher_gathered to = {.ids = p->ids + at * p->room, .low = p->values + at * p->room,
+    struct teacher_gathered to = {.ids = p->ids + at * p->room,
+                                  .low = p->values + at * p->room,
                                   .high = p->high + at * p->room,
                                   .tail = p->tails + at * p->d->grid.n};
     struct teacher_cut cut = p->d->cut;
     if (p->student) add_student(p, i, &cut);
     bool finite = teacher_gather(p->gather, parallel_self(), &z, &cut, p->batch.target[at], &to);
-    p->info[at] = (struct teacher_position){.n = to.n, .ids = to.ids, .tvd = (float)to.tvd,
-                                            .alpha = finite ? (float)to.alpha : NAN};
+    p->info[at] = (struct teacher_position){
+        .n = to.n, .ids = to.ids, .tvd = (float)to.tvd, .alpha = finite ? (float)to.alpha : NAN};
     p->parts[at] = (struct teacher_parts){to.low, to.high, to.tail};
     p->entropy[at] = (float)to.entropy;
 }
@@ -109,8 +110,10 @@ static bool write_rows(struct pass *p) {
                                 row);
         struct teacher_row out = {.n = t->first[row + 1] - first,
                                   .prompt_length = (size_t)t->prompt_length[row],
-                                  .ids = t->ids + first, .mask = t->mask + first,
-                                  .positions = y->count, .position = p->info + y->first,
+                                  .ids = t->ids + first,
+                                  .mask = t->mask + first,
+                                  .positions = y->count,
+                                  .position = p->info + y->first,
                                   .entropy = p->entropy + y->first,
                                   .parts = p->gather ? p->parts + y->first : NULL};
         if (!teacher_write(p->d->writer, &out)) return false;
@@ -141,7 +144,8 @@ static int run(struct pass *p, struct fail *f) {
         if (f->code || !dump_batch(p)) break;
         if (stop_requested()) {
             log_end_progress(d->log);
-            return columns_checkpoint(columns, NULL, 0) ? EXIT_STOPPED : columns_fail(columns)->code;
+            return columns_checkpoint(columns, NULL, 0) ? EXIT_STOPPED
+                                                        : columns_fail(columns)->code;
         }
         row = next;
         log_progress(d->log, "row", row - d->first, d->count, NAN);
@@ -202,7 +206,7 @@ int teacher_dump_run(struct teacher_dump *d, struct fail *f) {
     live_free(p.live);
     live_free(p.student);
     batch_release(&p.batch);
-    void *all[] = {p.logp, p.info, p.entropy, p.ids, p.values, p.entries,
+    void *all[] = {p.logp, p.info, p.entropy, p.ids,  p.values, p.entries,
                    p.own,  p.must, p.parts,   p.high, p.tails};
     teacher_gather_free(p.gather);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);

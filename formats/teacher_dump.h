@@ -1,6 +1,6 @@
 // The pass of the teachers over rows of tokens: compose p* at every response position from the full
-// vocabulary, truncate it, write it. Every row is a unit of its own, so a row's numbers do not depend
-// on which shard or run it is in.
+// vocabulary, truncate it, write it. Every row is a unit of its own, so a row's numbers do not
+// depend on which shard or run it is in.
 #pragma once
 #include "common/live.h"
 #include "common/options.h"

@@ -56,8 +56,8 @@ static bool read_layout(struct columns_reader *r, struct teacher_grid *g) {
     char *layout = columns_text(r, "layout"), *grid = columns_text(r, "alpha_grid");
     bool components = layout && !strcmp(layout, "components");
     *g = (struct teacher_grid){0};
-    bool known = layout && (components ? grid && teacher_grid_parse(grid, g)
-                                       : !strcmp(layout, "composed"));
+    bool known =
+        layout && (components ? grid && teacher_grid_parse(grid, g) : !strcmp(layout, "composed"));
     free(layout);
     free(grid);
     return known;
@@ -262,9 +262,12 @@ static bool decode_position(struct teacher_shard *t, const struct teacher_code *
     teacher_code_decode(c, level, n, tail, t->logp + at);
     double tvd = teacher_code_value(c, CODE_TVD, raw->field[CODE_TVD][i]);
     const float *alpha = raw->column[ALPHA];
-    t->position[i] = (struct teacher_position){.n = (uint32_t)n, .ids = t->support + at,
-                                               .logp = t->logp + at, .log_tail = (float)tail,
-                                               .tvd = (float)tvd, .realised = NAN};
+    t->position[i] = (struct teacher_position){.n = (uint32_t)n,
+                                               .ids = t->support + at,
+                                               .logp = t->logp + at,
+                                               .log_tail = (float)tail,
+                                               .tvd = (float)tvd,
+                                               .realised = NAN};
     t->position[i].alpha = alpha ? alpha[i] : (float)teacher_alpha(&t->rule, tvd);
     t->entropy[i] = (float)teacher_code_value(c, CODE_ENTROPY, raw->field[CODE_ENTROPY][i]);
     return true;
@@ -275,7 +278,8 @@ static bool decode_positions(struct teacher_shard *t, const struct teacher_code 
     size_t n = raw->fields[CODE_ENTRIES], entries = raw->fields[CODE_SUPPORT], at = 0;
     for (int f = CODE_TAIL; f < CODE_FIELDS; f++)
         if (raw->fields[f] != n) return false;
-    if (raw->fields[CODE_LEVEL] != entries || (raw->column[ALPHA] && raw->n[ALPHA] != n)) return false;
+    if (raw->fields[CODE_LEVEL] != entries || (raw->column[ALPHA] && raw->n[ALPHA] != n))
+        return false;
     t->position = xcalloc(n, sizeof *t->position);
     t->entropy = xcalloc(n, sizeof *t->entropy);
     t->support = xcalloc(entries, sizeof *t->support);
@@ -300,8 +304,8 @@ static void lay_parts(struct teacher_shard *t, size_t positions, size_t entries)
 }
 
 static void lay_part(struct teacher_shard *t, size_t i, size_t at, size_t n) {
-    t->parts[i] = (struct teacher_parts){.low = t->ends + 2 * at, .high = t->ends + 2 * at + n,
-                                         .tail = t->tails + i * t->grid.n};
+    t->parts[i] = (struct teacher_parts){
+        .low = t->ends + 2 * at, .high = t->ends + 2 * at + n, .tail = t->tails + i * t->grid.n};
     t->position[i].n = (uint32_t)n;
     t->position[i].ids = t->support + at;
     t->position[i].logp = t->logp + at;
@@ -401,8 +405,7 @@ static bool load_coded(struct teacher_shard *t, struct raw *raw, int bits, size_
 
 static double support_entropy(const struct teacher_position *p) {
     double q = exp((double)p->log_tail), sum = -q * (double)p->log_tail;
-    for (uint32_t k = 0; k < p->n; k++)
-        sum -= exp((double)p->logp[k]) * (double)p->logp[k];
+    for (uint32_t k = 0; k < p->n; k++) sum -= exp((double)p->logp[k]) * (double)p->logp[k];
     return sum;
 }
 

@@ -1,5 +1,5 @@
-// Kind `teacher`: token rows, loss mask and lengths, and for each response position the truncated p*
-// with its exact tail (layout composed), or what p* of every strength follows from (layout
+// Kind `teacher`: token rows, loss mask and lengths, and for each response position the truncated
+// p* with its exact tail (layout composed), or what p* of every strength follows from (layout
 // components, see formats/teacher_components.h). Self-contained: `distill` needs it and a student
 // only. Bits 32: float32 numbers as they are, supports in rank order. Fewer bits: coded, see
 // formats/teacher_code.h; supports in the order of the codes, `realised` found in them, alpha from
@@ -58,11 +58,11 @@ struct teacher_shard {
     uint8_t *mask;
     float *logp, *entropy;
     struct teacher_position *position;
-    struct teacher_rule rule; // of alpha, where it follows from tvd
-    struct teacher_grid grid; // components; then logp and alpha are composed by `rule`
+    struct teacher_rule rule;    // of alpha, where it follows from tvd
+    struct teacher_grid grid;    // components; then logp and alpha are composed by `rule`
     struct teacher_parts *parts; // (positions) into:
-    float *ends, *tails; // 2 an entry: a position's low, then its high; grid.n a position
-    bool *lost;          // (rows)
+    float *ends, *tails;         // 2 an entry: a position's low, then its high; grid.n a position
+    bool *lost;                  // (rows)
     size_t n_lost;
 };
 bool teacher_shard_load(struct teacher_shard *t, struct columns_reader *r, struct fail *f);

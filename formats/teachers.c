@@ -2,28 +2,16 @@
 
 void teachers_rows(struct options *o, struct teachers *t) {
     const struct opt_row rows[] = {
-        {.name = "dpo",
-         .type = OPT_TEXT,
-         .class = OPT_INPUT,
-         .to = &t->dpo,
-         .metavar = "FILE",
-         .help = "DPO model"},
-        {.name = "reverse",
-         .type = OPT_TEXT,
-         .class = OPT_INPUT,
-         .to = &t->reverse,
-         .metavar = "FILE",
+        {"dpo", OPT_TEXT, OPT_INPUT, &t->dpo, .metavar = "FILE", .help = "DPO model"},
+        {"reverse", OPT_TEXT, OPT_INPUT, &t->reverse, .metavar = "FILE",
          .help = "reverse DPO model (with --negative reverse)"},
-        {.name = "ref",
-         .type = OPT_TEXT,
-         .class = OPT_INPUT,
-         .to = &t->ref,
-         .metavar = "FILE",
+        {"ref", OPT_TEXT, OPT_INPUT, &t->ref, .metavar = "FILE",
          .help = "reference model (with --negative ref or --base ref)"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
-    frozen_dtype_row(o, &t->dtype,
-                     "models that are only run, in memory: bf16 rounds their matrices, 2 bytes each");
+    frozen_dtype_row(
+        o, &t->dtype,
+        "models that are only run, in memory: bf16 rounds their matrices, 2 bytes each");
 }
 
 static bool takes_ref(const struct teacher_rule *rule) {
@@ -33,7 +21,8 @@ static bool takes_ref(const struct teacher_rule *rule) {
 bool teachers_check(const struct teachers *t, const struct teacher_rule *rule, struct fail *f) {
     if (!t->dpo) return fail_set(f, EXIT_USAGE, "no --dpo MODEL");
     if (!(rule->strength >= 0))
-        return fail_set(f, EXIT_USAGE, "--alpha takes a strength of 0 or more, not %g", rule->strength);
+        return fail_set(f, EXIT_USAGE, "--alpha takes a strength of 0 or more, not %g",
+                        rule->strength);
     if (rule->negative_reverse && !t->reverse)
         return fail_set(f, EXIT_USAGE,
                         "--negative reverse needs --reverse MODEL; or give "

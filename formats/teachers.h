@@ -6,7 +6,7 @@
 
 struct teachers {
     const char *dpo, *reverse, *ref; // --dpo --reverse --ref; NULL: not given
-    const char *dtype;                // --frozen-dtype
+    const char *dtype;               // --frozen-dtype
     struct model_file dpo_model, reverse_model, ref_model;
     struct live_models models; // what is to run
 };

@@ -73,15 +73,18 @@ void training_check(const struct model_file *m, struct hash128 tokenizer, size_t
     if (!rows) die(EXIT_BADDATA, "no rows in '%s'; nothing to do", what);
     if (!hash_equal(m->tokenizer, none) && !hash_equal(tokenizer, none) &&
         !hash_equal(m->tokenizer, tokenizer))
-        die(EXIT_BADDATA, "'%s' was tokenised by another tokenizer than the model's; run tokenize "
-                          "--model with this model", what);
+        die(EXIT_BADDATA,
+            "'%s' was tokenised by another tokenizer than the model's; run tokenize "
+            "--model with this model",
+            what);
     if (vocab > m->model.config.vocab)
         die(EXIT_BADDATA, "'%s' has token ids up to %zu, the model's vocabulary has %zu entries",
             what, vocab - 1, m->model.config.vocab);
     if (longest > m->model.config.max_positions)
-        die(EXIT_BADDATA, "'%s' has a row of %zu tokens, the model takes %zu; tokenize with "
-                          "--max-length %zu", what, longest, m->model.config.max_positions,
-            m->model.config.max_positions);
+        die(EXIT_BADDATA,
+            "'%s' has a row of %zu tokens, the model takes %zu; tokenize with "
+            "--max-length %zu",
+            what, longest, m->model.config.max_positions, m->model.config.max_positions);
 }
 
 // ---- hooks ----
@@ -92,8 +95,11 @@ static void quiet(struct training *t, bool on) {
 
 static bool save_checkpoint(void *self, uint64_t step, struct fail *f) {
     struct training *t = self;
-    struct checkpoint c = {.step = step, .n_params = t->model->model.n_params,
-                           .params = t->model->model.params, .m = t->optim->m, .v = t->optim->v};
+    struct checkpoint c = {.step = step,
+                           .n_params = t->model->model.n_params,
+                           .params = t->model->model.params,
+                           .m = t->optim->m,
+                           .v = t->optim->v};
     snprintf(c.kernels, sizeof c.kernels, "%s", kernels()->name);
     if (t->keep) t->keep(t->self, &c.extra);
     quiet(t, true);
@@ -161,7 +167,8 @@ static double product_rate(void) { // FLOP/s of a short run of products
 static void print_plan(struct training *t) {
     const struct model *m = &t->model->model;
     struct net_limits limits = train_limits(t->train, &t->source);
-    double state = 16.0 * (double)m->n_params, arena = (double)(net_plan(m, &limits) + t->more_bytes);
+    double state = 16.0 * (double)m->n_params,
+           arena = (double)(net_plan(m, &limits) + t->more_bytes);
     uint64_t steps = train_steps(t->train, t->source.rows);
     double rows = (double)(t->train->steps ? steps * (uint64_t)t->train->batch_size
                                            : t->source.rows * (uint64_t)t->train->epochs);
@@ -184,8 +191,10 @@ static void print_plan(struct training *t) {
 static void resume(struct training *t, uint64_t *step) {
     struct fail f = {0};
     bool found = false;
-    struct checkpoint c = {.n_params = t->model->model.n_params, .params = t->model->model.params,
-                           .m = t->optim->m, .v = t->optim->v};
+    struct checkpoint c = {.n_params = t->model->model.n_params,
+                           .params = t->model->model.params,
+                           .m = t->optim->m,
+                           .v = t->optim->v};
     if (t->common->force) {
         unlink(t->checkpoint_path);
         return;
@@ -202,17 +211,24 @@ static void resume(struct training *t, uint64_t *step) {
              (unsigned long long)c.step);
     if (strcmp(c.kernels, kernels()->name))
         warn("the checkpoint was made with the kernel level '%s', this run has '%s': the last bits "
-             "may differ", c.kernels, kernels()->name);
+             "may differ",
+             c.kernels, kernels()->name);
     str_release(&c.extra);
 }
 
 static int train_and_save(struct training *t) {
     struct fail f = {0};
-    struct train run = {.model = &t->model->model, .optim = t->optim, .objective = t->objective,
-                        .source = &t->source, .options = t->train,
-                        .seed = (uint64_t)t->common->seed, .log = t->log};
+    struct train run = {.model = &t->model->model,
+                        .optim = t->optim,
+                        .objective = t->objective,
+                        .source = &t->source,
+                        .options = t->train,
+                        .seed = (uint64_t)t->common->seed,
+                        .log = t->log};
     resume(t, &run.step);
-    run.hooks = (struct train_hooks){.self = t, .save = save_checkpoint, .snapshot = save_snapshot,
+    run.hooks = (struct train_hooks){.self = t,
+                                     .save = save_checkpoint,
+                                     .snapshot = save_snapshot,
                                      .after_step = t->after_step ? after_step : NULL,
                                      .first_loss = t->first_loss ? first_loss : NULL};
     run.metrics = t->metrics = metrics_open(t->common->log, run.step);

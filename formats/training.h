@@ -1,5 +1,5 @@
-// What the training stages share around the loop of common/train.h: the lineage, the "already there"
-// rule, the checkpoint and snapshots, the dry run, the finished model.
+// What the training stages share around the loop of common/train.h: the lineage, the "already
+// there" rule, the checkpoint and snapshots, the dry run, the finished model.
 #pragma once
 #include "common/train.h"
 #include "formats/artefact.h"
@@ -17,7 +17,7 @@ struct training {
     struct parents rest;
     bool (*finish)(void *self, struct parents *rest, struct fail *f); // NULL: rest is known
     char *options_json, *checkpoint_path;
-    struct model_file *model;              // start weights in, trained weights out
+    struct model_file *model; // start weights in, trained weights out
     struct source source;
     struct objective *objective;
     // of the stage; each may be NULL: after every step; the first step's loss of an unresumed run
@@ -27,8 +27,8 @@ struct training {
     // the stage's own state in checkpoints, in any form; restore: false where it makes no sense
     void (*keep)(void *self, struct str *extra);
     bool (*restore)(void *self, const struct str *extra);
-    size_t more_bytes; // live models and the like, for the plan of --dry-run
-    double reward_beta;                    // recorded in the output, 0: none
+    size_t more_bytes;  // live models and the like, for the plan of --dry-run
+    double reward_beta; // recorded in the output, 0: none
     bool reversed;
     struct metrics *metrics; // of the run under way, for after_step: give every step the same names
     // internal
@@ -41,8 +41,8 @@ void training_begin(struct training *t);
 void training_options(struct training *t);
 // After the parents are known: true: the output is there already, its path was printed.
 bool training_current(struct training *t);
-// Whether the output is there with this run's options and the parents that are known so far; dies if
-// it is another's and --no-clobber was given. A stream then waits for its end to be sure.
+// Whether the output is there with this run's options and the parents that are known so far; dies
+// if it is another's and --no-clobber was given. A stream then waits for its end to be sure.
 bool training_may_be_current(const struct training *t);
 // Resumes or starts, trains, saves; or prints the plan (--dry-run). Returns the exit code.
 int training_run(struct training *t);

@@ -19,8 +19,8 @@ struct distill {
     struct common_options common;
     struct train_options train;
     struct model_file start;
-    struct teacher_source source;  // off-policy
-    struct fail cache_fail;        // of its set
+    struct teacher_source source; // off-policy
+    struct fail cache_fail;       // of its set
     struct teacher_set_numbers told;
     struct log *log;
     struct policy_training policy; // on-policy
@@ -29,24 +29,25 @@ struct distill {
 
 static void declare(struct options *o, struct distill *d) {
     const struct opt_row rows[] = {
-        {.name = "model", .type = OPT_TEXT, .class = OPT_INPUT, .to = &d->model, .metavar = "FILE",
+        {"model", OPT_TEXT, OPT_INPUT, &d->model, .metavar = "FILE",
          .help = "student's start: the reference (sft) model", .required = true},
-        {.name = "teacher", .type = OPT_LIST, .class = OPT_INPUT, .to = &d->teacher,
-         .metavar = "SHARD...",
-         .help = "off-policy: teacher shards, of one or several caches, or - for the paths of one on "
-                 "stdin as teacher-dump finishes them"},
-        {.name = "output", .letter = 'o', .type = OPT_TEXT, .class = OPT_EXEC, .to = &d->output,
-         .metavar = "FILE", .help = "the distilled model", .required = true},
-        {.name = "on-policy", .type = OPT_FLAG, .to = &d->on_policy,
+        {"teacher", OPT_LIST, OPT_INPUT, &d->teacher, .metavar = "SHARD...",
+         .help =
+             "off-policy: teacher shards, of one or several caches, or - for the paths of one on "
+             "stdin as teacher-dump finishes them"},
+        {"output", OPT_TEXT, OPT_EXEC, &d->output, .letter = 'o', .metavar = "FILE",
+         .help = "the distilled model", .required = true},
+        {"on-policy", OPT_FLAG, OPT_RESULT, &d->on_policy,
          .help = "sample from the student at each step and run the teachers on the samples"},
     };
     const struct opt_row cache[] = {
-        {.name = "rows", .type = OPT_TEXT, .to = &d->rows, .metavar = "A:B|N",
+        {"rows", OPT_TEXT, OPT_RESULT, &d->rows, .metavar = "A:B|N",
          .help = "off-policy: rows A to B-1 of the caches one after the other, or the first N"},
-        {.name = "max-positions", .type = OPT_INT, .to = &d->max_positions, .value = "0", .low = 0,
+        {"max-positions", OPT_INT, OPT_RESULT, &d->max_positions, .value = "0", .low = 0,
          .high = 1e15, .metavar = "N",
-         .help = "of these, the first rows that have at most N response positions together, 0 = all"},
-        {.name = "on-bad", .type = OPT_CHOICE, .to = &d->on_bad, .value = "error",
+         .help =
+             "of these, the first rows that have at most N response positions together, 0 = all"},
+        {"on-bad", OPT_CHOICE, OPT_RESULT, &d->on_bad, .value = "error",
          .choices = "error|skip-chunk",
          .help = "a chunk of a cache that cannot be read: stop, or go on without its rows"},
     };
@@ -56,10 +57,11 @@ static void declare(struct options *o, struct distill *d) {
     recipe_row(o, &d->recipe);
     policy_training_rows(o, &d->policy);
     student_options_rows(o, &d->student);
-    const struct opt_row beta = {.name = "reward-beta", .type = OPT_REAL, .to = &d->reward_beta,
-                                 .value = "0", .low = 0, .high = 1e6, .metavar = "X",
-                                 .help = "b0 of --token-weight; 0 = the DPO model's beta"};
-    options_add(o, &beta, 1);
+    const struct opt_row beta[] = {
+        {"reward-beta", OPT_REAL, OPT_RESULT, &d->reward_beta, .value = "0", .low = 0, .high = 1e6,
+         .metavar = "X", .help = "b0 of --token-weight; 0 = the DPO model's beta"},
+    };
+    options_add(o, beta, 1);
     train_options_rows(o, &d->train, "1e-3", "32");
     common_options_rows(o, &d->common);
 }
@@ -79,7 +81,8 @@ static void check_options(struct distill *d, const struct options *o) {
 // The student's options by recipe; beta: the DPO model's; alpha: the teacher's.
 static void settle_student(struct distill *d, const struct options *o, double beta,
                            const char *alpha) {
-    bool exact = d->policy.options.exact; // the divergence of the objective that it makes exact: rkl
+    bool exact =
+        d->policy.options.exact; // the divergence of the objective that it makes exact: rkl
     if (exact && options_given(o, "divergence") && !choice_is(d->student.divergence, "rkl"))
         die(EXIT_USAGE, "--exact corrects the gradient of rkl; leave out --divergence %s",
             d->student.divergence);
@@ -88,11 +91,13 @@ static void settle_student(struct distill *d, const struct options *o, double be
     if (!options_given(o, "reward-beta")) d->reward_beta = beta;
     d->options.reward_beta = d->reward_beta;
     if (d->options.weight == DISTILL_INVERSE_ALPHA && !(d->reward_beta > 0))
-        die(EXIT_USAGE, "--token-weight inverse-alpha needs the reward's beta, which the teacher does "
-                        "not state; give --reward-beta");
+        die(EXIT_USAGE,
+            "--token-weight inverse-alpha needs the reward's beta, which the teacher does "
+            "not state; give --reward-beta");
     if (d->options.weight == DISTILL_INVERSE_ALPHA && choice_is(alpha, "fixed") &&
         !(choice_number(alpha) > 0))
-        die(EXIT_USAGE, "--token-weight inverse-alpha divides by alpha, and the teacher's is %s", alpha);
+        die(EXIT_USAGE, "--token-weight inverse-alpha divides by alpha, and the teacher's is %s",
+            alpha);
 }
 
 // The cache says by which recipe it was made; the student's half follows unless told otherwise.
@@ -101,8 +106,10 @@ static void agree_on_recipe(struct distill *d, const struct options *o,
     if (!options_given(o, "recipe"))
         d->recipe = i->recipe;
     else if (!i->grid.n && strcmp(d->recipe, i->recipe))
-        die(EXIT_USAGE, "--recipe %s disagrees with the cache, which was made by '%s'; leave it out "
-                        "or dump again", d->recipe, i->recipe);
+        die(EXIT_USAGE,
+            "--recipe %s disagrees with the cache, which was made by '%s'; leave it out "
+            "or dump again",
+            d->recipe, i->recipe);
 }
 
 // Where several caches disagree in what the student's half takes from them.
@@ -114,17 +121,21 @@ static void check_caches(struct distill *d, const struct options *o, struct trai
         struct teacher_rule rule = {0};
         bool weighted = k && d->options.weight == DISTILL_INVERSE_ALPHA;
         if (weighted && !options_given(o, "reward-beta") && i->reward_beta != d->reward_beta)
-            die(EXIT_USAGE, "the caches' models have rewards of different beta; give --reward-beta");
+            die(EXIT_USAGE,
+                "the caches' models have rewards of different beta; give --reward-beta");
         if (weighted && teacher_rule_alpha(i->rule, &rule) && !(rule.strength > 0))
             die(EXIT_USAGE, "--token-weight inverse-alpha divides by alpha, and a teacher's is %g",
                 rule.strength);
         others += !hash_is_zero(i->reference) && !hash_equal(i->reference, d->start.content);
     }
     if (others && n == 1)
-        log_note(t->log, "the student is not the model that the cache was made for (its reference)");
+        log_note(t->log,
+                 "the student is not the model that the cache was made for (its reference)");
     else if (others)
-        log_note(t->log, "the student is not the model that %zu of the %zu caches were made for "
-                 "(their reference)", others, n);
+        log_note(t->log,
+                 "the student is not the model that %zu of the %zu caches were made for "
+                 "(their reference)",
+                 others, n);
 }
 
 // The rows up to the one with which there are more than --max-positions.
@@ -165,8 +176,10 @@ static void open_cache(struct distill *d, const struct options *o, struct traini
     training_check(&d->start, i->tokenizer, i->vocab, i->max_length, teacher_set_rows(s),
                    d->teacher.items[0]);
     if (i->vocab != d->start.model.config.vocab)
-        die(EXIT_BADDATA, "the cache is of a vocabulary of %zu, the model's has %zu; dump it from "
-                          "teachers of this model", i->vocab, d->start.model.config.vocab);
+        die(EXIT_BADDATA,
+            "the cache is of a vocabulary of %zu, the model's has %zu; dump it from "
+            "teachers of this model",
+            i->vocab, d->start.model.config.vocab);
     agree_on_recipe(d, o, i);
     d->alpha = recompose(s, o, d->recipe, &d->policy.rule, t->log);
     settle_student(d, o, i->reward_beta, d->alpha);
@@ -237,12 +250,14 @@ static void look_for_shift(struct distill *d, struct training *t) {
     die_if(&f);
     int by = teacher_shift_found(&x);
     if (by)
-        warn("the cache seems to be shifted by one: over %zu positions its log p* of the token that "
-             "stands there correlate with the student's by %.2f, those of the token %s it by %.2f",
-             x.positions, x.correlation[1], by > 0 ? "behind" : "before", x.correlation[1 + by]);
+        warn(
+            "the cache seems to be shifted by one: over %zu positions its log p* of the token that "
+            "stands there correlate with the student's by %.2f, those of the token %s it by %.2f",
+            x.positions, x.correlation[1], by > 0 ? "behind" : "before", x.correlation[1 + by]);
     if (x.strangers)
         warn("at %zu of %zu positions the cache does not hold the token that stands there, as it "
-             "should; is it shifted, or of other rows?", x.strangers, x.positions);
+             "should; is it shifted, or of other rows?",
+             x.strangers, x.positions);
 }
 
 static bool after_step(void *self, uint64_t step, bool *end, struct fail *f) {
@@ -285,23 +300,30 @@ static int train(struct distill *d, struct training *t) {
 int main(int argc, char **argv) {
     struct distill d = {0};
     struct options o = {.program = "distill",
-                        .usage = "--model FILE --teacher SHARD...|- -o FILE [options]\n"
-                                 "       distill --model FILE --on-policy --dpo FILE --reverse FILE "
-                                 "--data PROMPTS... -o FILE [options]",
+                        .usage =
+                            "--model FILE --teacher SHARD...|- -o FILE [options]\n"
+                            "       distill --model FILE --on-policy --dpo FILE --reverse FILE "
+                            "--data PROMPTS... -o FILE [options]",
                         .summary = "Distil a model from cached teacher distributions, or from live "
                                    "teachers on its own samples."};
     declare(&o, &d);
     options_parse(&o, argc, argv, NULL);
     check_options(&d, &o);
-    struct training t = {.stage = "distill", .output = d.output, .options = &o,
-                         .common = &d.common, .train = &d.train, .self = &d};
+    struct training t = {.stage = "distill",
+                         .output = d.output,
+                         .options = &o,
+                         .common = &d.common,
+                         .train = &d.train,
+                         .self = &d};
     training_begin(&t);
     d.log = t.log;
     open_inputs(&d, &o, &t);
     bool there = !t.finish && training_current(&t);
     int code = there ? EXIT_DONE : train(&d, &t);
-    if (d.on_policy) policy_training_close(&d.policy);
-    else teacher_set_close(d.source.set);
+    if (d.on_policy)
+        policy_training_close(&d.policy);
+    else
+        teacher_set_close(d.source.set);
     model_file_release(&d.start);
     training_end(&t);
     options_release(&o);

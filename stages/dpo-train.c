@@ -22,35 +22,35 @@ struct dpo {
 
 static void declare(struct options *o, struct dpo *d) {
     const struct opt_row rows[] = {
-        {.name = "model", .type = OPT_TEXT, .class = OPT_INPUT, .to = &d->model, .metavar = "FILE",
-         .help = "model to start from", .required = true},
-        {.name = "data", .type = OPT_LIST, .class = OPT_INPUT, .to = &d->data, .metavar = "FILE...",
+        {"model", OPT_TEXT, OPT_INPUT, &d->model, .metavar = "FILE", .help = "model to start from",
+         .required = true},
+        {"data", OPT_LIST, OPT_INPUT, &d->data, .metavar = "FILE...",
          .help = "preference pairs, or - for paths on stdin", .required = true},
-        {.name = "ref", .type = OPT_TEXT, .class = OPT_INPUT, .to = &d->ref, .metavar = "FILE",
+        {"ref", OPT_TEXT, OPT_INPUT, &d->ref, .metavar = "FILE",
          .help = "reference model; the start model if not given"},
-        {.name = "output", .letter = 'o', .type = OPT_TEXT, .class = OPT_EXEC, .to = &d->output,
-         .metavar = "FILE", .help = "the trained model", .required = true},
-        {.name = "reference", .type = OPT_TEXT, .class = OPT_EXEC, .to = &d->reference,
-         .metavar = "FILE",
+        {"output", OPT_TEXT, OPT_EXEC, &d->output, .letter = 'o', .metavar = "FILE",
+         .help = "the trained model", .required = true},
+        {"reference", OPT_TEXT, OPT_EXEC, &d->reference, .metavar = "FILE",
          .help = "where the reference's log-probabilities are kept and found again; "
                  "OUT.reference.h5 if not given"},
-        {.name = "loss", .type = OPT_CHOICE, .to = &d->loss, .value = "dpo",
+        {"loss", OPT_CHOICE, OPT_RESULT, &d->loss, .value = "dpo",
          .choices = "dpo|cdpo|robust|ipo|hinge|simpo|tdpo1|tdpo2", .help = "preference loss"},
-        {.name = "reverse", .type = OPT_FLAG, .to = &d->options.reverse,
+        {"reverse", OPT_FLAG, OPT_RESULT, &d->options.reverse,
          .help = "swap chosen and rejected: the reverse DPO model"},
-        {.name = "beta", .type = OPT_REAL, .to = &d->options.beta, .value = "0.1", .low = 1e-9,
-         .high = 1e6, .metavar = "X", .help = "strength of the pull to the reference"},
-        {.name = "label-smoothing", .type = OPT_REAL, .to = &d->options.smoothing, .value = "0",
-         .low = 0, .high = 0.5, .metavar = "X", .help = "share of flipped labels (cdpo, robust)"},
-        {.name = "ipo-sum", .type = OPT_FLAG, .to = &d->options.ipo_sum,
+        {"beta", OPT_REAL, OPT_RESULT, &d->options.beta, .value = "0.1", .low = 1e-9, .high = 1e6,
+         .metavar = "X", .help = "strength of the pull to the reference"},
+        {"label-smoothing", OPT_REAL, OPT_RESULT, &d->options.smoothing, .value = "0", .low = 0,
+         .high = 0.5, .metavar = "X", .help = "share of flipped labels (cdpo, robust)"},
+        {"ipo-sum", OPT_FLAG, OPT_RESULT, &d->options.ipo_sum,
          .help = "ipo on summed, not mean, log-probabilities"},
-        {.name = "simpo-gamma", .type = OPT_REAL, .to = &d->options.simpo_gamma, .value = "0.5",
-         .low = 0, .high = 1e3, .metavar = "X", .help = "simpo's target margin"},
-        {.name = "tdpo-alpha", .type = OPT_REAL, .to = &d->options.tdpo_alpha, .value = "0.5",
-         .low = 0, .high = 1e3, .metavar = "X", .help = "tdpo2's weight of the KL difference"},
+        {"simpo-gamma", OPT_REAL, OPT_RESULT, &d->options.simpo_gamma, .value = "0.5", .low = 0,
+         .high = 1e3, .metavar = "X", .help = "simpo's target margin"},
+        {"tdpo-alpha", OPT_REAL, OPT_RESULT, &d->options.tdpo_alpha, .value = "0.5", .low = 0,
+         .high = 1e3, .metavar = "X", .help = "tdpo2's weight of the KL difference"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
-    frozen_dtype_row(o, &d->dtype, "tdpo's reference in memory: bf16 rounds its matrices, 2 bytes each");
+    frozen_dtype_row(o, &d->dtype,
+                     "tdpo's reference in memory: bf16 rounds its matrices, 2 bytes each");
     train_options_rows(o, &d->train, "1e-4", "32");
     common_options_rows(o, &d->common);
 }
@@ -112,8 +112,10 @@ static void start_live(struct dpo *d, struct training *t) {
 static void check_options(struct dpo *d) {
     if (!preference_parse(d->loss, &d->options.loss)) die(EXIT_USAGE, "unknown loss '%s'", d->loss);
     if (d->options.loss == PREFERENCE_ROBUST && d->options.smoothing >= 0.5)
-        die(EXIT_USAGE, "--label-smoothing %g is out of range for the robust loss; give less than "
-                        "0.5", d->options.smoothing);
+        die(EXIT_USAGE,
+            "--label-smoothing %g is out of range for the robust loss; give less than "
+            "0.5",
+            d->options.smoothing);
     if (frozen_is_bf16(d->dtype) && !preference_needs_distribution(d->options.loss))
         die(EXIT_USAGE, "--frozen-dtype is for tdpo's reference; loss '%s' keeps none in memory",
             d->loss);
@@ -131,7 +133,8 @@ static int run(struct dpo *d, struct training *t) {
         code = find_reference(d, t->log);
     source_pairs(&t->source, &d->source);
     if (preference_needs_distribution(d->options.loss)) start_live(d, t);
-    struct objective objective = objective_preference_new(&d->options, d->policy.model.config.vocab);
+    struct objective objective =
+        objective_preference_new(&d->options, d->policy.model.config.vocab);
     t->model = &d->policy;
     t->objective = &objective;
     t->reward_beta = d->options.beta;
@@ -150,8 +153,12 @@ int main(int argc, char **argv) {
     declare(&o, &d);
     options_parse(&o, argc, argv, NULL);
     check_options(&d);
-    struct training t = {.stage = "dpo-train", .output = d.output, .options = &o,
-                         .common = &d.common, .train = &d.train, .self = &d,
+    struct training t = {.stage = "dpo-train",
+                         .output = d.output,
+                         .options = &o,
+                         .common = &d.common,
+                         .train = &d.train,
+                         .self = &d,
                          .first_loss = check_start};
     training_begin(&t);
     load(&d, &t.lineage.parents);

@@ -21,10 +21,10 @@ struct generate {
     struct teacher_options teacher;
     struct common_options common;
     struct teacher_rule rule;
-    struct model_file file; // --model
-    struct star star;       // or the teachers
+    struct model_file file;        // --model
+    struct star star;              // or the teachers
     const struct model_file *main; // the model, or the DPO model: vocabulary, tokenizer, end
-    struct decoder *decoder; // of --model
+    struct decoder *decoder;       // of --model
     struct tokens prompts;
     struct tokenizer *tokenizer;
     struct lineage lineage;
@@ -32,36 +32,36 @@ struct generate {
 };
 
 static void declare(struct options *o, struct generate *g) {
-    const struct opt_row model = {.name = "model", .type = OPT_TEXT, .class = OPT_INPUT,
-                                  .to = &g->model, .metavar = "FILE",
-                                  .help = "model to sample from; or the teacher p* of --dpo and its "
-                                          "companions"};
-    options_add(o, &model, 1);
+    const struct opt_row model[] = {
+        {"model", OPT_TEXT, OPT_INPUT, &g->model, .metavar = "FILE",
+         .help = "model to sample from; or the teacher p* of --dpo and its "
+                 "companions"},
+    };
+    options_add(o, model, 1);
     teachers_rows(o, &g->teachers);
     const struct opt_row rows[] = {
-        {.name = "data", .type = OPT_LIST, .class = OPT_INPUT, .to = &g->data, .metavar = "FILE...",
+        {"data", OPT_LIST, OPT_INPUT, &g->data, .metavar = "FILE...",
          .help = "prompts: tokens of kind prompt or sft"},
-        {.name = "input", .type = OPT_LIST, .class = OPT_INPUT, .to = &g->input,
-         .metavar = "FILE...", .help = "prompts as CSV or JSONL with a column prompt"},
-        {.name = "output", .letter = 'o', .type = OPT_TEXT, .class = OPT_EXEC, .to = &g->output,
-         .metavar = "FILE.h5", .help = "prompts and sampled ids, kind tokens", .required = true},
-        {.name = "text", .type = OPT_TEXT, .class = OPT_EXEC, .to = &g->text, .metavar = "FILE",
+        {"input", OPT_LIST, OPT_INPUT, &g->input, .metavar = "FILE...",
+         .help = "prompts as CSV or JSONL with a column prompt"},
+        {"output", OPT_TEXT, OPT_EXEC, &g->output, .letter = 'o', .metavar = "FILE.h5",
+         .help = "prompts and sampled ids, kind tokens", .required = true},
+        {"text", OPT_TEXT, OPT_EXEC, &g->text, .metavar = "FILE",
          .help = "the responses as text too: .jsonl or .csv"},
-        {.name = "samples", .type = OPT_INT, .to = &g->samples, .value = "1", .low = 1,
-         .high = 1e6, .metavar = "N", .help = "responses for each prompt"},
+        {"samples", OPT_INT, OPT_RESULT, &g->samples, .value = "1", .low = 1, .high = 1e6,
+         .metavar = "N", .help = "responses for each prompt"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
     sample_options_rows(o, &g->sampling);
     recipe_row(o, &g->recipe);
     teacher_options_rows(o, &g->teacher);
     const struct opt_row exec[] = {
-        {.name = "slots", .type = OPT_INT, .class = OPT_EXEC, .to = &g->slots, .value = "32",
-         .low = 1, .high = 4096, .metavar = "N", .help = "sequences decoded at once"},
-        {.name = "checkpoint-every", .type = OPT_TIME, .class = OPT_EXEC,
-         .to = &g->checkpoint_every, .value = "1m", .metavar = "T",
-         .help = "make what is done safe after this time"},
-        {.name = "stop-after", .type = OPT_TIME, .class = OPT_EXEC, .to = &g->stop_after,
-         .value = "0", .metavar = "T", .help = "save and exit 75 after this time, 0 = never"},
+        {"slots", OPT_INT, OPT_EXEC, &g->slots, .value = "32", .low = 1, .high = 4096,
+         .metavar = "N", .help = "sequences decoded at once"},
+        {"checkpoint-every", OPT_TIME, OPT_EXEC, &g->checkpoint_every, .value = "1m",
+         .metavar = "T", .help = "make what is done safe after this time"},
+        {"stop-after", OPT_TIME, OPT_EXEC, &g->stop_after, .value = "0", .metavar = "T",
+         .help = "save and exit 75 after this time, 0 = never"},
     };
     options_add(o, exec, sizeof exec / sizeof *exec);
     common_options_rows(o, &g->common);
@@ -103,8 +103,9 @@ static void load_models(struct generate *g) {
 static void load_prompts(struct generate *g) {
     struct fail f = {0};
     const struct model_file *m = g->main;
-    if (m->tokenizer_json) g->tokenizer = tokenizer_parse(m->tokenizer_json, strlen(m->tokenizer_json),
-                                                          "tokenizer.json", &f);
+    if (m->tokenizer_json)
+        g->tokenizer =
+            tokenizer_parse(m->tokenizer_json, strlen(m->tokenizer_json), "tokenizer.json", &f);
     die_if(&f);
     if ((g->text || g->input.n) && !g->tokenizer)
         die(EXIT_BADDATA, "the model has no tokenizer, so there is no text; give --data and leave "
@@ -117,19 +118,20 @@ static void load_prompts(struct generate *g) {
     for (size_t i = 0; i < g->prompts.parents.n; i++)
         parents_add(&g->lineage.parents, g->prompts.parents.items[i].kind,
                     g->prompts.parents.items[i].hash);
-    training_check(m, g->prompts.tokenizer, g->prompts.vocab, g->prompts.longest,
-                   g->prompts.rows, g->data.n ? g->data.items[0] : g->input.items[0]);
+    training_check(m, g->prompts.tokenizer, g->prompts.vocab, g->prompts.longest, g->prompts.rows,
+                   g->data.n ? g->data.items[0] : g->input.items[0]);
 }
 
 static size_t sequence_length(const struct generate *g) {
     size_t longest = 0, most = g->main->model.config.max_positions;
     const struct tokens *t = &g->prompts;
     for (size_t i = 0; i < t->rows; i++) {
-        size_t n = t->kind == TOKENS_SFT ? (size_t)t->prompt_length[i] : t->first[i + 1] - t->first[i];
+        size_t n =
+            t->kind == TOKENS_SFT ? (size_t)t->prompt_length[i] : t->first[i + 1] - t->first[i];
         if (!n) die(EXIT_BADDATA, "prompt %zu is empty; a prompt needs one token at least", i);
         if (n + 1 > most)
-            die(EXIT_BADDATA, "prompt %zu has %zu tokens, which leaves no room in the model's %zu", i,
-                n, most);
+            die(EXIT_BADDATA, "prompt %zu has %zu tokens, which leaves no room in the model's %zu",
+                i, n, most);
         if (n > longest) longest = n;
     }
     size_t want = longest + (size_t)g->sampling.max_new;
@@ -141,19 +143,30 @@ static int sample(struct generate *g) {
     const struct model_file *m = g->main;
     artefact_prepare(g->output, &f);
     die_if(&f);
-    struct tokens_info info = {.kind = TOKENS_SFT, .vocab = m->model.config.vocab,
-                               .tokenizer = m->tokenizer, .tokenizer_json = m->tokenizer_json};
+    struct tokens_info info = {.kind = TOKENS_SFT,
+                               .vocab = m->model.config.vocab,
+                               .tokenizer = m->tokenizer,
+                               .tokenizer_json = m->tokenizer_json};
     struct columns_plan plan = {.rows_total = g->prompts.rows * (size_t)g->samples,
-                                .zstd_level = 3, .resume = !g->common.force};
-    struct generation run = {.prompts = &g->prompts, .samples = (size_t)g->samples,
-                             .checkpoint_every = g->checkpoint_every, .log = g->log};
+                                .zstd_level = 3,
+                                .resume = !g->common.force};
+    struct generation run = {.prompts = &g->prompts,
+                             .samples = (size_t)g->samples,
+                             .checkpoint_every = g->checkpoint_every,
+                             .log = g->log};
     size_t slots = (size_t)g->slots, length = sequence_length(g);
-    run.sampler = (struct sampler){.decoders = 1, .decoder = &g->decoder, .slots = slots,
-                                   .length = length, .options = g->sampling,
-                                   .seed = (uint64_t)g->common.seed, .n_eos = m->eos >= 0,
+    run.sampler = (struct sampler){.decoders = 1,
+                                   .decoder = &g->decoder,
+                                   .slots = slots,
+                                   .length = length,
+                                   .options = g->sampling,
+                                   .seed = (uint64_t)g->common.seed,
+                                   .n_eos = m->eos >= 0,
                                    .eos = &m->eos};
-    if (g->model) g->decoder = decoder_new(&m->model, slots, length);
-    else star_open(&g->star, slots, length, &run.sampler);
+    if (g->model)
+        g->decoder = decoder_new(&m->model, slots, length);
+    else
+        star_open(&g->star, slots, length, &run.sampler);
     run.writer = tokens_writer_open(g->output, &g->lineage, &info, &plan, &f);
     die_if(&f);
     int code = generation_run(&run, &f);
@@ -161,15 +174,17 @@ static int sample(struct generate *g) {
     decoder_free(g->decoder);
     star_close(&g->star);
     if (code == EXIT_STOPPED)
-        log_note(g->log, "stopped; what is done is in '%s.spool': run the same command again to go "
-                         "on", g->output);
+        log_note(g->log,
+                 "stopped; what is done is in '%s.spool': run the same command again to go "
+                 "on",
+                 g->output);
     return code;
 }
 
 static bool current(struct generate *g) {
     struct fail f = {0};
-    bool there = !g->common.force &&
-                 artefact_is_current(g->output, &g->lineage, g->common.no_clobber, &f);
+    bool there =
+        !g->common.force && artefact_is_current(g->output, &g->lineage, g->common.no_clobber, &f);
     die_if(&f);
     if (there)
         log_note(g->log, "'%s' is there already, made with the same options and inputs", g->output);
@@ -207,7 +222,8 @@ static int run(struct generate *g) {
 int main(int argc, char **argv) {
     struct generate g = {0};
     struct options o = {.program = "generate",
-                        .usage = "--model FILE --data PROMPTS... -o FILE.h5 [--text FILE] [options]",
+                        .usage =
+                            "--model FILE --data PROMPTS... -o FILE.h5 [--text FILE] [options]",
                         .summary = "Sample responses to prompts."};
     declare(&o, &g);
     options_parse(&o, argc, argv, NULL);

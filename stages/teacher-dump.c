@@ -36,11 +36,11 @@ struct dump {
 static void declare(struct options *o, struct dump *d) {
     teachers_rows(o, &d->teachers);
     const struct opt_row in[] = {
-        {.name = "data", .type = OPT_LIST, .class = OPT_INPUT, .to = &d->data, .metavar = "FILE...",
+        {"data", OPT_LIST, OPT_INPUT, &d->data, .metavar = "FILE...",
          .help = "pairs, or tokens with responses; - for paths on stdin", .required = true},
-        {.name = "output", .letter = 'o', .type = OPT_TEXT, .class = OPT_EXEC, .to = &d->output,
-         .metavar = "FILE", .help = "the teacher cache", .required = true},
-        {.name = "responses", .type = OPT_CHOICE, .to = &d->responses, .value = "chosen",
+        {"output", OPT_TEXT, OPT_EXEC, &d->output, .letter = 'o', .metavar = "FILE",
+         .help = "the teacher cache", .required = true},
+        {"responses", OPT_CHOICE, OPT_RESULT, &d->responses, .value = "chosen",
          .choices = "chosen|rejected|both", .help = "of pairs: whose positions are dumped"},
     };
     options_add(o, in, sizeof in / sizeof *in);
@@ -49,33 +49,32 @@ static void declare(struct options *o, struct dump *d) {
     target_kl_rows(o, &d->target);
     teacher_cut_rows(o, &d->teacher);
     const struct opt_row rest[] = {
-        {.name = "layout", .type = OPT_CHOICE, .to = &d->layout, .value = "composed",
-         .choices = "composed|components", .help = "what is kept: p* of this strength, or what p* "
-         "of any strength on --alpha-grid follows from"},
-        {.name = "alpha-grid", .type = OPT_TEXT, .to = &d->grid, .value = "auto",
-         .metavar = "A,B,C...", .help = "components: 3 to 16 ascending alphas from 0, where the tail "
-         "mass is kept; auto = 0, S/8, S/4, S/2, S, 1.5S, 2S with the S of --alpha"},
-        {.name = "student", .type = OPT_TEXT, .class = OPT_INPUT, .to = &d->student,
-         .metavar = "FILE", .help = "model to be trained: keep its likeliest tokens as well"},
-        {.name = "student-k", .type = OPT_INT, .to = &d->student_k, .value = "16", .low = 1,
-         .high = 500, .metavar = "N", .help = "how many of --student's likeliest tokens"},
-        {.name = "bits", .type = OPT_CHOICE, .to = &d->bits_text, .value = "12",
-         .choices = "32|16|12|8|6", .help = "levels of log p*: 12 is off by 0.1 % at p* = 1, by 3 % at "
-         "0.01, 8 by 0.5 and 5 %; 32 is exact and plain (see shard report)"},
-        {.name = "rows-per-shard", .type = OPT_INT, .class = OPT_EXEC, .to = &d->rows_per_shard,
-         .value = "0",
-         .low = 0, .high = 1e12, .metavar = "N", .help = "rows of a shard, 0 = one file"},
-        {.name = "zstd-level", .type = OPT_INT, .to = &d->zstd_level, .value = "3", .low = 1,
-         .high = 19, .metavar = "N", .help = "compression level"},
-        {.name = "shard", .type = OPT_TEXT, .class = OPT_EXEC, .to = &d->shard, .metavar = "I/N",
+        {"layout", OPT_CHOICE, OPT_RESULT, &d->layout, .value = "composed",
+         .choices = "composed|components",
+         .help = "what is kept: p* of this strength, or what p* "
+                 "of any strength on --alpha-grid follows from"},
+        {"alpha-grid", OPT_TEXT, OPT_RESULT, &d->grid, .value = "auto", .metavar = "A,B,C...",
+         .help = "components: 3 to 16 ascending alphas from 0, where the tail "
+                 "mass is kept; auto = 0, S/8, S/4, S/2, S, 1.5S, 2S with the S of --alpha"},
+        {"student", OPT_TEXT, OPT_INPUT, &d->student, .metavar = "FILE",
+         .help = "model to be trained: keep its likeliest tokens as well"},
+        {"student-k", OPT_INT, OPT_RESULT, &d->student_k, .value = "16", .low = 1, .high = 500,
+         .metavar = "N", .help = "how many of --student's likeliest tokens"},
+        {"bits", OPT_CHOICE, OPT_RESULT, &d->bits_text, .value = "12", .choices = "32|16|12|8|6",
+         .help = "levels of log p*: 12 is off by 0.1 % at p* = 1, by 3 % at "
+                 "0.01, 8 by 0.5 and 5 %; 32 is exact and plain (see shard report)"},
+        {"rows-per-shard", OPT_INT, OPT_EXEC, &d->rows_per_shard, .value = "0", .low = 0,
+         .high = 1e12, .metavar = "N", .help = "rows of a shard, 0 = one file"},
+        {"zstd-level", OPT_INT, OPT_RESULT, &d->zstd_level, .value = "3", .low = 1, .high = 19,
+         .metavar = "N", .help = "compression level"},
+        {"shard", OPT_TEXT, OPT_EXEC, &d->shard, .metavar = "I/N",
          .help = "dump the I-th of N shares of the shards, 0 <= I < N"},
-        {.name = "micro-tokens", .type = OPT_INT, .class = OPT_EXEC, .to = &d->micro_tokens,
-         .value = "4096", .low = 1, .high = 1e9, .metavar = "N", .help = "tokens computed at once"},
-        {.name = "checkpoint-every", .type = OPT_EVERY, .class = OPT_EXEC,
-         .to = &d->checkpoint_every, .value = "1m", .metavar = "T",
-         .help = "make what is done safe every so many rows, or so much time"},
-        {.name = "stop-after", .type = OPT_TIME, .class = OPT_EXEC, .to = &d->stop_after,
-         .value = "0", .metavar = "T", .help = "save and exit 75 after this time, 0 = never"},
+        {"micro-tokens", OPT_INT, OPT_EXEC, &d->micro_tokens, .value = "4096", .low = 1,
+         .high = 1e9, .metavar = "N", .help = "tokens computed at once"},
+        {"checkpoint-every", OPT_EVERY, OPT_EXEC, &d->checkpoint_every, .value = "1m",
+         .metavar = "T", .help = "make what is done safe every so many rows, or so much time"},
+        {"stop-after", OPT_TIME, OPT_EXEC, &d->stop_after, .value = "0", .metavar = "T",
+         .help = "save and exit 75 after this time, 0 = never"},
     };
     options_add(o, rest, sizeof rest / sizeof *rest);
     common_options_rows(o, &d->common);
@@ -103,8 +102,10 @@ static void load_student(struct dump *d) {
     die_if(&f);
     const struct model_file *t = &d->teachers.dpo_model, *s = &d->student_model;
     if (t->model.config.vocab != s->model.config.vocab || !hash_equal(t->tokenizer, s->tokenizer))
-        die(EXIT_BADDATA, "'%s' has another vocabulary or tokenizer than the teachers; it cannot be "
-                          "trained from them", d->student);
+        die(EXIT_BADDATA,
+            "'%s' has another vocabulary or tokenizer than the teachers; it cannot be "
+            "trained from them",
+            d->student);
     parents_add(&d->lineage.parents, "model", s->content);
     d->run.student = &s->model;
     d->run.student_k = (size_t)d->student_k;
@@ -152,12 +153,16 @@ static void plan_shards(struct dump *d) {
     if (d->shard && !d->rows_per_shard)
         die(EXIT_USAGE, "--shard needs --rows-per-shard, which cuts the set into shards");
     d->plan = (struct columns_plan){.rows_per_shard = (size_t)d->rows_per_shard,
-                                    .rows_total = d->tokens.rows, .shard = i, .shards = n,
-                                    .zstd_level = (int)d->zstd_level, .resume = !d->common.force,
+                                    .rows_total = d->tokens.rows,
+                                    .shard = i,
+                                    .shards = n,
+                                    .zstd_level = (int)d->zstd_level,
+                                    .resume = !d->common.force,
                                     .finished = finished};
     d->run.count = d->tokens.rows;
     if (d->rows_per_shard)
-        columns_share(d->tokens.rows, (size_t)d->rows_per_shard, i, n, &d->run.first, &d->run.count);
+        columns_share(d->tokens.rows, (size_t)d->rows_per_shard, i, n, &d->run.first,
+                      &d->run.count);
 }
 
 // All shards of this run's share are there already: print them.
@@ -182,8 +187,9 @@ static void settle_layout(struct dump *d) {
     if (!strcmp(d->grid, "auto"))
         *g = teacher_grid_around(rule->strength);
     else if (!teacher_grid_parse(d->grid, g))
-        die(EXIT_USAGE, "--alpha-grid '%s' is not 3 to %d ascending numbers from 0, as in 0,0.5,1,2",
-            d->grid, GRID_MOST);
+        die(EXIT_USAGE,
+            "--alpha-grid '%s' is not 3 to %d ascending numbers from 0, as in 0,0.5,1,2", d->grid,
+            GRID_MOST);
     double low, high;
     if (!teacher_grid_covers(g, rule, &low, &high))
         die(EXIT_USAGE, "--alpha %s has alphas from %g to %g, outside --alpha-grid %s",
@@ -211,9 +217,13 @@ static bool settle_strength(struct dump *d) {
         set_strength(d, recorded);
         if (current(d)) return true;
     }
-    struct target_kl t = {.models = d->teachers.models, .rule = d->run.rule, .prompts = &d->tokens,
-                          .options = &d->target, .micro_tokens = (size_t)d->micro_tokens,
-                          .eos = d->teachers.dpo_model.eos, .seed = (uint64_t)d->common.seed,
+    struct target_kl t = {.models = d->teachers.models,
+                          .rule = d->run.rule,
+                          .prompts = &d->tokens,
+                          .options = &d->target,
+                          .micro_tokens = (size_t)d->micro_tokens,
+                          .eos = d->teachers.dpo_model.eos,
+                          .seed = (uint64_t)d->common.seed,
                           .log = d->log};
     struct target_kl_trial best;
     t.rule.strength = given;
@@ -236,8 +246,11 @@ static struct teacher_writer *open_writer(struct dump *d, const struct columns_p
                                 .tokenizer_json = d->teachers.dpo_model.tokenizer_json,
                                 .reference = d->teachers.ref_model.content,
                                 .reward_beta = d->teachers.dpo_model.reward_beta,
-                                .recipe = d->recipe, .rule = rule, .bits = atoi(d->bits_text),
-                                .grid = d->run.grid, .eos = d->teachers.dpo_model.eos};
+                                .recipe = d->recipe,
+                                .rule = rule,
+                                .bits = atoi(d->bits_text),
+                                .grid = d->run.grid,
+                                .eos = d->teachers.dpo_model.eos};
     const struct tokens *t = &d->tokens;
     int32_t *common = teacher_code_common(t->ids, t->first[t->rows], info.vocab,
                                           d->teachers.dpo_model.eos, &info.n_common);
@@ -257,8 +270,11 @@ static size_t positions_of(const struct tokens *t, size_t row) {
 // Rows spread over the set, up to some 2000 tokens: the trial of --dry-run.
 static struct tokens sample_rows(const struct tokens *t) {
     enum { ROWS = 32, TOKENS = 2048 };
-    struct tokens s = {.kind = t->kind, .vocab = t->vocab, .tokenizer = t->tokenizer,
-                       .longest = t->longest, .parts = 1};
+    struct tokens s = {.kind = t->kind,
+                       .vocab = t->vocab,
+                       .tokenizer = t->tokenizer,
+                       .longest = t->longest,
+                       .parts = 1};
     size_t n = t->rows < ROWS ? t->rows : ROWS;
     s.first = xcalloc(n + 1, sizeof *s.first);
     s.prompt_length = xcalloc(n, sizeof *s.prompt_length);
@@ -281,8 +297,8 @@ static void print_plan(struct dump *d) {
     struct fail f = {0};
     struct tokens sample = sample_rows(&d->tokens), *all = &d->tokens;
     struct columns_counted counted = {0};
-    struct columns_plan plan = {.rows_total = sample.rows, .zstd_level = (int)d->zstd_level,
-                                .counted = &counted};
+    struct columns_plan plan = {
+        .rows_total = sample.rows, .zstd_level = (int)d->zstd_level, .counted = &counted};
     struct teacher_dump trial = d->run;
     size_t positions = 0, seen = 0, end = d->run.first + d->run.count;
     for (size_t i = d->run.first; i < end; i++) positions += positions_of(all, i);
@@ -304,7 +320,8 @@ static void print_plan(struct dump *d) {
     print_result("positions\t%zu", positions);
     print_result("model_bytes\t%.0f", models);
     print_result("bytes_a_position\t%.1f", seen ? (double)counted.columns / (double)seen : 0);
-    print_result("disk_bytes\t%.0f", (double)counted.columns * share + files * (double)counted.blobs);
+    print_result("disk_bytes\t%.0f",
+                 (double)counted.columns * share + files * (double)counted.blobs);
     print_result("estimated_seconds\t%.0f", (clock_seconds() - start) * share);
     tokens_release(&sample);
 }
@@ -325,8 +342,10 @@ static int dump(struct dump *d) {
     int code = teacher_dump_run(r, &f);
     die_if(&f);
     if (code == EXIT_STOPPED)
-        log_note(d->log, "stopped; what is done is in '%s.spool': run the same command again to go "
-                         "on", d->output);
+        log_note(d->log,
+                 "stopped; what is done is in '%s.spool': run the same command again to go "
+                 "on",
+                 d->output);
     return code;
 }
 
@@ -353,14 +372,18 @@ int main(int argc, char **argv) {
     d.options = &o;
     settle_layout(&d);
     d.json = options_json(&o);
-    d.lineage = (struct lineage){.kind = "teacher", .stage = "teacher-dump",
-                                 .version = artefact_version("teacher"), .options = d.json};
+    d.lineage = (struct lineage){.kind = "teacher",
+                                 .stage = "teacher-dump",
+                                 .version = artefact_version("teacher"),
+                                 .options = d.json};
     load_models(&d);
     load_student(&d);
     load_data(&d);
     plan_shards(&d);
-    d.run.cut = (struct teacher_cut){.top_k = (size_t)d.teacher.top_k, .mass = d.teacher.mass,
-                                     .least = d.teacher.least, .eos = d.teachers.dpo_model.eos};
+    d.run.cut = (struct teacher_cut){.top_k = (size_t)d.teacher.top_k,
+                                     .mass = d.teacher.mass,
+                                     .least = d.teacher.least,
+                                     .eos = d.teachers.dpo_model.eos};
     d.run.tokens = &d.tokens;
     d.run.micro_tokens = (size_t)d.micro_tokens;
     d.run.checkpoint_every = d.checkpoint_every;

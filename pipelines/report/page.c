@@ -296,14 +296,8 @@ static void put_line(struct page *p, char *line) {
 
 int main(int argc, char **argv) {
     const char *output;
-    struct opt_row rows[] = {{.name = "output",
-                              .letter = 'o',
-                              .type = OPT_TEXT,
-                              .class = OPT_EXEC,
-                              .to = &output,
-                              .metavar = "FILE.html",
-                              .required = true,
-                              .help = "the page"}};
+    struct opt_row rows[] = {{"output", OPT_TEXT, OPT_EXEC, &output, .letter = 'o',
+                              .metavar = "FILE.html", .required = true, .help = "the page"}};
     struct options options = {.program = "page",
                               .usage = "SPEC -o FILE.html",
                               .summary = "A page of an experiment's results, in one file."};

@@ -22,23 +22,11 @@ struct kl {
 
 static void declare(struct options *o, struct kl *k) {
     const struct opt_row rows[] = {
-        {.name = "model",
-         .type = OPT_TEXT,
-         .class = OPT_INPUT,
-         .to = &k->model,
-         .metavar = "FILE",
-         .help = "the model",
+        {"model", OPT_TEXT, OPT_INPUT, &k->model, .metavar = "FILE", .help = "the model",
          .required = true},
-        {.name = "base",
-         .type = OPT_TEXT,
-         .class = OPT_INPUT,
-         .to = &k->base,
-         .metavar = "FILE",
-         .help = "the model it is compared with",
-         .required = true},
-        {.name = "per-token",
-         .type = OPT_FLAG,
-         .to = &k->per_token,
+        {"base", OPT_TEXT, OPT_INPUT, &k->base, .metavar = "FILE",
+         .help = "the model it is compared with", .required = true},
+        {"per-token", OPT_FLAG, OPT_RESULT, &k->per_token,
          .help = "a row for each response token: row,position,token,kl, on stdout as CSV in place "
                  "of the table, or in -o"},
     };

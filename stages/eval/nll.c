@@ -20,16 +20,9 @@ struct nll {
 
 static void declare(struct options *o, struct nll *n) {
     const struct opt_row rows[] = {
-        {.name = "model",
-         .type = OPT_TEXT,
-         .class = OPT_INPUT,
-         .to = &n->model,
-         .metavar = "FILE",
-         .help = "the model",
+        {"model", OPT_TEXT, OPT_INPUT, &n->model, .metavar = "FILE", .help = "the model",
          .required = true},
-        {.name = "per-token",
-         .type = OPT_FLAG,
-         .to = &n->per_token,
+        {"per-token", OPT_FLAG, OPT_RESULT, &n->per_token,
          .help =
              "a row for each predicted token: row,position,token,nll, on stdout as CSV in place "
              "of the table, or in -o"},

@@ -35,24 +35,11 @@ struct pairs_eval {
 
 static void declare(struct options *o, struct pairs_eval *e) {
     const struct opt_row rows[] = {
-        {.name = "dpo",
-         .type = OPT_TEXT,
-         .class = OPT_INPUT,
-         .to = &e->path[DPO],
-         .metavar = "FILE",
-         .help = "DPO model",
+        {"dpo", OPT_TEXT, OPT_INPUT, &e->path[DPO], .metavar = "FILE", .help = "DPO model",
          .required = true},
-        {.name = "reverse",
-         .type = OPT_TEXT,
-         .class = OPT_INPUT,
-         .to = &e->path[REVERSE],
-         .metavar = "FILE",
+        {"reverse", OPT_TEXT, OPT_INPUT, &e->path[REVERSE], .metavar = "FILE",
          .help = "reverse DPO model: adds the contrastive reward, dpo - reverse"},
-        {.name = "ref",
-         .type = OPT_TEXT,
-         .class = OPT_INPUT,
-         .to = &e->path[REF],
-         .metavar = "FILE",
+        {"ref", OPT_TEXT, OPT_INPUT, &e->path[REF], .metavar = "FILE",
          .help = "reference model: adds the forward reward, dpo - ref, and ref - reverse"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);

@@ -24,34 +24,16 @@ struct score {
 
 static void declare(struct options *o, struct score *s) {
     const struct opt_row rows[] = {
-        {.name = "scorer",
-         .type = OPT_TEXT,
-         .to = &s->scorer,
-         .metavar = "COMMAND",
+        {"scorer", OPT_TEXT, OPT_RESULT, &s->scorer, .metavar = "COMMAND",
          .help =
              "run by sh -c; reads a line {\"prompt\", \"response\"} for each response on stdin, "
              "prints one number a line, at any pace",
          .required = true},
-        {.name = "input",
-         .type = OPT_LIST,
-         .class = OPT_INPUT,
-         .to = &s->input,
-         .metavar = "FILE...",
-         .help = "responses with columns prompt and response (JSONL, CSV)",
-         .required = true},
-        {.name = "output",
-         .letter = 'o',
-         .type = OPT_TEXT,
-         .class = OPT_EXEC,
-         .to = &s->output,
-         .metavar = "FILE",
+        {"input", OPT_LIST, OPT_INPUT, &s->input, .metavar = "FILE...",
+         .help = "responses with columns prompt and response (JSONL, CSV)", .required = true},
+        {"output", OPT_TEXT, OPT_EXEC, &s->output, .letter = 'o', .metavar = "FILE",
          .help = "a row for each response: input,row,sample,score (.csv or .json)"},
-        {.name = "timeout",
-         .type = OPT_TIME,
-         .class = OPT_EXEC,
-         .to = &s->timeout,
-         .value = "0",
-         .metavar = "T",
+        {"timeout", OPT_TIME, OPT_EXEC, &s->timeout, .value = "0", .metavar = "T",
          .help = "give up after such a silence of the scorer, 0 = never"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);

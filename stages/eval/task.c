@@ -7,45 +7,26 @@
 void task_options(struct options *o, struct task *t, const char *data_help,
                   const char *output_help) {
     const struct opt_row rows[] = {
-        {.name = "data",
-         .type = OPT_LIST,
-         .class = OPT_INPUT,
-         .to = &t->data,
-         .metavar = "FILE...",
-         .help = data_help,
+        {"data", OPT_LIST, OPT_INPUT, &t->data, .metavar = "FILE...", .help = data_help,
          .required = true},
-        {.name = "output",
-         .letter = 'o',
-         .type = OPT_TEXT,
-         .class = OPT_EXEC,
-         .to = &t->output,
-         .metavar = "FILE",
+        {"output", OPT_TEXT, OPT_EXEC, &t->output, .letter = 'o', .metavar = "FILE",
          .help = output_help},
-        {.name = "micro-tokens",
-         .type = OPT_INT,
-         .class = OPT_EXEC,
-         .to = &t->micro_tokens,
-         .value = "4096",
-         .low = 1,
-         .high = 1e9,
-         .metavar = "N",
-         .help = "tokens computed at once"},
+        {"micro-tokens", OPT_INT, OPT_EXEC, &t->micro_tokens, .value = "4096", .low = 1,
+         .high = 1e9, .metavar = "N", .help = "tokens computed at once"},
     };
     options_add(o, rows, 2);
     task_summary_row(o, &t->summary);
     options_add(o, rows + 2, 1);
-    frozen_dtype_row(o, &t->dtype, "the models in memory: bf16 rounds their matrices, 2 bytes each");
+    frozen_dtype_row(o, &t->dtype,
+                     "the models in memory: bf16 rounds their matrices, 2 bytes each");
     common_options_rows(o, &t->common);
 }
 
 void task_summary_row(struct options *o, const char **summary) {
-    const struct opt_row row = {.name = "summary",
-                                .type = OPT_TEXT,
-                                .class = OPT_EXEC,
-                                .to = summary,
-                                .metavar = "FILE",
-                                .help =
-                                    "also write the table here, with every digit (.csv or .json)"};
+    const struct opt_row row = {
+        "summary",         OPT_TEXT,
+        OPT_EXEC,          summary,
+        .metavar = "FILE", .help = "also write the table here, with every digit (.csv or .json)"};
     options_add(o, &row, 1);
 }
 

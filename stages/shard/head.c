@@ -258,19 +258,9 @@ int shard_head(int argc, char **argv) {
     int64_t rows;
     bool json;
     const struct opt_row table[] = {
-        {.name = "rows",
-         .type = OPT_INT,
-         .class = OPT_EXEC,
-         .to = &rows,
-         .value = "5",
-         .low = 1,
-         .high = 1e15,
-         .metavar = "N",
+        {"rows", OPT_INT, OPT_EXEC, &rows, .value = "5", .low = 1, .high = 1e15, .metavar = "N",
          .help = "how many, over all files"},
-        {.name = "json",
-         .type = OPT_FLAG,
-         .class = OPT_EXEC,
-         .to = &json,
+        {"json", OPT_FLAG, OPT_EXEC, &json,
          .help = "one JSON object a row, with every number that is stored"},
     };
     struct options o = {.program = "shard head",

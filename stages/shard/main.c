@@ -20,9 +20,11 @@ static const struct command commands[] = {
     {"stat", shard_stat, "bytes by column, lengths, means of what the kind has"},
     {"diff", shard_diff, "what differs between two files; exit 1 if anything does"},
     {"merge", shard_merge, "one file from all shards of a set, as if it had been made so"},
-    {"split", shard_split, "a set cut into shards, as if it had been made so; the inverse of merge"},
+    {"split", shard_split,
+     "a set cut into shards, as if it had been made so; the inverse of merge"},
     {"filter", shard_filter, "some rows of a set, by number, length or entropy"},
-    {"recode", shard_recode, "a teacher cache with fewer entries, fewer bits or another zstd level"},
+    {"recode", shard_recode,
+     "a teacher cache with fewer entries, fewer bits or another zstd level"},
     {"verify", shard_verify, "a teacher cache against its teachers, run anew on random rows"},
     {"report", shard_report, "bytes against the gradient's error, over settings of a cache"},
 };

@@ -19,20 +19,10 @@ struct recode {
 static void declare(struct options *o, struct recode *s) {
     const struct opt_row rows[] = {
         shard_output_row(&s->output, "the recoded cache; OUT-00000-of-00003.h5 and so on of a set"),
-        {.name = "bits",
-         .type = OPT_CHOICE,
-         .to = &s->bits_text,
-         .value = "as-stored",
-         .choices = "as-stored|32|16|12|8|6",
-         .help = "levels of log p*; no more than are stored"},
-        {.name = "zstd-level",
-         .type = OPT_INT,
-         .to = &s->zstd_level,
-         .value = "0",
-         .low = 0,
-         .high = 19,
-         .metavar = "N",
-         .help = "compression level, 0 = as stored"},
+        {"bits", OPT_CHOICE, OPT_RESULT, &s->bits_text, .value = "as-stored",
+         .choices = "as-stored|32|16|12|8|6", .help = "levels of log p*; no more than are stored"},
+        {"zstd-level", OPT_INT, OPT_RESULT, &s->zstd_level, .value = "0", .low = 0, .high = 19,
+         .metavar = "N", .help = "compression level, 0 = as stored"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
     teacher_cut_rows(o, &s->cut);
@@ -122,7 +112,8 @@ static int32_t *take_common(struct recode *s, struct fail *f) {
             fail_set(f, EXIT_BADDATA, "'%s' is damaged: an id leaves the vocabulary",
                      columns_path(s->set[0]));
     int32_t *common =
-        f->code ? NULL : teacher_code_common(ids, total, s->info.vocab, s->info.eos, &s->info.n_common);
+        f->code ? NULL
+                : teacher_code_common(ids, total, s->info.vocab, s->info.eos, &s->info.n_common);
     free(ids);
     return common;
 }

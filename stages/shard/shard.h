@@ -30,8 +30,8 @@ void shard_set_close(struct columns_reader **set, size_t parts);
 struct lineage shard_same_lineage(const struct columns_reader *r);
 struct lineage shard_new_lineage(struct columns_reader **set, size_t parts, const char *stage,
                                  const char *options);
-// A writer of the columns, attributes and blobs of `like`; max_length: replaces the attribute of that
-// name, 0: keep it.
+// A writer of the columns, attributes and blobs of `like`; max_length: replaces the attribute of
+// that name, 0: keep it.
 struct columns_writer *shard_writer(const char *output, struct columns_reader *like,
                                     const struct lineage *l, const struct columns_plan *plan,
                                     size_t max_length, struct fail *f);

@@ -1,6 +1,7 @@
 // make_files KIND OUT ROWS [ROWS_PER_SHARD [I N]]: a file of made-up numbers for the tests of
 // programs. KIND: tokens, pairs, reference, teacher, coded
-// (teacher, 8 bits), parts (teacher of components, 8 bits), model. Numbers follow from the row alone.
+// (teacher, 8 bits), parts (teacher of components, 8 bits), model. Numbers follow from the row
+// alone.
 #include "common/rng.h"
 #include "formats/model_file.h"
 #include "formats/reference.h"
@@ -93,8 +94,10 @@ static bool write_coded_row(struct teacher_writer *w, size_t row) {
             sum += mass[k];
         }
         for (size_t k = 0; k < n; k++) logp[p][k] = (float)log(mass[k] * (1 - tail) / sum);
-        position[p] = (struct teacher_position){(uint32_t)n, support[p], logp[p], (float)log(tail),
-                                                0, (float)pick(row, 200 + i, 100) / 100, logp[p][0]};
+        position[p] = (struct teacher_position){(uint32_t)n, support[p],
+                                                logp[p],     (float)log(tail),
+                                                0,           (float)pick(row, 200 + i, 100) / 100,
+                                                logp[p][0]};
         entropy[p] = (float)rng_uniform(4, RNG_TEST, row, i);
     }
     return teacher_write(w, &r);
@@ -108,8 +111,12 @@ static bool write_parts_row(struct teacher_writer *w, size_t row) {
     static float ends[LONGEST][2][MOST], tails[LONGEST][GRID], entropy[LONGEST];
     static struct teacher_position position[LONGEST];
     static struct teacher_parts parts[LONGEST];
-    struct teacher_row r = {.prompt_length = 2, .ids = ids, .mask = mask, .position = position,
-                            .entropy = entropy, .parts = parts};
+    struct teacher_row r = {.prompt_length = 2,
+                            .ids = ids,
+                            .mask = mask,
+                            .position = position,
+                            .entropy = entropy,
+                            .parts = parts};
     r.n = make_tokens(row, ids, mask);
     for (size_t i = 2; i < r.n; i++) {
         size_t p = r.positions++, n = 1 + pick(row, 100 + i, MOST);
@@ -125,8 +132,8 @@ static bool write_parts_row(struct teacher_writer *w, size_t row) {
             double tail = exp((double)tails[p][k % 2 ? GRID - 1 : 0]);
             ends[p][k % 2][k / 2] = (float)log(mass[k % 2][k / 2] * (1 - tail) / sum[k % 2]);
         }
-        position[p] = (struct teacher_position){.n = (uint32_t)n, .ids = support[p],
-                                                .tvd = (float)pick(row, 200 + i, 100) / 100};
+        position[p] = (struct teacher_position){
+            .n = (uint32_t)n, .ids = support[p], .tvd = (float)pick(row, 200 + i, 100) / 100};
         parts[p] = (struct teacher_parts){ends[p][0], ends[p][1], tails[p]};
         entropy[p] = (float)rng_uniform(4, RNG_TEST, row, i);
     }
@@ -148,9 +155,8 @@ static int write_teacher(const char *path, const struct lineage *l, const struct
                                 .n_common = 3,
                                 .common = (int32_t[]){17, 4, 59}};
     struct teacher_writer *w = teacher_writer_open(path, l, &info, plan, &f);
-    for (size_t i = 0; i < count; i++) (parts   ? write_parts_row
-         : coded ? write_coded_row
-                 : write_teacher_row)(w, first + i);
+    for (size_t i = 0; i < count; i++)
+        (parts ? write_parts_row : coded ? write_coded_row : write_teacher_row)(w, first + i);
     teacher_writer_commit(w, NULL);
     die_if(&f);
     return EXIT_DONE;

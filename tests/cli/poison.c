@@ -2,7 +2,8 @@
 //   poison newer MODEL OUT         the model with a version that no release has yet
 //   poison nan MODEL TOKENS OUT    the model with a NaN in the embedding of a token that stands in
 //                                  one row only (printed), so that training meets it in one step
-//   poison shift TEACHER BY OUT    the cache, of one file, with each position's distribution that of
+//   poison shift TEACHER BY OUT    the cache, of one file, with each position's distribution that
+//   of
 //                                  the position BY (-1 or 1) further in its row
 #include "formats/model_file.h"
 #include "formats/teacher_file.h"

@@ -1,4 +1,5 @@
-// Any bytes as a data file: the first byte picks syntax and kind, the rest is read, told and shaped.
+// Any bytes as a data file: the first byte picks syntax and kind, the rest is read, told and
+// shaped.
 #include "formats/shapes.h"
 #include <stdint.h>
 #include <stdio.h>

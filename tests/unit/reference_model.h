@@ -101,7 +101,8 @@ static void ref_layer(const struct model *m, const double *P, size_t l, double *
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 
-// log-probabilities (T,V) of the next token at each of T positions; P: parameters in double. free().
+// log-probabilities (T,V) of the next token at each of T positions; P: parameters in double.
+// free().
 static double *ref_logprobs(const struct model *m, const double *P, const int32_t *ids, size_t T) {
     const struct model_config *c = &m->config;
     size_t C = c->width, V = c->vocab;

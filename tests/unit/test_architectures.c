@@ -61,8 +61,8 @@ static struct model make_model(size_t a) {
     model_alloc(&m);
     for (size_t i = 0; i < m.n_tensors; i++)
         for (size_t j = 0; j < m.tensors[i].rows * m.tensors[i].cols; j++)
-            m.params[m.tensors[i].offset + j] = (float)(0.25 * rng_normal(a, RNG_TEST, i, j) +
-                                                        (m.tensors[i].vector ? 0.7 : 0));
+            m.params[m.tensors[i].offset + j] =
+                (float)(0.25 * rng_normal(a, RNG_TEST, i, j) + (m.tensors[i].vector ? 0.7 : 0));
     return m;
 }
 

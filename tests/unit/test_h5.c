@@ -14,8 +14,8 @@ static void fill(int32_t *x) {
 
 static void write_column(struct h5 *h, const char *name, enum h5_type type, const void *data) {
     size_t size = h5_size(type);
-    struct h5_shape s = {.type = type, .rank = 1, .dims = {COUNT, 1}, .count = COUNT,
-                         .chunk = CHUNK, .level = 3};
+    struct h5_shape s = {
+        .type = type, .rank = 1, .dims = {COUNT, 1}, .count = COUNT, .chunk = CHUNK, .level = 3};
     unsigned char padded[CHUNK * 8];
     void *to = xmalloc(zfilter_bound(sizeof padded));
     assert_true(h5_chunks_begin(h, name, &s));

@@ -11,10 +11,20 @@
 #include <cmocka.h>
 
 static struct model make_model(bool tied, bool extras) {
-    struct model_config c = {.layers = 2, .width = 24, .heads = 4, .kv_heads = 2, .head_dim = 8,
-                             .hidden = 40, .vocab = 37, .vocab_used = extras ? 33 : 37,
-                             .max_positions = 512, .norm_eps = 1e-5, .rope_theta = 10000,
-                             .tied = tied, .qkv_bias = extras, .qk_norm = extras};
+    struct model_config c = {.layers = 2,
+                             .width = 24,
+                             .heads = 4,
+                             .kv_heads = 2,
+                             .head_dim = 8,
+                             .hidden = 40,
+                             .vocab = 37,
+                             .vocab_used = extras ? 33 : 37,
+                             .max_positions = 512,
+                             .norm_eps = 1e-5,
+                             .rope_theta = 10000,
+                             .tied = tied,
+                             .qkv_bias = extras,
+                             .qk_norm = extras};
     struct model m;
     char why[200];
     assert_true(model_init(&m, &c, why, sizeof why));
@@ -50,7 +60,8 @@ static double weight_of(const struct batch *b, size_t p) { // a loss weight of e
 }
 
 // The loss sum_p w_p nll_p and its gradient through the net; chunks as the loop makes them.
-static double net_loss(struct net *net, const struct model *m, const struct batch *b, float *grads) {
+static double net_loss(struct net *net, const struct model *m, const struct batch *b,
+                       float *grads) {
     size_t V = m->config.vocab;
     double loss = 0;
     net_forward(net, b);
@@ -73,7 +84,8 @@ static double net_loss(struct net *net, const struct model *m, const struct batc
 }
 
 static struct net_limits limits(void) {
-    return (struct net_limits){.rows = 256, .positions = 256, .trees_tokens = 200, .backward = true};
+    return (struct net_limits){
+        .rows = 256, .positions = 256, .trees_tokens = 200, .backward = true};
 }
 
 static double reference_loss(const struct model *m, const double *P) {
@@ -116,7 +128,8 @@ static float *gradient_in(struct model *m, struct net_limits l, size_t rows_per_
     return grads;
 }
 
-static float *gradient(struct model *m, size_t rows_per_unit, size_t units_per_batch, double *loss) {
+static float *gradient(struct model *m, size_t rows_per_unit, size_t units_per_batch,
+                       double *loss) {
     return gradient_in(m, limits(), rows_per_unit, units_per_batch, loss);
 }
 
@@ -254,9 +267,12 @@ static void plan_is_what_is_used(void **state) {
 int main(void) {
     parallel_init(2);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gradients_tied), cmocka_unit_test(gradients_untied_bias_norm),
-        cmocka_unit_test(same_bits),      cmocka_unit_test(shared_prompt),
-        cmocka_unit_test(plan_is_what_is_used), cmocka_unit_test(recompute_same_bits),
+        cmocka_unit_test(gradients_tied),
+        cmocka_unit_test(gradients_untied_bias_norm),
+        cmocka_unit_test(same_bits),
+        cmocka_unit_test(shared_prompt),
+        cmocka_unit_test(plan_is_what_is_used),
+        cmocka_unit_test(recompute_same_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-// Decoding against the naive model in double; samples that depend on nothing but seed, row, position.
+// Decoding against the naive model in double; samples that depend on nothing but seed, row,
+// position.
 #include "tests/unit/reference_model.h"
 #include "common/parallel.h"
 #include "common/rng.h"
@@ -11,14 +12,24 @@
 enum { JOBS = 9, NEW = 12, LENGTH = 64 };
 
 static struct model make_model(void) {
-    struct model_config c = {.layers = 2, .width = 24, .heads = 4, .kv_heads = 2, .head_dim = 8,
-                             .hidden = 40, .vocab = 37, .vocab_used = 35, .max_positions = 64,
-                             .norm_eps = 1e-5, .rope_theta = 10000, .qkv_bias = true};
+    struct model_config c = {.layers = 2,
+                             .width = 24,
+                             .heads = 4,
+                             .kv_heads = 2,
+                             .head_dim = 8,
+                             .hidden = 40,
+                             .vocab = 37,
+                             .vocab_used = 35,
+                             .max_positions = 64,
+                             .norm_eps = 1e-5,
+                             .rope_theta = 10000,
+                             .qkv_bias = true};
     struct model m;
     char why[200];
     assert_true(model_init(&m, &c, why, sizeof why));
     model_alloc(&m);
-    for (size_t i = 0; i < m.n_params; i++) m.params[i] = (float)(0.3 * rng_normal(5, RNG_TEST, 1, i));
+    for (size_t i = 0; i < m.n_params; i++)
+        m.params[i] = (float)(0.3 * rng_normal(5, RNG_TEST, 1, i));
     return m;
 }
 
@@ -62,8 +73,14 @@ static void run(const struct model *m, size_t slots, struct sample_options o, si
     struct decoder *d = decoder_new(m, slots, LENGTH);
     static const int32_t eos[] = {3};
     static int32_t prompt[JOBS][LENGTH];
-    struct sampler s = {.decoders = 1, .decoder = &d, .slots = slots, .length = LENGTH,
-                        .options = o, .seed = 11, .n_eos = 1, .eos = eos};
+    struct sampler s = {.decoders = 1,
+                        .decoder = &d,
+                        .slots = slots,
+                        .length = LENGTH,
+                        .options = o,
+                        .seed = 11,
+                        .n_eos = 1,
+                        .eos = eos};
     for (size_t j = first; j < first + count; j++) {
         size_t n = prompt_of(j, prompt[j]);
         jobs[j] = (struct sample_job){.prompt = prompt[j], .n = n, .row = j, .ids = ids[j]};
@@ -106,16 +123,27 @@ static void draws(void **state) {
     struct sample_options plain = {.temperature = 1, .top_p = 1};
     struct sample_options two = {.temperature = 1, .top_k = 2, .top_p = 1};
     struct sample_options nucleus = {.temperature = 1, .top_p = 0.65};
-    struct sample_options greedy = {.temperature = 0, .top_p = 1}, cold = {.temperature = 0.5, .top_p = 1};
+    struct sample_options greedy = {.temperature = 0, .top_p = 1},
+                          cold = {.temperature = 0.5, .top_p = 1};
     const struct {
         const struct sample_options *o;
         double u;
         int32_t id;
     } cases[] = {
-        {&plain, 0.39, 0}, {&plain, 0.41, 1}, {&plain, 0.69, 1},   {&plain, 0.71, 2},
-        {&plain, 0.91, 3}, {&plain, 0.9999999, 3}, {&two, 0.57, 0}, {&two, 0.58, 1},
-        {&two, 0.999, 1},  {&nucleus, 0.58, 1},  {&nucleus, 0.99, 1}, {&greedy, 0.99, 0},
-        {&cold, 16.0 / 30 - 0.01, 0}, {&cold, 16.0 / 30 + 0.01, 1},
+        {&plain, 0.39, 0},
+        {&plain, 0.41, 1},
+        {&plain, 0.69, 1},
+        {&plain, 0.71, 2},
+        {&plain, 0.91, 3},
+        {&plain, 0.9999999, 3},
+        {&two, 0.57, 0},
+        {&two, 0.58, 1},
+        {&two, 0.999, 1},
+        {&nucleus, 0.58, 1},
+        {&nucleus, 0.99, 1},
+        {&greedy, 0.99, 0},
+        {&cold, 16.0 / 30 - 0.01, 0},
+        {&cold, 16.0 / 30 + 0.01, 1},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         float z[5];
@@ -165,14 +193,14 @@ static void draws_from_many(void **state) {
             for (size_t v = 0; v < V; v++)
                 z[v] = (float)((n % 3 + 0.5) * rng_normal(3, RNG_TEST, (uint64_t)n, v));
             memcpy(scratch, z, sizeof z);
-            assert_int_equal(sample_token(&ways[i], scratch, V, u),
-                             naive_draw(&ways[i], z, V, u));
+            assert_int_equal(sample_token(&ways[i], scratch, V, u), naive_draw(&ways[i], z, V, u));
         }
 }
 
 static void refuses_what_is_not_finite(void **state) {
     (void)state;
-    const struct sample_options ways[] = {{.temperature = 1, .top_p = 1}, {.top_p = 1},
+    const struct sample_options ways[] = {{.temperature = 1, .top_p = 1},
+                                          {.top_p = 1},
                                           {.temperature = 2, .top_k = 3, .top_p = 1},
                                           {.temperature = 1, .top_p = 0.5}};
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
@@ -189,8 +217,7 @@ int main(void) {
     parallel_init(2);
     const struct CMUnitTest tests[] = {cmocka_unit_test(decodes_like_the_reference),
                                        cmocka_unit_test(samples_depend_on_their_row_only),
-                                       cmocka_unit_test(draws),
-                                       cmocka_unit_test(draws_from_many),
+                                       cmocka_unit_test(draws), cmocka_unit_test(draws_from_many),
                                        cmocka_unit_test(refuses_what_is_not_finite)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

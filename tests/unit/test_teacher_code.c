@@ -79,7 +79,8 @@ static void test_brief(void **state) { // TVD by its logarithm, to 0; version 2 
             assert_true(fabs(y - x) <= (brief ? 0.032 * x : 1. / 131070 + 1e-9));
         }
         for (double x = 0; x < 15.9; x += 0.01) {
-            double y = teacher_code_value(&c, CODE_ENTROPY, teacher_code_number(&c, CODE_ENTROPY, x));
+            double y =
+                teacher_code_value(&c, CODE_ENTROPY, teacher_code_number(&c, CODE_ENTROPY, x));
             assert_true(fabs(y - x) <= (brief ? 1. / 32 : 1. / 512) + 1e-9);
         }
     }
@@ -183,7 +184,8 @@ static void round_trip(int bits, const char *rule) {
             uint32_t k = 0;
             while (got.position[p].ids[k] != got.ids[p + 1]) k++;
             assert_true(got.position[p].realised == got.position[p].logp[k]);
-            assert_true(fabs((double)(got.entropy[p] - want.entropy[p])) <= (bits > 12 ? 1. / 512 : 1. / 32) + 1e-6);
+            assert_true(fabs((double)(got.entropy[p] - want.entropy[p])) <=
+                        (bits > 12 ? 1. / 512 : 1. / 32) + 1e-6);
         }
     }
     teacher_code_release(&c);
@@ -214,10 +216,8 @@ static void test_rules(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_levels),
-        cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_brief),
-        cmocka_unit_test(test_round_trips),
+        cmocka_unit_test(test_levels), cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_brief),  cmocka_unit_test(test_round_trips),
         cmocka_unit_test(test_rules),
     };
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);

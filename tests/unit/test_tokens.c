@@ -191,12 +191,9 @@ static void test_pairs_and_reference(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sets),
-        cmocka_unit_test(test_many),
-        cmocka_unit_test(test_replaced),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_contradictions),
-        cmocka_unit_test(test_pairs_and_reference),
+        cmocka_unit_test(test_sets),           cmocka_unit_test(test_many),
+        cmocka_unit_test(test_replaced),       cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_contradictions), cmocka_unit_test(test_pairs_and_reference),
     };
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }

@@ -73,21 +73,44 @@ static bool after_step(void *self, uint64_t step, bool *end, struct fail *f) {
 }
 
 static void setup(struct bench *b) {
-    struct model_config c = {.layers = 2, .width = 16, .heads = 2, .kv_heads = 1, .head_dim = 8,
-                             .hidden = 32, .vocab = VOCAB, .max_positions = 64, .norm_eps = 1e-5,
-                             .rope_theta = 10000, .tied = true};
+    struct model_config c = {.layers = 2,
+                             .width = 16,
+                             .heads = 2,
+                             .kv_heads = 1,
+                             .head_dim = 8,
+                             .hidden = 32,
+                             .vocab = VOCAB,
+                             .max_positions = 64,
+                             .norm_eps = 1e-5,
+                             .rope_theta = 10000,
+                             .tied = true};
     char why[200];
     *b = (struct bench){0};
     assert_true(model_init(&b->model, &c, why, sizeof why));
     model_alloc(&b->model);
     model_randomise(&b->model, 3);
     b->optim = optim_new(&b->model);
-    b->options = (struct train_options){
-        .batch_size = 7, .epochs = 12, .unit_tokens = 40, .micro_tokens = 40, .window = 2,
-        .optim = {.lr = 0.02, .min_lr = 0.1, .warmup = 0.1, .beta1 = 0.9, .beta2 = 0.95,
-                  .epsilon = 1e-8, .weight_decay = 0.01, .clip = 1, .schedule = "cosine"}};
-    b->source = (struct source){.rows = ROWS, .parts = 3, .longest = LONGEST, .span = LONGEST,
-                                .part_rows = part_rows, .measure = measure, .add = add};
+    b->options = (struct train_options){.batch_size = 7,
+                                        .epochs = 12,
+                                        .unit_tokens = 40,
+                                        .micro_tokens = 40,
+                                        .window = 2,
+                                        .optim = {.lr = 0.02,
+                                                  .min_lr = 0.1,
+                                                  .warmup = 0.1,
+                                                  .beta1 = 0.9,
+                                                  .beta2 = 0.95,
+                                                  .epsilon = 1e-8,
+                                                  .weight_decay = 0.01,
+                                                  .clip = 1,
+                                                  .schedule = "cosine"}};
+    b->source = (struct source){.rows = ROWS,
+                                .parts = 3,
+                                .longest = LONGEST,
+                                .span = LONGEST,
+                                .part_rows = part_rows,
+                                .measure = measure,
+                                .add = add};
     b->objective = objective_sft_new(VOCAB);
     b->log = log_open("never", true, false);
     b->metrics = metrics_open(NULL, 0);
@@ -102,11 +125,17 @@ static void teardown(struct bench *b) {
 }
 
 static int run(struct bench *b, uint64_t step, struct fail *f) {
-    struct train t = {.model = &b->model, .optim = b->optim, .objective = &b->objective,
-                      .source = &b->source, .options = &b->options, .seed = 5, .step = step,
-                      .metrics = b->metrics, .log = b->log};
-    t.hooks = (struct train_hooks){.self = b, .save = save, .after_step = after_step,
-                                   .first_loss = first_loss};
+    struct train t = {.model = &b->model,
+                      .optim = b->optim,
+                      .objective = &b->objective,
+                      .source = &b->source,
+                      .options = &b->options,
+                      .seed = 5,
+                      .step = step,
+                      .metrics = b->metrics,
+                      .log = b->log};
+    t.hooks = (struct train_hooks){
+        .self = b, .save = save, .after_step = after_step, .first_loss = first_loss};
     return train_run(&t, f);
 }
 
@@ -188,8 +217,15 @@ static void adamw_by_hand(void **state) {
     (void)state;
     struct bench b;
     setup(&b);
-    struct optim_options o = {.lr = 0.01, .min_lr = 1, .warmup = 0, .beta1 = 0.9, .beta2 = 0.99,
-                              .epsilon = 1e-8, .weight_decay = 0.1, .clip = 5, .schedule = "constant"};
+    struct optim_options o = {.lr = 0.01,
+                              .min_lr = 1,
+                              .warmup = 0,
+                              .beta1 = 0.9,
+                              .beta2 = 0.99,
+                              .epsilon = 1e-8,
+                              .weight_decay = 0.1,
+                              .clip = 5,
+                              .schedule = "constant"};
     size_t matrix = b.model.layer[1].o, vector = b.model.layer[1].norm2;
     float w = b.model.params[matrix], n = b.model.params[vector];
     optim_zero(b.optim);
@@ -211,7 +247,7 @@ static void adamw_by_hand(void **state) {
 int main(void) {
     parallel_init(2);
     const struct CMUnitTest tests[] = {cmocka_unit_test(learns), cmocka_unit_test(same_bytes),
-                                       cmocka_unit_test(divergence_is_told), cmocka_unit_test(rates),
-                                       cmocka_unit_test(adamw_by_hand)};
+                                       cmocka_unit_test(divergence_is_told),
+                                       cmocka_unit_test(rates), cmocka_unit_test(adamw_by_hand)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
