@@ -29,7 +29,7 @@ static void table(struct options *o, struct values *v) {
         {"alpha", OPT_CHOICE, OPT_RESULT, &v->alpha, .value = "tvd:1.50",
          .choices = "fixed:|tvd:|none"},
         {"name", OPT_TEXT, OPT_RESULT, &v->name, .letter = 'o'},
-        {"reverse", OPT_FLAG, OPT_RESULT, &v->reverse},
+        {"reverse", OPT_FLAG, OPT_RESULT, &v->reverse, .required = false},
         {"wait", OPT_TIME, OPT_EXEC, &v->wait, .value = "0"},
         {"every", OPT_EVERY, OPT_EXEC, &v->every, .value = "10m"},
         {"verbose", OPT_FLAG, OPT_EXEC, &v->verbose, .letter = 'v'},
