@@ -48,7 +48,7 @@ static void add_depth(const struct product *p, struct span r, struct span c, str
 
 static void task(void *self, size_t i) {
     const struct product *p = self;
-    struct span r = piece(p->N, p->down, 8, i / p->right);
+    struct span r = piece(p->N, p->down, 24, i / p->right);
     struct span c = piece(p->M, p->right, KERNEL_STRIPS, i % p->right);
     if (!r.count || !c.count) return;
     float packed[KERNEL_DEPTH * TASK_COLUMNS] __attribute__((aligned(64)));

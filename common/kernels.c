@@ -5,50 +5,60 @@
 
 // exp by 2^k p(r), r = x - k ln 2 in [-ln2/2, ln2/2], p of degree 6 (Taylor; 1.2e-7 at the ends).
 // The bounds are chosen so that NaN, which no comparison holds for, stays itself.
-INLINE v16 vexp(v16 x) {
-    v16 low = splat(-87.0f), high = splat(88.0f), y = choose(x < low, low, x);
+INLINE vec vexp(vec x) {
+    vec low = splat(-87.0f), high = splat(88.0f), y = choose(x < low, low, x);
     y = choose(y > high, high, y);
-    v16 magic = splat(12582912.0f); // 1.5 * 2^23: adding it rounds to an integer
-    v16 k = y * 1.44269504f + magic;
-    i16 bits = (i16)k;
+    vec magic = splat(12582912.0f); // 1.5 * 2^23: adding it rounds to an integer
+    vec k = y * 1.44269504f + magic;
+    pick bits = (pick)k;
     k -= magic;
-    v16 r = y - k * 0.693145752f - k * 1.42860677e-6f;
-    v16 p = splat(1.0f / 720);
+    vec r = y - k * 0.693145752f - k * 1.42860677e-6f;
+    vec p = splat(1.0f / 720);
     p = p * r + splat(1.0f / 120);
     p = p * r + splat(1.0f / 24);
     p = p * r + splat(1.0f / 6);
     p = p * r + splat(0.5f);
     p = p * r + splat(1);
     p = p * r + splat(1);
-    v16 scale = (v16)((bits - (i16)splat(12582912.0f) + 127) << 23);
+    vec scale = (vec)((bits - (pick)splat(12582912.0f) + 127) << 23);
     return choose(x < low, splat(0), p * scale);
 }
 
 static float k_max(const float *x, size_t n) {
-    v16 m = splat(-INFINITY);
+    vec m[PARTS];
+    float lane[16];
     size_t i = 0;
-    for (; i + 16 <= n; i += 16) m = vmax(load(x + i), m);
-    if (i < n) m = vmax(load_tail(x + i, n - i, -INFINITY), m);
-    float best = m[0];
-    for (int l = 1; l < 16; l++) best = m[l] > best ? m[l] : best;
+    for (size_t p = 0; p < PARTS; p++) m[p] = splat(-INFINITY);
+    for (; i + 16 <= n; i += 16)
+        for (size_t p = 0; p < PARTS; p++) m[p] = vmax(load(x + i + p * LANES), m[p]);
+    for (size_t p = 0; i < n; p++, i += LANES)
+        m[p] = vmax(load_some(x + i, n - i, -INFINITY), m[p]);
+    memcpy(lane, m, sizeof lane);
+    float best = lane[0];
+    for (int l = 1; l < 16; l++) best = lane[l] > best ? lane[l] : best;
     return best;
 }
 
 static void k_exp_scale(float *y, const float *x, size_t n, float shift, float scale) {
     size_t i = 0;
-    for (; i + 16 <= n; i += 16) store(y + i, vexp(load(x + i) - shift) * scale);
-    if (i < n) store_tail(y + i, vexp(load_tail(x + i, n - i, 0) - shift) * scale, n - i);
+    for (; i + LANES <= n; i += LANES) store(y + i, vexp(load(x + i) - shift) * scale);
+    if (i < n) store_some(y + i, vexp(load_some(x + i, n - i, 0) - shift) * scale, n - i);
 }
 
 // Keeps the exponentials in y unless that is NULL.
 INLINE float exp_sum(float *y, const float *x, size_t n, float shift) {
-    v16 s = splat(0);
-    for (size_t i = 0; i < n; i += 16) {
-        size_t k = n - i < 16 ? n - i : 16;
-        v16 e = vexp((k == 16 ? load(x + i) : load_tail(x + i, k, -INFINITY)) - shift);
-        if (y && k == 16) store(y + i, e);
-        if (y && k < 16) store_tail(y + i, e, k);
-        s += e;
+    vec s[PARTS] = {0};
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        for (size_t p = 0; p < PARTS; p++) {
+            vec e = vexp(load(x + i + p * LANES) - shift);
+            if (y) store(y + i + p * LANES, e);
+            s[p] += e;
+        }
+    for (size_t p = 0; i < n; p++, i += LANES) {
+        vec e = vexp(load_some(x + i, n - i, -INFINITY) - shift);
+        if (y) store_some(y + i, e, n - i);
+        s[p] += e;
     }
     return lanes_sum(s);
 }
@@ -67,24 +77,25 @@ static float k_dot(const float *x, const float *y, size_t n) {
 
 static void k_widen(float *y, const uint16_t *x, size_t n) {
     size_t i = 0;
-    for (; i + 16 <= n; i += 16) store(y + i, load_weights(x, i, true));
+    for (; i + LANES <= n; i += LANES) store(y + i, load_weights(x, i, true));
     for (; i < n; i++) y[i] = one_weight(x, i, true);
 }
 
-// Up to 8 vectors of columns at once; rows in order.
+// J vectors of columns at once; rows in order.
 INLINE void mix_columns(float *y, const float *a, const float *x, size_t ld, size_t n, size_t J) {
-    v16 s[8];
+    vec s[8];
     for (size_t j = 0; j < J; j++) s[j] = splat(0);
     for (size_t i = 0; i < n; i++)
 #pragma GCC unroll 8
-        for (size_t j = 0; j < J; j++) s[j] += a[i] * load(x + i * ld + 16 * j);
-    for (size_t j = 0; j < J; j++) store(y + 16 * j, s[j]);
+        for (size_t j = 0; j < J; j++) s[j] += a[i] * load(x + i * ld + LANES * j);
+    for (size_t j = 0; j < J; j++) store(y + LANES * j, s[j]);
 }
 
 static void k_mix(float *y, const float *a, const float *x, size_t ld, size_t n, size_t cols) {
+    enum { MANY = LANES == 16 ? 4 : 8 };
     size_t c = 0;
-    for (; c + 64 <= cols; c += 64) mix_columns(y + c, a, x + c, ld, n, 4);
-    for (; c + 16 <= cols; c += 16) mix_columns(y + c, a, x + c, ld, n, 1);
+    for (; c + MANY * LANES <= cols; c += MANY * LANES) mix_columns(y + c, a, x + c, ld, n, MANY);
+    for (; c + LANES <= cols; c += LANES) mix_columns(y + c, a, x + c, ld, n, 1);
     for (; c < cols; c++) {
         y[c] = 0;
         for (size_t i = 0; i < n; i++) y[c] += a[i] * x[i * ld + c];
@@ -107,46 +118,49 @@ static float k_rmsnorm(float *y, const float *x, const float *w, size_t n, float
 
 static void k_rmsnorm_backward(float *dx, const float *dy, const float *x, const float *w, float r,
                                size_t n) {
-    v16 s = splat(0);
+    vec s[PARTS] = {0};
     size_t i = 0;
-    for (; i + 16 <= n; i += 16) s += load(x + i) * load(w + i) * load(dy + i);
-    if (i < n)
-        s += load_tail(x + i, n - i, 0) * load_tail(w + i, n - i, 0) * load_tail(dy + i, n - i, 0);
+    for (; i + 16 <= n; i += 16)
+        for (size_t p = 0, at = i; p < PARTS; p++, at += LANES)
+            s[p] += load(x + at) * load(w + at) * load(dy + at);
+    for (size_t p = 0; i < n; p++, i += LANES)
+        s[p] +=
+            load_some(x + i, n - i, 0) * load_some(w + i, n - i, 0) * load_some(dy + i, n - i, 0);
     float c = lanes_sum(s) * r * r * r / (float)n;
     for (i = 0; i < n; i++) dx[i] += r * w[i] * dy[i] - c * x[i];
 }
 
-INLINE v16 vsigmoid(v16 x) {
+INLINE vec vsigmoid(vec x) {
     return splat(1) / (splat(1) + vexp(-x));
 }
 
 static void k_swiglu(float *y, const float *gate, const float *up, size_t n) {
     size_t i = 0;
-    for (; i + 16 <= n; i += 16) {
-        v16 g = load(gate + i);
+    for (; i + LANES <= n; i += LANES) {
+        vec g = load(gate + i);
         store(y + i, g * vsigmoid(g) * load(up + i));
     }
     if (i < n) {
-        v16 g = load_tail(gate + i, n - i, 0);
-        store_tail(y + i, g * vsigmoid(g) * load_tail(up + i, n - i, 0), n - i);
+        vec g = load_some(gate + i, n - i, 0);
+        store_some(y + i, g * vsigmoid(g) * load_some(up + i, n - i, 0), n - i);
     }
 }
 
 static void k_swiglu_backward(float *gate, float *up, const float *dy, size_t n) {
-    for (size_t i = 0; i < n; i += 16) {
-        size_t k = n - i < 16 ? n - i : 16;
-        bool whole = k == 16;
-        v16 g = whole ? load(gate + i) : load_tail(gate + i, k, 0);
-        v16 u = whole ? load(up + i) : load_tail(up + i, k, 0);
-        v16 d = whole ? load(dy + i) : load_tail(dy + i, k, 0);
-        v16 s = vsigmoid(g);
-        v16 dg = d * u * s * (splat(1) + g * (splat(1) - s)), du = d * g * s;
+    for (size_t i = 0; i < n; i += LANES) {
+        size_t k = n - i;
+        bool whole = k >= LANES;
+        vec g = whole ? load(gate + i) : load_some(gate + i, k, 0);
+        vec u = whole ? load(up + i) : load_some(up + i, k, 0);
+        vec d = whole ? load(dy + i) : load_some(dy + i, k, 0);
+        vec s = vsigmoid(g);
+        vec dg = d * u * s * (splat(1) + g * (splat(1) - s)), du = d * g * s;
         if (whole) {
             store(gate + i, dg);
             store(up + i, du);
         } else {
-            store_tail(gate + i, dg, k);
-            store_tail(up + i, du, k);
+            store_some(gate + i, dg, k);
+            store_some(up + i, du, k);
         }
     }
 }

@@ -30,52 +30,63 @@ INLINE void transpose4(float *to, size_t width, const void *from, size_t at, siz
 
 // ---- few rows ----
 
-// y[0..15]: the sums of t's 16 vectors, each by the tree of lanes_sum.
-INLINE void sums16(float *y, float t[16][16]) {
+// y[0..n-1]: the sums of t's first n vectors (whole fours), each by the tree of lanes_sum.
+INLINE void sums(float *y, float t[16][16], size_t n) {
     float quarter[16][4], turned[4][16];
-    for (size_t i = 0; i < 16; i++)
+    for (size_t i = 0; i < n; i++)
         for (size_t l = 0; l < 8; l++) t[i][l] += t[i][l + 8];
-    for (size_t i = 0; i < 16; i++)
+    for (size_t i = 0; i < n; i++)
         for (size_t l = 0; l < 4; l++) quarter[i][l] = t[i][l] + t[i][l + 4];
-    for (size_t i = 0; i < 16; i += 4) transpose4(&turned[0][i], 16, quarter[i], 0, 4, false);
-    for (size_t i = 0; i < 16; i++)
+    for (size_t i = 0; i < n; i += 4) transpose4(&turned[0][i], 16, quarter[i], 0, 4, false);
+    for (size_t i = 0; i < n; i++)
         y[i] = (turned[0][i] + turned[2][i]) + (turned[1][i] + turned[3][i]);
 }
 
-// R rows of x times J rows of w, R J <= 16; sums in the order of k_dot whatever R and J are.
-INLINE void rows_tile(float *y, size_t ldy, const float *x, size_t ldx, size_t R, const void *w,
-                      size_t at, size_t J, size_t K, bool half, bool add) {
-    v16 s[16];
-    float t[16][16], sum[16];
+// Part p of the 16 lanes of R x J sums, in the order of k_dot whatever R and J are.
+INLINE void rows_part(float t[16][16], size_t p, const float *x, size_t ldx, size_t R,
+                      const void *w, size_t at, size_t J, size_t K, bool half) {
+    vec s[16];
 #pragma GCC unroll 16
-    for (size_t i = 0; i < 16; i++) s[i] = splat(0);
-    size_t k = 0;
-    for (; k + 16 <= K; k += 16)
+    for (size_t i = 0; i < R * J; i++) s[i] = splat(0);
+    size_t k = p * LANES;
+    for (; k + 16 - p * LANES <= K; k += 16) {
+        vec b[16];
+#pragma GCC unroll 16
+        for (size_t j = 0; j < J; j++) b[j] = load_weights(w, at + j * K + k, half);
 #pragma GCC unroll 16
         for (size_t r = 0; r < R; r++) {
-            v16 a = load(x + r * ldx + k);
+            vec a = load(x + r * ldx + k);
 #pragma GCC unroll 16
-            for (size_t j = 0; j < J; j++)
-                s[r * J + j] += a * load_weights(w, at + j * K + k, half);
+            for (size_t j = 0; j < J; j++) s[r * J + j] += a * b[j];
         }
+    }
     for (size_t i = 0; i < R * J && k < K; i++)
-        s[i] += load_tail(x + i / J * ldx + k, K - k, 0) *
-                load_weights_tail(w, at + i % J * K + k, K - k, half);
+        s[i] += load_some(x + i / J * ldx + k, K - k, 0) *
+                some_weights(w, at + i % J * K + k, K - k, half);
 #pragma GCC unroll 16
-    for (size_t i = 0; i < 16; i++) store(t[i], s[i]);
-    sums16(sum, t);
+    for (size_t i = 0; i < R * J; i++) store(t[i] + p * LANES, s[i]);
+}
+
+// R rows of x times J rows of w, R J <= 4 FEW.
+INLINE void rows_tile(float *y, size_t ldy, const float *x, size_t ldx, size_t R, const void *w,
+                      size_t at, size_t J, size_t K, bool half, bool add) {
+    float t[16][16], sum[16];
+    size_t n = (R * J + 3) / 4 * 4;
+    for (size_t i = R * J; i < n; i++) memset(t[i], 0, sizeof t[i]);
+    for (size_t p = 0; p < PARTS; p++) rows_part(t, p, x, ldx, R, w, at, J, K, half);
+    sums(sum, t, n);
     for (size_t i = 0; i < R * J; i++) {
         float *to = y + i / J * ldy + i % J;
         *to = add ? *to + sum[i] : sum[i];
     }
 }
 
-// One row waits for memory, which comes fastest as a single stream; 16 short rows share their sums.
+// One row waits for memory, which comes fastest as a single stream; short rows share their sums.
 INLINE void one_row(float *y, const float *x, const void *w, size_t M, size_t K, bool half,
                     bool add) {
     size_t m = 0;
-    for (; K <= 256 && m + 16 <= M; m += 16)
-        rows_tile(y + m, 0, x, 0, 1, w, m * K, 16, K, half, add);
+    for (; K <= 256 && m + 4 * FEW <= M; m += 4 * FEW)
+        rows_tile(y + m, 0, x, 0, 1, w, m * K, 4 * FEW, K, half, add);
     for (; m < M; m++) {
         float sum = dot(x, w, m * K, K, half);
         y[m] = add ? y[m] + sum : sum;
@@ -84,35 +95,35 @@ INLINE void one_row(float *y, const float *x, const void *w, size_t M, size_t K,
 
 enum { ROWS_BLOCK = 4096 }; // numbers of w that stay in the first cache
 
-// n rows of x times `count` (whole fours) of w. Meanwhile the weights that follow are fetched, a
+// n rows of x times `count` (FEW at a time) of w. Meanwhile the weights that follow are fetched, a
 // few lines before each tile: four rows read side by side are no stream that the hardware foresees.
 INLINE void rows_block(float *y, size_t ldy, const float *x, size_t ldx, size_t n, const void *w,
                        size_t at, size_t count, size_t K, bool half, bool add) {
-    size_t whole = n / 4 * 4, tiles = (n / 4 + n % 4) * (count / 4), line = half ? 32 : 16;
+    size_t whole = n / 4 * 4, tiles = (n / 4 + n % 4) * (count / FEW), line = half ? 32 : 16;
     size_t ahead = (count * K / tiles + line - 1) / line * line, size = 64 / line;
     const char *next = (const char *)w + (at + count * K) * size;
     for (size_t i = 0; i < n; i += i < whole ? 4 : 1)
-        for (size_t m = 0; m < count; m += 4) {
+        for (size_t m = 0; m < count; m += FEW) {
             for (size_t p = 0; p < ahead * size; p += 64) __builtin_prefetch(next + p, 0, 2);
             next += ahead * size;
             float *to = y + i * ldy + m;
             if (i < whole)
-                rows_tile(to, ldy, x + i * ldx, ldx, 4, w, at + m * K, 4, K, half, add);
+                rows_tile(to, ldy, x + i * ldx, ldx, 4, w, at + m * K, FEW, K, half, add);
             else
-                rows_tile(to, ldy, x + i * ldx, ldx, 1, w, at + m * K, 4, K, half, add);
+                rows_tile(to, ldy, x + i * ldx, ldx, 1, w, at + m * K, FEW, K, half, add);
         }
 }
 
 INLINE void any_rows(float *y, size_t ldy, const float *x, size_t ldx, size_t n, const void *w,
                      size_t M, size_t K, bool half, bool add) {
-    size_t m = 0, most = ROWS_BLOCK / K / 4 * 4;
+    size_t m = 0, most = ROWS_BLOCK / K / FEW * FEW;
     if (n == 1) {
         one_row(y, x, w, M, K, half, add);
         return;
     }
-    if (most < 4) most = 4;
-    while (m + 4 <= M) {
-        size_t left = (M - m) / 4 * 4, count = left < most ? left : most;
+    if (most < FEW) most = FEW;
+    while (m + FEW <= M) {
+        size_t left = (M - m) / FEW * FEW, count = left < most ? left : most;
         rows_block(y + m, ldy, x, ldx, n, w, m * K, count, K, half, add);
         m += count;
     }
@@ -132,13 +143,6 @@ void AT_LEVEL(rows_half)(float *y, size_t ldy, const float *x, size_t ldx, size_
 }
 
 // ---- blocks ----
-
-typedef float vec __attribute__((vector_size(4 * LANES)));
-INLINE vec load_vec(const float *p) {
-    vec v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
 
 // to (k,width) = from (n,k), from element `at` on, row stride ld, transposed; columns n .. width-1
 // are zeros
@@ -190,10 +194,10 @@ INLINE void whole_tile(float *c, size_t ldc, const float *a, const float *b, siz
     for (size_t p = 0; p < k; p++, a += PANEL, b += STRIP) {
         vec w[VECTORS];
 #pragma GCC unroll 4
-        for (size_t v = 0; v < vectors; v++) w[v] = load_vec(b + v * LANES);
+        for (size_t v = 0; v < vectors; v++) w[v] = load(b + v * LANES);
 #pragma GCC unroll 8
         for (size_t r = 0; r < PANEL; r++) {
-            vec x = (vec){0} + a[r];
+            vec x = splat(a[r]);
 #pragma GCC unroll 4
             for (size_t v = 0; v < vectors; v++) s[r][v] += x * w[v];
         }
@@ -203,17 +207,17 @@ INLINE void whole_tile(float *c, size_t ldc, const float *a, const float *b, siz
 #pragma GCC unroll 4
         for (size_t v = 0; v < vectors; v++) {
             float *to = c + r * ldc + v * LANES;
-            if (add) s[r][v] += load_vec(to);
+            if (add) s[r][v] += load(to);
             memcpy(to, &s[r][v], sizeof s[r][v]);
         }
 }
 
 static void vectors_tile(float *c, size_t ldc, const float *a, const float *b, size_t k,
                          size_t vectors, bool add) {
-    if (vectors == 3 && add)
-        whole_tile(c, ldc, a, b, k, 3, true);
-    else if (vectors == 3)
-        whole_tile(c, ldc, a, b, k, 3, false);
+    if (vectors == VECTORS && add)
+        whole_tile(c, ldc, a, b, k, VECTORS, true);
+    else if (vectors == VECTORS)
+        whole_tile(c, ldc, a, b, k, VECTORS, false);
     else if (vectors == 2)
         whole_tile(c, ldc, a, b, k, 2, add);
     else
@@ -234,17 +238,27 @@ static void tile(float *c, size_t ldc, const float *a, const float *b, size_t ro
             c[r * ldc + j] = add ? c[r * ldc + j] + t[r * STRIP + j] : t[r * STRIP + j];
 }
 
-void AT_LEVEL(block)(float *c, size_t ldc, const float *a, size_t lda, bool across, const float *b,
-                     size_t deep, size_t rows, size_t cols, size_t k, bool add) {
-    float panel[PANEL * KERNEL_DEPTH] __attribute__((aligned(64)));
-    for (size_t i = 0; i < rows; i += PANEL) {
+// The panels of up to GROUP rows of a, one behind the other.
+static void pack_panels(float *to, const float *a, size_t lda, bool across, size_t rows, size_t k) {
+    for (size_t i = 0; i < rows; i += PANEL, to += PANEL * k) {
         size_t n = rows - i < PANEL ? rows - i : PANEL;
         if (across)
-            pack_along(panel, a + i, lda, n, k, PANEL);
+            pack_along(to, a + i, lda, n, k, PANEL);
         else
-            pack_across(panel, a, i * lda, lda, n, k, PANEL, false);
+            pack_across(to, a, i * lda, lda, n, k, PANEL, false);
+    }
+}
+
+void AT_LEVEL(block)(float *c, size_t ldc, const float *a, size_t lda, bool across, const float *b,
+                     size_t deep, size_t rows, size_t cols, size_t k, bool add) {
+    float panels[GROUP * KERNEL_DEPTH] __attribute__((aligned(64)));
+    for (size_t g = 0; g < rows; g += GROUP) {
+        size_t end = rows - g < GROUP ? rows : g + GROUP;
+        pack_panels(panels, across ? a + g : a + g * lda, lda, across, end - g, k);
         for (size_t j = 0; j < cols; j += STRIP)
-            tile(c + i * ldc + j, ldc, panel, b + j * deep, n, cols - j < STRIP ? cols - j : STRIP,
-                 k, add);
+            for (size_t i = g; i < end; i += PANEL)
+                tile(c + i * ldc + j, ldc, panels + (i - g) * k, b + j * deep,
+                     end - i < PANEL ? end - i : PANEL, cols - j < STRIP ? cols - j : STRIP, k,
+                     add);
     }
 }

@@ -247,7 +247,8 @@ static void blocks(void **state) {
     (void)state;
     assert_true(KERNEL_STRIPS % kernels()->strip == 0);
     static const size_t shapes[][3] = {
-        {1, 1, 1}, {8, 48, 16}, {13, 50, 33}, {64, 97, KERNEL_DEPTH}, {4, 12, 3}, {31, 23, 100}};
+        {1, 1, 1},  {8, 48, 16},   {13, 50, 33}, {64, 97, KERNEL_DEPTH},
+        {4, 12, 3}, {31, 23, 100}, {107, 51, 70}};
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
         for (int t = 0; t < 4; t++)
             check_block(shapes[s][0], shapes[s][1], shapes[s][2], t & 1, t & 2);
