@@ -178,6 +178,17 @@ static void k_rope(float *x, const float *cosine, const float *sine, float sign,
     }
 }
 
+static void k_extrapolate(float *y, const float *base, const float *dpo, const float *negative,
+                          size_t n, const struct extrapolation *e) {
+    const double alpha = e->alpha, shift = e->shift, less = e->less;
+    const float least = e->least;
+    for (size_t i = 0; i < n; i++) {
+        double d = alpha * ((double)dpo[i] - (double)negative[i] - shift);
+        bool counts = base[i] >= least && dpo[i] > -INFINITY && negative[i] > -INFINITY;
+        y[i] = (float)((double)base[i] - less + (counts ? d : 0));
+    }
+}
+
 static void k_adamw(float *p, float *m, float *v, const float *g, size_t n,
                     const struct adamw_step *s) {
     const float clip = s->clip, b1 = s->beta1, b2 = s->beta2, rate = s->rate, root = s->root;
@@ -219,6 +230,7 @@ const struct kernels KERNELS = {
     .swiglu_backward = k_swiglu_backward,
     .softmax_backward = k_softmax_backward,
     .rope = k_rope,
+    .extrapolate = k_extrapolate,
     .adamw = k_adamw,
     .sum_squares = k_sum_squares,
     .strip = STRIP,

@@ -20,6 +20,11 @@ struct adamw_step {
     float epsilon, decay; // decay: lr * weight decay, 0 on vectors
 };
 
+struct extrapolation { // of a teacher's logits, see common/teacher.h
+    double alpha, shift, less;
+    float least;
+};
+
 struct kernels {
     const char *name;
     float (*max)(const float *x, size_t n);
@@ -53,6 +58,10 @@ struct kernels {
     void (*softmax_backward)(float *dp, const float *p, float delta, float scale, size_t n);
     // rotates pairs (x[i], x[i + n/2]) by angles given as cos, sin (n/2); sign -1 turns back
     void (*rope)(float *x, const float *cosine, const float *sine, float sign, size_t n);
+    // y = base + alpha (dpo - negative - shift) - less, without the second term where base is below
+    // `least` or either is infinite; worked out in double. y may be one of the others.
+    void (*extrapolate)(float *y, const float *base, const float *dpo, const float *negative,
+                        size_t n, const struct extrapolation *e);
     // p, m, v are updated by AdamW (Loshchilov & Hutter 2019); g is the gradient before clipping
     void (*adamw)(float *p, float *m, float *v, const float *g, size_t n,
                   const struct adamw_step *s);

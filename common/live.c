@@ -79,10 +79,8 @@ struct compose_job {
 static void compose_row(void *self, size_t i) {
     const struct compose_job *j = self;
     size_t V = j->live->V, at = i * V;
-    double tvd = teacher_tvd(j->dpo + at, j->negative + at, V);
-    double alpha = teacher_alpha(&j->live->rule, tvd);
-    teacher_compose(&j->live->rule, alpha, j->base + at, j->dpo + at, j->negative + at, V,
-                    j->out + at);
+    double tvd, alpha = teacher_star(&j->live->rule, j->base + at, j->dpo + at, j->negative + at, V,
+                                     j->out + at, &tvd);
     j->info[i].alpha = (float)alpha;
     j->info[i].tvd = (float)tvd;
 }

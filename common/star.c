@@ -30,6 +30,6 @@ void star_close(struct star *s) {
 void star_compose(void *star, float **z, size_t V) {
     const struct star *s = star;
     const float *base = s->rule.base_dpo ? z[0] : z[s->n - 1];
-    double alpha = teacher_alpha(&s->rule, teacher_tvd(z[0], z[1], V));
-    teacher_compose(&s->rule, alpha, base, z[0], z[1], V, z[0]);
+    double tvd;
+    teacher_star(&s->rule, base, z[0], z[1], V, z[0], &tvd);
 }

@@ -1,14 +1,16 @@
 #include "common/teacher.h"
+#include "common/kernels.h"
 #include "common/rowmath.h"
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
-double teacher_tvd(const float *dpo, const float *negative, size_t V) {
+// TVD of softmaxes whose logs of sums of exponentials are lp, lq.
+static double distance(const float *dpo, const float *negative, size_t V, double lp, double lq) {
     float p[ROW_BLOCK], q[ROW_BLOCK];
-    double lp = row_lse(dpo, V), lq = row_lse(negative, V), sum = 0;
     float sp = (float)lp, sq = (float)lq; // exp(s - l) is what rounding the shift costs
     float cp = (float)exp((double)sp - lp), cq = (float)exp((double)sq - lq);
+    double sum = 0;
     for (size_t at = 0; at < V; at += ROW_BLOCK) {
         size_t n = V - at < ROW_BLOCK ? V - at : ROW_BLOCK;
         row_exp(p, dpo + at, n, sp);
@@ -19,6 +21,10 @@ double teacher_tvd(const float *dpo, const float *negative, size_t V) {
     return sum > 2 ? 1 : sum / 2;
 }
 
+double teacher_tvd(const float *dpo, const float *negative, size_t V) {
+    return distance(dpo, negative, V, row_lse(dpo, V), row_lse(negative, V));
+}
+
 double teacher_alpha(const struct teacher_rule *rule, double tvd) {
     const double least = 1e-3;
     if (rule->alpha == ALPHA_DAMPED) return rule->strength * (1 - tvd) + least;
@@ -26,51 +32,46 @@ double teacher_alpha(const struct teacher_rule *rule, double tvd) {
     return rule->strength;
 }
 
-struct mix { // z* = base + alpha (dpo - negative - shift) where base is plausible, else base
-    const float *base, *dpo, *negative;
-    double alpha, shift;
-    float least; // of base logits that count as plausible
-};
-
-static void mix_block(const struct mix *m, size_t at, size_t n, double *z) {
-    const float *base = m->base + at, *dpo = m->dpo + at, *negative = m->negative + at;
-    for (size_t i = 0; i < n; i++) {
-        double d = (double)dpo[i] - (double)negative[i] - m->shift;
-        bool counts = base[i] >= m->least && dpo[i] > -INFINITY && negative[i] > -INFINITY;
-        z[i] = (double)base[i] + (counts ? m->alpha * d : 0);
-    }
-}
-
-static double mix_lse(const struct mix *m, size_t V) {
-    double z[ROW_BLOCK], most = -INFINITY, sum = 0;
-    float x[ROW_BLOCK];
-    for (size_t at = 0; at < V; at += ROW_BLOCK) {
-        size_t n = V - at < ROW_BLOCK ? V - at : ROW_BLOCK;
-        mix_block(m, at, n, z);
-        for (size_t i = 0; i < n; i++) most = z[i] > most ? z[i] : most;
+// Constants matter where tokens are left out: rewards are differences of log-probabilities, of
+// which `shift` is the logits' part.
+static void compose(const struct teacher_rule *rule, double alpha, double shift, const float *base,
+                    const float *dpo, const float *negative, size_t V, float *out) {
+    const struct kernels *k = kernels();
+    struct extrapolation e = {.alpha = alpha, .least = -INFINITY};
+    float z[ROW_BLOCK], most = -INFINITY;
+    double sum = 0;
+    if (rule->plausible > 0) {
+        e.shift = shift;
+        e.least = (float)((double)row_max(base, V) + log(rule->plausible));
     }
     for (size_t at = 0; at < V; at += ROW_BLOCK) {
         size_t n = V - at < ROW_BLOCK ? V - at : ROW_BLOCK;
-        mix_block(m, at, n, z);
-        for (size_t i = 0; i < n; i++) x[i] = (float)(z[i] - most);
-        sum += row_sum_exp(x, n, 0);
+        k->extrapolate(z, base + at, dpo + at, negative + at, n, &e);
+        most = fmaxf(most, row_max(z, n));
     }
-    return most + log(sum);
+    e.less = (double)most;
+    for (size_t at = 0; at < V; at += ROW_BLOCK) {
+        size_t n = V - at < ROW_BLOCK ? V - at : ROW_BLOCK;
+        k->extrapolate(z, base + at, dpo + at, negative + at, n, &e);
+        sum += row_sum_exp(z, n, 0);
+    }
+    e.less += log(sum);
+    k->extrapolate(out, base, dpo, negative, V, &e);
 }
 
 void teacher_compose(const struct teacher_rule *rule, double alpha, const float *base,
                      const float *dpo, const float *negative, size_t V, float *out) {
-    struct mix m = {base, dpo, negative, alpha, 0, -INFINITY};
-    if (rule->plausible > 0) { // then constants matter: rewards are of log-probabilities
-        m.shift = row_lse(dpo, V) - row_lse(negative, V);
-        m.least = (float)((double)row_max(base, V) + log(rule->plausible));
-    }
-    double z[ROW_BLOCK], lse = mix_lse(&m, V);
-    for (size_t at = 0; at < V; at += ROW_BLOCK) {
-        size_t n = V - at < ROW_BLOCK ? V - at : ROW_BLOCK;
-        mix_block(&m, at, n, z);
-        for (size_t i = 0; i < n; i++) out[at + i] = (float)(z[i] - lse);
-    }
+    double shift = rule->plausible > 0 ? row_lse(dpo, V) - row_lse(negative, V) : 0;
+    compose(rule, alpha, shift, base, dpo, negative, V, out);
+}
+
+double teacher_star(const struct teacher_rule *rule, const float *base, const float *dpo,
+                    const float *negative, size_t V, float *out, double *tvd) {
+    double lp = row_lse(dpo, V), lq = row_lse(negative, V);
+    *tvd = distance(dpo, negative, V, lp, lq);
+    double alpha = teacher_alpha(rule, *tvd);
+    compose(rule, alpha, lp - lq, base, dpo, negative, V, out);
+    return alpha;
 }
 
 static bool ranks_before(struct teacher_entry a, struct teacher_entry b) {

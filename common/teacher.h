@@ -32,6 +32,9 @@ double teacher_alpha(const struct teacher_rule *rule, double tvd);
 // Inputs may be the same array; out may be one of them. Entries of -INFINITY (padding) stay.
 void teacher_compose(const struct teacher_rule *rule, double alpha, const float *base,
                      const float *dpo, const float *negative, size_t V, float *out);
+// All of it: out (V) = log p* with the rule's own alpha_t, which it returns; *tvd = TVD_t.
+double teacher_star(const struct teacher_rule *rule, const float *base, const float *dpo,
+                    const float *negative, size_t V, float *out, double *tvd);
 
 struct teacher_entry {
     int32_t id;

@@ -64,9 +64,7 @@ static bool take_numbers(struct teacher_gather *g, float *logp, const struct tea
     }
     for (size_t k = 0; k < g->grid.n; k++)
         to->tail[k] = (float)teacher_tail(logp + k * g->V, g->V, to->ids, to->n);
-    to->tvd = teacher_tvd(z->dpo, z->negative, g->V);
-    to->alpha = teacher_alpha(&g->rule, to->tvd);
-    teacher_compose(&g->rule, to->alpha, z->base, z->dpo, z->negative, g->V, logp);
+    to->alpha = teacher_star(&g->rule, z->base, z->dpo, z->negative, g->V, logp, &to->tvd);
     to->entropy = teacher_entropy(logp, g->V);
     return finite && isfinite(to->alpha) && isfinite(to->entropy);
 }

@@ -98,10 +98,8 @@ static void one_position(void *self, size_t i) {
     const struct job *j = self;
     struct tokens_eval *e = j->e;
     size_t at = i * j->V, p = j->first + i;
-    double tvd = teacher_tvd(j->dpo + at, j->negative + at, j->V);
-    double alpha = teacher_alpha(&e->rule, tvd);
-    teacher_compose(&e->rule, alpha, j->base + at, j->dpo + at, j->negative + at, j->V,
-                    j->dpo + at); // log p* in place of the DPO model's logits
+    double tvd, alpha = teacher_star(&e->rule, j->base + at, j->dpo + at, j->negative + at, j->V,
+                                     j->dpo + at, &tvd); // log p* in place of the DPO's logits
     e->value[REWARD][p] = e->reward_beta * (e->logp[0][p] - e->logp[1][p]);
     e->value[ALPHA][p] = alpha;
     e->value[TVD][p] = tvd;
