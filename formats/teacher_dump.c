@@ -1,5 +1,6 @@
 #include "formats/teacher_dump.h"
 #include "common/clock.h"
+#include "common/mem.h"
 #include "common/parallel.h"
 #include "common/score.h"
 #include "common/stop.h"
@@ -15,6 +16,7 @@ struct pass {
     struct source source;
     struct batch batch;
     size_t V, room;                // vocabulary; entries a position may have
+    struct arena arena;            // of what follows
     float *logp, *own;             // (CHUNK_POSITIONS, V): log p*, the student's
     struct teacher_position *info; // (positions)
     float *entropy;                // (positions)
@@ -161,42 +163,61 @@ static int run(struct pass *p, struct fail *f) {
     return fail_pass(f, columns_fail(columns)) ? EXIT_DONE : f->code;
 }
 
-static void allocate_parts(struct pass *p, size_t n) {
+// What the pass holds beside the models and their nets; n: positions of a micro-batch.
+static void place(struct pass *p, struct arena *a, size_t n) {
     const struct teacher_grid *g = &p->d->grid;
+    size_t threads = (size_t)parallel_threads(), row = CHUNK_POSITIONS * p->V;
     struct teacher_cut most = p->d->cut;
     most.n_must = p->d->student_k;
-    p->room = teacher_gather_room(g, &most, p->V);
-    p->gather = teacher_gather_new(&p->d->rule, g, p->V, parallel_threads());
-    p->parts = xmalloc(n * sizeof *p->parts);
-    p->high = xmalloc(n * p->room * sizeof *p->high);
-    p->tails = xmalloc(n * g->n * sizeof *p->tails);
+    p->room = g->n ? teacher_gather_room(g, &most, p->V) : most.top_k + 2 + most.n_must;
+    p->own = p->d->student ? arena_take(a, row * sizeof *p->own) : NULL;
+    p->must = arena_take(a, threads * p->d->student_k * sizeof *p->must);
+    p->info = arena_take(a, n * sizeof *p->info);
+    p->entropy = arena_take(a, n * sizeof *p->entropy);
+    p->ids = arena_take(a, n * p->room * sizeof *p->ids);
+    p->values = arena_take(a, n * p->room * sizeof *p->values);
+    p->entries = arena_take(a, threads * p->room * sizeof *p->entries);
+    if (g->n) {
+        p->parts = arena_take(a, n * sizeof *p->parts);
+        p->high = arena_take(a, n * p->room * sizeof *p->high);
+        p->tails = arena_take(a, n * g->n * sizeof *p->tails);
+    } else {
+        p->logp = arena_take(a, row * sizeof *p->logp);
+    }
 }
 
-static void allocate(struct pass *p) {
-    struct net_limits limits = score_limits(&p->source, p->d->micro_tokens);
-    size_t n = limits.positions;
-    p->live = live_new(&p->d->models, &p->d->rule, &limits);
-    p->V = p->d->models.dpo->config.vocab;
-    if (p->d->student)
-        p->student = live_new(&(struct live_models){.ref = p->d->student}, NULL, &limits);
-    p->own = p->student ? xmalloc(CHUNK_POSITIONS * p->V * sizeof *p->own) : NULL;
-    p->must = xmalloc((size_t)parallel_threads() * p->d->student_k * sizeof *p->must);
-    p->room = p->d->cut.top_k + 2 + p->d->student_k;
-    if (p->d->grid.n)
-        allocate_parts(p, n);
-    else
-        p->logp = xmalloc(CHUNK_POSITIONS * p->V * sizeof *p->logp);
-    p->info = xcalloc(n, sizeof *p->info);
-    p->entropy = xmalloc(n * sizeof *p->entropy);
-    p->ids = xmalloc(n * p->room * sizeof *p->ids);
-    p->values = xmalloc(n * p->room * sizeof *p->values);
-    p->entries = xmalloc((size_t)parallel_threads() * p->room * sizeof *p->entries);
+static struct net_limits begin(struct pass *p, struct teacher_dump *d) {
+    *p = (struct pass){.d = d, .V = d->models.dpo->config.vocab};
+    source_tokens(&p->source, d->tokens);
+    struct net_limits limits = score_limits(&p->source, d->micro_tokens);
+    place(p, &p->arena, limits.positions); // measures
+    return limits;
+}
+
+static void allocate(struct pass *p, const struct net_limits *limits) {
+    struct teacher_dump *d = p->d;
+    arena_init(&p->arena, p->arena.peak);
+    place(p, &p->arena, limits->positions);
+    p->live = live_new(&d->models, &d->rule, limits);
+    if (d->student) p->student = live_new(&(struct live_models){.ref = d->student}, NULL, limits);
+    if (d->grid.n) p->gather = teacher_gather_new(&d->rule, &d->grid, p->V, parallel_threads());
+}
+
+size_t teacher_dump_plan(struct teacher_dump *d) {
+    struct pass p;
+    struct net_limits limits = begin(&p, d);
+    const struct live_models *m = &d->models, student = {.ref = d->student};
+    const struct model *all[] = {m->dpo, m->reverse, m->ref, d->student};
+    size_t bytes = p.arena.peak + live_plan(m, &limits) + live_plan(&student, &limits);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i]) bytes += model_bytes(all[i]);
+    return bytes + (size_t)parallel_threads() * teacher_gather_bytes(&d->grid, p.V);
 }
 
 int teacher_dump_run(struct teacher_dump *d, struct fail *f) {
-    struct pass p = {.d = d};
-    source_tokens(&p.source, d->tokens);
-    allocate(&p);
+    struct pass p;
+    struct net_limits limits = begin(&p, d);
+    allocate(&p, &limits);
     int code = run(&p, f);
     if (code == EXIT_DONE) {
         if (!teacher_writer_commit(d->writer, NULL)) code = f->code ? f->code : EXIT_FAILED;
@@ -206,10 +227,8 @@ int teacher_dump_run(struct teacher_dump *d, struct fail *f) {
     live_free(p.live);
     live_free(p.student);
     batch_release(&p.batch);
-    void *all[] = {p.logp, p.info, p.entropy, p.ids,  p.values, p.entries,
-                   p.own,  p.must, p.parts,   p.high, p.tails};
     teacher_gather_free(p.gather);
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
+    arena_release(&p.arena);
     return code;
 }
 

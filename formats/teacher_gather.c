@@ -30,6 +30,10 @@ struct teacher_gather *teacher_gather_new(const struct teacher_rule *rule,
     return g;
 }
 
+size_t teacher_gather_bytes(const struct teacher_grid *grid, size_t V) {
+    return grid->n ? grid->n * V * sizeof(float) + V : 0;
+}
+
 void teacher_gather_free(struct teacher_gather *g) {
     for (int i = 0; g && i < g->threads; i++) {
         free(g->place[i].logp);

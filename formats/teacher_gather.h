@@ -7,6 +7,7 @@
 struct teacher_gather;
 struct teacher_gather *teacher_gather_new(const struct teacher_rule *rule,
                                           const struct teacher_grid *grid, size_t V, int threads);
+size_t teacher_gather_bytes(const struct teacher_grid *grid, size_t V); // of a thread
 void teacher_gather_free(struct teacher_gather *g);
 // Entries that a position may have under `cut`.
 size_t teacher_gather_room(const struct teacher_grid *grid, const struct teacher_cut *cut,

@@ -311,14 +311,12 @@ static void print_plan(struct dump *d) {
     double start = clock_seconds();
     teacher_dump_run(&trial, &f);
     die_if(&f);
-    double models = (double)model_bytes(&d->teachers.dpo_model.model) *
-                    (1 + (d->run.models.reverse != NULL) + (d->run.models.ref != NULL));
     double tokens = (double)(all->first[end] - all->first[d->run.first]);
     double share = tokens / (double)sample.first[sample.rows], per = (double)d->rows_per_shard;
     double files = per > 0 ? ceil((double)d->run.count / per) : 1;
     print_result("rows\t%zu", d->run.count);
     print_result("positions\t%zu", positions);
-    print_result("model_bytes\t%.0f", models);
+    print_result("memory_bytes\t%zu", teacher_dump_plan(&d->run));
     print_result("bytes_a_position\t%.1f", seen ? (double)counted.columns / (double)seen : 0);
     print_result("disk_bytes\t%.0f",
                  (double)counted.columns * share + files * (double)counted.blobs);

@@ -44,11 +44,13 @@ memory() { # NAME COMMAND...: the plan's bytes
 }
 dump=("$bin/teacher-dump" --dpo "$D/dpo.h5" --reverse "$D/reverse.h5" --data "$D/pairs.h5" -o no.h5)
 generate=("$bin/generate" --model "$D/dpo.h5" --data "$D/prompts.h5" -o no.h5)
-a=$(memory model_bytes "${dump[@]}") b=$(memory model_bytes "${dump[@]}" --frozen-dtype bf16)
-awk -v a="$a" -v b="$b" 'BEGIN { exit !(b > 0.5 * a && b < 0.51 * a) }' ||
-    fail "teacher-dump's plan: $b bytes in bf16, $a in float32"
+sft=("$bin/sft" --model "$D/sft.h5" --data "$D/sft-data.h5" -o no.h5)
+weights=$((4 * $(memory parameters "${sft[@]}")))
+a=$(memory memory_bytes "${dump[@]}") b=$(memory memory_bytes "${dump[@]}" --frozen-dtype bf16)
 c=$(memory memory_bytes "${generate[@]}") d=$(memory memory_bytes "${generate[@]}" --frozen-dtype bf16)
-[ $((2 * (c - d))) = $((a - b)) ] || fail "generate's plan: $d bytes in bf16, $c in float32; $a, $b of two"
+awk -v saved=$((c - d)) -v weights=$weights 'BEGIN { exit !(saved > 0.49 * weights && saved < 0.5 * weights) }' ||
+    fail "generate's plan: $d bytes in bf16, $c in float32, of weights $weights"
+[ $((2 * (c - d))) = $((a - b)) ] || fail "teacher-dump's plan: $b bytes in bf16, $a in float32; $d, $c of one"
 
 tdpo=(--model "$D/sft.h5" --data "$D/pairs.h5" --steps 2 --batch-size 10 -q --frozen-dtype bf16)
 expect 0 '' "$bin/dpo-train" "${tdpo[@]}" --loss tdpo2 -o tdpo.h5

@@ -11,8 +11,7 @@ static bool wanted(int argc, char **argv, int i, const char *name) {
 int main(int argc, char **argv) {
     const char *threads = getenv("BENCH_THREADS");
     parallel_init(threads ? atoi(threads) : 0);
-    if (argc == 4 && !strcmp(argv[1], "memory"))
-        return bench_memory_child(argv[2], strcmp(argv[3], "1") == 0);
+    if (argc == 4 && !strcmp(argv[1], "memory")) return bench_memory_child(argv[2], argv[3]);
     if (argc > 3) die(EXIT_USAGE, "usage: engine [15M|110M [steps|pairs|cache|decoding|memory]]");
     struct report *r = report_new();
     struct ceilings c = bench_machine(r);

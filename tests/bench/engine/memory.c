@@ -2,6 +2,7 @@
 #include "tests/bench/engine/bench.h"
 #include "common/fail.h"
 #include "common/mem.h"
+#include "formats/model_file.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,11 +19,15 @@ static double high_water(void) { // VmHWM in bytes
     return 1024 * kilobytes;
 }
 
-int bench_memory_child(const char *shape, bool recompute) {
+static struct shape shape_named(const char *name) {
     size_t i = 0;
-    while (i < SHAPES && strcmp(bench_shape(i).name, shape) != 0) i++;
-    if (i == SHAPES) die(EXIT_USAGE, "there is no shape '%s'", shape);
-    const struct shape found = bench_shape(i), *s = &found;
+    while (i < SHAPES && strcmp(bench_shape(i).name, name) != 0) i++;
+    if (i == SHAPES) die(EXIT_USAGE, "there is no shape '%s'", name);
+    return bench_shape(i);
+}
+
+// A training step; returns the plan.
+static double train(const struct shape *s, bool recompute) {
     struct model m;
     struct batch b = {0};
     shape_model(s, &m);
@@ -36,18 +41,40 @@ int bench_memory_child(const char *shape, bool recompute) {
     struct step_bench step = {
         &m, net_new(&m, &limits), &sft, optim_new(&m), {.tokens = b.positions}};
     step_gradient(&step, &b);
-    printf("%.0f %.0f\n", high_water(), 16.0 * (double)m.n_params + (double)net_plan(&m, &limits));
+    return 16.0 * (double)m.n_params + (double)net_plan(&m, &limits);
+}
+
+// The forward pass of a model that is read from a file into bf16; returns the plan.
+static double run_half(const struct shape *s, const char *path) {
+    struct model_file m;
+    struct fail fail = {0};
+    struct batch b = {0};
+    model_file_load_frozen(path, true, &m, &fail);
+    die_if(&fail);
+    shape_sequences(s, &b, s->tokens);
+    struct net_limits limits = {.rows = b.n, .positions = b.n, .trees_tokens = s->length};
+    struct net *net = net_new(&m.model, &limits);
+    net_forward(net, &b);
+    for (size_t i = 0; i < net_chunks(net, &b); i++)
+        net_logits(net, &b, net_chunk(net, &b, i), net_logits_buffer(net));
+    return (double)model_bytes(&m.model) + (double)net_plan(&m.model, &limits);
+}
+
+int bench_memory_child(const char *shape, const char *what) {
+    struct shape s = shape_named(shape);
+    bool plain = !strcmp(what, "step"), recompute = !strcmp(what, "recompute");
+    double plan = plain || recompute ? train(&s, recompute) : run_half(&s, what);
+    printf("%.0f %.0f\n", high_water(), plan);
     return 0;
 }
 
-static void measure(struct report *r, const struct shape *s, bool recompute) {
-    char *command = xasprintf("'/proc/%d/exe' memory %s %d", (int)getpid(), s->name, recompute);
+static void measure(struct report *r, const struct shape *s, const char *how, const char *what) {
+    char *command = xasprintf("'/proc/%d/exe' memory %s '%s'", (int)getpid(), s->name, what);
     FILE *f = popen(command, "r");
     double peak = 0, plan = 0;
     if (!f || fscanf(f, "%lf %lf", &peak, &plan) != 2) die(EXIT_FAILED, "cannot run %s", command);
     pclose(f);
-    char *name =
-        xasprintf("%s: peak memory of the step%s", s->name, recompute ? ", --recompute" : "");
+    char *name = xasprintf("%s: peak memory of %s", s->name, how);
     char *against = xasprintf("the plan, %.0f MiB (aim 0.9 - 1.1)", plan / 1048576);
     report_add(r, name, peak / 1048576, "MiB", peak / plan, against, NAN);
     free(name);
@@ -55,7 +82,24 @@ static void measure(struct report *r, const struct shape *s, bool recompute) {
     free(command);
 }
 
+static void measure_half(struct report *r, const struct shape *s) {
+    char folder[] = "/tmp/bench-memory-XXXXXX";
+    if (!mkdtemp(folder)) die(EXIT_FAILED, "cannot make a folder in /tmp");
+    char *path = xasprintf("%s/model.h5", folder);
+    struct model_file m = {.bos = -1, .eos = -1};
+    struct fail fail = {0};
+    shape_model(s, &m.model);
+    model_file_save(path, &m, &(struct lineage){.stage = "import", .options = "{}"}, &fail);
+    die_if(&fail);
+    model_release(&m.model);
+    measure(r, s, "running it in bf16", path);
+    unlink(path);
+    rmdir(folder);
+    free(path);
+}
+
 void bench_memory(struct report *r, const struct shape *s) {
-    measure(r, s, false);
-    measure(r, s, true);
+    measure(r, s, "the step", "step");
+    measure(r, s, "the step, --recompute", "recompute");
+    measure_half(r, s);
 }
