@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct column {
@@ -77,6 +78,20 @@ static void cut_back(struct metrics *m, uint64_t resume_step) {
     if (ftruncate(fileno(m->file), end) || fseek(m->file, end, SEEK_SET)) failed(m, "cut back");
 }
 
+// A log is written over or cut back; a file that is no log must not be.
+static void refuse_others(const char *path, bool csv) {
+    const char *begin = csv ? "step," : "{\"step\":";
+    char head[8];
+    struct stat st;
+    if (stat(path, &st) || !S_ISREG(st.st_mode)) return;
+    FILE *file = fopen(path, "r");
+    if (!file) return;
+    size_t n = fread(head, 1, strlen(begin), file);
+    fclose(file);
+    if (memcmp(head, begin, n)) // a killed run may have left less than these
+        die(EXIT_FAILED, "'%s' is there and is no log of a run; name another file for --log", path);
+}
+
 struct metrics *metrics_open(const char *path, uint64_t resume_step) {
     struct metrics *m = xcalloc(1, sizeof *m);
     if (!path) return m;
@@ -84,6 +99,7 @@ struct metrics *metrics_open(const char *path, uint64_t resume_step) {
         die(EXIT_USAGE, "log '%s' ends in neither .csv nor .jsonl; see --log", path);
     m->path = xstrdup(path);
     m->csv = ends_in(path, ".csv");
+    refuse_others(path, m->csv);
     m->file = resume_step ? fopen(path, "r+") : NULL;
     if (m->file)
         cut_back(m, resume_step);

@@ -38,7 +38,7 @@ static void declare(struct options *o, struct import *s) {
          .help = "token that ends a text, where the files don't say (trained: <|eos|>)"},
         {"special", OPT_LIST, OPT_RESULT, &s->special, .metavar = "TOKEN...",
          .help = "further special tokens of a trained tokenizer"},
-        {"output", OPT_TEXT, OPT_EXEC, &s->output, .letter = 'o', .metavar = "FILE",
+        {"output", OPT_TEXT, OPT_OUTPUT, &s->output, .letter = 'o', .metavar = "FILE",
          .help = "the model, or the trained tokenizer.json"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);

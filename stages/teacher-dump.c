@@ -38,7 +38,7 @@ static void declare(struct options *o, struct dump *d) {
     const struct opt_row in[] = {
         {"data", OPT_LIST, OPT_INPUT, &d->data, .metavar = "FILE...",
          .help = "pairs, or tokens with responses; - for paths on stdin", .required = true},
-        {"output", OPT_TEXT, OPT_EXEC, &d->output, .letter = 'o', .metavar = "FILE",
+        {"output", OPT_TEXT, OPT_OUTPUT, &d->output, .letter = 'o', .metavar = "FILE",
          .help = "the teacher cache", .required = true},
         {"responses", OPT_CHOICE, OPT_RESULT, &d->responses, .value = "chosen",
          .choices = "chosen|rejected|both", .help = "of pairs: whose positions are dumped"},

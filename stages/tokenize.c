@@ -38,7 +38,7 @@ static void declare(struct options *o, struct tokenize *s) {
         {"input", OPT_LIST, OPT_INPUT, &s->input, .metavar = "FILE...",
          .help = "CSV, TSV, JSONL, JSON or text, also packed by gzip or zstd; - is stdin",
          .required = true},
-        {"output", OPT_TEXT, OPT_EXEC, &s->output, .letter = 'o', .metavar = "FILE",
+        {"output", OPT_TEXT, OPT_OUTPUT, &s->output, .letter = 'o', .metavar = "FILE",
          .help = "the tokens or pairs"},
         {"max-length", OPT_INT, OPT_RESULT, &s->max_length, .value = "0", .low = 0, .high = 1 << 24,
          .metavar = "N", .help = "most tokens of a row; 0: what the model takes"},

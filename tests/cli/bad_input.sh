@@ -119,6 +119,22 @@ sed 's/"max_position_embeddings": 128/"max_position_embeddings": 12/' config.jso
 quiet "$bin/import" -q --init short.json --tokenizer tok.json --seed 1 -o short.h5
 bad 3 "a row of [0-9]* tokens, the model takes 12; tokenize with --max-length 12" $sft short.h5
 
+# an output that is an input, under any name
+keep() { # FILE PATTERN command...: refused, and FILE is as it was
+    cp "$1" kept.h5
+    expect 2 "${@:2}"
+    same "$1" kept.h5 "${*:3}"
+}
+keep base.h5 "'./base.h5' is to be written as --output, but it is also --model" $sft base.h5 -o ./base.h5
+keep sft-data.h5 'as --output, but it is also --data' $sft base.h5 -o "$PWD/sft-data.h5"
+keep pairs.h5 'as --reference, but it is also --data' $dpo --reference pairs.h5 -o y.h5
+keep pairs.csv 'as --output, but it is also --input' "$bin/tokenize" -q --model base.h5 --kind pref --input pairs.csv -o pairs.csv
+keep t-00001-of-00004.h5 'as --output, but it is also --teacher' $distill $parts -o t-00001-of-00004.h5
+keep t-00001-of-00004.h5 'but it is also an input' "$bin/shard" merge $parts -o t-00001-of-00004.h5
+cp sft.csv log.csv
+expect 1 "'log.csv' is there and is no log of a run; name another file for --log" $sft base.h5 --log log.csv -o y.h5
+same sft.csv log.csv 'a log'
+
 # options out of range, or that do not go together
 bad 2 "'--lr 1e30' is out of range" $sft base.h5 --lr 1e30
 bad 2 "'--lr nan'" $sft base.h5 --lr nan
