@@ -120,6 +120,12 @@ static bool is_pairs(const char *path) {
     return pairs;
 }
 
+static size_t positions_of(const struct tokens *t, size_t row) {
+    size_t n = 0;
+    for (size_t i = t->first[row] + 1; i < t->first[row + 1]; i++) n += t->mask[i];
+    return n;
+}
+
 static void load_data(struct dump *d) {
     struct fail f = {0};
     if (is_pairs(d->data.items[0])) {
@@ -138,6 +144,12 @@ static void load_data(struct dump *d) {
                     d->tokens.parents.items[i].hash);
     training_check(&d->teachers.dpo_model, d->tokens.tokenizer, d->tokens.vocab, d->tokens.longest,
                    d->tokens.rows, d->data.items[0]);
+    size_t positions = 0;
+    for (size_t i = 0; i < d->tokens.rows; i++) positions += positions_of(&d->tokens, i);
+    if (!positions)
+        die(EXIT_BADDATA,
+            "'%s' has no tokens of responses (kind prompt?); give pairs, or tokens with responses",
+            d->data.items[0]);
 }
 
 static void finished(void *self, const char *path) {
@@ -259,12 +271,6 @@ static struct teacher_writer *open_writer(struct dump *d, const struct columns_p
     free(common);
     free(rule);
     return w;
-}
-
-static size_t positions_of(const struct tokens *t, size_t row) {
-    size_t n = 0;
-    for (size_t i = t->first[row] + 1; i < t->first[row + 1]; i++) n += t->mask[i];
-    return n;
 }
 
 // Rows spread over the set, up to some 2000 tokens: the trial of --dry-run.

@@ -64,6 +64,7 @@ bad 3 "'cut.h5'" "$bin/sft" -q --model base.h5 --data cut.h5
 bad 3 "'sft-data.h5' is a file of kind 'tokens', not 'pairs'" "$bin/dpo-train" -q --model sft.h5 --data sft-data.h5
 bad 3 "'pairs.h5' is a file of kind 'pairs', not 'teacher'" $distill pairs.h5
 bad 3 "'base.h5' is a file of kind 'model'" "$bin/teacher-dump" -q --dpo dpo.h5 --reverse reverse.h5 --data base.h5
+bad 3 "'prompts.h5' has no tokens of responses" "$bin/teacher-dump" -q --dpo dpo.h5 --reverse reverse.h5 --data prompts.h5
 bad 3 "prompts.h5' has no loss tokens" "$bin/sft" -q --model base.h5 --data prompts.h5
 
 # One bit flipped anywhere in the data: it is refused, or it is where nothing is read and the result
