@@ -103,14 +103,14 @@ static char *folder_of(const char *path) {
     return slash ? xasprintf("%.*s", slash == path ? 1 : (int)(slash - path), path) : xstrdup(".");
 }
 
-// Each file's hash is a parent; stdin is kept so that it can be read again.
+// Each file's hash is a parent; what comes through a pipe is kept so that it can be read again.
 static void take_inputs(struct tokenize *s) {
     struct fail f = {0};
     const char **paths = xcalloc(s->input.n, sizeof *paths);
     for (size_t i = 0; i < s->input.n; i++) {
+        const char *path = s->input.items[i];
         char *folder = folder_of(s->output);
-        bool is_stdin = !strcmp(s->input.items[i], "-");
-        paths[i] = is_stdin ? stream_keep_stdin(folder, &f) : s->input.items[i];
+        paths[i] = stream_passes(path) ? stream_keep(path, folder, &f) : path;
         free(folder);
         struct hash128 hash;
         if (!f.code && stream_hash(paths[i], &hash, &f)) parents_add(&s->parents, "data", hash);
@@ -275,7 +275,7 @@ static void release(struct tokenize *s) {
     token_source_close(&s->source);
     field_map_release(&s->data.map);
     parents_release(&s->parents);
-    for (size_t i = 0; i < s->data.n_paths; i++) // the kept stdin's name is ours
+    for (size_t i = 0; i < s->data.n_paths; i++) // a copy's name is ours
         if (s->data.paths[i] != s->input.items[i]) free((void *)s->data.paths[i]);
     free((void *)s->data.paths);
     free(s->valid_path);
