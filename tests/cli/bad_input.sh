@@ -39,7 +39,11 @@ hurt() { # FILE: cut.h5 and flip.h5
     cp "$1" flip.h5
     flip $(($(stat -c %s "$1") / 2)) 4
 }
-"$tools/poison" newer base.h5 newer.h5 || fail 'poison newer'
+newer() { # FILE: newer.h5
+    cp "$1" newer.h5
+    "$tools/poison" newer newer.h5 || fail "poison newer $1"
+}
+newer base.h5
 wrong() { # KIND OF FILE TO HURT, ONE OF ANOTHER KIND, command...: the file's name is appended
     local good=$1 other=$2
     shift 2
@@ -59,6 +63,16 @@ wrong base.h5 sft-data.h5 $dump
 wrong base.h5 sft-data.h5 $generate
 wrong base.h5 sft-data.h5 "$bin/distill" -q --teacher $parts --model
 hurt sft-data.h5
+for file in sft-data pairs reference t-00002-of-00004; do
+    newer $file.h5
+    case $file in
+    sft-data) set -- tokens "1" "$bin/sft" -q --model base.h5 --data newer.h5 ;;
+    pairs) set -- pairs "1" "$bin/dpo-train" -q --model sft.h5 --data newer.h5 ;;
+    reference) set -- reference 1 "$bin/shard" merge newer.h5 ;;
+    *) set -- teacher 3 $distill $(sed s/$file/newer/ <<<$parts) ;;
+    esac
+    bad 3 "'newer.h5' has version 99 of kind '$1', this release reads up to $2; use a newer release" "${@:3}"
+done
 bad 3 "'pairs.h5' is a file of kind 'pairs', not 'tokens'" "$bin/sft" -q --model base.h5 --data pairs.h5
 bad 3 "'cut.h5'" "$bin/sft" -q --model base.h5 --data cut.h5
 bad 3 "'sft-data.h5' is a file of kind 'tokens', not 'pairs'" "$bin/dpo-train" -q --model sft.h5 --data sft-data.h5
@@ -180,6 +194,7 @@ done
 bad 3 "no column 'prompt'; there are: question" "$bin/generate" -q --model base.h5 --input <(printf 'question\na\n')
 
 # eval: the same words, nothing on stdout
+newer base.h5
 for command in 'nll --data sft-data.h5 --model' 'kl --data sft-data.h5 --base base.h5 --model' \
     'pairs --data pairs.h5 --reverse reverse.h5 --ref sft.h5 --dpo'; do
     hurt base.h5
