@@ -30,10 +30,6 @@ static bool ends_in(const char *path, const char *ending) {
     return n > e && !strcmp(path + n - e, ending);
 }
 
-bool metrics_name_ok(const char *path) {
-    return !path || ends_in(path, ".csv") || ends_in(path, ".jsonl");
-}
-
 static _Noreturn void failed(const struct metrics *m, const char *what) {
     die(EXIT_FAILED, "cannot %s '%s': %s; see --log", what, m->path, strerror(errno));
 }
@@ -78,28 +74,29 @@ static void cut_back(struct metrics *m, uint64_t resume_step) {
     if (ftruncate(fileno(m->file), end) || fseek(m->file, end, SEEK_SET)) failed(m, "cut back");
 }
 
-// A log is written over or cut back; a file that is no log must not be.
-static void refuse_others(const char *path, bool csv) {
+void metrics_check(const char *path) {
+    bool csv = path && ends_in(path, ".csv");
+    if (path && !csv && !ends_in(path, ".jsonl"))
+        die(EXIT_USAGE, "log '%s' ends in neither .csv nor .jsonl; see --log", path);
     const char *begin = csv ? "step," : "{\"step\":";
     char head[8];
     struct stat st;
-    if (stat(path, &st) || !S_ISREG(st.st_mode)) return;
-    FILE *file = fopen(path, "r");
+    FILE *file = path && !stat(path, &st) && S_ISREG(st.st_mode) ? fopen(path, "r") : NULL;
     if (!file) return;
     size_t n = fread(head, 1, strlen(begin), file);
     fclose(file);
-    if (memcmp(head, begin, n)) // a killed run may have left less than these
+    // A log is written over or cut back: not so what is none. A killed run may leave less than
+    // these.
+    if (memcmp(head, begin, n))
         die(EXIT_FAILED, "'%s' is there and is no log of a run; name another file for --log", path);
 }
 
 struct metrics *metrics_open(const char *path, uint64_t resume_step) {
     struct metrics *m = xcalloc(1, sizeof *m);
     if (!path) return m;
-    if (!metrics_name_ok(path))
-        die(EXIT_USAGE, "log '%s' ends in neither .csv nor .jsonl; see --log", path);
+    metrics_check(path);
     m->path = xstrdup(path);
     m->csv = ends_in(path, ".csv");
-    refuse_others(path, m->csv);
     m->file = resume_step ? fopen(path, "r+") : NULL;
     if (m->file)
         cut_back(m, resume_step);

@@ -9,7 +9,8 @@
 #include <stdint.h>
 
 struct metrics;
-bool metrics_name_ok(const char *path); // ends in .csv or .jsonl; NULL is fine
+// What can be said of a path at once: its ending, and that it is not there or a log. NULL is fine.
+void metrics_check(const char *path);
 // NULL path: keeps nothing. resume_step 0: a new file.
 struct metrics *metrics_open(const char *path, uint64_t resume_step);
 void metrics_value(struct metrics *m, const char *name, double value); // for the row under way

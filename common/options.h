@@ -89,6 +89,7 @@ struct common_options {
     bool dry_run, force, no_clobber, quiet, verbose;
 };
 void common_options_rows(struct options *o, struct common_options *c);
+void common_no_log(const struct options *o, const struct common_options *c); // --log dies, exit 2
 
 // "fixed:0.5" -> 0.5; NaN where the choice has no number.
 double choice_number(const char *choice);

@@ -179,6 +179,10 @@ void common_options_rows(struct options *o, struct common_options *c) {
     options_add(o, rows, sizeof rows / sizeof *rows);
 }
 
+void common_no_log(const struct options *o, const struct common_options *c) {
+    if (c->log) die(EXIT_USAGE, "%s has no steps to log; leave --log out", o->program);
+}
+
 double choice_number(const char *choice) {
     const char *colon = choice ? strchr(choice, ':') : NULL;
     double v;

@@ -276,6 +276,7 @@ int main(int argc, char **argv) {
                         .summary = "Sample responses to prompts."};
     declare(&o, &g);
     options_parse(&o, argc, argv, NULL);
+    common_no_log(&o, &g.common);
     parallel_init((int)g.common.threads);
     stop_init(g.stop_after);
     g.log = log_open(g.common.progress, g.common.quiet, g.common.verbose);

@@ -371,6 +371,7 @@ int main(int argc, char **argv) {
                         .summary = "Compute the teachers' distributions once, into a cache."};
     declare(&o, &d);
     options_parse(&o, argc, argv, NULL);
+    common_no_log(&o, &d.common);
     parallel_init((int)d.common.threads);
     stop_init(d.stop_after);
     d.log = log_open(d.common.progress, d.common.quiet, d.common.verbose);

@@ -39,9 +39,7 @@ static void check_output(const char *path, bool no_clobber) {
 
 void task_check_common(const struct options *o, const struct common_options *c, const char *output,
                        const char *summary) {
-    if (c->log)
-        die(EXIT_USAGE, "%s has no steps to log; leave --log out, -o keeps the results",
-            o->program);
+    common_no_log(o, c);
     check_output(output, c->no_clobber);
     check_output(summary, c->no_clobber);
 }

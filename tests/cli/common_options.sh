@@ -48,6 +48,12 @@ for name in "${!stages[@]}"; do
     esac
     expect 3 "none.h5\|none.csv" $(sed 's/[a-z-]*\.h5/none.h5/; s/config.json/none.h5/' <<<"$command") -o a.h5 --dry-run
 
+    # a log that cannot be kept is said before anything is read
+    case $name in
+    import | tokenize | teacher-dump | generate) expect 2 "$name has no steps to log" $command -o a.h5 --log x.csv ;;
+    *) expect 2 "'x.txt' ends in neither" $(sed 's/--model [a-z]*/--model none/' <<<"$command") -o a.h5 --log x.txt ;;
+    esac
+
     # the same from a file, over which the command line wins
     quiet $command -o a.h5
     quiet "$bin/$name" -q --config run.conf -o b.h5
