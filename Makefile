@@ -68,7 +68,7 @@ define kernels_rule
 $(KERNELS:%.c=$(BUILD)/obj/%_$(1).o): $(BUILD)/obj/%_$(1).o: %.c Makefile
 	@mkdir -p $$(@D)
 	@echo "  CC    $$@"
-	$(Q)$(CC) $(CFLAGS_ALL) $(LEVEL_$(1)) -DKERNELS=kernels_$(1) -DKERNELS_NAME='"$(1)"' -MMD -MP -c -o $$@ $$<
+	$(Q)$(CC) $(CFLAGS_ALL) -Wno-psabi $(LEVEL_$(1)) -DKERNELS=kernels_$(1) -DKERNELS_NAME='"$(1)"' -MMD -MP -c -o $$@ $$<
 endef
 $(foreach l,$(LEVELS),$(eval $(call kernels_rule,$(l))))
 
