@@ -165,7 +165,7 @@ void common_options_rows(struct options *o, struct common_options *c) {
          .choices = "auto|always|never", .metavar = "WHEN",
          .help = "progress on stderr; auto redraws a line on a terminal"},
         {"log", OPT_TEXT, OPT_OUTPUT, &c->log, .metavar = "FILE",
-         .help = "write one row of numbers a step to FILE, which ends in .csv or .jsonl"},
+         .help = "training: write one row of numbers a step to FILE, which ends in .csv or .jsonl"},
         {"dry-run", OPT_FLAG, OPT_EXEC, &c->dry_run,
          .help = "check every input, print what would run and its cost, write nothing"},
         {"force", OPT_FLAG, OPT_EXEC, &c->force,

@@ -178,6 +178,13 @@ done
 [ "$(cat x.h5)" = precious ] || fail 'a model of NaN'
 expect 1 "nan at step $step" "$bin/sft" -q --model nan.h5 --data q.h5 $train --seed $try -o x.h5
 rm -f x.h5.ckpt
+"$bin/teacher-dump" -q --dpo dpo.h5 --reverse reverse.h5 --data qp.h5 -o qt.h5 >out || fail 'no cache of odd rows'
+for command in "dpo-train --ref base.h5 --data qp.h5" "distill --teacher qt.h5"; do
+    expect 1 'the loss is nan at step [0-9]* (4 rows between [0-9]* and 40 of the data); the last checkpoint is kept' \
+        "$bin/"${command} -q --model nan.h5 $train -o x.h5
+    rm -f x.h5.*
+done
+[ "$(cat x.h5)" = precious ] || fail 'a model of NaN'
 broken() { # like bad 1; the spool of the rows before stays, as after a full disk
     expect 1 "$@" -o x.h5
     [ "$(cat x.h5)" = precious ] && [ ! -s out ] || fail "an output of ${*:2}"
