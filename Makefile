@@ -47,7 +47,8 @@ SHARED := $(wildcard pipelines/lib/*.c)
 PROGRAMS := $(filter-out $(SHARED),$(wildcard pipelines/*/*.c))
 UNITS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 TOOLS := $(patsubst tests/%.c,%,$(wildcard tests/cli/*.c tests/fault/*.c tests/bench/*.c tests/fuzz/*.c))
-BENCHES := $(if $(strip $(BLAS_LIBS)),$(patsubst tests/%/,%,$(filter %/,$(wildcard tests/bench/*/))))
+BENCH_FOLDERS := $(patsubst tests/%/,%,$(filter %/,$(wildcard tests/bench/*/)))
+BENCHES := $(if $(strip $(BLAS_LIBS)),$(BENCH_FOLDERS))
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 BIN := $(BUILD)/bin
@@ -67,7 +68,7 @@ define kernels_rule
 $(KERNELS:%.c=$(BUILD)/obj/%_$(1).o): $(BUILD)/obj/%_$(1).o: %.c Makefile
 	@mkdir -p $$(@D)
 	@echo "  CC    $$@"
-	$(Q)$(CC) $(CFLAGS_ALL) $(LEVEL_$(1)) -DKERNELS=kernels_$(1) -DKERNELS_NAME='"$(1)"' -MMD -MP -c -o $$@ $$<
+	$(Q)$(CC) $(CFLAGS_ALL) -Wno-psabi $(LEVEL_$(1)) -DKERNELS=kernels_$(1) -DKERNELS_NAME='"$(1)"' -MMD -MP -c -o $$@ $$<
 endef
 $(foreach l,$(LEVELS),$(eval $(call kernels_rule,$(l))))
 
@@ -138,7 +139,7 @@ export MODE BUILD CC
 
 deps:
 ifeq ($(filter command environment,$(firstword $(origin DEPS_LIBS))),)
-	@CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' .ci/deps.sh
+	@CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' .ci/deps.sh $(WANT)
 endif
 
 test: deps
@@ -171,13 +172,16 @@ fuzz: deps
 	        grep -E 'ERROR|SUMMARY|Test unit written|number_of_executed_units' ; \
 	    ! ls build/fuzz/$$f-* >/dev/null 2>&1 || { echo "fuzz: finds in build/fuzz/$$f-*"; exit 1; }; done
 
-bench: all tools
-	@[ -n '$(strip $(BLAS_LIBS))' ] || { echo "bench: needs OpenBLAS: apt-get install libopenblas-openmp-dev"; exit 1; }
-	@for program in $(patsubst %,$(BUILD)/tests/%,$(filter bench/%,$(TOOLS) $(BENCHES))); do \
+bench bench-results: WANT := bench
+bench: deps
+	@[ -n '$(strip $(BLAS_LIBS))' ] || { echo "bench: needs OpenBLAS; set BLAS_CFLAGS and BLAS_LIBS"; exit 1; }
+	+@$(AGAIN) all tools
+	@for program in $(patsubst %,$(BUILD)/tests/%,$(filter bench/%,$(TOOLS)) $(BENCH_FOLDERS)); do \
 	    echo "== $$program"; $$program || exit 1; done
 
 # The benchmark's table into its page.
-bench-results: all tools
+bench-results: deps
+	+@$(AGAIN) all tools
 	$(BUILD)/tests/bench/engine > build/bench.md
 	awk '/^<!-- end -->/ { skip = 0 } !skip { print } /^<!-- table/ { skip = 1; while ((getline line < "build/bench.md") > 0) print line }' \
 	    tests/bench/RESULTS.md > build/RESULTS.md && cp build/RESULTS.md tests/bench/RESULTS.md
@@ -206,7 +210,7 @@ help:
 	@echo 'make test       deps, build, run every test; ONLY=PATTERN picks, as ONLY=unit/options'
 	@echo 'make demo       deps, build, run the whole method on an embedded world'
 	@echo 'make fuzz       fuzz every reader of foreign bytes, SECONDS=60 each (clang)'
-	@echo 'make bench      build and run the benchmarks; QUICK=1 in a minute (needs OpenBLAS)'
+	@echo 'make bench      deps and OpenBLAS, build and run the benchmarks; QUICK=1 in a minute'
 	@echo 'make bench-results   the same, into the table of tests/bench/RESULTS.md'
 	@echo 'make bless      write the golden files anew; then read the diff'
 	@echo 'make install    into PREFIX (/usr/local), below DESTDIR; make uninstall takes it back'

@@ -1,6 +1,8 @@
 #!/bin/sh
 # Installs what the build, the tests and the figures need on Debian 12, or names the command.
-# Silent where nothing is missing. `make deps`, `make test` and `make demo` run it.
+# Silent where nothing is missing. `make deps`, `make test` and `make demo` run it; `make bench` with
+# the word bench, for the OpenBLAS it is measured against.
+want=${1:-}
 cc=${CC:-cc}
 pkg_config=${PKG_CONFIG:-pkg-config}
 
@@ -26,6 +28,7 @@ LIST
     { [ -e /usr/include/csv.h ] || echo '#include <csv.h>' | $cc -E - >/dev/null 2>&1; } ||
         echo libcsv-dev
     command -v gnuplot >/dev/null || echo gnuplot-nox
+    [ "$want" != bench ] || "$pkg_config" --exists openblas 2>/dev/null || echo libopenblas-openmp-dev
 }
 
 list=$(missing | tr '\n' ' ' | sed 's/ *$//')

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct column {
@@ -27,10 +28,6 @@ struct metrics {
 static bool ends_in(const char *path, const char *ending) {
     size_t n = strlen(path), e = strlen(ending);
     return n > e && !strcmp(path + n - e, ending);
-}
-
-bool metrics_name_ok(const char *path) {
-    return !path || ends_in(path, ".csv") || ends_in(path, ".jsonl");
 }
 
 static _Noreturn void failed(const struct metrics *m, const char *what) {
@@ -77,11 +74,27 @@ static void cut_back(struct metrics *m, uint64_t resume_step) {
     if (ftruncate(fileno(m->file), end) || fseek(m->file, end, SEEK_SET)) failed(m, "cut back");
 }
 
+void metrics_check(const char *path) {
+    bool csv = path && ends_in(path, ".csv");
+    if (path && !csv && !ends_in(path, ".jsonl"))
+        die(EXIT_USAGE, "log '%s' ends in neither .csv nor .jsonl; see --log", path);
+    const char *begin = csv ? "step," : "{\"step\":";
+    char head[8];
+    struct stat st;
+    FILE *file = path && !stat(path, &st) && S_ISREG(st.st_mode) ? fopen(path, "r") : NULL;
+    if (!file) return;
+    size_t n = fread(head, 1, strlen(begin), file);
+    fclose(file);
+    // A log is written over or cut back: not so what is none. A killed run may leave less than
+    // these.
+    if (memcmp(head, begin, n))
+        die(EXIT_FAILED, "'%s' is there and is no log of a run; name another file for --log", path);
+}
+
 struct metrics *metrics_open(const char *path, uint64_t resume_step) {
     struct metrics *m = xcalloc(1, sizeof *m);
     if (!path) return m;
-    if (!metrics_name_ok(path))
-        die(EXIT_USAGE, "log '%s' ends in neither .csv nor .jsonl; see --log", path);
+    metrics_check(path);
     m->path = xstrdup(path);
     m->csv = ends_in(path, ".csv");
     m->file = resume_step ? fopen(path, "r+") : NULL;

@@ -2,14 +2,15 @@
 // row: give all of them in it) or .jsonl by the name's ending. Numbers in their shortest round-trip
 // form. A row is written when it ends; a value a row lacks is empty (CSV) or absent (JSON), nan is
 // "nan" or null. On resume the file is cut back to the rows with step <= resume_step, and an
-// incomplete last line is dropped. What cannot be opened or written ends the program, exit 1;
-// another ending, exit 2.
+// incomplete last line is dropped. What cannot be opened or written, or is there and no log, ends
+// the program, exit 1; another ending, exit 2.
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
 
 struct metrics;
-bool metrics_name_ok(const char *path); // ends in .csv or .jsonl; NULL is fine
+// What can be said of a path at once: its ending, and that it is not there or a log. NULL is fine.
+void metrics_check(const char *path);
 // NULL path: keeps nothing. resume_step 0: a new file.
 struct metrics *metrics_open(const char *path, uint64_t resume_step);
 void metrics_value(struct metrics *m, const char *name, double value); // for the row under way

@@ -406,7 +406,8 @@ bool options_try(struct options *o, int argc, char **argv, struct opt_list *rest
     struct settings config = {0};
     if (scan_words(&s) && !o->help && !o->version) {
         if (o->config && read_config(o, &config, f)) apply(o, &config, FROM_CONFIG, f);
-        if (!f->code && apply(o, &s.out, FROM_COMMAND, f)) check_required(o, f);
+        if (!f->code && apply(o, &s.out, FROM_COMMAND, f) && check_required(o, f))
+            options_check_files(o, rest, f);
     }
     free(config.items);
     free(s.out.items);

@@ -2,7 +2,8 @@
 // says where a value goes. Modules bring their rows (common, training, teacher options); a stage
 // joins them. Classes: RESULT options change the numbers and are recorded in the output as JSON in
 // table order; EXEC options never enter a file; INPUT options name files (their hashes are recorded
-// as parents instead).
+// as parents instead), OUTPUT options those that are written: one that is also read, or written
+// twice, is refused before anything is lost.
 //
 // Types and the C object `to` points to:
 //   OPT_FLAG bool | OPT_INT int64_t (range [low, high]) | OPT_REAL double (range; finite unless the
@@ -26,7 +27,7 @@
 #include <stdint.h>
 
 enum opt_type { OPT_FLAG, OPT_INT, OPT_REAL, OPT_TEXT, OPT_CHOICE, OPT_LIST, OPT_TIME, OPT_EVERY };
-enum opt_class { OPT_RESULT, OPT_EXEC, OPT_INPUT };
+enum opt_class { OPT_RESULT, OPT_EXEC, OPT_INPUT, OPT_OUTPUT };
 
 struct opt_list {
     size_t n;
@@ -70,6 +71,8 @@ void options_add(struct options *o, const struct opt_row *rows, size_t n);
 void options_parse(struct options *o, int argc, char **argv, struct opt_list *rest);
 // The same without printing or exiting; with o->help or o->version it stops early and returns true.
 bool options_try(struct options *o, int argc, char **argv, struct opt_list *rest, struct fail *f);
+// Whether no file that is written is also read (`rest` are files too, or NULL) or written twice.
+bool options_check_files(const struct options *o, const struct opt_list *rest, struct fail *f);
 char *options_help(const struct options *o); // the --help text; free() it
 bool options_given(const struct options *o, const char *name);
 // The RESULT rows as one JSON object in table order, numbers in shortest round-trip form.
@@ -86,6 +89,7 @@ struct common_options {
     bool dry_run, force, no_clobber, quiet, verbose;
 };
 void common_options_rows(struct options *o, struct common_options *c);
+void common_no_log(const struct options *o, const struct common_options *c); // --log dies, exit 2
 
 // "fixed:0.5" -> 0.5; NaN where the choice has no number.
 double choice_number(const char *choice);

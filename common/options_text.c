@@ -78,6 +78,7 @@ char *options_help(const struct options *o) {
         enum opt_class class;
         const char *title;
     } parts[] = {{OPT_INPUT, "Input:"},
+                 {OPT_OUTPUT, "Output:"},
                  {OPT_RESULT, "What decides the result (recorded in the output):"},
                  {OPT_EXEC, "How it runs (never changes the result):"}};
     struct str s = {0};
@@ -163,8 +164,8 @@ void common_options_rows(struct options *o, struct common_options *c) {
         {"progress", OPT_CHOICE, OPT_EXEC, &c->progress, .value = "auto",
          .choices = "auto|always|never", .metavar = "WHEN",
          .help = "progress on stderr; auto redraws a line on a terminal"},
-        {"log", OPT_TEXT, OPT_EXEC, &c->log, .metavar = "FILE",
-         .help = "write one row of numbers a step to FILE, which ends in .csv or .jsonl"},
+        {"log", OPT_TEXT, OPT_OUTPUT, &c->log, .metavar = "FILE",
+         .help = "training: write one row of numbers a step to FILE, which ends in .csv or .jsonl"},
         {"dry-run", OPT_FLAG, OPT_EXEC, &c->dry_run,
          .help = "check every input, print what would run and its cost, write nothing"},
         {"force", OPT_FLAG, OPT_EXEC, &c->force,
@@ -176,6 +177,10 @@ void common_options_rows(struct options *o, struct common_options *c) {
         {"verbose", OPT_FLAG, OPT_EXEC, &c->verbose, .letter = 'v', .help = "say more on stderr"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
+}
+
+void common_no_log(const struct options *o, const struct common_options *c) {
+    if (c->log) die(EXIT_USAGE, "%s has no steps to log; leave --log out", o->program);
 }
 
 double choice_number(const char *choice) {

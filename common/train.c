@@ -158,7 +158,8 @@ static bool broken(struct loop *l, uint64_t step, const char *what, double value
     return fail_set(l->f, EXIT_FAILED,
                     "the %s is %g at step %llu (%zu rows between %zu and %zu of the data); "
                     "the last checkpoint is kept, try a lower --lr",
-                    what, value, (unsigned long long)step + 1, l->n, lowest, highest);
+                    what, isnan(value) ? (double)NAN : value, // never "-nan"
+                    (unsigned long long)step + 1, l->n, lowest, highest);
 }
 
 // False: stopped (f fine) or failed. True: the step is in the parameters.

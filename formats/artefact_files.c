@@ -68,6 +68,7 @@ bool artefact_prepare(const char *path, struct fail *f) {
     struct stat s;
     if (f->code) return false;
     signal(SIGXFSZ, SIG_IGN); // writes then fail with EFBIG
+    if (!*path) return fail_set(f, EXIT_FAILED, "the output's name is empty; name a file");
     if (!*base_of(path) || (stat(path, &s) == 0 && S_ISDIR(s.st_mode)))
         return fail_set(f, EXIT_FAILED, "cannot write '%s': it is a folder; name a file", path);
     sweep(path);

@@ -138,7 +138,7 @@ static bool readable(const char *path, struct fail *f) {
     if (!ok) fail_set(f, EXIT_BADDATA, "cannot open '%s': %s", path, strerror(errno));
     if (fd >= 0) close(fd);
     if (ok && !S_ISREG(s.st_mode))
-        return fail_set(f, EXIT_BADDATA, "'%s' is not a regular file", path);
+        return fail_set(f, EXIT_BADDATA, "'%s' is not a regular file; a folder needs import", path);
     return ok;
 }
 
@@ -152,7 +152,7 @@ struct h5 *h5_open(const char *path, struct fail *f) {
     if (H5Fis_hdf5(path) > 0)
         fail_set(f, EXIT_BADDATA, "'%s' is damaged or cut short; make it again", path);
     else
-        fail_set(f, EXIT_BADDATA, "'%s' is not an HDF5 file", path);
+        fail_set(f, EXIT_BADDATA, "'%s' is not an HDF5 file; text goes through tokenize", path);
     return NULL;
 }
 

@@ -1,9 +1,11 @@
 #include "formats/stream.h"
 #include "common/mem.h"
+#include "common/stop.h"
 #include "formats/gz.h"
 #include "formats/unzstd.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -71,6 +73,9 @@ static void drop_mark(struct stream *s) {
     if (s->n >= 3 && !memcmp(s->buffer, "\xef\xbb\xbf", 3)) s->at = 3;
     if (s->n >= 2 && (!memcmp(s->buffer, "\xff\xfe", 2) || !memcmp(s->buffer, "\xfe\xff", 2)))
         fail_set(s->f, EXIT_BADDATA, "'%s' is UTF-16; convert it with iconv -t UTF-8", s->path);
+    if (s->n >= 4 && !memcmp(s->buffer, "\x89HDF", 4))
+        fail_set(s->f, EXIT_BADDATA, "'%s' is an HDF5 file, not text; give CSV, JSONL or text",
+                 s->path);
 }
 
 struct stream *stream_open(const char *path, struct fail *f) {
@@ -114,38 +119,59 @@ void stream_close(struct stream *s) {
     free(s);
 }
 
-// ---- stdin --------------------------------------------------------------------------------------
+// ---- pipes --------------------------------------------------------------------------------------
 
-static bool copy(int from, int to, struct fail *f) {
+bool stream_passes(const char *path) {
+    struct stat st;
+    if (!strcmp(path, "-")) return true;
+    return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+}
+
+// Waits for more. A deadline passes without a signal: hence the timeout.
+static bool wait_for(int fd, const char *name, struct fail *f) {
+    enum { MILLISECONDS = 100 };
+    struct pollfd input = {.fd = fd, .events = POLLIN};
+    while (poll(&input, 1, MILLISECONDS) <= 0)
+        if (stop_requested())
+            return fail_set(f, EXIT_STOPPED,
+                            "stopped while it waited for '%s'; run the same command again", name);
+    return true;
+}
+
+static bool copy(int from, const char *name, int to, struct fail *f) {
     enum { BLOCK = 1 << 16 };
     char *block = xmalloc(BLOCK);
     ssize_t got = 1;
-    while (got > 0 && !f->code) {
-        got = read(from, block, BLOCK);
-        if (got < 0 && errno == EINTR)
-            got = 1;
-        else if (got < 0)
-            fail_set(f, EXIT_BADDATA, "cannot read stdin: %s", strerror(errno));
-        else
-            for (ssize_t at = 0, k = 0; at < got && !f->code; at += k)
-                if ((k = write(to, block + at, (size_t)(got - at))) < 0)
-                    fail_set(f, EXIT_FAILED, "cannot keep a copy of stdin: %s", strerror(errno));
+    while (got > 0 && wait_for(from, name, f)) {
+        do got = read(from, block, BLOCK);
+        while (got < 0 && errno == EINTR);
+        if (got < 0) fail_set(f, EXIT_BADDATA, "cannot read '%s': %s", name, strerror(errno));
+        for (ssize_t at = 0, k = 0; at < got && !f->code; at += k)
+            if ((k = write(to, block + at, (size_t)(got - at))) < 0)
+                fail_set(f, EXIT_FAILED, "cannot keep a copy of '%s': %s", name, strerror(errno));
     }
     free(block);
     return !f->code;
 }
 
-char *stream_keep_stdin(const char *folder, struct fail *f) {
-    char *name = xasprintf("%s/.stdin-XXXXXX", folder);
-    int fd = mkostemp(name, 0);
+static int unlinked_file(const char *folder, struct fail *f) {
+    char *name = xasprintf("%s/.input-XXXXXX", folder);
+    int fd = mkostemp(name, O_CLOEXEC);
     if (fd < 0)
         fail_set(f, EXIT_FAILED, "cannot write in '%s': %s", folder, strerror(errno));
     else
         unlink(name);
     free(name);
-    if (fd < 0 || !copy(0, fd, f)) {
-        if (fd >= 0) close(fd);
-        return NULL;
-    }
-    return xasprintf("/proc/self/fd/%d", fd);
+    return fd;
+}
+
+char *stream_keep(const char *path, const char *folder, struct fail *f) {
+    bool is_stdin = !strcmp(path, "-");
+    int from = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+    if (from < 0) fail_set(f, EXIT_BADDATA, "cannot open '%s': %s", path, strerror(errno));
+    int fd = f->code ? -1 : unlinked_file(folder, f);
+    bool fine = fd >= 0 && copy(from, is_stdin ? "stdin" : path, fd, f);
+    if (from >= 0 && !is_stdin) close(from);
+    if (fd >= 0 && !fine) close(fd);
+    return fine ? xasprintf("/proc/self/fd/%d", fd) : NULL;
 }

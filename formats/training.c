@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 void training_begin(struct training *t) {
+    metrics_check(t->common->log);
     parallel_init((int)t->common->threads);
     stop_init(t->train->stop_after);
     t->log = log_open(t->common->progress, t->common->quiet, t->common->verbose);

@@ -35,7 +35,7 @@ static void declare(struct options *o, struct distill *d) {
          .help =
              "off-policy: teacher shards, of one or several caches, or - for the paths of one on "
              "stdin as teacher-dump finishes them"},
-        {"output", OPT_TEXT, OPT_EXEC, &d->output, .letter = 'o', .metavar = "FILE",
+        {"output", OPT_TEXT, OPT_OUTPUT, &d->output, .letter = 'o', .metavar = "FILE",
          .help = "the distilled model", .required = true},
         {"on-policy", OPT_FLAG, OPT_RESULT, &d->on_policy,
          .help = "sample from the student at each step and run the teachers on the samples"},

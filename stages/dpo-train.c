@@ -28,9 +28,9 @@ static void declare(struct options *o, struct dpo *d) {
          .help = "preference pairs, or - for paths on stdin", .required = true},
         {"ref", OPT_TEXT, OPT_INPUT, &d->ref, .metavar = "FILE",
          .help = "reference model; the start model if not given"},
-        {"output", OPT_TEXT, OPT_EXEC, &d->output, .letter = 'o', .metavar = "FILE",
+        {"output", OPT_TEXT, OPT_OUTPUT, &d->output, .letter = 'o', .metavar = "FILE",
          .help = "the trained model", .required = true},
-        {"reference", OPT_TEXT, OPT_EXEC, &d->reference, .metavar = "FILE",
+        {"reference", OPT_TEXT, OPT_OUTPUT, &d->reference, .metavar = "FILE",
          .help = "where the reference's log-probabilities are kept and found again; "
                  "OUT.reference.h5 if not given"},
         {"loss", OPT_CHOICE, OPT_RESULT, &d->loss, .value = "dpo",

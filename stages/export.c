@@ -23,7 +23,7 @@ static void declare(struct options *o, struct export *s) {
          .help = "type of the numbers"},
         {"shard-size", OPT_REAL, OPT_RESULT, &s->shard_gib, .value = "4", .low = 1e-6, .high = 1e6,
          .metavar = "GIB", .help = "most GiB of tensors in a file"},
-        {"output", OPT_TEXT, OPT_EXEC, &s->output, .letter = 'o', .metavar = "DIR",
+        {"output", OPT_TEXT, OPT_OUTPUT, &s->output, .letter = 'o', .metavar = "DIR",
          .help = "the folder", .required = true},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
@@ -85,6 +85,7 @@ int main(int argc, char **argv) {
                         .summary = "Write a model in the formats of other programs."};
     declare(&o, &s);
     options_parse(&o, argc, argv, NULL);
+    common_no_log(&o, &s.common);
     parallel_init((int)s.common.threads);
     s.log = log_open(s.common.progress, s.common.quiet, s.common.verbose);
     char *options = options_json(&o);

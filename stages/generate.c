@@ -1,4 +1,5 @@
 // generate: samples responses of a model, or of the composed teacher p* itself.
+#include "common/clock.h"
 #include "common/parallel.h"
 #include "common/recipe.h"
 #include "common/star.h"
@@ -44,9 +45,9 @@ static void declare(struct options *o, struct generate *g) {
          .help = "prompts: tokens of kind prompt or sft"},
         {"input", OPT_LIST, OPT_INPUT, &g->input, .metavar = "FILE...",
          .help = "prompts as CSV or JSONL with a column prompt"},
-        {"output", OPT_TEXT, OPT_EXEC, &g->output, .letter = 'o', .metavar = "FILE.h5",
+        {"output", OPT_TEXT, OPT_OUTPUT, &g->output, .letter = 'o', .metavar = "FILE.h5",
          .help = "prompts and sampled ids, kind tokens", .required = true},
-        {"text", OPT_TEXT, OPT_EXEC, &g->text, .metavar = "FILE",
+        {"text", OPT_TEXT, OPT_OUTPUT, &g->text, .metavar = "FILE",
          .help = "the responses as text too: .jsonl or .csv"},
         {"samples", OPT_INT, OPT_RESULT, &g->samples, .value = "1", .low = 1, .high = 1e6,
          .metavar = "N", .help = "responses for each prompt"},
@@ -122,12 +123,16 @@ static void load_prompts(struct generate *g) {
                    g->data.n ? g->data.items[0] : g->input.items[0]);
 }
 
+static size_t prompt_tokens(const struct tokens *t, size_t row) {
+    return t->kind == TOKENS_SFT ? (size_t)t->prompt_length[row]
+                                 : t->first[row + 1] - t->first[row];
+}
+
 static size_t sequence_length(const struct generate *g) {
     size_t longest = 0, most = g->main->model.config.max_positions;
     const struct tokens *t = &g->prompts;
     for (size_t i = 0; i < t->rows; i++) {
-        size_t n =
-            t->kind == TOKENS_SFT ? (size_t)t->prompt_length[i] : t->first[i + 1] - t->first[i];
+        size_t n = prompt_tokens(t, i);
         if (!n) die(EXIT_BADDATA, "prompt %zu is empty; a prompt needs one token at least", i);
         if (n + 1 > most)
             die(EXIT_BADDATA, "prompt %zu has %zu tokens, which leaves no room in the model's %zu",
@@ -136,6 +141,28 @@ static size_t sequence_length(const struct generate *g) {
     }
     size_t want = longest + (size_t)g->sampling.max_new;
     return want < most ? want : most;
+}
+
+static struct sampler open_sampler(struct generate *g) {
+    const struct model_file *m = g->main;
+    struct sampler s = {.decoders = 1,
+                        .decoder = &g->decoder,
+                        .slots = (size_t)g->slots,
+                        .length = sequence_length(g),
+                        .options = g->sampling,
+                        .seed = (uint64_t)g->common.seed,
+                        .n_eos = m->eos >= 0,
+                        .eos = &m->eos};
+    if (g->model)
+        g->decoder = decoder_new(&m->model, s.slots, s.length);
+    else
+        star_open(&g->star, s.slots, s.length, &s);
+    return s;
+}
+
+static void close_sampler(struct generate *g) {
+    decoder_free(g->decoder);
+    star_close(&g->star);
 }
 
 static int sample(struct generate *g) {
@@ -154,25 +181,12 @@ static int sample(struct generate *g) {
                              .samples = (size_t)g->samples,
                              .checkpoint_every = g->checkpoint_every,
                              .log = g->log};
-    size_t slots = (size_t)g->slots, length = sequence_length(g);
-    run.sampler = (struct sampler){.decoders = 1,
-                                   .decoder = &g->decoder,
-                                   .slots = slots,
-                                   .length = length,
-                                   .options = g->sampling,
-                                   .seed = (uint64_t)g->common.seed,
-                                   .n_eos = m->eos >= 0,
-                                   .eos = &m->eos};
-    if (g->model)
-        g->decoder = decoder_new(&m->model, slots, length);
-    else
-        star_open(&g->star, slots, length, &run.sampler);
+    run.sampler = open_sampler(g);
     run.writer = tokens_writer_open(g->output, &g->lineage, &info, &plan, &f);
     die_if(&f);
     int code = generation_run(&run, &f);
     die_if(&f);
-    decoder_free(g->decoder);
-    star_close(&g->star);
+    close_sampler(g);
     if (code == EXIT_STOPPED)
         log_note(g->log,
                  "stopped; what is done is in '%s.spool': run the same command again to go "
@@ -191,15 +205,50 @@ static bool current(struct generate *g) {
     return there;
 }
 
-static void print_plan(const struct generate *g) {
+// Seconds for all responses, were none to end before `length`: from the first tokens of a few.
+static double trial_seconds(struct generate *g, double all_tokens) {
+    enum { MOST = 8 };
+    const struct tokens *t = &g->prompts;
+    struct sampler s = open_sampler(g);
+    size_t n = t->rows < s.slots ? t->rows : s.slots;
+    struct sample_job *jobs = xcalloc(n, sizeof *jobs);
+    int32_t *ids = xmalloc(n * MOST * sizeof *ids);
+    if (s.options.max_new > MOST) s.options.max_new = MOST;
+    for (size_t i = 0; i < n; i++)
+        jobs[i] = (struct sample_job){.prompt = t->ids + t->first[i],
+                                      .n = prompt_tokens(t, i),
+                                      .row = i,
+                                      .ids = ids + i * MOST};
+    double start = clock_seconds(), tokens = 0;
+    sample_run(&s, jobs, n);
+    double seconds = clock_seconds() - start;
+    for (size_t i = 0; i < n; i++) tokens += (double)jobs[i].count;
+    free(ids);
+    free(jobs);
+    close_sampler(g);
+    return tokens > 0 ? seconds * all_tokens / tokens : 0;
+}
+
+static void print_plan(struct generate *g) {
     size_t slots = (size_t)g->slots, length = sequence_length(g), bytes = 0;
     for (size_t k = 0; k < g->star.n; k++) bytes += model_bytes(g->star.model[k]);
     if (g->model) bytes = model_bytes(&g->main->model);
     bytes += g->model ? decoder_plan(&g->main->model, slots, length)
                       : star_plan(&g->star, slots, length);
+    double sampled = 0, kept = 0;
+    for (size_t i = 0; i < g->prompts.rows; i++) {
+        double prompt = (double)prompt_tokens(&g->prompts, i), most = (double)length - prompt;
+        sampled += most < (double)g->sampling.max_new ? most : (double)g->sampling.max_new;
+        kept += prompt;
+    }
+    sampled *= (double)g->samples;
+    kept = kept * (double)g->samples + sampled;
     print_result("prompts\t%zu", g->prompts.rows);
     print_result("responses\t%zu", g->prompts.rows * (size_t)g->samples);
+    print_result("most_tokens\t%.0f", sampled);
     print_result("memory_bytes\t%zu", bytes);
+    print_result("disk_bytes\t%.0f", 5 * kept); // an id and its mask, before compression
+    print_result("estimated_seconds\t%.0f", trial_seconds(g, sampled));
 }
 
 static int run(struct generate *g) {
@@ -227,6 +276,7 @@ int main(int argc, char **argv) {
                         .summary = "Sample responses to prompts."};
     declare(&o, &g);
     options_parse(&o, argc, argv, NULL);
+    common_no_log(&o, &g.common);
     parallel_init((int)g.common.threads);
     stop_init(g.stop_after);
     g.log = log_open(g.common.progress, g.common.quiet, g.common.verbose);

@@ -38,7 +38,7 @@ static void declare(struct options *o, struct import *s) {
          .help = "token that ends a text, where the files don't say (trained: <|eos|>)"},
         {"special", OPT_LIST, OPT_RESULT, &s->special, .metavar = "TOKEN...",
          .help = "further special tokens of a trained tokenizer"},
-        {"output", OPT_TEXT, OPT_EXEC, &s->output, .letter = 'o', .metavar = "FILE",
+        {"output", OPT_TEXT, OPT_OUTPUT, &s->output, .letter = 'o', .metavar = "FILE",
          .help = "the model, or the trained tokenizer.json"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
@@ -185,6 +185,7 @@ int main(int argc, char **argv) {
     };
     declare(&o, &s);
     options_parse(&o, argc, argv, NULL);
+    common_no_log(&o, &s.common);
     check_usage(&s);
     parallel_init((int)s.common.threads);
     s.log = log_open(s.common.progress, s.common.quiet, s.common.verbose);

@@ -23,7 +23,7 @@ static void declare(struct options *o, struct sft *s) {
          .required = true},
         {"data", OPT_LIST, OPT_INPUT, &s->data, .metavar = "FILE...",
          .help = "tokens (kind text or sft), or - for paths on stdin", .required = true},
-        {"output", OPT_TEXT, OPT_EXEC, &s->output, .letter = 'o', .metavar = "FILE",
+        {"output", OPT_TEXT, OPT_OUTPUT, &s->output, .letter = 'o', .metavar = "FILE",
          .help = "the trained model", .required = true},
         {"loss-on", OPT_CHOICE, OPT_RESULT, &s->loss_on, .value = "response",
          .choices = "response|all",

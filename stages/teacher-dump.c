@@ -38,7 +38,7 @@ static void declare(struct options *o, struct dump *d) {
     const struct opt_row in[] = {
         {"data", OPT_LIST, OPT_INPUT, &d->data, .metavar = "FILE...",
          .help = "pairs, or tokens with responses; - for paths on stdin", .required = true},
-        {"output", OPT_TEXT, OPT_EXEC, &d->output, .letter = 'o', .metavar = "FILE",
+        {"output", OPT_TEXT, OPT_OUTPUT, &d->output, .letter = 'o', .metavar = "FILE",
          .help = "the teacher cache", .required = true},
         {"responses", OPT_CHOICE, OPT_RESULT, &d->responses, .value = "chosen",
          .choices = "chosen|rejected|both", .help = "of pairs: whose positions are dumped"},
@@ -120,6 +120,12 @@ static bool is_pairs(const char *path) {
     return pairs;
 }
 
+static size_t positions_of(const struct tokens *t, size_t row) {
+    size_t n = 0;
+    for (size_t i = t->first[row] + 1; i < t->first[row + 1]; i++) n += t->mask[i];
+    return n;
+}
+
 static void load_data(struct dump *d) {
     struct fail f = {0};
     if (is_pairs(d->data.items[0])) {
@@ -138,6 +144,12 @@ static void load_data(struct dump *d) {
                     d->tokens.parents.items[i].hash);
     training_check(&d->teachers.dpo_model, d->tokens.tokenizer, d->tokens.vocab, d->tokens.longest,
                    d->tokens.rows, d->data.items[0]);
+    size_t positions = 0;
+    for (size_t i = 0; i < d->tokens.rows; i++) positions += positions_of(&d->tokens, i);
+    if (!positions)
+        die(EXIT_BADDATA,
+            "'%s' has no tokens of responses (kind prompt?); give pairs, or tokens with responses",
+            d->data.items[0]);
 }
 
 static void finished(void *self, const char *path) {
@@ -261,12 +273,6 @@ static struct teacher_writer *open_writer(struct dump *d, const struct columns_p
     return w;
 }
 
-static size_t positions_of(const struct tokens *t, size_t row) {
-    size_t n = 0;
-    for (size_t i = t->first[row] + 1; i < t->first[row + 1]; i++) n += t->mask[i];
-    return n;
-}
-
 // Rows spread over the set, up to some 2000 tokens: the trial of --dry-run.
 static struct tokens sample_rows(const struct tokens *t) {
     enum { ROWS = 32, TOKENS = 2048 };
@@ -363,6 +369,7 @@ int main(int argc, char **argv) {
                         .summary = "Compute the teachers' distributions once, into a cache."};
     declare(&o, &d);
     options_parse(&o, argc, argv, NULL);
+    common_no_log(&o, &d.common);
     parallel_init((int)d.common.threads);
     stop_init(d.stop_after);
     d.log = log_open(d.common.progress, d.common.quiet, d.common.verbose);

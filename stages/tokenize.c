@@ -38,7 +38,7 @@ static void declare(struct options *o, struct tokenize *s) {
         {"input", OPT_LIST, OPT_INPUT, &s->input, .metavar = "FILE...",
          .help = "CSV, TSV, JSONL, JSON or text, also packed by gzip or zstd; - is stdin",
          .required = true},
-        {"output", OPT_TEXT, OPT_EXEC, &s->output, .letter = 'o', .metavar = "FILE",
+        {"output", OPT_TEXT, OPT_OUTPUT, &s->output, .letter = 'o', .metavar = "FILE",
          .help = "the tokens or pairs"},
         {"max-length", OPT_INT, OPT_RESULT, &s->max_length, .value = "0", .low = 0, .high = 1 << 24,
          .metavar = "N", .help = "most tokens of a row; 0: what the model takes"},
@@ -103,14 +103,14 @@ static char *folder_of(const char *path) {
     return slash ? xasprintf("%.*s", slash == path ? 1 : (int)(slash - path), path) : xstrdup(".");
 }
 
-// Each file's hash is a parent; stdin is kept so that it can be read again.
+// Each file's hash is a parent; what comes through a pipe is kept so that it can be read again.
 static void take_inputs(struct tokenize *s) {
     struct fail f = {0};
     const char **paths = xcalloc(s->input.n, sizeof *paths);
     for (size_t i = 0; i < s->input.n; i++) {
+        const char *path = s->input.items[i];
         char *folder = folder_of(s->output);
-        bool is_stdin = !strcmp(s->input.items[i], "-");
-        paths[i] = is_stdin ? stream_keep_stdin(folder, &f) : s->input.items[i];
+        paths[i] = stream_passes(path) ? stream_keep(path, folder, &f) : path;
         free(folder);
         struct hash128 hash;
         if (!f.code && stream_hash(paths[i], &hash, &f)) parents_add(&s->parents, "data", hash);
@@ -275,7 +275,7 @@ static void release(struct tokenize *s) {
     token_source_close(&s->source);
     field_map_release(&s->data.map);
     parents_release(&s->parents);
-    for (size_t i = 0; i < s->data.n_paths; i++) // the kept stdin's name is ours
+    for (size_t i = 0; i < s->data.n_paths; i++) // a copy's name is ours
         if (s->data.paths[i] != s->input.items[i]) free((void *)s->data.paths[i]);
     free((void *)s->data.paths);
     free(s->valid_path);
@@ -292,6 +292,7 @@ int main(int argc, char **argv) {
     };
     declare(&o, &s);
     options_parse(&o, argc, argv, NULL);
+    common_no_log(&o, &s.common);
     check_usage(&s);
     parallel_init((int)s.common.threads);
     stop_init(s.stop_after);

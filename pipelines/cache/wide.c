@@ -36,7 +36,7 @@ static void declare(struct options *o, struct wide *w) {
          .help = "tokens whose counts the logits follow"},
         {"from", OPT_TEXT, OPT_INPUT, &w->from, .metavar = "FILE", .help = "model A of --share"},
         {"to", OPT_TEXT, OPT_INPUT, &w->to, .metavar = "FILE", .help = "model B of --share"},
-        {"output", OPT_TEXT, OPT_EXEC, &w->output, .letter = 'o', .metavar = "FILE",
+        {"output", OPT_TEXT, OPT_OUTPUT, &w->output, .letter = 'o', .metavar = "FILE",
          .help = "the model", .required = true},
         {"entropy", OPT_REAL, OPT_RESULT, &w->entropy, .value = "1.5", .low = 0.01, .high = 20,
          .metavar = "X", .help = "mean entropy in nats, with --data"},

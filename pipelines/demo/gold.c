@@ -35,7 +35,7 @@ static void parse(struct job *j, int argc, char **argv) {
          .help = "label: draw from P, or take the better"},
         {"seed", OPT_INT, OPT_RESULT, &j->seed, .value = "1", .high = 1e15, .metavar = "N",
          .help = "label: seed of the noise"},
-        {"output", OPT_TEXT, OPT_EXEC, &j->output, .letter = 'o', .value = "-",
+        {"output", OPT_TEXT, OPT_OUTPUT, &j->output, .letter = 'o', .value = "-",
          .metavar = "FILE.csv", .help = "label: where to; - is stdout"},
     };
     j->options = (struct options){.program = "gold",

@@ -38,7 +38,7 @@ static void parse(struct job *j, int argc, char **argv) {
          .metavar = "N", .help = "rows to write"},
         {"split", OPT_CHOICE, OPT_RESULT, &j->split, .value = "train",
          .choices = "train|valid|test", .help = "which part of the prompts"},
-        {"output", OPT_TEXT, OPT_EXEC, &j->output, .letter = 'o', .value = "-",
+        {"output", OPT_TEXT, OPT_OUTPUT, &j->output, .letter = 'o', .value = "-",
          .metavar = "FILE.csv", .help = "where to; - is stdout"},
     };
     j->options = (struct options){

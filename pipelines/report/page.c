@@ -296,7 +296,7 @@ static void put_line(struct page *p, char *line) {
 
 int main(int argc, char **argv) {
     const char *output;
-    struct opt_row rows[] = {{"output", OPT_TEXT, OPT_EXEC, &output, .letter = 'o',
+    struct opt_row rows[] = {{"output", OPT_TEXT, OPT_OUTPUT, &output, .letter = 'o',
                               .metavar = "FILE.html", .required = true, .help = "the page"}};
     struct options options = {.program = "page",
                               .usage = "SPEC -o FILE.html",

@@ -25,7 +25,7 @@ static void parse(struct job *j, int argc, char **argv) {
          .help = "leave out the first N beginnings: they belong to another split"},
         {"rows", OPT_INT, OPT_RESULT, &j->rows, .value = "1000", .low = 1, .high = 1e9,
          .metavar = "N", .help = "beginnings to write"},
-        {"output", OPT_TEXT, OPT_EXEC, &j->output, .letter = 'o', .value = "-",
+        {"output", OPT_TEXT, OPT_OUTPUT, &j->output, .letter = 'o', .value = "-",
          .metavar = "FILE.csv", .help = "where to; - is stdout"},
     };
     j->options = (struct options){.program = "beginnings",

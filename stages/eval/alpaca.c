@@ -58,7 +58,7 @@ static void declare(struct options *o, struct alpaca *a) {
         {"gamed", OPT_TEXT, OPT_INPUT, &a->gamed, .metavar = "FILE",
          .help =
              "JSON {\"T1\", \"T2\", \"lam\"}: moments of the gamed baselines; needs --difficulty"},
-        {"output", OPT_TEXT, OPT_EXEC, &a->output, .letter = 'o', .metavar = "FILE",
+        {"output", OPT_TEXT, OPT_OUTPUT, &a->output, .letter = 'o', .metavar = "FILE",
          .help = "also write the table here (.csv or .json)"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);

@@ -31,7 +31,7 @@ static void declare(struct options *o, struct score *s) {
          .required = true},
         {"input", OPT_LIST, OPT_INPUT, &s->input, .metavar = "FILE...",
          .help = "responses with columns prompt and response (JSONL, CSV)", .required = true},
-        {"output", OPT_TEXT, OPT_EXEC, &s->output, .letter = 'o', .metavar = "FILE",
+        {"output", OPT_TEXT, OPT_OUTPUT, &s->output, .letter = 'o', .metavar = "FILE",
          .help = "a row for each response: input,row,sample,score (.csv or .json)"},
         {"timeout", OPT_TIME, OPT_EXEC, &s->timeout, .value = "0", .metavar = "T",
          .help = "give up after such a silence of the scorer, 0 = never"},

@@ -9,7 +9,7 @@ void task_options(struct options *o, struct task *t, const char *data_help,
     const struct opt_row rows[] = {
         {"data", OPT_LIST, OPT_INPUT, &t->data, .metavar = "FILE...", .help = data_help,
          .required = true},
-        {"output", OPT_TEXT, OPT_EXEC, &t->output, .letter = 'o', .metavar = "FILE",
+        {"output", OPT_TEXT, OPT_OUTPUT, &t->output, .letter = 'o', .metavar = "FILE",
          .help = output_help},
         {"micro-tokens", OPT_INT, OPT_EXEC, &t->micro_tokens, .value = "4096", .low = 1,
          .high = 1e9, .metavar = "N", .help = "tokens computed at once"},
@@ -25,7 +25,7 @@ void task_options(struct options *o, struct task *t, const char *data_help,
 void task_summary_row(struct options *o, const char **summary) {
     const struct opt_row row = {
         "summary",         OPT_TEXT,
-        OPT_EXEC,          summary,
+        OPT_OUTPUT,        summary,
         .metavar = "FILE", .help = "also write the table here, with every digit (.csv or .json)"};
     options_add(o, &row, 1);
 }
@@ -39,9 +39,7 @@ static void check_output(const char *path, bool no_clobber) {
 
 void task_check_common(const struct options *o, const struct common_options *c, const char *output,
                        const char *summary) {
-    if (c->log)
-        die(EXIT_USAGE, "%s has no steps to log; leave --log out, -o keeps the results",
-            o->program);
+    common_no_log(o, c);
     check_output(output, c->no_clobber);
     check_output(summary, c->no_clobber);
 }

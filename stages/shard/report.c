@@ -42,7 +42,7 @@ static void declare(struct options *o, struct report *r) {
          .help = "models whose gradients are compared: the start model first, "
                  "then ones from later in training",
          .required = true},
-        {"output", OPT_TEXT, OPT_EXEC, &r->output, .letter = 'o', .metavar = "FILE",
+        {"output", OPT_TEXT, OPT_OUTPUT, &r->output, .letter = 'o', .metavar = "FILE",
          .help = "the table as CSV; without it, stdout"},
         {"responses", OPT_CHOICE, OPT_RESULT, &r->responses, .value = "chosen",
          .choices = "chosen|rejected|both", .help = "of pairs: whose positions are looked at"},

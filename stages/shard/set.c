@@ -76,6 +76,6 @@ void shard_print_path(void *self, const char *path) {
 }
 
 struct opt_row shard_output_row(const char **output, const char *help) {
-    return (struct opt_row){"output",      OPT_TEXT,          OPT_EXEC,     output,
+    return (struct opt_row){"output",      OPT_TEXT,          OPT_OUTPUT,   output,
                             .letter = 'o', .metavar = "FILE", .help = help, .required = true};
 }

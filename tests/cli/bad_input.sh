@@ -39,7 +39,11 @@ hurt() { # FILE: cut.h5 and flip.h5
     cp "$1" flip.h5
     flip $(($(stat -c %s "$1") / 2)) 4
 }
-"$tools/poison" newer base.h5 newer.h5 || fail 'poison newer'
+newer() { # FILE: newer.h5
+    cp "$1" newer.h5
+    "$tools/poison" newer newer.h5 || fail "poison newer $1"
+}
+newer base.h5
 wrong() { # KIND OF FILE TO HURT, ONE OF ANOTHER KIND, command...: the file's name is appended
     local good=$1 other=$2
     shift 2
@@ -59,11 +63,22 @@ wrong base.h5 sft-data.h5 $dump
 wrong base.h5 sft-data.h5 $generate
 wrong base.h5 sft-data.h5 "$bin/distill" -q --teacher $parts --model
 hurt sft-data.h5
+for file in sft-data pairs reference t-00002-of-00004; do
+    newer $file.h5
+    case $file in
+    sft-data) set -- tokens "1" "$bin/sft" -q --model base.h5 --data newer.h5 ;;
+    pairs) set -- pairs "1" "$bin/dpo-train" -q --model sft.h5 --data newer.h5 ;;
+    reference) set -- reference 1 "$bin/shard" merge newer.h5 ;;
+    *) set -- teacher 3 $distill $(sed s/$file/newer/ <<<$parts) ;;
+    esac
+    bad 3 "'newer.h5' has version 99 of kind '$1', this release reads up to $2; use a newer release" "${@:3}"
+done
 bad 3 "'pairs.h5' is a file of kind 'pairs', not 'tokens'" "$bin/sft" -q --model base.h5 --data pairs.h5
 bad 3 "'cut.h5'" "$bin/sft" -q --model base.h5 --data cut.h5
 bad 3 "'sft-data.h5' is a file of kind 'tokens', not 'pairs'" "$bin/dpo-train" -q --model sft.h5 --data sft-data.h5
 bad 3 "'pairs.h5' is a file of kind 'pairs', not 'teacher'" $distill pairs.h5
 bad 3 "'base.h5' is a file of kind 'model'" "$bin/teacher-dump" -q --dpo dpo.h5 --reverse reverse.h5 --data base.h5
+bad 3 "'prompts.h5' has no tokens of responses" "$bin/teacher-dump" -q --dpo dpo.h5 --reverse reverse.h5 --data prompts.h5
 bad 3 "prompts.h5' has no loss tokens" "$bin/sft" -q --model base.h5 --data prompts.h5
 
 # One bit flipped anywhere in the data: it is refused, or it is where nothing is read and the result
@@ -119,6 +134,22 @@ sed 's/"max_position_embeddings": 128/"max_position_embeddings": 12/' config.jso
 quiet "$bin/import" -q --init short.json --tokenizer tok.json --seed 1 -o short.h5
 bad 3 "a row of [0-9]* tokens, the model takes 12; tokenize with --max-length 12" $sft short.h5
 
+# an output that is an input, under any name
+keep() { # FILE PATTERN command...: refused, and FILE is as it was
+    cp "$1" kept.h5
+    expect 2 "${@:2}"
+    same "$1" kept.h5 "${*:3}"
+}
+keep base.h5 "'./base.h5' is to be written as --output, but it is also --model" $sft base.h5 -o ./base.h5
+keep sft-data.h5 'as --output, but it is also --data' $sft base.h5 -o "$PWD/sft-data.h5"
+keep pairs.h5 'as --reference, but it is also --data' $dpo --reference pairs.h5 -o y.h5
+keep pairs.csv 'as --output, but it is also --input' "$bin/tokenize" -q --model base.h5 --kind pref --input pairs.csv -o pairs.csv
+keep t-00001-of-00004.h5 'as --output, but it is also --teacher' $distill $parts -o t-00001-of-00004.h5
+keep t-00001-of-00004.h5 'but it is also an input' "$bin/shard" merge $parts -o t-00001-of-00004.h5
+cp sft.csv log.csv
+expect 1 "'log.csv' is there and is no log of a run; name another file for --log" $sft base.h5 --log log.csv -o y.h5
+same sft.csv log.csv 'a log'
+
 # options out of range, or that do not go together
 bad 2 "'--lr 1e30' is out of range" $sft base.h5 --lr 1e30
 bad 2 "'--lr nan'" $sft base.h5 --lr nan
@@ -147,6 +178,13 @@ done
 [ "$(cat x.h5)" = precious ] || fail 'a model of NaN'
 expect 1 "nan at step $step" "$bin/sft" -q --model nan.h5 --data q.h5 $train --seed $try -o x.h5
 rm -f x.h5.ckpt
+"$bin/teacher-dump" -q --dpo dpo.h5 --reverse reverse.h5 --data qp.h5 -o qt.h5 >out || fail 'no cache of odd rows'
+for command in "dpo-train --ref base.h5 --data qp.h5" "distill --teacher qt.h5"; do
+    expect 1 'the loss is nan at step [0-9]* (4 rows between [0-9]* and 40 of the data); the last checkpoint is kept' \
+        "$bin/"${command} -q --model nan.h5 $train -o x.h5
+    rm -f x.h5.*
+done
+[ "$(cat x.h5)" = precious ] || fail 'a model of NaN'
 broken() { # like bad 1; the spool of the rows before stays, as after a full disk
     expect 1 "$@" -o x.h5
     [ "$(cat x.h5)" = precious ] && [ ! -s out ] || fail "an output of ${*:2}"
@@ -163,6 +201,7 @@ done
 bad 3 "no column 'prompt'; there are: question" "$bin/generate" -q --model base.h5 --input <(printf 'question\na\n')
 
 # eval: the same words, nothing on stdout
+newer base.h5
 for command in 'nll --data sft-data.h5 --model' 'kl --data sft-data.h5 --base base.h5 --model' \
     'pairs --data pairs.h5 --reverse reverse.h5 --ref sft.h5 --dpo'; do
     hurt base.h5

@@ -1,19 +1,17 @@
 // Files that are wrong on purpose, for the tests of programs:
-//   poison newer MODEL OUT         the model with a version that no release has yet
+//   poison newer FILE              a file of any kind, in place, of a version no release has yet
 //   poison nan MODEL TOKENS OUT    the model with a NaN in the embedding of a token that stands in
 //                                  one row only (printed), so that training meets it in one step
 //   poison shift TEACHER BY OUT    the cache, of one file, with each position's distribution that
-//   of
-//                                  the position BY (-1 or 1) further in its row
+//                                  of the position BY (-1 or 1) further in its row
 #include "formats/model_file.h"
 #include "formats/teacher_file.h"
 #include "formats/tokens.h"
+#include <hdf5.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { NEWER = 99 };
 
 static void load(const char *path, struct model_file *m) {
     struct fail f = {0};
@@ -21,11 +19,20 @@ static void load(const char *path, struct model_file *m) {
     die_if(&f);
 }
 
-static void save(const char *path, const struct model_file *m, int version) {
+static void save(const char *path, const struct model_file *m) {
     struct fail f = {0};
-    struct lineage l = {.kind = "model", .stage = "poison", .version = version, .options = "{}"};
+    struct lineage l = {.kind = "model", .stage = "poison", .options = "{}"};
     model_file_save(path, m, &l, &f);
     die_if(&f);
+}
+
+static void newer(const char *path) {
+    const int64_t version = 99;
+    hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
+    hid_t attribute = H5Aopen(file, "version", H5P_DEFAULT);
+    if (H5Awrite(attribute, H5T_NATIVE_INT64, &version) < 0 || H5Aclose(attribute) < 0 ||
+        H5Fclose(file) < 0)
+        die(EXIT_FAILED, "cannot change '%s'", path);
 }
 
 // A token that is read in one row only; a row's last token is never read.
@@ -59,7 +66,7 @@ static void poison(const char *model, const char *tokens, const char *out) {
     const struct tensor *e = model_tensor(&m.model, "model.embed_tokens.weight");
     m.model.params[e->offset + (size_t)id * e->cols] = NAN;
     printf("%zu\n", row);
-    save(out, &m, 0);
+    save(out, &m);
     tokens_release(&t);
     model_file_release(&m);
 }
@@ -92,11 +99,8 @@ static void shift(const char *path, long by, const char *out) {
 }
 
 int main(int argc, char **argv) {
-    struct model_file m;
-    if (argc == 4 && !strcmp(argv[1], "newer")) {
-        load(argv[2], &m);
-        save(argv[3], &m, NEWER);
-        model_file_release(&m);
+    if (argc == 3 && !strcmp(argv[1], "newer")) {
+        newer(argv[2]);
     } else if (argc == 5 && !strcmp(argv[1], "nan")) {
         poison(argv[2], argv[3], argv[4]);
     } else if (argc == 5 && !strcmp(argv[1], "shift")) {

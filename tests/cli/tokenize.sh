@@ -53,6 +53,8 @@ run 0 'there already' $loud --kind sft --input a.csv -o a.h5
 cp a.h5 first.h5
 run 0 '' $tok --kind sft --input - -o a.h5 --force --threads 1 <a.csv
 same a.h5 first.h5
+run 0 '' $tok --kind sft --input <(cat a.csv) -o fifo.h5
+same fifo.h5 first.h5
 run 0 '' $tok --kind pref --input c.jsonl --map chosen=response,rejected=prompt -o p.h5
 run 0 '' $tok --kind prompt --input a.csv -o q.h5
 run 0 '' $tok --kind text --input c.jsonl --map text=prompt -o t.h5
@@ -112,6 +114,17 @@ printf '{"prompt":"a","response":7}\n' >bad.jsonl
 bad "'response' is not a text" $tok --kind sft --input bad.jsonl -o x.h5
 gzip -c a.csv | head -c 30 >bad.gz
 bad "truncated gzip file 'bad.gz'" $tok --kind sft --input bad.gz -o x.h5
+
+bad "'a.h5' is an HDF5 file, not text" $tok --kind sft --input a.h5 -o x.h5
+bad "no usable rows in '/dev/null'" $tok --kind sft --input /dev/null -o x.h5
+run 1 "the output's name is empty" $tok --kind sft --input a.csv -o ''
+
+# a stop while it waits for more of a pipe
+mkfifo pipe
+exec 9<>pipe
+run 75 "stopped while it waited for 'stdin'" $tok --kind sft --input - -o x.h5 --stop-after 0.2 <&9
+run 75 "stopped while it waited for 'pipe'" timeout -s INT --preserve-status 2 $tok --kind sft --input pipe -o x.h5
+exec 9>&-
 
 # skipping, and rows that are too long
 printf 'prompt,response\nthe cat,on the mat\n,x\ny,\nz\nthe dog,on\n\xff,b\n' >bad.csv

@@ -5,6 +5,7 @@
 #include "formats/spool.h"
 #include "formats/teacher_set.h"
 #include "formats/tokens.h"
+#include "tests/fuzz/replay.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,16 +65,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     unlink(path);
     return 0;
 }
-
-#ifndef FUZZER
-int main(int argc, char **argv) { // replays files
-    static uint8_t data[1 << 20];
-    for (int i = 1; i < argc; i++) {
-        FILE *f = fopen(argv[i], "rb");
-        if (!f) return 1;
-        LLVMFuzzerTestOneInput(data, fread(data, 1, sizeof data, f));
-        fclose(f);
-    }
-    return 0;
-}
-#endif

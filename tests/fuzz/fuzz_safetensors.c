@@ -2,6 +2,7 @@
 #include "common/parallel.h"
 #include "formats/huggingface.h"
 #include "formats/safetensors.h"
+#include "tests/fuzz/replay.h"
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,16 +59,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     close(fd);
     return 0;
 }
-
-#ifndef FUZZER
-int main(int argc, char **argv) { // replays files
-    static uint8_t data[1 << 20];
-    for (int i = 1; i < argc; i++) {
-        FILE *f = fopen(argv[i], "rb");
-        if (!f) return 1;
-        LLVMFuzzerTestOneInput(data, fread(data, 1, sizeof data, f));
-        fclose(f);
-    }
-    return 0;
-}
-#endif

@@ -1,5 +1,6 @@
 // Any bytes as a tokenizer.json, and behind a NUL byte any text to encode and decode with it.
 #include "formats/tokenizer_json.h"
+#include "tests/fuzz/replay.h"
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,16 +29,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     tokenizer_free(t);
     return 0;
 }
-
-#ifndef FUZZER
-int main(int argc, char **argv) { // replays files
-    static uint8_t data[1 << 20];
-    for (int i = 1; i < argc; i++) {
-        FILE *f = fopen(argv[i], "rb");
-        if (!f) return 1;
-        LLVMFuzzerTestOneInput(data, fread(data, 1, sizeof data, f));
-        fclose(f);
-    }
-    return 0;
-}
-#endif

@@ -9,32 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+// after cmocka
+#include "tests/unit/fake_metrics.h"
 
 enum { V = 53, N = 7, POSITIONS = 9 }; // N: entries of a support
-
-struct metrics { // stands in for the log: keeps what was named
-    size_t n;
-    const char *name[16];
-    double value[16];
-};
-
-void metrics_value(struct metrics *m, const char *name, double value) {
-    m->name[m->n] = name;
-    m->value[m->n++] = value;
-}
-
-static double metric(const struct metrics *m, const char *name) {
-    for (size_t i = 0; i < m->n; i++)
-        if (!strcmp(m->name[i], name)) return m->value[i];
-    fail_msg("no metric '%s'", name);
-    return NAN;
-}
-
-static bool near(double a, double b, double tolerance) {
-    if (fabs(a - b) <= tolerance) return true;
-    print_message("%.12g is not %.12g (+- %g)\n", a, b, tolerance);
-    return false;
-}
 
 static const struct divergence kinds[] = {{DIVERGENCE_FKL, 0},
                                           {DIVERGENCE_RKL, 0},

@@ -74,6 +74,9 @@ static void test_metrics(void **state) {
 static void opens(void *self) {
     rows(self, 0, 3);
 }
+static void resumes(void *self) {
+    metrics_close(metrics_open(self, 3));
+}
 static void adds_column(void *self) {
     rows(self, 0, 3);
     struct metrics *m = metrics_open(self, 3);
@@ -82,7 +85,7 @@ static void adds_column(void *self) {
 
 static void test_metrics_refused(void **state) {
     (void)state;
-    char path[300];
+    char path[300], text[4096];
     snprintf(path, sizeof path, "%s/test_log.csv", folder());
     struct child c = run_child(opens, "run.txt");
     assert_int_equal(c.code, 2);
@@ -93,6 +96,19 @@ static void test_metrics_refused(void **state) {
     c = run_child(adds_column, path);
     assert_int_equal(c.code, 1);
     assert_non_null(strstr(c.text, "has no column 'other'"));
+    // what is no log is neither written over nor cut back; a log's first bytes are one
+    const char *foreign = "prompt,response\na,b\n";
+    for (int i = 0; i < 2; i++) {
+        write_all(path, foreign);
+        c = run_child(i ? resumes : opens, path);
+        assert_int_equal(c.code, 1);
+        assert_non_null(strstr(c.text, "is there and is no log of a run; name another file"));
+        read_all(path, text);
+        assert_string_equal(text, foreign);
+    }
+    write_all(path, "ste");
+    c = run_child(opens, path);
+    assert_int_equal(c.code, 0);
     unlink(path);
 }
 

@@ -210,6 +210,56 @@ static void test_config_refused(void **state) {
     refuse_config("help = true\n", "belongs on the command line");
 }
 
+static bool files(const char *line, struct fail *f) {
+    char text[400], *words[20] = {"prog"};
+    int n = 1;
+    struct opt_list data = {0}, rest = {0};
+    const char *model = NULL, *output = NULL, *log = NULL;
+    const struct opt_row rows[] = {
+        {"model", OPT_TEXT, OPT_INPUT, &model, .help = ""},
+        {"data", OPT_LIST, OPT_INPUT, &data, .help = ""},
+        {"output", OPT_TEXT, OPT_OUTPUT, &output, .letter = 'o'},
+        {"log", OPT_TEXT, OPT_OUTPUT, &log, .help = ""},
+    };
+    struct options o = {.program = "prog"};
+    snprintf(text, sizeof text, "%s", line);
+    for (char *w = strtok(text, " "); w; w = strtok(NULL, " ")) words[n++] = w;
+    options_add(&o, rows, sizeof rows / sizeof *rows);
+    *f = (struct fail){0};
+    bool fine = options_try(&o, n, words, &rest, f);
+    free(rest.items);
+    options_release(&o);
+    return fine;
+}
+
+static void refuse_files(const char *line, const char *message) {
+    struct fail f;
+    assert_false(files(line, &f));
+    assert_int_equal(f.code, EXIT_USAGE);
+    if (!strstr(f.text, message)) fail_msg("'%s' gave: %s", line, f.text);
+}
+
+static void test_files(void **state) {
+    (void)state;
+    struct fail f;
+    char folder[] = "/tmp/test_options.XXXXXX";
+    assert_true(mkdtemp(folder) && !chdir(folder));
+    for (const char *name = "ab"; *name; name++) {
+        FILE *file = fopen((char[]){*name, 0}, "w");
+        assert_true(file && !fclose(file));
+    }
+    assert_int_equal(symlink("b", "link"), 0);
+    refuse_files("--model a -o a", "'a' is to be written as --output, but it is also --model");
+    refuse_files("--data b ./a -o a", "'a' is to be written as --output, but it is also --data");
+    refuse_files("--data a --log link b -o c", "'link' is to be written as --log");
+    refuse_files("-o ../../tmp/./x --log ../../tmp/./x", "but it is also --log");
+    refuse_files("-o a a", "but it is also an input; name another");
+    assert_true(files("--model a --data a b -o c --log d", &f));
+    assert_true(files("--model /dev/null -o /dev/null --log /dev/null", &f));
+    assert_true(files("--data - -o -", &f));
+    assert_true(!unlink("a") && !unlink("b") && !unlink("link") && !chdir("/") && !rmdir(folder));
+}
+
 static void test_common(void **state) {
     (void)state;
     struct options o = {.program = "prog"};
@@ -232,7 +282,7 @@ int main(void) {
         cmocka_unit_test(test_values),  cmocka_unit_test(test_defaults_and_json),
         cmocka_unit_test(test_refused), cmocka_unit_test(test_help),
         cmocka_unit_test(test_config),  cmocka_unit_test(test_config_refused),
-        cmocka_unit_test(test_common),
+        cmocka_unit_test(test_common),  cmocka_unit_test(test_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,74 @@
+#!/bin/bash
+# What a stopped run left is another run's: with other result options or inputs it is refused, naming
+# them, and stays for its own command, which ends in the bytes of an undisturbed run. Damaged, it is
+# refused too (a checkpoint) or what is whole of it used (a spool); --force begins anew.
+. tests/lib.bash
+world 120
+teachers
+quiet "$bin/teacher-dump" -q --dpo dpo.h5 --reverse reverse.h5 --ref sft.h5 --data pairs.h5 -o t.h5
+cp sft.csv more.csv
+train="--unit-tokens 256 --batch-size 16 --epochs 8"
+declare -A stages=(
+    [sft]="--model base.h5 --data sft-data.h5 $train"
+    [dpo-train]="--model sft.h5 --data pairs.h5 --reference reference.h5 $train"
+    [distill]="--model sft.h5 --teacher t.h5 $train"
+    [teacher-dump]="--dpo dpo.h5 --reverse reverse.h5 --ref sft.h5 --data pairs.h5 --micro-tokens 200"
+    [generate]="--model sft.h5 --data prompts.h5 --samples 4 --max-new 40 --slots 8"
+    [tokenize]="--tokenizer tok.json --kind sft --rows-per-shard 100000 --input more.csv"
+)
+declare -A other=(
+    [sft]="--lr 0.5" [dpo-train]="--beta 0.2" [distill]="--divergence rkl"
+    [teacher-dump]="--top-k 7" [generate]="--temperature 0.5" [tokenize]="--max-length 99"
+)
+for i in $(seq 150); do tail -n +2 sft.csv; done >>more.csv
+
+damage() { # FILE: a byte in its middle
+    printf '\x5a\xa5' | dd of="$1" bs=1 seek=$(($(stat -c %s "$1") / 2)) conv=notrunc 2>/dev/null
+}
+for name in "${!stages[@]}"; do
+    command="$bin/$name -q ${stages[$name]}"
+    left=x.h5.ckpt
+    case $name in teacher-dump | generate | tokenize) left=x.h5.spool ;; esac
+    quiet $command -o want.h5
+    list=$(sed 's/want/x/' out)
+    for after in 0.02 0.04 0.08 0.15 0.3 0.6 1 1.5; do # until it is stopped on its way
+        rm -f x*.h5
+        $command -o x.h5 --stop-after $after >out 2>err </dev/null
+        code=$?
+        [ $code != 75 ] || [ $(stat -c %s $left) -lt 600 ] || break
+    done
+    [ $code = 75 ] || { fail "$name: never stopped on its way: exit $code: $(cat err)"; continue; }
+    cp $left kept
+
+    option=${other[$name]%% *}
+    expect 1 "'$left' belongs to another run: option '${option#--}' was .* and is \"\?${other[$name]##* }\"\?; " \
+        $command ${other[$name]} -o x.h5
+    cmp -s $left kept || fail "$name: another option changed $left"
+    case $name in
+    tokenize) cp sft.csv other.csv && input=$(sed 's/more.csv/other.csv/' <<<"$command") ;;
+    generate | sft) input=$(sed 's/--model [a-z]*.h5/--model dpo.h5/' <<<"$command") ;;
+    teacher-dump) input=$(sed 's/--ref sft.h5/--ref base.h5/' <<<"$command") ;;
+    *) input=$(sed 's/--model sft.h5/--model base.h5/; s/--reference reference.h5//' <<<"$command") ;;
+    esac
+    expect 1 "'$left' belongs to another run: input [0-9] is another file" $input -o x.h5
+    cmp -s $left kept || fail "$name: another input changed $left"
+    ls x.h5 x-* 2>/dev/null && fail "$name: an output of another run"
+
+    quiet $command -o x.h5
+    for file in $list; do same $file ${file/x/want} "$name, after it was asked for otherwise"; done
+    rm -f x*.h5
+
+    cp kept $left
+    damage $left
+    if [ $left = x.h5.ckpt ]; then
+        expect 3 "'$left' is damaged; remove it to begin anew" $command -o x.h5
+        [ -e $left ] && [ ! -e x.h5 ] || fail "$name: a damaged checkpoint is gone"
+        quiet $command --force -o x.h5
+    else
+        quiet $command -o x.h5
+    fi
+    for file in $list; do same $file ${file/x/want} "$name, of a damaged $left"; done
+    rm -f x*.h5 want*.h5
+    ls -A | grep 'x\.h5' && fail "$name: left behind"
+done
+finish
