@@ -18,14 +18,16 @@ struct pass {
     float *logp, *own;             // (CHUNK_POSITIONS, V): log p*, the student's
     struct teacher_position *info; // (positions)
     float *entropy;                // (positions)
+    float *moved; // (positions): mass out of the base's likeliest; NAN: not looked at
+    double moved_sum, moved_count;
     int32_t *ids;                  // (positions, room)
     float *values;                 // (positions, room)
     struct teacher_entry *entries; // (threads, room)
     int32_t *must;                 // (threads, student_k)
     struct chunk chunk;
+    struct live_logits logits; // of the chunk
     // of the components layout, with `values` its low ends
     struct teacher_gather *gather;
-    struct live_logits logits;   // of the chunk
     struct teacher_parts *parts; // (positions)
     float *high;                 // (positions, room)
     float *tails;                // (positions, grid)
@@ -41,6 +43,11 @@ static void add_student(struct pass *p, size_t i, struct teacher_cut *cut) {
     cut->n_must = teacher_truncate(&top, p->own + i * p->V, p->V, -1, e, &tail);
     for (size_t n = 0; n < cut->n_must; n++) must[n] = e[n].id;
     cut->must = must;
+}
+
+// Every 16th position of a response: enough to see whether p* leaves its base.
+static bool looked_at(const struct batch *b, size_t at) {
+    return (at - b->response[b->owner[at]].first) % 16 == 0;
 }
 
 static void truncate_row(void *self, size_t i) {
@@ -64,6 +71,8 @@ static void truncate_row(void *self, size_t i) {
     t->log_tail = (float)tail;
     t->realised = logp[realised];
     p->entropy[at] = (float)teacher_entropy(logp, p->V);
+    p->moved[at] =
+        looked_at(&p->batch, at) ? (float)policy_moved(p->logits.base + i * p->V, logp, p->V) : NAN;
 }
 
 static void gather_row(void *self, size_t i) {
@@ -89,10 +98,8 @@ static void dump_chunk(struct pass *p) {
     const struct batch *b = &p->batch;
     size_t first = p->chunk.first, count = p->chunk.count;
     if (p->student) live_reference(p->student, b, first, count, p->own);
-    if (p->gather)
-        p->logits = live_logits(p->live, b, first, count);
-    else
-        live_teacher(p->live, b, first, count, p->logp, p->info + first);
+    p->logits = live_logits(p->live, b, first, count);
+    if (!p->gather) live_teacher(p->live, b, first, count, p->logp, p->info + first);
     parallel_for(count, p->gather ? gather_row : truncate_row, p);
 }
 
@@ -117,6 +124,11 @@ static bool write_rows(struct pass *p) {
                                   .entropy = p->entropy + y->first,
                                   .parts = p->gather ? p->parts + y->first : NULL};
         if (!teacher_write(p->d->writer, &out)) return false;
+        for (size_t i = y->first; !p->gather && i < y->first + y->count; i++) {
+            if (isnan(p->moved[i])) continue;
+            p->moved_sum += (double)p->moved[i];
+            p->moved_count++;
+        }
     }
     return true;
 }
@@ -188,9 +200,20 @@ static void allocate(struct pass *p) {
         p->logp = xmalloc(CHUNK_POSITIONS * p->V * sizeof *p->logp);
     p->info = xcalloc(n, sizeof *p->info);
     p->entropy = xmalloc(n * sizeof *p->entropy);
+    p->moved = xmalloc(n * sizeof *p->moved);
     p->ids = xmalloc(n * p->room * sizeof *p->ids);
     p->values = xmalloc(n * p->room * sizeof *p->values);
     p->entries = xmalloc((size_t)parallel_threads() * p->room * sizeof *p->entries);
+}
+
+static void warn_of_mass(const struct pass *p) {
+    static const double most = 0.1; // that of common/runaway.h
+    double mean = p->moved_count > 0 ? p->moved_sum / p->moved_count : 0;
+    if (mean > most)
+        warn("p* leaves its base: mass moved out of the base's 64 likeliest tokens %.2g on the "
+             "mean, "
+             "more than %g; try a lower strength in --alpha, or --plausible",
+             mean, most);
 }
 
 int teacher_dump_run(struct teacher_dump *d, struct fail *f) {
@@ -198,6 +221,7 @@ int teacher_dump_run(struct teacher_dump *d, struct fail *f) {
     source_tokens(&p.source, d->tokens);
     allocate(&p);
     int code = run(&p, f);
+    warn_of_mass(&p);
     if (code == EXIT_DONE) {
         if (!teacher_writer_commit(d->writer, NULL)) code = f->code ? f->code : EXIT_FAILED;
     } else {
@@ -206,8 +230,8 @@ int teacher_dump_run(struct teacher_dump *d, struct fail *f) {
     live_free(p.live);
     live_free(p.student);
     batch_release(&p.batch);
-    void *all[] = {p.logp, p.info, p.entropy, p.ids,  p.values, p.entries,
-                   p.own,  p.must, p.parts,   p.high, p.tails};
+    void *all[] = {p.logp,    p.info, p.entropy, p.moved, p.ids,  p.values,
+                   p.entries, p.own,  p.must,    p.parts, p.high, p.tails};
     teacher_gather_free(p.gather);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
     return code;
