@@ -63,14 +63,14 @@ static void add_block(const struct places *w, const float *star, size_t at, size
     out->reward += excess(p, m, zero, n);
 }
 
-static double mass_moved(const struct normal *base, const float *star, size_t V) {
+double policy_moved(const float *base, const float *star, size_t V) {
     struct teacher_entry top[TOP + 2];
     struct teacher_cut cut = {.top_k = TOP, .mass = 1, .eos = -1};
-    double tail, moved = 0;
+    double tail, moved = 0, lse = row_lse(base, V);
     if (V <= TOP) return 0;
-    size_t n = teacher_truncate(&cut, base->z, V, -1, top, &tail);
+    size_t n = teacher_truncate(&cut, base, V, -1, top, &tail);
     for (size_t i = 0; i < n; i++)
-        moved += exp((double)(top[i].logp - base->lse)) - exp((double)star[top[i].id]);
+        moved += exp((double)top[i].logp - lse) - exp((double)star[top[i].id]);
     return moved;
 }
 
@@ -89,7 +89,7 @@ void policy_measure(const struct teacher_rule *rule, const struct policy_logits 
     load(&w.base, y, 1, &base);
     out->logp = (double)logp;
     out->token = out->alpha * (double)difference(&w, y) - (double)(logp - base);
-    out->outside = mass_moved(&w.base, z->star, z->V);
+    out->outside = policy_moved(z->base, z->star, z->V);
 }
 
 // ---- the step ----

@@ -27,6 +27,9 @@ struct policy_logits { // (V) each, at one position; ref may be NULL
     const float *star; // log p*
     size_t V;
 };
+// Mass that p* (V), log-probabilities, has moved out of the 64 likeliest tokens of the base (V),
+// logits.
+double policy_moved(const float *base, const float *star, size_t V);
 // alpha and tvd are the caller's; everything else is filled in.
 void policy_measure(const struct teacher_rule *rule, const struct policy_logits *z, int32_t token,
                     struct policy_position *out);

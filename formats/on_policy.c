@@ -9,7 +9,9 @@ void on_policy_rows(struct options *o, struct on_policy_options *p) {
     const struct opt_row rows[] = {
         {"reward-level", OPT_CHOICE, OPT_RESULT, &p->level, .value = "distribution",
          .choices = "distribution|token|response",
-         .help = "distil p*, or policy gradient on the sampled token's or response's value"},
+         .help =
+             "distil p*, or policy gradient on the sampled token's or response's value; a whole "
+             "response's is noisy and wants a lower --lr"},
         {"exact", OPT_FLAG, OPT_RESULT, &p->exact,
          .help = "add the score-function term: the gradient of the objective over whole responses; "
                  "its divergence is rkl"},

@@ -19,6 +19,6 @@ struct hash128;
 bool stream_hash(const char *path, struct hash128 *hash, struct fail *f);
 // Whether a path ("-": stdin) is a pipe or the like, which can be read once only.
 bool stream_passes(const char *path);
-// A copy of such a path in an unlinked file of `folder`, to be read again; the name returned is good
-// for stream_open while this program runs. free() it. A stop while it waits: EXIT_STOPPED.
+// A copy of such a path in an unlinked file of `folder`, to be read again; the name returned is
+// good for stream_open while this program runs. free() it. A stop while it waits: EXIT_STOPPED.
 char *stream_keep(const char *path, const char *folder, struct fail *f);

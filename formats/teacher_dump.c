@@ -20,14 +20,16 @@ struct pass {
     float *logp, *own;             // (CHUNK_POSITIONS, V): log p*, the student's
     struct teacher_position *info; // (positions)
     float *entropy;                // (positions)
+    float *moved; // (positions): mass out of the base's likeliest; NAN: not looked at
+    double moved_sum, moved_count;
     int32_t *ids;                  // (positions, room)
     float *values;                 // (positions, room)
     struct teacher_entry *entries; // (threads, room)
     int32_t *must;                 // (threads, student_k)
     struct chunk chunk;
+    struct live_logits logits; // of the chunk
     // of the components layout, with `values` its low ends
     struct teacher_gather *gather;
-    struct live_logits logits;   // of the chunk
     struct teacher_parts *parts; // (positions)
     float *high;                 // (positions, room)
     float *tails;                // (positions, grid)
@@ -43,6 +45,11 @@ static void add_student(struct pass *p, size_t i, struct teacher_cut *cut) {
     cut->n_must = teacher_truncate(&top, p->own + i * p->V, p->V, -1, e, &tail);
     for (size_t n = 0; n < cut->n_must; n++) must[n] = e[n].id;
     cut->must = must;
+}
+
+// Every 16th position of a response: enough to see whether p* leaves its base.
+static bool looked_at(const struct batch *b, size_t at) {
+    return (at - b->response[b->owner[at]].first) % 16 == 0;
 }
 
 static void truncate_row(void *self, size_t i) {
@@ -66,6 +73,8 @@ static void truncate_row(void *self, size_t i) {
     t->log_tail = (float)tail;
     t->realised = logp[realised];
     p->entropy[at] = (float)teacher_entropy(logp, p->V);
+    p->moved[at] =
+        looked_at(&p->batch, at) ? (float)policy_moved(p->logits.base + i * p->V, logp, p->V) : NAN;
 }
 
 static void gather_row(void *self, size_t i) {
@@ -91,10 +100,8 @@ static void dump_chunk(struct pass *p) {
     const struct batch *b = &p->batch;
     size_t first = p->chunk.first, count = p->chunk.count;
     if (p->student) live_reference(p->student, b, first, count, p->own);
-    if (p->gather)
-        p->logits = live_logits(p->live, b, first, count);
-    else
-        live_teacher(p->live, b, first, count, p->logp, p->info + first);
+    p->logits = live_logits(p->live, b, first, count);
+    if (!p->gather) live_teacher(p->live, b, first, count, p->logp, p->info + first);
     parallel_for(count, p->gather ? gather_row : truncate_row, p);
 }
 
@@ -119,6 +126,11 @@ static bool write_rows(struct pass *p) {
                                   .entropy = p->entropy + y->first,
                                   .parts = p->gather ? p->parts + y->first : NULL};
         if (!teacher_write(p->d->writer, &out)) return false;
+        for (size_t i = y->first; !p->gather && i < y->first + y->count; i++) {
+            if (isnan(p->moved[i])) continue;
+            p->moved_sum += (double)p->moved[i];
+            p->moved_count++;
+        }
     }
     return true;
 }
@@ -174,6 +186,7 @@ static void place(struct pass *p, struct arena *a, size_t n) {
     p->must = arena_take(a, threads * p->d->student_k * sizeof *p->must);
     p->info = arena_take(a, n * sizeof *p->info);
     p->entropy = arena_take(a, n * sizeof *p->entropy);
+    p->moved = arena_take(a, n * sizeof *p->moved);
     p->ids = arena_take(a, n * p->room * sizeof *p->ids);
     p->values = arena_take(a, n * p->room * sizeof *p->values);
     p->entries = arena_take(a, threads * p->room * sizeof *p->entries);
@@ -214,11 +227,21 @@ size_t teacher_dump_plan(struct teacher_dump *d) {
     return bytes + (size_t)parallel_threads() * teacher_gather_bytes(&d->grid, p.V);
 }
 
+static void warn_of_mass(const struct pass *p) {
+    static const double most = 0.1; // that of common/runaway.h
+    double mean = p->moved_count > 0 ? p->moved_sum / p->moved_count : 0;
+    if (mean > most)
+        warn("p* leaves its base: mass moved out of the base's 64 likeliest tokens %.2g on the "
+             "mean, more than %g; try a lower strength in --alpha, or --plausible",
+             mean, most);
+}
+
 int teacher_dump_run(struct teacher_dump *d, struct fail *f) {
     struct pass p;
     struct net_limits limits = begin(&p, d);
     allocate(&p, &limits);
     int code = run(&p, f);
+    warn_of_mass(&p);
     if (code == EXIT_DONE) {
         if (!teacher_writer_commit(d->writer, NULL)) code = f->code ? f->code : EXIT_FAILED;
     } else {

@@ -3,6 +3,7 @@
 // response, and a response of T tokens is truncated. The formulas are written out again here; where
 // common/ has them in float32, both must agree.
 #include "common/divergence.h"
+#include "common/policy.h"
 #include "common/rng.h"
 #include "common/teacher.h"
 #include <math.h>
@@ -118,12 +119,18 @@ static double soft_value(const struct world *w, double b, size_t s, struct model
     return b * normalise(p->l[s]);
 }
 
-// J(p): expected sum of r - b log(p / p_base).
-static double objective(const struct world *w, double b, const struct model *p) {
+// alpha d(v) - log(p(v) / p_base(v)): what common/policy.h calls the token's value.
+static double token_value(const struct world *w, const struct model *p, size_t s, size_t v) {
+    return w->alpha[s] * w->reward[s][v] / b0 - p->l[s][v] + w->base.l[s][v];
+}
+
+// J(p): expected sum over a response of r - b log(p / p_base) with b = b0 / alpha, or, `uniform`,
+// of that by b.
+static double objective(const struct world *w, bool uniform, const struct model *p) {
     double f[NODES][V];
     for (size_t s = 0; s < NODES; s++)
         for (size_t v = 0; v < V; v++)
-            f[s][v] = w->reward[s][v] - b * (p->l[s][v] - w->base.l[s][v]);
+            f[s][v] = (uniform ? 1 : b0 / w->alpha[s]) * token_value(w, p, s, v);
     return expect(p, f, 0);
 }
 
@@ -257,7 +264,7 @@ static void soft_value_is_optimum(void **state) { // (c)
         double log_z = log(sum_exp_return(&w, b, 0, 0));
         assert_true(near(U / b, log_z, 1e-9));
         assert_true(near(worst_share(&w, b, &best, 0, 0, 0, log_z), 0, 1e-9));
-        assert_true(near(objective(&w, b, &best), U, 1e-9)); // the optimum's value
+        assert_true(near(objective(&w, false, &best), U, 1e-9)); // the optimum's value
     }
 }
 
@@ -281,7 +288,7 @@ static void decomposition(void **state) { // (d), and its one-prefix form
             double left = reward - b * node_kl(p.l[s], w.base.l[s]);
             assert_true(near(left, b * (w.log_z[s] - kl[s][0]), 1e-12));
         }
-        double J = objective(&w, b, &p), D = expect(&p, kl, 0), Z = expect(&p, log_z, 0);
+        double J = objective(&w, false, &p), D = expect(&p, kl, 0), Z = expect(&p, log_z, 0);
         assert_true(near(J + b * D - b * Z, 0, 1e-9));
     }
 }
@@ -376,6 +383,18 @@ static void exact_gradient(const struct world *w, double b, const struct model *
         }
 }
 
+static double slope(const struct world *w, const struct model *p, bool uniform, size_t s,
+                    size_t v) {
+    double J[2], h = 1e-5;
+    for (int k = 0; k < 2; k++) {
+        struct model q = *p;
+        q.l[s][v] += k ? h : -h;
+        normalise(q.l[s]);
+        J[k] = objective(w, uniform, &q);
+    }
+    return (J[1] - J[0]) / (2 * h);
+}
+
 static void exact_is_unbiased(void **state) {
     (void)state;
     struct world w;
@@ -387,16 +406,53 @@ static void exact_is_unbiased(void **state) {
     exact_gradient(&w, b0, &p, 2, two);
     for (size_t s = 0; s < NODES; s++)
         for (size_t v = 0; v < V; v++) {
-            double J[2], h = 1e-5;
-            for (int k = 0; k < 2; k++) {
-                struct model q = p;
-                q.l[s][v] += k ? h : -h;
-                normalise(q.l[s]);
-                J[k] = objective(&w, b0, &q);
-            }
-            assert_true(near(one[s][v], (J[1] - J[0]) / (2 * h), 1e-9));
+            assert_true(near(one[s][v], slope(&w, &p, false, s, v), 1e-9));
             assert_true(near(two[s][v], one[s][v], 1e-12)); // the baseline adds no bias
         }
+}
+
+// Expected gradient of J as common/policy.c weighs the scores of a step's tokens at --reward-level
+// response, over every two responses that may make up the step.
+static void response_gradient(const struct world *w, bool uniform, const struct model *p,
+                              double g[NODES][V]) {
+    static struct sequence all[RESPONSES];
+    double none[NODES] = {0};
+    size_t n = 0;
+    list_responses(p, none, 0, (struct sequence){0}, all, &n);
+    memset(g, 0, sizeof(double[NODES][V]));
+    for (size_t i = 0; i < n * n; i++) {
+        const struct sequence *pair[2] = {&all[i / n], &all[i % n]};
+        size_t first[3] = {0, pair[0]->n, pair[0]->n + pair[1]->n};
+        struct policy_position at[2 * T];
+        float weight[2 * T];
+        for (size_t k = 0; k < first[2]; k++) {
+            const struct sequence *y = pair[k >= first[1]];
+            size_t t = k >= first[1] ? k - first[1] : k, s = y->node[t];
+            at[k] = (struct policy_position){.alpha = w->alpha[s],
+                                             .token = token_value(w, p, s, y->token[t])};
+        }
+        struct policy_step step = {2, first, at, REWARD_RESPONSE, !uniform, b0};
+        policy_weights(&step, weight);
+        double share = exp(pair[0]->logp + pair[1]->logp) / 2;
+        for (size_t k = 0; k < 2; k++)
+            for (size_t t = 0; t < pair[k]->n; t++)
+                add_score(p, pair[k], t, share * (double)weight[first[k] + t], g);
+    }
+}
+
+static void response_is_unbiased(void **state) {
+    (void)state;
+    struct world w;
+    struct model p;
+    static double g[NODES][V];
+    for (int k = 0; k < RULES; k++) {
+        make_world(&w, &rules[k], 61 + (uint64_t)k);
+        make_model(&p, 62 + (uint64_t)k, 1);
+        response_gradient(&w, k % 2, &p, g);
+        for (size_t s = 0; s < NODES; s++)
+            for (size_t v = 0; v < V; v++)
+                assert_true(near(g[s][v], slope(&w, &p, k % 2, s, v), 1e-6));
+    }
 }
 
 static void exact_reaches_optimum(void **state) { // (f)
@@ -428,10 +484,11 @@ static void exact_reaches_optimum(void **state) { // (f)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(common_agrees),     cmocka_unit_test(distilled_is_teacher),
-        cmocka_unit_test(forward_gives_dpo), cmocka_unit_test(soft_value_is_optimum),
-        cmocka_unit_test(decomposition),     cmocka_unit_test(myopic_gap),
-        cmocka_unit_test(exact_is_unbiased), cmocka_unit_test(exact_reaches_optimum),
+        cmocka_unit_test(common_agrees),         cmocka_unit_test(distilled_is_teacher),
+        cmocka_unit_test(forward_gives_dpo),     cmocka_unit_test(soft_value_is_optimum),
+        cmocka_unit_test(decomposition),         cmocka_unit_test(myopic_gap),
+        cmocka_unit_test(exact_is_unbiased),     cmocka_unit_test(response_is_unbiased),
+        cmocka_unit_test(exact_reaches_optimum),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
