@@ -57,7 +57,10 @@ bool teachers_load(struct teachers *t, const struct teacher_rule *rule, bool wat
     }
     if (!t->ref) return true;
     if (!load(t, t->ref, &t->ref_model, false, "ref", parents, f)) return false;
-    if (watch || takes_ref(rule)) t->models.ref = &t->ref_model.model;
+    if (watch || takes_ref(rule))
+        t->models.ref = &t->ref_model.model;
+    else
+        model_release(&t->ref_model.model);
     return true;
 }
 

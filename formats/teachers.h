@@ -13,9 +13,9 @@ struct teachers {
 void teachers_rows(struct options *o, struct teachers *t);
 // EXIT_USAGE where the rule needs a model that is not given, or its strength is negative.
 bool teachers_check(const struct teachers *t, const struct teacher_rule *rule, struct fail *f);
-// Loads --dpo, --reverse where the rule takes it, and --ref where it is given, which runs if the
-// rule takes it or `watch` is set. Adds them to the parents in this order. EXIT_BADDATA where they
-// differ in vocabulary or tokenizer; warns where reverse and forward seem mixed up.
+// Loads --dpo, --reverse where the rule takes it, and --ref where it is given, whose weights stay
+// if the rule takes them or `watch` is set. Adds them to the parents in this order. EXIT_BADDATA
+// where they differ in vocabulary or tokenizer; warns where reverse and forward seem mixed up.
 bool teachers_load(struct teachers *t, const struct teacher_rule *rule, bool watch,
                    struct parents *parents, struct fail *f);
 void teachers_release(struct teachers *t);

@@ -87,9 +87,10 @@ static void load_models(struct dump *d) {
     if (d->target.kl > 0 && !d->teachers.ref)
         fail_set(&f, EXIT_USAGE, "--target-kl is measured against the reference; give --ref MODEL");
     die_if(&f);
-    teachers_load(&d->teachers, r, false, &d->lineage.parents, &f);
+    teachers_load(&d->teachers, r, d->target.kl > 0, &d->lineage.parents, &f);
     die_if(&f);
     d->run.models = d->teachers.models;
+    if (r->base_dpo && r->negative_reverse) d->run.models.ref = NULL; // of --target-kl alone
 }
 
 // The model to be trained, whose likeliest tokens are kept as well: they carry the reverse KL.
@@ -239,7 +240,6 @@ static bool settle_strength(struct dump *d) {
                           .log = d->log};
     struct target_kl_trial best;
     t.rule.strength = given;
-    t.models.ref = &d->teachers.ref_model.model;
     target_kl_search(&t, &best, &f);
     die_if(&f);
     log_note(d->log, "strength %g: p* is %.4f nats a response from the reference", best.strength,
