@@ -61,16 +61,13 @@ static void check_usage(const struct import *s) {
 
 static void write_text(const char *path, const char *text, size_t n) {
     struct fail f = {0};
-    artefact_prepare(path, &f);
-    die_if(&f);
     char *temp = artefact_temp(path);
     FILE *file = fopen(temp, "wbe");
     if (!file) die(EXIT_FAILED, "cannot create '%s': %s", temp, strerror(errno));
-    bool bad = fwrite(text, 1, n, file) != n;
-    bad |= fflush(file) != 0;
-    int why = errno;
-    if ((fclose(file) || bad))
-        fail_set(&f, EXIT_FAILED, "cannot write '%s': %s", path, strerror(why));
+    if (fwrite(text, 1, n, file) != n || fflush(file))
+        fail_set(&f, EXIT_FAILED, "cannot write '%s': %s", path, strerror(errno));
+    if (fclose(file))
+        fail_set(&f, EXIT_FAILED, "cannot write '%s': %s", path, strerror(errno));
     artefact_commit(temp, path, &f);
     die_if(&f);
     free(temp);
@@ -95,6 +92,8 @@ static void train_tokenizer(struct import *s) {
     size_t n;
     if (s->common.no_clobber && !access(s->output, F_OK))
         die(EXIT_FAILED, "'%s' exists; drop --no-clobber to replace it", s->output);
+    if (!s->common.dry_run) artefact_prepare(s->output, &f);
+    die_if(&f);
     name_stdin(&s->corpus);
     char *json = import_corpus(s->corpus.n, s->corpus.items, &t, &n, &f);
     die_if(&f);

@@ -151,7 +151,7 @@ disturb_all() { # OUT LEFT command...
     [ ! -s err ] || fail "$* says: $(cat err)"
     for how in TERM KILL after; do
         for most in "$took" 0.5 0.2 0.1 0.05 0.03 0.01 0.003; do # until one is cut off
-            rm -f $out* ${out%.h5}-*-of-*.h5
+            rm -f ${out%.h5}.* ${out%.h5}-*-of-*.h5
             disturb $how "$most" "$left" "$@" -o "$out"
             [ $stops = 0 ] || break
         done

@@ -69,7 +69,11 @@ run 3 'unclosed quote' $BIN/import --train-tokenizer "$TMP/open.csv" -o "$TMP/x.
 : >"$TMP/empty.txt"
 run 3 'no text' $BIN/import --train-tokenizer "$TMP/empty.txt" -o "$TMP/x.json"
 
-# nothing half-written, nothing lost
+# nothing half-written, nothing lost; the output is looked at before any work
+run 1 "cannot write '$TMP/nowhere/x.json" $BIN/import --train-tokenizer "$TMP/none.txt" -o "$TMP/nowhere/x.json"
+(ulimit -f 1; $BIN/import -q --train-tokenizer "$TMP/corpus.txt" --vocab 264 -o "$TMP/tok2.json" >/dev/null 2>"$TMP/err"; [ $? = 1 ]) ||
+    fail "a full disk: $(cat "$TMP/err")"
+[ "$(wc -l <"$TMP/err")" = 1 ] && cmp -s "$TMP/tok.json" "$TMP/tok2.json" || fail "a tokenizer is lost: $(cat "$TMP/err")"
 run 1 "" $init -o "$TMP/nowhere/x.h5"
 if [ -w /dev/full ]; then
     $init --seed 4 -o "$TMP/m.h5" >/dev/full 2>"$TMP/err"
