@@ -28,7 +28,7 @@ bool teacher_code_bits(int64_t bits) {
 
 void teacher_code_version(struct teacher_code *c, int version, bool composed, int32_t eos) {
     c->brief = version > 2 && c->bits <= 12 && composed;
-    c->apart = version > 3 && composed;
+    c->apart = version > 3 && composed && c->bits != 32;
     c->end = c->apart ? eos : -1;
 }
 
@@ -199,6 +199,24 @@ void teacher_code_decode(const struct teacher_code *c, const uint32_t *level, si
     for (size_t i = 0; i < n; i++) sum += (double)c->mass[level[i]];
     float shift = (float)(log1p(-exp(log_tail)) - log(sum));
     for (size_t i = 0; i < n; i++) logp[i] = c->level[level[i]] + shift;
+}
+
+static int by_before(const void *a, const void *b) {
+    const struct teacher_place *x = a, *y = b;
+    if (x->before != y->before) return x->before < y->before ? -1 : 1;
+    return (x->position > y->position) - (x->position < y->position);
+}
+
+size_t teacher_code_places(const struct teacher_code *c, size_t n, const int32_t *ids,
+                           const uint8_t *mask, struct teacher_place *place) {
+    uint32_t positions = 0;
+    for (size_t i = 1; i < n; i++) {
+        if (!mask[i]) continue;
+        place[positions] = (struct teacher_place){ids[i - 1], positions, (uint32_t)i};
+        positions++;
+    }
+    if (c->apart) qsort(place, positions, sizeof *place, by_before);
+    return positions;
 }
 
 double teacher_entropy_kept(const float *logp, size_t n, double log_tail) {

@@ -3,7 +3,8 @@
 // codes, as differences; log-probabilities are levels of a table whose steps grow as p* falls;
 // each integer is stored byte by byte, one column a byte, low byte first. Composed shards have the
 // two tokens that every support holds, the realised one and the end of sequence, apart: their ids
-// are known, and their levels are unlike the others'.
+// are known, and their levels are unlike the others'. The positions of a row stand in the order of
+// the tokens before them, so that similar supports lie side by side.
 #pragma once
 #include "formats/columns.h"
 
@@ -24,7 +25,7 @@ struct teacher_code {
     int bits; // 16, 12, 8 or 6; 32: nothing is coded and the rest is empty
     // what the format's version makes of it; set by teacher_code_version after _init
     bool brief;  // TVD takes one byte, not two
-    bool apart;  // the tail is a level too, and entropy what the support's own lacks
+    bool apart;  // the tail is a level too, entropy what the support's own lacks, rows are sorted
     int32_t end; // token of CODE_END; -1: none
     size_t vocab, levels;
     float *level, *mass;     // (levels) log p of a level, ascending -log p; its exp
@@ -55,6 +56,15 @@ void teacher_code_name(const struct teacher_code *c, enum teacher_field field, s
 // logp (n) = levels `level` (n), scaled to sum to 1 - Q.
 void teacher_code_decode(const struct teacher_code *c, const uint32_t *level, size_t n,
                          double log_tail, float *logp);
+// A position of a row, its token and the one before that; in the order in which they are stored.
+struct teacher_place {
+    int32_t before;
+    uint32_t position, token;
+};
+// Of a row of n tokens; returns the number of positions. place (n).
+size_t teacher_code_places(const struct teacher_code *c, size_t n, const int32_t *ids,
+                           const uint8_t *mask, struct teacher_place *place);
+
 // Entropy in nats, as if the tail were one token, of what log Q and logp (n) are decoded to.
 double teacher_code_entropy(const struct teacher_code *c, const float *logp, size_t n,
                             double log_tail);

@@ -194,45 +194,62 @@ static bool join(const struct teacher_code *c, const struct raw *raw, size_t i, 
     return true;
 }
 
-// Position i, whose entries begin at `at` of the columns and at `to` of what is decoded.
+struct scratch {
+    uint32_t *level;             // of one position
+    struct teacher_place *place; // (tokens)
+    size_t tokens;
+};
+struct place { // of a position: in the columns, in the row; of its entries: there, decoded
+    size_t stored, position, at, to;
+    int32_t realised;
+};
+
 static bool decode_position(struct teacher_shard *t, const struct teacher_code *c,
-                            const struct raw *raw, size_t i, size_t at, size_t to, int32_t realised,
-                            uint32_t *level) {
-    size_t n = raw->field[CODE_ENTRIES][i];
-    memcpy(level, raw->field[CODE_LEVEL] + at, n * sizeof *level);
+                            const struct raw *raw, const struct place *place, uint32_t *level) {
+    size_t i = place->stored, n = raw->field[CODE_ENTRIES][i];
+    int32_t *ids = t->support + place->to;
+    float *logp = t->logp + place->to;
+    memcpy(level, raw->field[CODE_LEVEL] + place->at, n * sizeof *level);
     double tail = teacher_code_value(c, CODE_TAIL, raw->field[CODE_TAIL][i]);
-    bool ok = decode_support(c, raw->field[CODE_SUPPORT] + at, n, t->support + to) &&
-              join(c, raw, i, realised, &n, t->support + to, level) && n && tail < 0;
+    bool ok = decode_support(c, raw->field[CODE_SUPPORT] + place->at, n, ids) &&
+              join(c, raw, i, place->realised, &n, ids, level) && n && tail < 0;
     for (size_t k = 0; k < n; k++)
         if (level[k] >= c->levels) return false;
     if (!ok) return false;
-    float *logp = t->logp + to;
     teacher_code_decode(c, level, n, tail, logp);
     double tvd = teacher_code_value(c, CODE_TVD, raw->field[CODE_TVD][i]);
     const float *alpha = raw->column[ALPHA];
-    t->position[i] = (struct teacher_position){.n = (uint32_t)n,
-                                               .ids = t->support + to,
-                                               .logp = logp,
-                                               .log_tail = (float)tail,
-                                               .tvd = (float)tvd,
-                                               .realised = NAN};
-    t->position[i].alpha = alpha ? alpha[i] : (float)teacher_alpha(&t->rule, tvd);
+    t->position[place->position] =
+        (struct teacher_position){.n = (uint32_t)n,
+                                  .ids = ids,
+                                  .logp = logp,
+                                  .log_tail = (float)tail,
+                                  .alpha = alpha ? alpha[i] : (float)teacher_alpha(&t->rule, tvd),
+                                  .tvd = (float)tvd,
+                                  .realised = NAN};
     double entropy = teacher_code_value(c, CODE_ENTROPY, raw->field[CODE_ENTROPY][i]);
-    t->entropy[i] = (float)(entropy + (c->apart ? teacher_entropy_kept(logp, n, tail) : 0));
+    if (c->apart) entropy += teacher_entropy_kept(logp, n, tail);
+    t->entropy[place->position] = (float)entropy;
     return true;
 }
 
 // All positions of a row; *at, *to: see decode_position.
 static bool decode_row(struct teacher_shard *t, const struct teacher_code *c, const struct raw *raw,
-                       size_t row, size_t *at, size_t *to, uint32_t *level) {
-    size_t token = t->first[row];
-    for (size_t i = t->position_first[row]; i < t->position_first[row + 1]; i++) {
-        size_t here = raw->field[CODE_ENTRIES][i];
+                       size_t row, size_t *at, size_t *to, struct scratch *s) {
+    size_t first = t->first[row], n = t->first[row + 1] - first, position = t->position_first[row];
+    size_t positions = t->position_first[row + 1] - position;
+    if (!t->lost[row]) {
+        grow(&s->place, &s->tokens, n, sizeof *s->place);
+        teacher_code_places(c, n, t->ids + first, t->mask + first, s->place);
+    }
+    for (size_t k = 0; k < positions; k++) {
+        size_t i = position + k, here = raw->field[CODE_ENTRIES][i];
         if (here > raw->fields[CODE_SUPPORT] - *at) return false;
         if (!t->lost[row]) {
-            while (!t->mask[++token]) continue;
-            if (!decode_position(t, c, raw, i, *at, *to, t->ids[token], level)) return false;
-            *to += t->position[i].n;
+            struct place place = {i, position + s->place[k].position, *at, *to,
+                                  t->ids[first + s->place[k].token]};
+            if (!decode_position(t, c, raw, &place, s->level)) return false;
+            *to += t->position[place.position].n;
         }
         *at += here;
     }
@@ -251,11 +268,11 @@ static bool decode_positions(struct teacher_shard *t, const struct teacher_code 
     size_t all = entries + (c->apart ? 2 * n : 0);
     t->support = xcalloc(all, sizeof *t->support);
     t->logp = xcalloc(all, sizeof *t->logp);
-    uint32_t *level = xmalloc((UINT16_MAX + 2) * sizeof *level); // of one position
+    struct scratch s = {.level = xmalloc((UINT16_MAX + 2) * sizeof *s.level)};
     bool ok = true;
-    for (size_t row = 0; ok && row < t->rows; row++)
-        ok = decode_row(t, c, raw, row, &at, &to, level);
-    free(level);
+    for (size_t row = 0; ok && row < t->rows; row++) ok = decode_row(t, c, raw, row, &at, &to, &s);
+    free(s.level);
+    free(s.place);
     return ok && (t->n_lost || at == entries);
 }
 

@@ -30,9 +30,10 @@ struct teacher_writer {
     struct teacher_code code;
     size_t field[CODE_FIELDS], alpha; // columns; alpha 0: it follows from tvd
     struct entry *entry;              // (room)
+    struct teacher_place *place;      // (tokens)
     uint32_t *number;                 // (room)
     uint8_t *bytes;                   // (room)
-    size_t room;
+    size_t room, tokens;
 };
 
 bool teacher_rule_alpha(const char *rule, struct teacher_rule *to) {
@@ -141,6 +142,7 @@ struct columns_writer *teacher_writer_columns(struct teacher_writer *w) {
 static void writer_free(struct teacher_writer *w) {
     teacher_code_release(&w->code);
     free(w->entry);
+    free(w->place);
     free(w->number);
     free(w->bytes);
     free(w);
@@ -271,18 +273,21 @@ bool teacher_write(struct teacher_writer *w, const struct teacher_row *row) {
     bool ok = columns_append(c, IDS, row->ids, row->n) &&
               columns_append(c, MASK, row->mask, row->n) && columns_append(c, LENGTH, &length, 1) &&
               columns_append(c, PROMPT, &prompt, 1);
-    size_t token = 0; // that stands at the position
-    for (size_t i = 0; ok && i < row->positions; i++) {
+    grow(&w->place, &w->tokens, row->n, sizeof *w->place);
+    size_t positions = teacher_code_places(&w->code, row->n, row->ids, row->mask, w->place);
+    assert(positions == row->positions);
+    for (size_t k = 0; ok && k < positions; k++) {
+        size_t i = w->place[k].position;
         const struct teacher_position *p = &row->position[i];
-        while (!row->mask[++token]) continue;
         assert(p->n && p->n <= UINT16_MAX);
         make_room(w, p->n);
         assert(!row->parts == !w->grid.n);
         if (row->parts)
             ok = write_parts(w, p, &row->parts[i], row->entropy[i]);
         else
-            ok = w->code.bits == 32 ? write_plain(c, p, row->entropy[i])
-                                    : write_coded(w, p, row->ids[token], row->entropy[i]);
+            ok = w->code.bits == 32
+                     ? write_plain(c, p, row->entropy[i])
+                     : write_coded(w, p, row->ids[w->place[k].token], row->entropy[i]);
     }
     return ok && columns_end_row(c);
 }

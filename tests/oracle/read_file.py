@@ -125,18 +125,39 @@ def decode_components(f, attrs, entries, support, level, tvd):
     return dict(**out, log_tail=log_tail, log_tails=log_tails, alpha=alpha)
 
 
-def targets_of(f):
-    """The tokens that stand at the positions."""
+def places_of(f):
+    """Tokens that have a position, and the row of each token."""
     first = np.concatenate([[0], np.cumsum(f["length"])])[:-1]
     target = f["mask"].astype(bool).copy()
     target[first] = False
-    return f["ids"][target]
+    return np.flatnonzero(target), np.repeat(np.arange(first.size), f["length"])
+
+
+def targets_of(f):
+    """The tokens that stand at the positions."""
+    return f["ids"][places_of(f)[0]]
+
+
+def stored_order(f):
+    """Version 4 has the positions of a row by the token before them."""
+    at, row = places_of(f)
+    return at, np.lexsort((at, f["ids"][at - 1], row[at]))
+
+
+def in_order(f, columns):
+    """Columns of positions and entries, from the stored order to the rows' own."""
+    back = np.argsort(stored_order(f)[1])
+    ends = np.cumsum(columns["entries"])
+    pieces = [np.arange(ends[i] - columns["entries"][i], ends[i]) for i in back]
+    entry = np.concatenate(pieces)
+    return {k: np.asarray(v)[entry if k in ("support", "logp") else back] for k, v in columns.items()}
 
 
 def join_apart(f, attrs, others, support, level, levels):
     """Supports and levels with the two tokens that version 4 has apart, behind the others."""
     eos = attrs.get("eos", -1)
-    apart = [targets_of(f)] + ([np.full(others.size, eos)] if eos >= 0 else [])
+    place, stored = stored_order(f)
+    apart = [f["ids"][place[stored]]] + ([np.full(others.size, eos)] if eos >= 0 else [])
     apart_level = [levels[field(f, name)] for name in ("realised", "end")[: len(apart)]]
     at, ids, logp, entries = 0, [], [], []
     for i, n in enumerate(others):
@@ -189,6 +210,8 @@ def decode_teacher(f, attrs):
     out["entropy"] = field(f, "entropy") / (16 if brief or apart else 256)
     if apart:
         out["entropy"] = np.array(kept) + out["entropy"] - 1
+        out = in_order(f, out)
+        entries, support = out["entries"], out["support"]
     out["realised"] = realised_of(f, entries, support, out["logp"])
     return {**{k: f[k] for k in ("ids", "mask", "length", "prompt_length")}, **out}
 

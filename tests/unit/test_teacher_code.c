@@ -168,7 +168,8 @@ static struct teacher_row make_row(size_t row, struct made *m) {
                                                    (float)(2 * (1 - tvd) + 1e-3),
                                                    (float)tvd,
                                                    m->logp[p][0]};
-        m->entropy[p] = (float)(9 * tvd);
+        double kept = teacher_entropy_kept(m->logp[p], n, (double)m->position[p].log_tail);
+        m->entropy[p] = (float)(kept + 9 * tvd); // of p*, never less
     }
     return r;
 }
