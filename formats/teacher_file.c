@@ -228,7 +228,7 @@ static bool decode_position(struct teacher_shard *t, const struct teacher_code *
                                   .tvd = (float)tvd,
                                   .realised = NAN};
     double entropy = teacher_code_value(c, CODE_ENTROPY, raw->field[CODE_ENTROPY][i]);
-    if (c->apart) entropy += teacher_entropy_kept(logp, n, tail);
+    if (c->apart) entropy = fmax(entropy + teacher_entropy_kept(logp, n, tail), 0);
     t->entropy[place->position] = (float)entropy;
     return true;
 }

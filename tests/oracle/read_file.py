@@ -209,7 +209,7 @@ def decode_teacher(f, attrs):
         out["alpha"] = [alpha_of(rule, x) for x in tvd] if known else f["alpha"]
     out["entropy"] = field(f, "entropy") / (16 if brief or apart else 256)
     if apart:
-        out["entropy"] = np.array(kept) + out["entropy"] - 1
+        out["entropy"] = np.maximum(np.array(kept) + out["entropy"] - 1, 0)
         out = in_order(f, out)
         entries, support = out["entries"], out["support"]
     out["realised"] = realised_of(f, entries, support, out["logp"])
