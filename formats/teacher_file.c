@@ -233,7 +233,7 @@ static bool decode_position(struct teacher_shard *t, const struct teacher_code *
     return true;
 }
 
-// All positions of a row; *at, *to: see decode_position.
+// All positions of a row, whose entries begin at *at of the columns and at *to of what is decoded.
 static bool decode_row(struct teacher_shard *t, const struct teacher_code *c, const struct raw *raw,
                        size_t row, size_t *at, size_t *to, struct scratch *s) {
     size_t first = t->first[row], n = t->first[row + 1] - first, position = t->position_first[row];

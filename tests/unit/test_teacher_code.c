@@ -275,6 +275,69 @@ static void test_lacking(void **state) {
     free(path);
 }
 
+// The file, but for one byte of a column of bytes.
+static void with_byte(const char *from, const char *to, const char *column, size_t at, uint8_t x) {
+    struct fail f = {0};
+    struct columns_reader *r = columns_open(from, "teacher", &f);
+    struct columns_extras e;
+    struct lineage l = {.kind = "teacher", .stage = "test", .options = "{}"};
+    struct columns_plan plan = {.rows_total = columns_part(r).rows};
+    size_t n, count;
+    const struct column *columns = columns_list(r, &n);
+    assert_true(columns_extras(r, &e));
+    struct columns_writer *w =
+        columns_create(to, &l, n, columns, e.n_attrs, e.attrs, e.n_blobs, e.blobs, &plan, &f);
+    for (size_t c = 0; c < n; c++) {
+        uint8_t *bytes = columns_read_all(r, columns[c].name, &count);
+        if (!strcmp(columns[c].name, column)) bytes[at] = x;
+        columns_append(w, c, bytes, count);
+        free(bytes);
+    }
+    for (size_t row = 0; row < plan.rows_total; row++) columns_end_row(w);
+    if (!columns_commit(w, NULL)) fail_msg("%s", f.text);
+    columns_free_extras(&e);
+    columns_close(r);
+}
+
+// Whether the file is refused; what is not refused has each token once.
+static bool refused(const char *path) {
+    struct fail f = {0};
+    struct teacher_shard t;
+    struct columns_reader *r = columns_open(path, "teacher", &f);
+    bool ok = teacher_shard_load(&t, r, &f);
+    if (!ok) assert_int_equal(f.code, EXIT_BADDATA);
+    for (size_t i = 0; ok && i < t.position_first[t.rows]; i++)
+        for (uint32_t k = 0; k < t.position[i].n; k++)
+            for (uint32_t j = 0; j < k; j++)
+                assert_int_not_equal(t.position[i].ids[j], t.position[i].ids[k]);
+    if (ok) teacher_shard_release(&t);
+    columns_close(r);
+    return !ok;
+}
+
+// Wrong numbers under right checksums: levels that are none, a token that is apart among the
+// others.
+static void test_foreign(void **state) {
+    (void)state;
+    char *path = scratch_path("t.h5"), *other = scratch_path("other.h5");
+    round_trip(8, "{}"); // leaves t.h5
+    static const char *const levels[] = {"level_low", "realised_low", "end_low", "tail_low"};
+    for (size_t i = 0; i < 4; i++) {
+        with_byte(path, other, levels[i], 5, 253); // the last level
+        assert_false(refused(other));
+        with_byte(path, other, levels[i], 5, 254);
+        assert_true(refused(other));
+    }
+    size_t bad = 0;
+    for (int x = 0; x < 64; x++) {
+        with_byte(path, other, "support_low", 0, (uint8_t)x);
+        bad += refused(other);
+    }
+    assert_true(bad > 0 && bad < 64);
+    free(path);
+    free(other);
+}
+
 static void test_rules(void **state) {
     (void)state;
     struct teacher_rule r;
@@ -293,7 +356,7 @@ int main(void) {
         cmocka_unit_test(test_levels),  cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_brief),   cmocka_unit_test(test_apart),
         cmocka_unit_test(test_lacking), cmocka_unit_test(test_round_trips),
-        cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_foreign), cmocka_unit_test(test_rules),
     };
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }
