@@ -26,8 +26,10 @@ bool teacher_code_bits(int64_t bits) {
     return bits == 32 || table_of(bits);
 }
 
-bool teacher_code_brief(int version, int bits, bool composed) {
-    return version > 2 && bits <= 12 && composed;
+void teacher_code_version(struct teacher_code *c, int version, bool composed, int32_t eos) {
+    c->brief = version > 2 && c->bits <= 12 && composed;
+    c->apart = version > 3 && composed && c->bits != 32;
+    c->end = c->apart ? eos : -1;
 }
 
 static double step_at(const struct table *t, double x) {
@@ -76,7 +78,7 @@ static bool number_tokens(struct teacher_code *c, size_t n, const int32_t *commo
 
 bool teacher_code_init(struct teacher_code *c, int bits, size_t vocab, size_t n,
                        const int32_t *common, size_t levels, const float *level) {
-    *c = (struct teacher_code){.bits = bits, .vocab = vocab};
+    *c = (struct teacher_code){.bits = bits, .vocab = vocab, .end = -1};
     if (bits == 32) return true;
     const struct table *t = table_of(bits);
     if (!t) return false;
@@ -95,9 +97,9 @@ void teacher_code_release(struct teacher_code *c) {
     *c = (struct teacher_code){0};
 }
 
-uint32_t teacher_code_level(const struct teacher_code *c, float logp) {
+// The last level that is not below log p; the last but one at most.
+static size_t level_above(const struct teacher_code *c, float logp) {
     size_t low = 0, high = c->levels - 1; // level[low] >= logp or low is 0
-    if (!(logp > c->level[high])) return (uint32_t)high;
     while (high - low > 1) {
         size_t at = low + (high - low) / 2;
         if (c->level[at] >= logp)
@@ -105,7 +107,12 @@ uint32_t teacher_code_level(const struct teacher_code *c, float logp) {
         else
             high = at;
     }
-    if (high == low) return (uint32_t)low;
+    return low;
+}
+
+uint32_t teacher_code_level(const struct teacher_code *c, float logp) {
+    size_t low = level_above(c, logp), high = c->levels - 1 > low ? low + 1 : low;
+    if (!(logp > c->level[high])) return (uint32_t)high;
     return (uint32_t)(c->level[low] - logp <= logp - c->level[high] ? low : high);
 }
 
@@ -119,7 +126,7 @@ double teacher_code_error(const struct teacher_code *c, float logp) {
 
 static double step_of(const struct teacher_code *c, enum teacher_field field) {
     if (field == CODE_TVD) return c->brief ? 1. / 16 : 1. / 65535;
-    if (field == CODE_ENTROPY) return c->brief ? 1. / 16 : 1. / 256;
+    if (field == CODE_ENTROPY) return c->brief || c->apart ? 1. / 16 : 1. / 256;
     return c->bits == 16 ? 1. / 512 : 1. / 64;
 }
 
@@ -128,29 +135,59 @@ static bool is_log(const struct teacher_code *c, enum teacher_field field) {
     return field == CODE_TAIL || (field == CODE_TVD && c->brief);
 }
 
+// What entropy is counted from: the support's own may come out higher, as it is rounded.
+static double least_of(const struct teacher_code *c, enum teacher_field field) {
+    return field == CODE_ENTROPY && c->apart ? -1 : 0;
+}
+
 uint32_t teacher_code_number(const struct teacher_code *c, enum teacher_field field, double x) {
+    if (field == CODE_TAIL && c->apart) {
+        bool below = x <= (double)c->level[c->levels - 1];
+        return (uint32_t)(below ? c->levels - 1 : level_above(c, (float)x));
+    }
     if (field == CODE_TVD && is_log(c, field)) x = log(x); // of 0: the last code
-    double k = nearbyint((is_log(c, field) ? -x : x) / step_of(c, field));
+    double k = nearbyint(((is_log(c, field) ? -x : x) - least_of(c, field)) / step_of(c, field));
     if (field == CODE_TAIL && k < 1) k = 1; // Q < 1 remains so
     return (uint32_t)fmin(fmax(k, 0), teacher_code_planes(c, field) > 1 ? 65535 : 255);
 }
 
 double teacher_code_value(const struct teacher_code *c, enum teacher_field field, uint32_t code) {
-    double x = code * step_of(c, field);
+    if (field == CODE_TAIL && c->apart) {
+        if (code >= c->levels) return NAN;
+        size_t next = code + 1 < c->levels ? code + 1 : code;
+        return ((double)c->level[code] + (double)c->level[next]) / 2;
+    }
+    double x = least_of(c, field) + code * step_of(c, field);
     if (field != CODE_TVD || !is_log(c, field)) return is_log(c, field) ? -x : x;
     return code < 255 ? exp(-x) : 0;
 }
 
 size_t teacher_code_planes(const struct teacher_code *c, enum teacher_field field) {
-    if (field == CODE_SUPPORT) return c->vocab <= 1 << 8 ? 1 : c->vocab <= 1 << 16 ? 2 : 3;
-    if (field == CODE_LEVEL) return c->bits <= 8 ? 1 : 2;
-    if (field == CODE_TVD || field == CODE_ENTROPY) return c->brief ? 1 : 2;
-    return 2;
+    size_t level = c->bits <= 8 ? 1 : 2;
+    switch (field) {
+    case CODE_SUPPORT:
+        return c->vocab <= 1 << 8 ? 1 : c->vocab <= 1 << 16 ? 2 : 3;
+    case CODE_LEVEL:
+        return level;
+    case CODE_REALISED:
+        return c->apart ? level : 0;
+    case CODE_END:
+        return c->end >= 0 ? level : 0;
+    case CODE_TAIL:
+        return c->apart ? level : 2;
+    case CODE_TVD:
+        return c->brief ? 1 : 2;
+    case CODE_ENTROPY:
+        return c->brief || c->apart ? 1 : 2;
+    default:
+        return 2;
+    }
 }
 
 void teacher_code_name(const struct teacher_code *c, enum teacher_field field, size_t plane,
                        char name[CODE_NAME]) {
-    static const char *const names[] = {"entries", "support", "level", "tail", "tvd", "entropy"};
+    static const char *const names[] = {"entries", "support", "level", "realised",
+                                        "end",     "tail",    "tvd",   "entropy"};
     static const char *const planes[] = {"low", "high", "top"};
     (void)c;
     snprintf(name, CODE_NAME, "%s_%s", names[field], planes[plane]);
@@ -162,6 +199,43 @@ void teacher_code_decode(const struct teacher_code *c, const uint32_t *level, si
     for (size_t i = 0; i < n; i++) sum += (double)c->mass[level[i]];
     float shift = (float)(log1p(-exp(log_tail)) - log(sum));
     for (size_t i = 0; i < n; i++) logp[i] = c->level[level[i]] + shift;
+}
+
+static int by_before(const void *a, const void *b) {
+    const struct teacher_place *x = a, *y = b;
+    if (x->before != y->before) return x->before < y->before ? -1 : 1;
+    return (x->position > y->position) - (x->position < y->position);
+}
+
+size_t teacher_code_places(const struct teacher_code *c, size_t n, const int32_t *ids,
+                           const uint8_t *mask, struct teacher_place *place) {
+    uint32_t positions = 0;
+    for (size_t i = 1; i < n; i++) {
+        if (!mask[i]) continue;
+        place[positions] = (struct teacher_place){ids[i - 1], positions, (uint32_t)i};
+        positions++;
+    }
+    if (c->apart) qsort(place, positions, sizeof *place, by_before);
+    return positions;
+}
+
+double teacher_entropy_kept(const float *logp, size_t n, double log_tail) {
+    double sum = -exp(log_tail) * log_tail;
+    for (size_t k = 0; k < n; k++) sum -= exp((double)logp[k]) * (double)logp[k];
+    return sum;
+}
+
+double teacher_code_entropy(const struct teacher_code *c, const float *logp, size_t n,
+                            double log_tail) {
+    double tail = teacher_code_value(c, CODE_TAIL, teacher_code_number(c, CODE_TAIL, log_tail));
+    double mass = 0, sum = 0; // of levels x: sums of exp x and x exp x
+    for (size_t k = 0; k < n; k++) {
+        uint32_t level = teacher_code_level(c, logp[k]);
+        mass += (double)c->mass[level];
+        sum += (double)c->mass[level] * (double)c->level[level];
+    }
+    double rest = -expm1(tail); // 1 - Q
+    return -exp(tail) * tail - rest * (sum / mass + log(rest / mass));
 }
 
 struct count {

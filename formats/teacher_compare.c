@@ -32,7 +32,7 @@ struct teacher_compare *teacher_compare_new(struct columns_reader *r, const stru
     c->levels = c->level ? n / sizeof *c->level : 0;
     bool ok = teacher_rule_alpha(i->rule, &c->rule) && (i->bits == 32 || c->levels > 1) &&
               teacher_code_init(&c->code, i->bits, i->vocab, 0, NULL, 0, NULL);
-    c->code.brief = teacher_code_brief(columns_artefact(r)->version, i->bits, !i->grid.n);
+    teacher_code_version(&c->code, columns_artefact(r)->version, !i->grid.n, i->eos);
     if (ok && i->grid.n) c->gather = teacher_gather_new(&c->rule, &i->grid, i->vocab, threads);
     if (ok) return c;
     fail_set(f, EXIT_BADDATA, "'%s' does not say by which rule it was made", columns_path(r));
@@ -68,7 +68,8 @@ static double level_error(const struct teacher_compare *c, double logp) {
 
 static double field_error(const struct teacher_compare *c, enum teacher_field field) {
     if (c->bits == 32) return 0;
-    double step = fabs(teacher_code_value(&c->code, field, 1));
+    double step =
+        fabs(teacher_code_value(&c->code, field, 1) - teacher_code_value(&c->code, field, 0));
     return field == CODE_TAIL ? step : step / 2; // the first step of log Q stands for all below
 }
 
@@ -80,7 +81,8 @@ static double tvd_error(const struct teacher_compare *c, double tvd) {
 // What a recoding cut off went to the tail as it had been rounded.
 static double tail_error(const struct teacher_compare *c, double tail) {
     double rounding = c->tolerance * (tail < -10 ? 100 : 1);
-    return rounding + field_error(c, CODE_TAIL) + (c->times > 1 ? level_error(c, -7) : 0);
+    double own = c->code.apart ? level_error(c, tail) : field_error(c, CODE_TAIL);
+    return rounding + own + (c->times > 1 ? level_error(c, -7) : 0);
 }
 
 // By how much the common scale to 1 - Q may move log p*: by the levels' errors and Q's.

@@ -28,77 +28,6 @@ static const struct column table[ALL] = {
     [REALISED] = {"realised", COLUMN_F32}, [ENTROPY] = {"entropy", COLUMN_F32},
 };
 
-// ---- reading attributes
-
-static bool read_hash(struct columns_reader *r, const char *name, struct hash128 *to) {
-    char *text = columns_text(r, name);
-    bool ok = text && hash_parse(text, to);
-    free(text);
-    return ok;
-}
-
-static bool read_size(struct columns_reader *r, const char *name, size_t *to) {
-    int64_t value = 0;
-    bool ok = columns_int(r, name, &value) && value > 0 && value <= INT32_MAX;
-    *to = ok ? (size_t)value : 0;
-    return ok;
-}
-
-// 0: no coding that this release reads. Files of version 1 do not say.
-static int teacher_bits(struct columns_reader *r) {
-    int64_t bits = 32;
-    columns_int(r, "bits", &bits);
-    return teacher_code_bits(bits) ? (int)bits : 0;
-}
-
-// False: a layout that is not known here.
-static bool read_layout(struct columns_reader *r, struct teacher_grid *g) {
-    char *layout = columns_text(r, "layout"), *grid = columns_text(r, "alpha_grid");
-    bool components = layout && !strcmp(layout, "components");
-    *g = (struct teacher_grid){0};
-    bool known =
-        layout && (components ? grid && teacher_grid_parse(grid, g) : !strcmp(layout, "composed"));
-    free(layout);
-    free(grid);
-    return known;
-}
-
-static int32_t read_eos(struct columns_reader *r, size_t vocab) {
-    int64_t eos = -1;
-    bool known = columns_int(r, "eos", &eos) && eos >= 0 && eos < (int64_t)vocab;
-    return known ? (int32_t)eos : -1;
-}
-
-bool teacher_info_read(struct teacher_info *i, struct columns_reader *r, struct fail *f) {
-    size_t n;
-    *i = (struct teacher_info){0};
-    char *beta = columns_text(r, "reward_beta");
-    i->recipe = columns_text(r, "recipe");
-    i->rule = columns_text(r, "rule");
-    i->tokenizer_json = columns_blob(r, "tokenizer.json", &n);
-    i->bits = teacher_bits(r);
-    bool ok = beta && i->recipe && i->rule && read_size(r, "vocab", &i->vocab) &&
-              read_size(r, "max_length", &i->max_length) &&
-              read_hash(r, "tokenizer", &i->tokenizer) && read_hash(r, "reference", &i->reference);
-    i->reward_beta = beta ? strtod(beta, NULL) : 0;
-    free(beta);
-    if (ok && !i->bits) ok = false;
-    i->eos = ok ? read_eos(r, i->vocab) : -1;
-    if (ok && !read_layout(r, &i->grid))
-        fail_set(f, EXIT_BADDATA, "'%s' has a layout that this release does not read",
-                 columns_path(r));
-    else if (!ok)
-        fail_set(f, EXIT_BADDATA, "'%s' lacks attributes of a teacher shard", columns_path(r));
-    return !f->code;
-}
-
-void teacher_info_release(struct teacher_info *i) {
-    free((char *)i->recipe);
-    free((char *)i->rule);
-    free((char *)i->tokenizer_json);
-    *i = (struct teacher_info){0};
-}
-
 // ---- reading a shard
 
 struct raw { // columns as stored, with their counts
@@ -250,48 +179,101 @@ static bool decode_support(const struct teacher_code *c, const uint32_t *delta, 
     return true;
 }
 
+// Puts the tokens that are apart behind the n others; false where one is among them.
+static bool join(const struct teacher_code *c, const struct raw *raw, size_t i, int32_t realised,
+                 size_t *n, int32_t *ids, uint32_t *level) {
+    if (!c->apart) return true;
+    if (*n + 2 > UINT16_MAX) return false;
+    for (size_t k = 0; k < *n; k++)
+        if (ids[k] == realised || ids[k] == c->end) return false;
+    ids[*n] = realised;
+    level[(*n)++] = raw->field[CODE_REALISED][i];
+    if (c->end < 0 || c->end == realised) return true;
+    ids[*n] = c->end;
+    level[(*n)++] = raw->field[CODE_END][i];
+    return true;
+}
+
+struct scratch {
+    uint32_t *level;             // of one position
+    struct teacher_place *place; // (tokens)
+    size_t tokens;
+};
+struct place { // of a position: in the columns, in the row; of its entries: there, decoded
+    size_t stored, position, at, to;
+    int32_t realised;
+};
+
 static bool decode_position(struct teacher_shard *t, const struct teacher_code *c,
-                            const struct raw *raw, size_t i, size_t at) {
-    size_t n = raw->field[CODE_ENTRIES][i];
-    const uint32_t *level = raw->field[CODE_LEVEL] + at;
+                            const struct raw *raw, const struct place *place, uint32_t *level) {
+    size_t i = place->stored, n = raw->field[CODE_ENTRIES][i];
+    int32_t *ids = t->support + place->to;
+    float *logp = t->logp + place->to;
+    memcpy(level, raw->field[CODE_LEVEL] + place->at, n * sizeof *level);
+    double tail = teacher_code_value(c, CODE_TAIL, raw->field[CODE_TAIL][i]);
+    bool ok = decode_support(c, raw->field[CODE_SUPPORT] + place->at, n, ids) &&
+              join(c, raw, i, place->realised, &n, ids, level) && n && tail < 0;
     for (size_t k = 0; k < n; k++)
         if (level[k] >= c->levels) return false;
-    double tail = teacher_code_value(c, CODE_TAIL, raw->field[CODE_TAIL][i]);
-    if (!n || !(tail < 0) || !decode_support(c, raw->field[CODE_SUPPORT] + at, n, t->support + at))
-        return false;
-    teacher_code_decode(c, level, n, tail, t->logp + at);
+    if (!ok) return false;
+    teacher_code_decode(c, level, n, tail, logp);
     double tvd = teacher_code_value(c, CODE_TVD, raw->field[CODE_TVD][i]);
     const float *alpha = raw->column[ALPHA];
-    t->position[i] = (struct teacher_position){.n = (uint32_t)n,
-                                               .ids = t->support + at,
-                                               .logp = t->logp + at,
-                                               .log_tail = (float)tail,
-                                               .tvd = (float)tvd,
-                                               .realised = NAN};
-    t->position[i].alpha = alpha ? alpha[i] : (float)teacher_alpha(&t->rule, tvd);
-    t->entropy[i] = (float)teacher_code_value(c, CODE_ENTROPY, raw->field[CODE_ENTROPY][i]);
+    t->position[place->position] =
+        (struct teacher_position){.n = (uint32_t)n,
+                                  .ids = ids,
+                                  .logp = logp,
+                                  .log_tail = (float)tail,
+                                  .alpha = alpha ? alpha[i] : (float)teacher_alpha(&t->rule, tvd),
+                                  .tvd = (float)tvd,
+                                  .realised = NAN};
+    double entropy = teacher_code_value(c, CODE_ENTROPY, raw->field[CODE_ENTROPY][i]);
+    if (c->apart) entropy = fmax(entropy + teacher_entropy_kept(logp, n, tail), 0);
+    t->entropy[place->position] = (float)entropy;
+    return true;
+}
+
+// All positions of a row, whose entries begin at *at of the columns and at *to of what is decoded.
+static bool decode_row(struct teacher_shard *t, const struct teacher_code *c, const struct raw *raw,
+                       size_t row, size_t *at, size_t *to, struct scratch *s) {
+    size_t first = t->first[row], n = t->first[row + 1] - first, position = t->position_first[row];
+    size_t positions = t->position_first[row + 1] - position;
+    if (!t->lost[row]) {
+        grow(&s->place, &s->tokens, n, sizeof *s->place);
+        teacher_code_places(c, n, t->ids + first, t->mask + first, s->place);
+    }
+    for (size_t k = 0; k < positions; k++) {
+        size_t i = position + k, here = raw->field[CODE_ENTRIES][i];
+        if (here > raw->fields[CODE_SUPPORT] - *at) return false;
+        if (!t->lost[row]) {
+            struct place place = {i, position + s->place[k].position, *at, *to,
+                                  t->ids[first + s->place[k].token]};
+            if (!decode_position(t, c, raw, &place, s->level)) return false;
+            *to += t->position[place.position].n;
+        }
+        *at += here;
+    }
     return true;
 }
 
 static bool decode_positions(struct teacher_shard *t, const struct teacher_code *c,
                              const struct raw *raw) {
-    size_t n = raw->fields[CODE_ENTRIES], entries = raw->fields[CODE_SUPPORT], at = 0;
-    for (int f = CODE_TAIL; f < CODE_FIELDS; f++)
-        if (raw->fields[f] != n) return false;
+    size_t n = raw->fields[CODE_ENTRIES], entries = raw->fields[CODE_SUPPORT], at = 0, to = 0;
+    for (int f = CODE_REALISED; f < CODE_FIELDS; f++)
+        if (teacher_code_planes(c, f) && raw->fields[f] != n) return false;
     if (raw->fields[CODE_LEVEL] != entries || (raw->column[ALPHA] && raw->n[ALPHA] != n))
         return false;
     t->position = xcalloc(n, sizeof *t->position);
     t->entropy = xcalloc(n, sizeof *t->entropy);
-    t->support = xcalloc(entries, sizeof *t->support);
-    t->logp = xcalloc(entries, sizeof *t->logp);
-    for (size_t row = 0; row < t->rows; row++)
-        for (size_t i = t->position_first[row]; i < t->position_first[row + 1]; i++) {
-            size_t here = raw->field[CODE_ENTRIES][i];
-            if (here > entries - at) return false;
-            if (!t->lost[row] && !decode_position(t, c, raw, i, at)) return false;
-            at += here;
-        }
-    return t->n_lost || at == entries;
+    size_t all = entries + (c->apart ? 2 * n : 0);
+    t->support = xcalloc(all, sizeof *t->support);
+    t->logp = xcalloc(all, sizeof *t->logp);
+    struct scratch s = {.level = xmalloc((UINT16_MAX + 2) * sizeof *s.level)};
+    bool ok = true;
+    for (size_t row = 0; ok && row < t->rows; row++) ok = decode_row(t, c, raw, row, &at, &to, &s);
+    free(s.level);
+    free(s.place);
+    return ok && (t->n_lost || at == entries);
 }
 
 // ---- components
@@ -386,12 +368,12 @@ static bool find_realised(struct teacher_shard *t) {
     return true;
 }
 
-static bool load_coded(struct teacher_shard *t, struct raw *raw, int bits, size_t vocab,
+static bool load_coded(struct teacher_shard *t, struct raw *raw, const struct teacher_info *i,
                        struct columns_reader *r) {
     struct teacher_code c = {0};
     char *rule = columns_text(r, "rule");
-    bool ok = read_code(&c, bits, vocab, r);
-    c.brief = teacher_code_brief(columns_artefact(r)->version, bits, !t->grid.n);
+    bool ok = read_code(&c, i->bits, i->vocab, r);
+    teacher_code_version(&c, columns_artefact(r)->version, !t->grid.n, i->eos);
     for (int f = 0; ok && f < CODE_FIELDS; f++) ok = read_field(raw, f, &c, r);
     if (ok && !t->grid.n && !teacher_rule_alpha(rule, &t->rule))
         ok = columns_expect(r, 1, &table[ALPHA]) &&
@@ -403,12 +385,6 @@ static bool load_coded(struct teacher_shard *t, struct raw *raw, int bits, size_
     return ok;
 }
 
-static double support_entropy(const struct teacher_position *p) {
-    double q = exp((double)p->log_tail), sum = -q * (double)p->log_tail;
-    for (uint32_t k = 0; k < p->n; k++) sum -= exp((double)p->logp[k]) * (double)p->logp[k];
-    return sum;
-}
-
 void teacher_shard_compose(struct teacher_shard *t, const struct teacher_rule *rule) {
     bool stored = rule->alpha == t->rule.alpha && rule->strength == t->rule.strength;
     for (size_t i = 0; i < t->position_first[t->rows]; i++) {
@@ -418,7 +394,8 @@ void teacher_shard_compose(struct teacher_shard *t, const struct teacher_rule *r
         p->alpha = (float)alpha;
         teacher_parts_compose(&t->grid, &t->parts[i], p->n, alpha, (float *)p->logp, &p->log_tail,
                               NULL);
-        if (!stored) t->entropy[i] = (float)support_entropy(p);
+        if (!stored)
+            t->entropy[i] = (float)teacher_entropy_kept(p->logp, p->n, (double)p->log_tail);
     }
     find_realised(t);
 }
@@ -441,11 +418,11 @@ static bool load_plain(struct teacher_shard *t, const struct raw *raw, size_t vo
 
 bool teacher_shard_load(struct teacher_shard *t, struct columns_reader *r, struct fail *f) {
     struct raw raw = {.holes = columns_holes(r)};
-    size_t vocab = 0;
-    int bits = teacher_bits(r);
+    struct teacher_info i;
     *t = (struct teacher_shard){0};
-    bool ok = read_size(r, "vocab", &vocab) && read_layout(r, &t->grid) &&
-              read_raw(&raw, r, bits == 32 ? ALL : ENTRIES, t->grid.n != 0);
+    bool ok = teacher_info_layout(&i, r) &&
+              read_raw(&raw, r, i.bits == 32 ? ALL : ENTRIES, i.grid.n != 0);
+    t->grid = i.grid;
     t->rows = ok ? columns_part(r).rows : 0;
     t->ids = raw.column[IDS];
     t->mask = raw.column[MASK];
@@ -455,11 +432,11 @@ bool teacher_shard_load(struct teacher_shard *t, struct columns_reader *r, struc
     t->tails = t->grid.n ? raw.column[TAIL] : NULL;
     t->entropy = raw.column[ENTROPY];
     ok = ok && raw.n[LENGTH] == t->rows && raw.n[PROMPT] == t->rows &&
-         in_vocabulary(t->ids, raw.n[IDS], vocab) &&
-         (bits == 32 ? load_plain(t, &raw, vocab) : load_coded(t, &raw, bits, vocab, r));
+         in_vocabulary(t->ids, raw.n[IDS], i.vocab) &&
+         (i.bits == 32 ? load_plain(t, &raw, i.vocab) : load_coded(t, &raw, &i, r));
     int scratch[] = {LENGTH, ENTRIES, ALPHA, TVD, REALISED, TAIL};
-    for (size_t i = 0; i < 5 + !t->grid.n; i++) free(raw.column[scratch[i]]);
-    for (int i = 0; i < CODE_FIELDS; i++) free(raw.field[i]);
+    for (size_t k = 0; k < 5 + !t->grid.n; k++) free(raw.column[scratch[k]]);
+    for (int k = 0; k < CODE_FIELDS; k++) free(raw.field[k]);
     if (ok && t->grid.n) compose_stored(t, r);
     if (ok) return true;
     teacher_shard_release(t);

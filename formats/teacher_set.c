@@ -113,6 +113,7 @@ static size_t shard_bytes(struct columns_reader *r) {
     size_t field = elements(r, "entries_low") ? sizeof(uint32_t) : 0; // beside what they become
     size_t positions = elements(r, field ? "entries_low" : "entries");
     size_t entries = elements(r, field ? "support_low" : "support");
+    entries += field ? 2 * elements(r, "realised_low") : 0; // that and the end of sequence
     size_t levels = elements(r, field ? "level_low" : "logp");
     size_t tails = elements(r, field ? "tail_low" : "log_tail");
     return elements(r, "ids") * 5 + columns_part(r).rows * 24 + entries * (8 + field) +

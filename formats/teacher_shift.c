@@ -32,7 +32,7 @@ static double correlation(const struct sums *s) {
 
 static void compare(const struct batch *b, const double *logp, size_t V,
                     struct teacher_shift *out) {
-    struct sums sums[3] = {0};
+    struct sums sums[3] = {0}, own[3] = {0}; // own: of what is stored as the realised token's
     bool inside;
     for (size_t p = 1; p + 1 < b->positions; p++) {
         if (b->owner[p - 1] != b->owner[p + 1] || b->row[p + 1] - b->row[p - 1] != 2) continue;
@@ -42,9 +42,12 @@ static void compare(const struct batch *b, const double *logp, size_t V,
             double x = logp_of(&b->teacher[p], b->target[at], V, &inside);
             if (d == 1) out->strangers += !inside;
             add(&sums[d], x, logp[at]);
+            if (!isnan(b->teacher[p].realised))
+                add(&own[d], (double)b->teacher[p].realised, logp[at]);
         }
     }
-    for (size_t d = 0; d < 3; d++) out->correlation[d] = correlation(&sums[d]);
+    for (size_t d = 0; d < 3; d++)
+        out->correlation[d] = fmax(correlation(&sums[d]), correlation(&own[d]));
 }
 
 bool teacher_shift_look(struct source *s, const struct model *m, size_t tokens,

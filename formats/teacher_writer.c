@@ -30,9 +30,10 @@ struct teacher_writer {
     struct teacher_code code;
     size_t field[CODE_FIELDS], alpha; // columns; alpha 0: it follows from tvd
     struct entry *entry;              // (room)
+    struct teacher_place *place;      // (tokens)
     uint32_t *number;                 // (room)
     uint8_t *bytes;                   // (room)
-    size_t room;
+    size_t room, tokens;
 };
 
 bool teacher_rule_alpha(const char *rule, struct teacher_rule *to) {
@@ -127,7 +128,7 @@ struct teacher_writer *teacher_writer_open(const char *path, const struct lineag
     assert(ok);
     free(level);
     w->grid = i->grid;
-    w->code.brief = teacher_code_brief(artefact_version("teacher"), bits, !i->grid.n);
+    teacher_code_version(&w->code, artefact_version("teacher"), !i->grid.n, i->eos);
     if (ok && create(w, path, l, i, plan, f)) return w;
     teacher_code_release(&w->code);
     free(w);
@@ -141,6 +142,7 @@ struct columns_writer *teacher_writer_columns(struct teacher_writer *w) {
 static void writer_free(struct teacher_writer *w) {
     teacher_code_release(&w->code);
     free(w->entry);
+    free(w->place);
     free(w->number);
     free(w->bytes);
     free(w);
@@ -193,14 +195,16 @@ static bool put_levels(struct teacher_writer *w, int end, uint32_t n) {
     return put(w, CODE_LEVEL, w->number, n);
 }
 
-// values: log p* of the entries, or its two ends
+// values: log p* of the entries, or its two ends. Without those that are apart.
 static bool put_entries(struct teacher_writer *w, const struct teacher_position *p,
-                        const float *const values[2], int ends) {
-    uint32_t n = p->n;
-    for (uint32_t i = 0; i < n; i++) {
-        w->entry[i].number = (uint32_t)w->code.number[p->ids[i]];
+                        int32_t realised, const float *const values[2], int ends) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < p->n; i++) {
+        if (w->code.apart && (p->ids[i] == realised || p->ids[i] == w->code.end)) continue;
+        w->entry[n].number = (uint32_t)w->code.number[p->ids[i]];
         for (int e = 0; e < ends; e++)
-            w->entry[i].level[e] = teacher_code_level(&w->code, values[e][i]);
+            w->entry[n].level[e] = teacher_code_level(&w->code, values[e][i]);
+        n++;
     }
     qsort(w->entry, n, sizeof *w->entry, by_number);
     for (uint32_t i = n; i-- > 1;) w->entry[i].number -= w->entry[i - 1].number + 1;
@@ -210,11 +214,28 @@ static bool put_entries(struct teacher_writer *w, const struct teacher_position 
     return ok;
 }
 
-static bool write_coded(struct teacher_writer *w, const struct teacher_position *p, float entropy) {
-    return put_entries(w, p, (const float *const[]){p->logp, NULL}, 1) &&
+// The level of a token that every support holds.
+static bool put_apart(struct teacher_writer *w, const struct teacher_position *p,
+                      enum teacher_field field, int32_t token) {
+    for (uint32_t k = 0; k < p->n; k++) {
+        if (p->ids[k] != token) continue;
+        uint32_t level = teacher_code_level(&w->code, p->logp[k]);
+        return put(w, field, &level, 1);
+    }
+    return fail_set(columns_fail(w->columns), EXIT_BADDATA,
+                    "a support lacks %s; it is no teacher's",
+                    field == CODE_END ? "the end of sequence" : "the token that stands there");
+}
+
+static bool write_coded(struct teacher_writer *w, const struct teacher_position *p,
+                        int32_t realised, float entropy) {
+    double own = teacher_code_entropy(&w->code, p->logp, p->n, (double)p->log_tail);
+    return put_entries(w, p, realised, (const float *const[]){p->logp, NULL}, 1) &&
+           put_apart(w, p, CODE_REALISED, realised) &&
+           (w->code.end < 0 || put_apart(w, p, CODE_END, w->code.end)) &&
            put_number(w, CODE_TAIL, (double)p->log_tail) &&
            put_number(w, CODE_TVD, (double)p->tvd) &&
-           put_number(w, CODE_ENTROPY, (double)entropy) &&
+           put_number(w, CODE_ENTROPY, (double)entropy - own) &&
            (!w->alpha || columns_append(w->columns, w->alpha, &p->alpha, 1));
 }
 
@@ -230,7 +251,7 @@ static bool write_parts(struct teacher_writer *w, const struct teacher_position 
                columns_append(c, TAIL, parts->tail, w->grid.n) &&
                columns_append(c, PARTS_TVD, &p->tvd, 1) &&
                columns_append(c, PARTS_ENTROPY, &entropy, 1);
-    bool ok = put_entries(w, p, (const float *const[]){parts->low, parts->high}, 2);
+    bool ok = put_entries(w, p, -1, (const float *const[]){parts->low, parts->high}, 2);
     for (size_t k = 0; ok && k < w->grid.n; k++)
         ok = put_number(w, CODE_TAIL, (double)parts->tail[k]);
     return ok && put_number(w, CODE_TVD, (double)p->tvd) &&
@@ -252,7 +273,11 @@ bool teacher_write(struct teacher_writer *w, const struct teacher_row *row) {
     bool ok = columns_append(c, IDS, row->ids, row->n) &&
               columns_append(c, MASK, row->mask, row->n) && columns_append(c, LENGTH, &length, 1) &&
               columns_append(c, PROMPT, &prompt, 1);
-    for (size_t i = 0; ok && i < row->positions; i++) {
+    grow(&w->place, &w->tokens, row->n, sizeof *w->place);
+    size_t positions = teacher_code_places(&w->code, row->n, row->ids, row->mask, w->place);
+    assert(positions == row->positions);
+    for (size_t k = 0; ok && k < positions; k++) {
+        size_t i = w->place[k].position;
         const struct teacher_position *p = &row->position[i];
         assert(p->n && p->n <= UINT16_MAX);
         make_room(w, p->n);
@@ -260,8 +285,9 @@ bool teacher_write(struct teacher_writer *w, const struct teacher_row *row) {
         if (row->parts)
             ok = write_parts(w, p, &row->parts[i], row->entropy[i]);
         else
-            ok = w->code.bits == 32 ? write_plain(c, p, row->entropy[i])
-                                    : write_coded(w, p, row->entropy[i]);
+            ok = w->code.bits == 32
+                     ? write_plain(c, p, row->entropy[i])
+                     : write_coded(w, p, row->ids[w->place[k].token], row->entropy[i]);
     }
     return ok && columns_end_row(c);
 }

@@ -3,12 +3,14 @@
 set -e -o pipefail
 out=$1
 shift
+tried=$(for teacher in "$@"; do awk -F, '$1 == "cache" && $10 == 1' "$out/$teacher.csv" | wc -l; done | sort -nu | paste -sd '/')
 cat <<HEAD
 # Results: what a teacher cache costs, and what is lost
 
 Made by \`make results\` in this folder on $(date -u +%Y-%m-%d). Bytes a position are those of the columns that hold the
 teacher (support, log p*, tail mass, TVD, entropy), in files that were written and read back; the tokens
-themselves take the same in any of them. Cosine: of the gradient of the student's logits with the full
+themselves take the same in any of them, and the tables that a file has once (numbers of tokens, levels) are not
+counted. Cosine: of the gradient of the student's logits with the full
 teacher's, all positions as one vector (sum of dot products over the product of norms). Students: the start
 model, and one in the middle of its training. Each cell: the fewest bytes among the settings tried.
 
@@ -20,14 +22,15 @@ model, and one in the middle of its training. Each cell: the fewest bytes among 
 
 The others are given the exact tail mass at no cost, are scaled to it, and are trained by the same loss with a
 bucket for the tail; with their own (a renormalised top k) they would do worse. They keep neither the tail nor
-TVD, entropy, realised token and end of sequence; those are 3 to 6 of our bytes.
+TVD and entropy: "without" is this cache, in the same setting, but for these three. What it keeps of the realised
+token and of the end of sequence is counted in both.
 
 stories: TinyStories-656K (V 2048), pairs and DPO models as in pipelines/stories. demo: pipelines/demo (V 1024).
 wide: V 151936, logits that follow token counts with a random part, sharpened to 1.5 nats, models that differ by
 small random changes of all weights (wide.c).
 
 Read with care: the tables of levels and the defaults were chosen on these same three teachers, and each cell is the
-best of 168 settings of this cache, but of 23 lengths of each other coding. A dash: no setting tried gets there.
+best of $tried settings of this cache, but of 23 lengths of each other coding. A dash: no setting tried gets there.
 HEAD
 for teacher in "$@"; do
     awk -F, -v name="$teacher" -f results.awk "$out/$teacher.csv"

@@ -213,7 +213,7 @@ static void print_trial(const struct report *r, const struct report_trial *t) {
         for (int kind = 0; kind < FIDELITY_KINDS; kind++)
             fprintf(r->csv, ",%.6f,%.5f", fidelity_cosine(&t->sum[m][kind]),
                     fidelity_error(&t->sum[m][kind]));
-        fputc('\n', r->csv);
+        fprintf(r->csv, ",%.3f\n", t->alike);
     }
 }
 
@@ -271,7 +271,7 @@ static void open_table(struct report *r) {
     r->csv = r->output ? fopen(r->output, "w") : stdout;
     if (!r->csv) die(EXIT_FAILED, "cannot write '%s': %s", r->output, strerror(errno));
     fputs("coding,top_k,mass,least,bits,student_k,entries,bytes,kl,student,fkl_cosine,fkl_error,"
-          "rkl_cosine,rkl_error\n",
+          "rkl_cosine,rkl_error,alike\n",
           r->csv);
 }
 

@@ -18,7 +18,8 @@ struct report_setting {
 };
 struct report_trial {
     struct report_setting setting;
-    double entries, bytes, kl;                  // means a position; kl in nats
+    double entries, bytes, kl; // means a position; kl in nats
+    double alike;              // bytes without the tail, TVD and entropy, which others do not keep
     struct fidelity_sum (*sum)[FIDELITY_KINDS]; // (students); free() it
 };
 struct report_job {

@@ -116,17 +116,27 @@ static void measure(const struct report_job *j, const struct teacher_shard *shar
     free(kept);
 }
 
+static bool is_of(const char *column, const char *const *names, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        size_t length = strlen(names[i]);
+        if (strncmp(column, names[i], length) != 0) continue;
+        if (!column[length] || column[length] == '_') return true; // or a plane of it
+    }
+    return false;
+}
+
 // Bytes of all columns but those of the tokens themselves.
-static double stored(struct columns_reader *r) {
-    static const char *const tokens = " ids mask length prompt_length ";
-    size_t n, bytes = 0;
+static void count_stored(struct columns_reader *r, struct report_trial *t) {
+    static const char *const tokens[] = {"ids", "mask", "length", "prompt_length"};
+    static const char *const ours[] = {"tail", "log_tail", "tvd", "entropy", "alpha"};
+    size_t n;
     const struct column *c = columns_list(r, &n);
     for (size_t i = 0; i < n; i++) {
-        char *word = xasprintf(" %s ", c[i].name);
-        if (!strstr(tokens, word)) bytes += columns_stored(r, c[i].name);
-        free(word);
+        if (is_of(c[i].name, tokens, 4)) continue;
+        double bytes = (double)columns_stored(r, c[i].name);
+        t->bytes += bytes;
+        if (!is_of(c[i].name, ours, 5)) t->alike += bytes;
     }
-    return (double)bytes;
 }
 
 static bool try_cache(const struct report_job *j, struct report_trial *t, struct fail *f) {
@@ -135,7 +145,7 @@ static bool try_cache(const struct report_job *j, struct report_trial *t, struct
     struct columns_reader *r = columns_open(j->scratch, "teacher", f);
     bool ok = r && teacher_shard_load(&shard, r, f);
     if (ok) {
-        t->bytes = stored(r);
+        count_stored(r, t);
         measure(j, &shard, t);
     }
     teacher_shard_release(&shard);
@@ -150,9 +160,13 @@ bool report_try(const struct report_job *j, const struct report_setting *s, stru
     *t = (struct report_trial){.setting = *s};
     t->sum = xcalloc(j->sample->students, sizeof *t->sum);
     if (s->coding == REPORT_CACHE && !try_cache(j, t, f)) return false;
-    if (s->coding != REPORT_CACHE) report_peer(j, t);
+    if (s->coding != REPORT_CACHE) {
+        report_peer(j, t);
+        t->alike = t->bytes;
+    }
     t->entries /= n;
     t->bytes /= n;
+    t->alike /= n;
     t->kl /= n;
     return true;
 }

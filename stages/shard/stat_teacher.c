@@ -29,7 +29,8 @@ static const char *part_of(const char *column) {
                  {"tvd", "TVD"},
                  {"alpha", "alpha"},
                  {"entropy", "entropy"},
-                 {"realised", "realised"}};
+                 {"realised", "realised"},
+                 {"end", "end of sequence"}};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (!strncmp(column, table[i].begin, strlen(table[i].begin))) return table[i].part;
     return "rows of tokens";

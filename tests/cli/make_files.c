@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { VOCAB = 60, LONGEST = 40, MOST = 9 };
+enum { VOCAB = 60, LONGEST = 40, MOST = 9, END = 17 };
 
 static size_t pick(size_t row, size_t position, size_t n) {
     return rng_bits(11, RNG_TEST, row, position) % n;
@@ -76,7 +76,8 @@ static bool write_teacher_row(struct teacher_writer *w, size_t row) {
     return teacher_write(w, &r);
 }
 
-// A row of a coded cache: distinct tokens, the realised one among them, that sum to 1 - Q.
+// A row of a coded cache: distinct tokens, the realised one and the end among them, that sum to
+// 1 - Q.
 static bool write_coded_row(struct teacher_writer *w, size_t row) {
     static int32_t ids[LONGEST], support[LONGEST][MOST];
     static uint8_t mask[LONGEST];
@@ -86,12 +87,18 @@ static bool write_coded_row(struct teacher_writer *w, size_t row) {
         .prompt_length = 2, .ids = ids, .mask = mask, .position = position, .entropy = entropy};
     r.n = make_tokens(row, ids, mask);
     for (size_t i = 2; i < r.n; i++) {
-        size_t p = r.positions++, n = 1 + pick(row, 100 + i, MOST);
+        size_t p = r.positions++, n = 1 + pick(row, 100 + i, MOST - 1);
+        bool ends = false;
         double mass[MOST], sum = 0, tail = 0.3 * rng_uniform(5, RNG_TEST, row, i) + 1e-9;
         for (size_t k = 0; k < n; k++) {
             support[p][k] = (int32_t)(((size_t)ids[i] + 7 * k) % VOCAB);
+            ends = ends || support[p][k] == END;
             mass[k] = exp(-8 * rng_uniform(3, RNG_TEST, row, 10 * i + k));
             sum += mass[k];
+        }
+        if (!ends) {
+            support[p][n] = END;
+            sum += mass[n++] = 1e-4;
         }
         for (size_t k = 0; k < n; k++) logp[p][k] = (float)log(mass[k] * (1 - tail) / sum);
         position[p] = (struct teacher_position){(uint32_t)n, support[p],
@@ -151,6 +158,7 @@ static int write_teacher(const char *path, const struct lineage *l, const struct
                                 .recipe = "none",
                                 .rule = coded ? "{\"alpha\": \"damped:2\"}" : "{}",
                                 .bits = coded ? 8 : 32,
+                                .eos = coded && !parts ? END : -1,
                                 .grid = {parts ? 4 : 0, {0, 0.5, 1, 2}},
                                 .n_common = 3,
                                 .common = (int32_t[]){17, 4, 59}};

@@ -3,7 +3,9 @@
 //   poison nan MODEL TOKENS OUT    the model with a NaN in the embedding of a token that stands in
 //                                  one row only (printed), so that training meets it in one step
 //   poison shift TEACHER BY OUT    the cache, of one file, with each position's distribution that
-//                                  of the position BY (-1 or 1) further in its row
+//                                  of the position BY (-1 or 1) further in its row. A coded file
+//                                  knows no other realised token than the one that stands there:
+//                                  then that one gets what was the other's
 #include "formats/model_file.h"
 #include "formats/teacher_file.h"
 #include "formats/tokens.h"
@@ -71,6 +73,27 @@ static void poison(const char *model, const char *tokens, const char *out) {
     model_file_release(&m);
 }
 
+// A copy of `from` (never freed) in which the entry of `token` is one of `here`, whatever that had;
+// the end of sequence stays.
+static struct teacher_position relabelled(const struct teacher_position *from, int32_t token,
+                                          int32_t here, int32_t eos) {
+    struct teacher_position p = *from;
+    int32_t *ids = xmalloc((p.n + 1) * sizeof *ids);
+    float *logp = xmalloc((p.n + 1) * sizeof *logp);
+    p.n = 0;
+    for (uint32_t k = 0; k < from->n; k++) {
+        const int32_t id = from->ids[k], as[] = {id == token ? here : id, id};
+        for (int i = 0; i < 1 + (id == token && id == eos && id != here); i++) {
+            if (as[i] == here && id != token) continue;
+            ids[p.n] = as[i];
+            logp[p.n++] = from->logp[k];
+        }
+    }
+    p.ids = ids;
+    p.logp = logp;
+    return p;
+}
+
 static void shift(const char *path, long by, const char *out) {
     struct fail f = {0};
     struct teacher_info info;
@@ -81,11 +104,17 @@ static void shift(const char *path, long by, const char *out) {
     struct columns_plan plan = {.rows_total = t.rows};
     struct teacher_writer *w = teacher_writer_open(out, &l, &info, &plan, &f);
     struct teacher_position *moved = xcalloc(t.position_first[t.rows], sizeof *moved);
+    int32_t *token = xcalloc(t.position_first[t.rows], sizeof *token); // that stand in the row
     for (size_t i = 0; i < t.rows; i++) {
         struct teacher_row row = teacher_shard_row(&t, i);
-        for (size_t p = 0; p < row.positions; p++) {
-            long from = (long)p + by, last = (long)row.positions - 1;
-            moved[p] = row.position[from < 0 ? 0 : from > last ? last : from];
+        size_t n = 0;
+        for (size_t k = 1; k < row.n; k++)
+            if (row.mask[k]) token[n++] = row.ids[k];
+        for (size_t p = 0; p < n; p++) {
+            long from = (long)p + by, last = (long)n - 1;
+            from = from < 0 ? 0 : from > last ? last : from;
+            moved[p] = row.position[from];
+            if (info.bits != 32) moved[p] = relabelled(&moved[p], token[from], token[p], info.eos);
         }
         row.position = moved;
         teacher_write(w, &row);
@@ -93,6 +122,7 @@ static void shift(const char *path, long by, const char *out) {
     teacher_writer_commit(w, NULL);
     die_if(&f);
     free(moved);
+    free(token);
     teacher_shard_release(&t);
     teacher_info_release(&info);
     columns_close(r);

@@ -76,7 +76,7 @@ for bits in 8 32; do
         expect 0 "warning: the cache seems to be shifted by one: over [0-9]* positions .* $by it by 0\\.[0-9]*" \
             $distill --model sft.h5 --teacher shifted.h5 -o x.h5
         grep -o 'over [0-9]* pos.*' err
-        grep -q 'does not hold the token that stands there' err || fail "no strangers: $(cat err)"
+        [ $bits != 32 ] || grep -q 'does not hold the token that stands there' err || fail "no strangers: $(cat err)"
     done
 done
 echo shifted.h5 | $distill --model sft.h5 --teacher - -o y.h5 2>err >out

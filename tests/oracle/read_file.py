@@ -125,6 +125,50 @@ def decode_components(f, attrs, entries, support, level, tvd):
     return dict(**out, log_tail=log_tail, log_tails=log_tails, alpha=alpha)
 
 
+def places_of(f):
+    """Tokens that have a position, and the row of each token."""
+    first = np.concatenate([[0], np.cumsum(f["length"])])[:-1]
+    target = f["mask"].astype(bool).copy()
+    target[first] = False
+    return np.flatnonzero(target), np.repeat(np.arange(first.size), f["length"])
+
+
+def targets_of(f):
+    """The tokens that stand at the positions."""
+    return f["ids"][places_of(f)[0]]
+
+
+def stored_order(f):
+    """Version 4 has the positions of a row by the token before them."""
+    at, row = places_of(f)
+    return at, np.lexsort((at, f["ids"][at - 1], row[at]))
+
+
+def in_order(f, columns):
+    """Columns of positions and entries, from the stored order to the rows' own."""
+    back = np.argsort(stored_order(f)[1])
+    ends = np.cumsum(columns["entries"])
+    pieces = [np.arange(ends[i] - columns["entries"][i], ends[i]) for i in back]
+    entry = np.concatenate(pieces)
+    return {k: np.asarray(v)[entry if k in ("support", "logp") else back] for k, v in columns.items()}
+
+
+def join_apart(f, attrs, others, support, level, levels):
+    """Supports and levels with the two tokens that version 4 has apart, behind the others."""
+    eos = attrs.get("eos", -1)
+    place, stored = stored_order(f)
+    apart = [f["ids"][place[stored]]] + ([np.full(others.size, eos)] if eos >= 0 else [])
+    apart_level = [levels[field(f, name)] for name in ("realised", "end")[: len(apart)]]
+    at, ids, logp, entries = 0, [], [], []
+    for i, n in enumerate(others):
+        more = 2 if eos >= 0 and apart[0][i] != eos else 1
+        ids += [support[at : at + n]] + [[x[i]] for x in apart[:more]]
+        logp += [level[at : at + n]] + [[x[i]] for x in apart_level[:more]]
+        entries.append(n + more)
+        at += n
+    return np.array(entries), np.concatenate(ids), np.concatenate(logp)
+
+
 def decode_teacher(f, attrs):
     """The columns of a coded file as those of a plain one."""
     common = f["common"].tobytes()
@@ -135,20 +179,27 @@ def decode_teacher(f, attrs):
     entries = field(f, "entries")
     delta, level = field(f, "support"), levels[field(f, "level")]
     log_tail = -field(f, "tail") / (512 if attrs["bits"] == 16 else 64)
+    apart = attrs["version"] > 3 and attrs["layout"] == "composed"
+    if apart:
+        middle = np.append((levels[1:] + levels[:-1]) / 2, levels[-1])
+        log_tail = middle[field(f, "tail")]
     brief = attrs["version"] > 2 and attrs["bits"] <= 12 and attrs["layout"] == "composed"
     tvd = field(f, "tvd") / 65535
     if brief:
         tvd = np.where(field(f, "tvd") < 255, np.exp(-field(f, "tvd") / 16), 0)
-    support, logp = np.empty(delta.size, np.int32), np.empty(delta.size)
-    at = 0
-    for i, n in enumerate(entries):
+    support, at = np.empty(delta.size, np.int32), 0
+    for n in entries:
         span = slice(at, at + n)
         support[span] = token[np.cumsum(delta[span] + 1) - 1]
         at += n
-        if attrs["layout"] == "components":
-            continue
-        x = level[span]
-        logp[span] = x + np.log1p(-np.exp(log_tail[i])) - np.log(np.exp(x).sum())
+    if apart:
+        entries, support, level = join_apart(f, attrs, entries, support, level, levels)
+    logp, kept, at = np.empty(level.size), [], 0  # kept: entropy of the support and the tail
+    for n, q in zip(entries, log_tail if attrs["layout"] == "composed" else []):
+        x = level[at : at + n]
+        logp[at : at + n] = x = x + np.log1p(-np.exp(q)) - np.log(np.exp(x).sum())
+        kept.append(-(np.exp(x) * x).sum() - np.exp(q) * q)
+        at += n
     rule = json.loads(attrs["rule"])
     known = isinstance(rule.get("alpha"), str)
     out = dict(entries=entries, support=support, logp=logp, log_tail=log_tail, tvd=tvd)
@@ -156,18 +207,19 @@ def decode_teacher(f, attrs):
         out.update(decode_components(f, attrs, entries, support, level, tvd))
     else:
         out["alpha"] = [alpha_of(rule, x) for x in tvd] if known else f["alpha"]
-    out["entropy"] = field(f, "entropy") / (16 if brief else 256)
+    out["entropy"] = field(f, "entropy") / (16 if brief or apart else 256)
+    if apart:
+        out["entropy"] = np.maximum(np.array(kept) + out["entropy"] - 1, 0)
+        out = in_order(f, out)
+        entries, support = out["entries"], out["support"]
     out["realised"] = realised_of(f, entries, support, out["logp"])
     return {**{k: f[k] for k in ("ids", "mask", "length", "prompt_length")}, **out}
 
 
 def realised_of(f, entries, support, logp):
-    first = np.concatenate([[0], np.cumsum(f["length"])])[:-1]
-    target = f["mask"].astype(bool).copy()
-    target[first] = False
     ends = np.cumsum(entries)
     out = []
-    for token, end, n in zip(f["ids"][target], ends, entries):
+    for token, end, n in zip(targets_of(f), ends, entries):
         span = slice(end - n, end)
         out.append(logp[span][support[span] == token][0])
     return out
@@ -211,7 +263,8 @@ def rows(path, n):
         columns = {name: f[name][()] for name in text(f, "columns").split()}
         if text(f, "kind") == "teacher" and int(f.attrs.get("bits", 32)) != 32:
             columns.update({name: f[name][()] for name in ("common", "levels")})
-            attrs = {name: int(f.attrs[name]) for name in ("bits", "vocab", "version")}
+            names = [name for name in ("bits", "vocab", "version", "eos") if name in f.attrs]
+            attrs = {name: int(f.attrs[name]) for name in names}
             names = [name for name in ("rule", "layout", "alpha_grid") if name in f.attrs]
             attrs.update({name: text(f, name) for name in names})
             columns = decode_teacher(columns, attrs)

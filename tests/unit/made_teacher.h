@@ -35,7 +35,7 @@ static inline struct teacher_row make_row(size_t row, struct made *m) {
         size_t p = r.positions++;
         uint32_t n = 1 + (uint32_t)(row + i) % 3;
         for (uint32_t k = 0; k < n; k++) {
-            m->support[p][k] = (int32_t)((mixed(row, i) + row + 7 * k) % 40);
+            m->support[p][k] = (m->ids[i] + (k ? 1 + (int32_t)(row + 7 * k) % 39 : 0)) % 40;
             m->logp[p][k] = -0.5f * (float)k - (float)(mixed(row, i) * row % 1000) / 100;
         }
         m->entropy[p] = (float)row + 0.25f;
@@ -56,6 +56,7 @@ static inline void write_set(const char *path, const char *options, size_t rows,
                                 .tokenizer_json = "{}",
                                 .reward_beta = 0.1,
                                 .recipe = "demo",
+                                .eos = -1,
                                 .bits = bits,
                                 .rule = "{\"alpha\":1}"};
     struct columns_plan plan = {.rows_per_shard = per, .rows_total = rows};

@@ -7,7 +7,7 @@
 #include <math.h>
 #include "tests/unit/scratch.h"
 
-enum { VOCAB = 300, ROWS = 7, TOKENS = 12, MOST = 40 };
+enum { VOCAB = 300, ROWS = 7, TOKENS = 12, MOST = 40, END = 11 };
 static const int all_bits[] = {32, 16, 12, 8, 6};
 
 static void test_levels(void **state) { // the stated worst case, over the whole range
@@ -70,7 +70,9 @@ static void test_brief(void **state) { // TVD by its logarithm, to 0; version 2 
     struct teacher_code c;
     assert_true(teacher_code_init(&c, 8, VOCAB, 0, NULL, 0, NULL));
     for (int brief = 0; brief < 2; brief++) {
-        c.brief = brief;
+        teacher_code_version(&c, 2 + brief, true, 5);
+        assert_true(c.brief == brief && !c.apart && c.end < 0);
+        assert_int_equal(teacher_code_planes(&c, CODE_REALISED), 0);
         assert_int_equal(teacher_code_planes(&c, CODE_TVD), brief ? 1 : 2);
         assert_true(teacher_code_value(&c, CODE_TVD, teacher_code_number(&c, CODE_TVD, 0)) == 0);
         assert_true(teacher_code_value(&c, CODE_TVD, teacher_code_number(&c, CODE_TVD, 1)) == 1);
@@ -84,9 +86,46 @@ static void test_brief(void **state) { // TVD by its logarithm, to 0; version 2 
             assert_true(fabs(y - x) <= (brief ? 1. / 32 : 1. / 512) + 1e-9);
         }
     }
+    teacher_code_version(&c, 3, false, 5);
+    assert_false(c.brief || c.apart);
+    c.bits = 16;
+    teacher_code_version(&c, 3, true, 5);
+    assert_false(c.brief);
     teacher_code_release(&c);
-    assert_false(teacher_code_brief(2, 8, true) || teacher_code_brief(3, 16, true) ||
-                 teacher_code_brief(3, 8, false));
+}
+
+// What is apart: the tail is the middle of two levels, never 1; entropy may be less than nothing.
+static void test_apart(void **state) {
+    (void)state;
+    for (int b = 1; b < 5; b++) {
+        struct teacher_code c;
+        assert_true(teacher_code_init(&c, all_bits[b], VOCAB, 0, NULL, 0, NULL));
+        teacher_code_version(&c, 4, true, 5);
+        assert_true(c.apart && c.end == 5);
+        assert_int_equal(teacher_code_planes(&c, CODE_END), teacher_code_planes(&c, CODE_LEVEL));
+        for (double x = 1e-7; x < 69.07; x *= 1.001) {
+            uint32_t k = teacher_code_number(&c, CODE_TAIL, -x);
+            double y = teacher_code_value(&c, CODE_TAIL, k);
+            assert_true(k < c.levels && y < 0);
+            assert_true(fabs(y + x) <= teacher_code_error(&c, (float)-x) + 1e-5);
+        }
+        assert_true(isnan(teacher_code_value(&c, CODE_TAIL, (uint32_t)c.levels)));
+        for (double x = -1; x < 14.9; x += 0.01) {
+            uint32_t k = teacher_code_number(&c, CODE_ENTROPY, x);
+            assert_true(fabs(teacher_code_value(&c, CODE_ENTROPY, k) - x) <= 1. / 32 + 1e-9);
+        }
+        const float logp[] = {-1, -2, -4.5f};
+        const uint32_t level[] = {teacher_code_level(&c, -1), teacher_code_level(&c, -2),
+                                  teacher_code_level(&c, -4.5f)};
+        float decoded[3];
+        double tail = teacher_code_value(&c, CODE_TAIL, teacher_code_number(&c, CODE_TAIL, -0.7));
+        teacher_code_decode(&c, level, 3, tail, decoded);
+        assert_true(fabs(teacher_code_entropy(&c, logp, 3, -0.7) -
+                         teacher_entropy_kept(decoded, 3, tail)) < 1e-6);
+        teacher_code_version(&c, 4, true, -1);
+        assert_int_equal(teacher_code_planes(&c, CODE_END), 0);
+        teacher_code_release(&c);
+    }
 }
 
 struct made {
@@ -107,12 +146,18 @@ static struct teacher_row make_row(size_t row, struct made *m) {
         m->ids[i] = (int32_t)(rng_bits(1, RNG_TEST, row, i) % VOCAB);
         m->mask[i] = 1; // the first one does not count
         if (!i) continue;
-        size_t p = r.positions++, n = 1 + rng_bits(2, RNG_TEST, row, i) % MOST;
+        size_t p = r.positions++, n = 1 + rng_bits(2, RNG_TEST, row, i) % (MOST - 1);
+        bool ends = false;
         double mass[MOST], sum = 0, tail = 0.4 * rng_uniform(3, RNG_TEST, row, i);
         for (size_t k = 0; k < n; k++) {
             m->support[p][k] = (int32_t)(((size_t)m->ids[i] + 7 * k) % VOCAB);
+            ends = ends || m->support[p][k] == END;
             mass[k] = exp(-20 * rng_uniform(4, RNG_TEST, row, i * MOST + k));
             sum += mass[k];
+        }
+        if (!ends) {
+            m->support[p][n] = END;
+            sum += mass[n++] = 1e-6;
         }
         for (size_t k = 0; k < n; k++) m->logp[p][k] = (float)log(mass[k] * (1 - tail) / sum);
         double tvd = rng_uniform(5, RNG_TEST, row, i);
@@ -123,7 +168,8 @@ static struct teacher_row make_row(size_t row, struct made *m) {
                                                    (float)(2 * (1 - tvd) + 1e-3),
                                                    (float)tvd,
                                                    m->logp[p][0]};
-        m->entropy[p] = (float)(9 * tvd);
+        double kept = teacher_entropy_kept(m->logp[p], n, (double)m->position[p].log_tail);
+        m->entropy[p] = (float)(kept + 9 * tvd); // of p*, never less
     }
     return r;
 }
@@ -140,12 +186,12 @@ static void check_position(const struct teacher_position *a, const struct teache
         while (k < b->n && b->ids[k] != a->ids[i]) k++;
         assert_true(k < b->n);
         assert_true(fabs((double)(a->logp[i] - b->logp[k])) <=
-                    limit + (c->bits == 32 ? 0 : 0.006)); // and 1 - Q
+                    limit + teacher_code_error(c, 0)); // and 1 - Q
         sum += exp((double)a->logp[i]);
     }
     assert_true(fabs(sum + exp((double)a->log_tail) - 1) < 1e-5); // renormalised to 1 - Q
-    double step = c->bits == 32 ? 0 : c->bits == 16 ? 1. / 1024 : 1. / 128;
-    assert_true(fabs((double)(a->log_tail - b->log_tail)) <= step + 1e-5 || b->log_tail > -0.02f);
+    double step = teacher_code_error(c, b->log_tail);
+    assert_true(fabs((double)(a->log_tail - b->log_tail)) <= step + 1e-5);
     double tvd = c->bits > 12 ? 1e-5 : 0.032 * (double)b->tvd + 1e-6;
     assert_true(fabs((double)(a->tvd - b->tvd)) <= tvd &&
                 fabs((double)(a->alpha - b->alpha)) <= 2 * tvd);
@@ -160,6 +206,7 @@ static void round_trip(int bits, const char *rule) {
                                 .recipe = "",
                                 .rule = rule,
                                 .bits = bits,
+                                .eos = bits == 6 ? -1 : END,
                                 .n_common = 2,
                                 .common = (int32_t[]){9, 4}};
     struct columns_plan plan = {.rows_total = ROWS};
@@ -185,7 +232,7 @@ static void round_trip(int bits, const char *rule) {
             while (got.position[p].ids[k] != got.ids[p + 1]) k++;
             assert_true(got.position[p].realised == got.position[p].logp[k]);
             assert_true(fabs((double)(got.entropy[p] - want.entropy[p])) <=
-                        (bits > 12 ? 1. / 512 : 1. / 32) + 1e-6);
+                        (bits == 32 ? 0 : 1. / 32) + 1e-6);
         }
     }
     teacher_code_release(&c);
@@ -199,6 +246,96 @@ static void test_round_trips(void **state) {
         round_trip(all_bits[b], "{\"alpha\": \"damped:2\"}"); // alpha from tvd
         round_trip(all_bits[b], "{}");                        // alpha stored
     }
+}
+
+// A support that lacks what every one holds is no teacher's.
+static void test_lacking(void **state) {
+    (void)state;
+    char *path = scratch_path("lacking.h5");
+    for (int what = 0; what < 3; what++) {
+        struct fail f = {0};
+        struct lineage l = {.kind = "teacher", .stage = "teacher-dump", .options = "{}"};
+        struct teacher_info info = {.vocab = VOCAB,
+                                    .max_length = TOKENS,
+                                    .recipe = "",
+                                    .rule = "{}",
+                                    .bits = 8,
+                                    .eos = what ? END : -1};
+        struct columns_plan plan = {.rows_total = 1};
+        struct teacher_writer *w = teacher_writer_open(path, &l, &info, &plan, &f);
+        struct made m;
+        struct teacher_row r = make_row(0, &m);
+        for (uint32_t k = 0; what && k < m.position[3].n; k++)
+            if (m.support[3][k] == (what == 1 ? END : m.ids[4]))
+                m.support[3][k] = (END + 150) % VOCAB;
+        assert_true(teacher_write(w, &r) == !what);
+        if (what) assert_non_null(strstr(f.text, what == 1 ? "end of sequence" : "stands there"));
+        teacher_writer_abandon(w, false);
+    }
+    free(path);
+}
+
+// The file, but for one byte of a column of bytes.
+static void with_byte(const char *from, const char *to, const char *column, size_t at, uint8_t x) {
+    struct fail f = {0};
+    struct columns_reader *r = columns_open(from, "teacher", &f);
+    struct columns_extras e;
+    struct lineage l = {.kind = "teacher", .stage = "test", .options = "{}"};
+    struct columns_plan plan = {.rows_total = columns_part(r).rows};
+    size_t n, count;
+    const struct column *columns = columns_list(r, &n);
+    assert_true(columns_extras(r, &e));
+    struct columns_writer *w =
+        columns_create(to, &l, n, columns, e.n_attrs, e.attrs, e.n_blobs, e.blobs, &plan, &f);
+    for (size_t c = 0; c < n; c++) {
+        uint8_t *bytes = columns_read_all(r, columns[c].name, &count);
+        if (!strcmp(columns[c].name, column)) bytes[at] = x;
+        columns_append(w, c, bytes, count);
+        free(bytes);
+    }
+    for (size_t row = 0; row < plan.rows_total; row++) columns_end_row(w);
+    if (!columns_commit(w, NULL)) fail_msg("%s", f.text);
+    columns_free_extras(&e);
+    columns_close(r);
+}
+
+// Whether the file is refused; what is not refused has each token once.
+static bool refused(const char *path) {
+    struct fail f = {0};
+    struct teacher_shard t;
+    struct columns_reader *r = columns_open(path, "teacher", &f);
+    bool ok = teacher_shard_load(&t, r, &f);
+    if (!ok) assert_int_equal(f.code, EXIT_BADDATA);
+    for (size_t i = 0; ok && i < t.position_first[t.rows]; i++)
+        for (uint32_t k = 0; k < t.position[i].n; k++)
+            for (uint32_t j = 0; j < k; j++)
+                assert_int_not_equal(t.position[i].ids[j], t.position[i].ids[k]);
+    if (ok) teacher_shard_release(&t);
+    columns_close(r);
+    return !ok;
+}
+
+// Wrong numbers under right checksums: levels that are none, a token that is apart among the
+// others.
+static void test_foreign(void **state) {
+    (void)state;
+    char *path = scratch_path("t.h5"), *other = scratch_path("other.h5");
+    round_trip(8, "{}"); // leaves t.h5
+    static const char *const levels[] = {"level_low", "realised_low", "end_low", "tail_low"};
+    for (size_t i = 0; i < 4; i++) {
+        with_byte(path, other, levels[i], 5, 253); // the last level
+        assert_false(refused(other));
+        with_byte(path, other, levels[i], 5, 254);
+        assert_true(refused(other));
+    }
+    size_t bad = 0;
+    for (int x = 0; x < 64; x++) {
+        with_byte(path, other, "support_low", 0, (uint8_t)x);
+        bad += refused(other);
+    }
+    assert_true(bad > 0 && bad < 64);
+    free(path);
+    free(other);
 }
 
 static void test_rules(void **state) {
@@ -216,9 +353,10 @@ static void test_rules(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_levels), cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_brief),  cmocka_unit_test(test_round_trips),
-        cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_levels),  cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_brief),   cmocka_unit_test(test_apart),
+        cmocka_unit_test(test_lacking), cmocka_unit_test(test_round_trips),
+        cmocka_unit_test(test_foreign), cmocka_unit_test(test_rules),
     };
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }
