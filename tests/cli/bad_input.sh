@@ -69,7 +69,7 @@ for file in sft-data pairs reference t-00002-of-00004; do
     sft-data) set -- tokens "1" "$bin/sft" -q --model base.h5 --data newer.h5 ;;
     pairs) set -- pairs "1" "$bin/dpo-train" -q --model sft.h5 --data newer.h5 ;;
     reference) set -- reference 1 "$bin/shard" merge newer.h5 ;;
-    *) set -- teacher 3 $distill $(sed s/$file/newer/ <<<$parts) ;;
+    *) set -- teacher 4 $distill $(sed s/$file/newer/ <<<$parts) ;;
     esac
     bad 3 "'newer.h5' has version 99 of kind '$1', this release reads up to $2; use a newer release" "${@:3}"
 done
