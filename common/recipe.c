@@ -43,7 +43,7 @@ void teacher_cut_rows(struct options *o, struct teacher_options *t) {
 
 void student_options_rows(struct options *o, struct student_options *s) {
     const struct opt_row rows[] = {
-        {"divergence", OPT_CHOICE, OPT_RESULT, &s->divergence, .value = "fkl",
+        {"divergence", OPT_CHOICE, OPT_RESULT, &s->divergence, .value = "rkl",
          .choices = "fkl|rkl|jsd:", .help = "KL(p* || p), KL(p || p*), or Jensen-Shannon's"},
         {"token-weight", OPT_CHOICE, OPT_RESULT, &s->token_weight, .value = "uniform",
          .choices = "uniform|inverse-alpha", .help = "weight of a position: 1, or b0 / alpha"},
@@ -78,7 +78,6 @@ void recipe_teacher(const char *recipe, const struct options *o, bool on_policy,
 void recipe_student(const char *recipe, const struct options *o, struct student_options *s,
                     struct distill_options *d) {
     if (published(recipe)) {
-        if (!options_given(o, "divergence")) s->divergence = "rkl";
         if (!options_given(o, "token-weight")) s->token_weight = "inverse-alpha";
         if (!options_given(o, "normalise")) s->normalise = "sequence";
     }

@@ -81,12 +81,10 @@ static void check_options(struct distill *d, const struct options *o) {
 // The student's options by recipe; beta: the DPO model's; alpha: the teacher's.
 static void settle_student(struct distill *d, const struct options *o, double beta,
                            const char *alpha) {
-    bool exact =
-        d->policy.options.exact; // the divergence of the objective that it makes exact: rkl
+    bool exact = d->policy.options.exact; // of the objective whose divergence is rkl, the default
     if (exact && options_given(o, "divergence") && !choice_is(d->student.divergence, "rkl"))
         die(EXIT_USAGE, "--exact corrects the gradient of rkl; leave out --divergence %s",
             d->student.divergence);
-    if (exact) d->student.divergence = "rkl";
     recipe_student(d->recipe, o, &d->student, &d->options);
     if (!options_given(o, "reward-beta")) d->reward_beta = beta;
     d->options.reward_beta = d->reward_beta;
