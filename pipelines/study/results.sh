@@ -32,7 +32,7 @@ $(awk -F, '$1 ~ /^(forward|reverse|contrastive)$/ { printf "| %s | %d | %.1f ± 
         "$out/seed-$first/valid/pairs.csv")
 PAIRS
 }
-cat <<HEAD
+cat -s <<HEAD
 ## $name
 
 Made by \`$(echo make -C pipelines/study $variables)\` on $(date -u +%Y-%m-%d)${cpu:+, on $cpu}.
