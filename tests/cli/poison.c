@@ -73,8 +73,8 @@ static void poison(const char *model, const char *tokens, const char *out) {
     model_file_release(&m);
 }
 
-// A copy of `from` (never freed) in which the entry of `token` is one of `here`, whatever that had;
-// the end of sequence stays.
+// A copy of `from` in which the entry of `token` is one of `here`, whatever that had; the end of
+// sequence stays. Its ids and logp are to be freed.
 static struct teacher_position relabelled(const struct teacher_position *from, int32_t token,
                                           int32_t here, int32_t eos) {
     struct teacher_position p = *from;
@@ -118,6 +118,10 @@ static void shift(const char *path, long by, const char *out) {
         }
         row.position = moved;
         teacher_write(w, &row);
+        for (size_t p = 0; p < n && info.bits != 32; p++) {
+            free((int32_t *)moved[p].ids);
+            free((float *)moved[p].logp);
+        }
     }
     teacher_writer_commit(w, NULL);
     die_if(&f);
