@@ -17,7 +17,7 @@ declare -A stages=(
     [tokenize]="--tokenizer tok.json --kind sft --rows-per-shard 100000 --input more.csv"
 )
 declare -A other=(
-    [sft]="--lr 0.5" [dpo-train]="--beta 0.2" [distill]="--divergence rkl"
+    [sft]="--lr 0.5" [dpo-train]="--beta 0.2" [distill]="--divergence fkl"
     [teacher-dump]="--top-k 7" [generate]="--temperature 0.5" [tokenize]="--max-length 99"
 )
 for i in $(seq 150); do tail -n +2 sft.csv; done >>more.csv
