@@ -4,7 +4,7 @@
 #include <string.h>
 
 enum { GROWN, SHRUNK, FAR, OUTSIDE };
-static const double most_kl = 100, most_outside = 0.1;
+static const double most_kl = 100;
 
 static double newest_mean(const struct runaway *r) {
     double sum = 0;
@@ -37,9 +37,9 @@ char *runaway_step(struct runaway *r, const struct runaway_numbers *n) {
     }
     tell(r, FAR, n->kl > most_kl, &s, "the student is far from its base: KL", n->kl,
          "nats a response, more than", most_kl);
-    tell(r, OUTSIDE, n->outside > most_outside, &s,
+    tell(r, OUTSIDE, n->outside > RUNAWAY_OUTSIDE, &s,
          "p* leaves its base: mass moved out of the base's 64 likeliest tokens", n->outside,
-         "on the mean, more than", most_outside);
+         "on the mean, more than", RUNAWAY_OUTSIDE);
     if (!s.length) return NULL;
     str_printf(&s, " (step %llu); try a lower strength in --alpha, or a lower --lr",
                (unsigned long long)r->steps);

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 enum { RUNAWAY_WINDOW = 10, RUNAWAY_KINDS = 4 };
+#define RUNAWAY_OUTSIDE 0.1 // of p*'s mass; teacher-dump warns of it too
 
 struct runaway {
     uint64_t steps;
@@ -21,7 +22,7 @@ struct runaway_numbers {
 };
 // Takes the numbers of a step; a warning, or NULL: nothing to tell. free() it.
 //   length: the mean of the last 10 steps above twice, or below half, that of the first 10
-//   kl: above 100 nats a response;  outside: above 0.1
+//   kl: above 100 nats a response;  outside: above RUNAWAY_OUTSIDE
 char *runaway_step(struct runaway *r, const struct runaway_numbers *n);
 void runaway_save(const struct runaway *r, struct str *to);
 bool runaway_restore(struct runaway *r, const char *text);

@@ -2,6 +2,7 @@
 #include "common/clock.h"
 #include "common/mem.h"
 #include "common/parallel.h"
+#include "common/runaway.h"
 #include "common/score.h"
 #include "common/stop.h"
 #include "formats/sources.h"
@@ -228,12 +229,11 @@ size_t teacher_dump_plan(struct teacher_dump *d) {
 }
 
 static void warn_of_mass(const struct pass *p) {
-    static const double most = 0.1; // that of common/runaway.h
     double mean = p->moved_count > 0 ? p->moved_sum / p->moved_count : 0;
-    if (mean > most)
+    if (mean > RUNAWAY_OUTSIDE)
         warn("p* leaves its base: mass moved out of the base's 64 likeliest tokens %.2g on the "
              "mean, more than %g; try a lower strength in --alpha, or --plausible",
-             mean, most);
+             mean, RUNAWAY_OUTSIDE);
 }
 
 int teacher_dump_run(struct teacher_dump *d, struct fail *f) {
