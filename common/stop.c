@@ -40,7 +40,10 @@ static void on_signal(int sig) {
     static volatile sig_atomic_t signals;
     if (signals++) _exit(128 + sig);
     if (!atomic_exchange(&requested, 1))
-        note(sig == SIGINT ? "SIGINT" : sig == SIGTERM ? "SIGTERM" : "SIGUSR1");
+        note(sig == SIGINT    ? "SIGINT"
+             : sig == SIGTERM ? "SIGTERM"
+             : sig == SIGHUP  ? "SIGHUP"
+                              : "SIGUSR1");
     errno = error;
 }
 
@@ -52,6 +55,9 @@ void stop_init(double stop_after_seconds) {
     sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
         sigaction(signals[i], &action, NULL);
+    struct sigaction hangup;
+    if (!sigaction(SIGHUP, NULL, &hangup) && hangup.sa_handler != SIG_IGN) // nohup ignores it
+        sigaction(SIGHUP, &action, NULL);
 }
 
 bool stop_requested(void) {

@@ -39,6 +39,10 @@ static void test_signals(void **state) {
     expect((struct order){.first = SIGTERM}, 0, "0test_stop: SIGTERM" NOTE "11\n");
     expect((struct order){.first = SIGINT}, 0, "0test_stop: SIGINT" NOTE "11\n");
     expect((struct order){.first = SIGUSR1}, 0, "0test_stop: SIGUSR1" NOTE "11\n");
+    expect((struct order){.first = SIGHUP}, 0, "0test_stop: SIGHUP" NOTE "11\n");
+    signal(SIGHUP, SIG_IGN); // the child has it so, too
+    expect((struct order){.first = SIGHUP}, 0, "000\n");
+    signal(SIGHUP, SIG_DFL);
 }
 
 static void test_second_exits(void **state) {
