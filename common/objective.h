@@ -19,6 +19,7 @@ struct step_totals { // over the whole optimiser step, all micro-batches
     size_t rows;     // data rows (sequences or pairs)
     size_t tokens;   // loss tokens (positions)
     size_t responses;
+    uint64_t step; // counted from 0
 };
 
 struct objective {
@@ -101,15 +102,17 @@ struct distill_options {
     enum reward_level level;
     bool exact;
     // May be NULL: fills out (count) for the metrics; logits (count,V) are the student's, logp and
-    // info what `teacher` gave (NULL where the level takes no divergence).
+    // info what `teacher` gave (NULL where the level takes no divergence, or the cache is
+    // replayed).
     void (*watch)(void *ctx, const struct batch *b, size_t first, size_t count, const float *logits,
                   const float *logp, const struct teacher_position *info,
                   struct policy_position *out);
+    uint64_t watch_every;            // steps, from the first one on; 0: every step
     struct distill_numbers *numbers; // may be NULL: of the step that ended
 };
 struct distill_numbers {
     double length;          // tokens a response
-    double kl_base, kl_ref; // KL(student || .), nats a response; 0 without `watch`
+    double kl_base, kl_ref; // KL(student || .), nats a response; 0 where not watched
     double outside;         // mean mass that p* has moved out of the base's 64 likeliest tokens
 };
 struct objective objective_distill_new(const struct distill_options *o, size_t vocab);

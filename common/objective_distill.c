@@ -13,7 +13,7 @@ enum {
     TAIL,
     ALPHA,
     TVD,
-    REWARD, // from here on with a watch only
+    REWARD, // from here on where watched only
     KL_BASE,
     KL_DPO,
     KL_REF,
@@ -131,9 +131,13 @@ static void distill_begin(void *self, const struct batch *b) {
     for (int k = 0; k < TALLIES; k++) tally_begin(&d->tally[k], b->positions);
 }
 
+static bool watched(const struct distill *d) { // the step under way
+    return d->o.watch && (!d->o.watch_every || d->totals.step % d->o.watch_every == 0);
+}
+
 static void watch(struct distill *d, const struct batch *b, size_t first, size_t count,
                   const float *logits) {
-    bool dense = diverges(d);
+    bool dense = d->o.teacher && diverges(d);
     grow(&d->watch, &d->watch_capacity, count, sizeof *d->watch);
     d->o.watch(d->o.teacher_ctx, b, first, count, logits, dense ? d->logp : NULL,
                dense ? d->info : NULL, d->watch);
@@ -146,7 +150,7 @@ static void watch(struct distill *d, const struct batch *b, size_t first, size_t
         d->tally[KL_REF].value[at] = p->kl_ref;
         d->tally[ENTROPY].value[at] = p->entropy;
         d->tally[OUTSIDE].value[at] = p->outside;
-        if (dense) continue; // else these are not known from the divergence
+        if (diverges(d)) continue; // else these are not known from the divergence
         d->tally[DIVERGENCE].value[at] = p->kl_star;
         d->tally[ALPHA].value[at] = p->alpha;
         d->tally[TVD].value[at] = p->tvd;
@@ -162,7 +166,7 @@ static void distill_grad(void *self, const struct batch *b, size_t first, size_t
         grow(&d->info, &d->info_capacity, count, sizeof *d->info);
         d->o.teacher(d->o.teacher_ctx, b, first, count, d->logp, d->info);
     }
-    if (d->o.watch) watch(d, b, first, count, logits);
+    if (watched(d)) watch(d, b, first, count, logits);
     if (d->o.exact) grow(&d->copy, &d->copy_capacity, count * d->V, sizeof *d->copy);
     parallel_for(count, grad_row, &c);
 }
@@ -200,7 +204,7 @@ static double distill_end_step(void *self, struct metrics *m) {
     name_quantiles(m, tvds, d->tvd, d->seen);
     double responses = (double)d->totals.responses;
     metrics_value(m, "response_length", tokens / responses);
-    if (d->o.watch) name_watched(d, m, sum);
+    if (watched(d)) name_watched(d, m, sum);
     if (d->o.numbers)
         *d->o.numbers = (struct distill_numbers){tokens / responses, sum[KL_BASE] / responses,
                                                  sum[KL_REF] / responses, sum[OUTSIDE] / tokens};

@@ -1,4 +1,5 @@
 #include "common/runaway.h"
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +28,7 @@ static void tell(struct runaway *r, int kind, bool is_so, struct str *s, const c
 
 char *runaway_step(struct runaway *r, const struct runaway_numbers *n) {
     struct str s = {0};
-    add_length(r, n->length);
+    if (!isnan(n->length)) add_length(r, n->length);
     if (r->steps > RUNAWAY_WINDOW) {
         double mean = newest_mean(r), begin = r->begin / RUNAWAY_WINDOW;
         tell(r, GROWN, mean > 2 * begin, &s, "responses grow: mean length", mean,
@@ -42,7 +43,7 @@ char *runaway_step(struct runaway *r, const struct runaway_numbers *n) {
          "on the mean, more than", RUNAWAY_OUTSIDE);
     if (!s.length) return NULL;
     str_printf(&s, " (step %llu); try a lower strength in --alpha, or a lower --lr",
-               (unsigned long long)r->steps);
+               (unsigned long long)n->step);
     return s.text;
 }
 

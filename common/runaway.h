@@ -16,7 +16,8 @@ struct runaway {
     bool told[RUNAWAY_KINDS];
 };
 struct runaway_numbers {
-    double length;  // mean tokens a response
+    uint64_t step;  // done, for the message
+    double length;  // mean tokens a response; NAN: not the student's own, left out
     double kl;      // nats a response
     double outside; // mass that p* has moved out of the base's 64 likeliest tokens
 };

@@ -87,7 +87,7 @@ static bool choose_rows(struct loop *l, uint64_t step, struct step_totals *total
         l->rows[i] = order_row(&l->order, step / per_epoch, first + i);
     if (s->prepare && !s->prepare(s->self, step, l->rows, l->n, l->f)) return false;
     size_t n = 0;
-    *totals = (struct step_totals){0};
+    *totals = (struct step_totals){.step = step};
     for (size_t i = 0; i < l->n; i++) {
         l->rows[n] = l->rows[i];
         l->tokens[n] = s->measure(s->self, l->rows[n], totals);

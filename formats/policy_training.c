@@ -16,8 +16,7 @@ void policy_training_rows(struct options *o, struct policy_training *p) {
 }
 
 void policy_training_refuse(struct policy_training *p, const struct options *o) {
-    static const char *const names[] = {"dpo",          "reverse", "ref",     "data",
-                                        "reward-level", "exact",   "max-new", "frozen-dtype"};
+    static const char *const names[] = {"data", "reward-level", "exact", "max-new", "frozen-dtype"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (options_given(o, names[i]))
             die(EXIT_USAGE, "--%s goes with --on-policy; a cache was made with its own", names[i]);
@@ -59,8 +58,9 @@ static bool after_step(void *self, uint64_t step, bool *end, struct fail *f) {
     struct policy_training *p = self;
     const struct distill_numbers *n = &p->numbers;
     double kl = p->teachers.models.ref ? n->kl_ref : n->kl_base;
-    char *text = runaway_step(&p->runaway, &(struct runaway_numbers){n->length, kl, n->outside});
-    (void)step, (void)end, (void)f;
+    char *text =
+        runaway_step(&p->runaway, &(struct runaway_numbers){step, n->length, kl, n->outside});
+    (void)end, (void)f;
     if (text) warn("%s", text);
     free(text);
     return true;

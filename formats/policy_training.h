@@ -22,8 +22,8 @@ struct policy_training {
 void policy_training_inputs(struct options *o,
                             struct policy_training *p);                  // the models, the prompts
 void policy_training_rows(struct options *o, struct policy_training *p); // the rule, the levels
-// Dies, exit 2, where one of these options but the rule's is given without --on-policy; clears
-// them.
+// Dies, exit 2, where one of these options but the rule's and the models is given without
+// --on-policy; clears them.
 void policy_training_refuse(struct policy_training *p, const struct options *o);
 // Loads teachers and prompts, adds their hashes to the parents.
 void policy_training_load(struct policy_training *p, const char *recipe, const struct options *o,

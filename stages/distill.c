@@ -4,6 +4,7 @@
 #include "formats/recompose.h"
 #include "formats/sources.h"
 #include "formats/teacher_shift.h"
+#include "formats/watching.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,8 @@ struct distill {
     struct fail cache_fail;       // of its set
     struct teacher_set_numbers told;
     struct log *log;
-    struct policy_training policy; // on-policy
+    struct policy_training policy; // on-policy; its teachers are watching's else
+    struct watching watching;
     struct distill_options options;
 };
 
@@ -57,6 +59,7 @@ static void declare(struct options *o, struct distill *d) {
     recipe_row(o, &d->recipe);
     policy_training_rows(o, &d->policy);
     student_options_rows(o, &d->student);
+    watching_rows(o, &d->watching);
     const struct opt_row beta[] = {
         {"reward-beta", OPT_REAL, OPT_RESULT, &d->reward_beta, .value = "0", .low = 0, .high = 1e6,
          .metavar = "X", .help = "b0 of --token-weight; 0 = the DPO model's beta"},
@@ -67,15 +70,20 @@ static void declare(struct options *o, struct distill *d) {
 }
 
 static void check_options(struct distill *d, const struct options *o) {
-    static const char *const cached[] = {"rows", "max-positions", "on-bad"};
+    static const char *const cached[] = {"rows", "max-positions", "on-bad", "watch-every"};
     if (d->on_policy && d->teacher.n)
         die(EXIT_USAGE, "--teacher and --on-policy exclude each other; give one of them");
     for (size_t i = 0; d->on_policy && i < sizeof cached / sizeof *cached; i++)
         if (options_given(o, cached[i]))
-            die(EXIT_USAGE, "--%s is of the rows of a cache; it needs --teacher", cached[i]);
+            die(EXIT_USAGE, "--%s is of a run from a cache; it needs --teacher", cached[i]);
     if (d->on_policy) return;
     if (!d->teacher.n) die(EXIT_USAGE, "give --teacher SHARDS, or --on-policy and its models");
     policy_training_refuse(&d->policy, o);
+    static const char *const watchers[] = {"reverse", "ref", "watch-every"};
+    for (size_t i = 0; i < sizeof watchers / sizeof *watchers; i++)
+        if (!d->policy.teachers.dpo && options_given(o, watchers[i]))
+            die(EXIT_USAGE, "--%s watches a run from a cache together with --dpo; give that too",
+                watchers[i]);
 }
 
 // The student's options by recipe; beta: the DPO model's; alpha: the teacher's.
@@ -187,6 +195,9 @@ static void open_cache(struct distill *d, const struct options *o, struct traini
     die_if(f);
     source_teacher(&t->source, &d->source);
     t->more_bytes = teacher_set_bytes(s, 2 * (size_t)d->train.window); // two windows
+    if (!d->policy.teachers.dpo) return;
+    watching_load(&d->watching, &d->policy.teachers, s, d->teacher.items[0], d->alpha);
+    t->more_bytes += watching_plan(&d->watching, t);
 }
 
 static bool add_shards(void *self, struct parents *rest, struct fail *f) {
@@ -260,9 +271,9 @@ static void look_for_shift(struct distill *d, struct training *t) {
 
 static bool after_step(void *self, uint64_t step, bool *end, struct fail *f) {
     struct distill *d = self;
-    (void)step;
     (void)end;
     (void)f;
+    watching_step(&d->watching, step);
     if (d->source.replay) tell(d, replay_numbers(d->source.replay));
     return true;
 }
@@ -280,7 +291,10 @@ static void sum_up(struct distill *d, struct training *t) {
 }
 
 static int train(struct distill *d, struct training *t) {
-    if (d->on_policy) policy_training_start(&d->policy, &d->start, &d->options, t);
+    if (d->on_policy)
+        policy_training_start(&d->policy, &d->start, &d->options, t);
+    else if (d->policy.teachers.dpo && !d->common.dry_run)
+        watching_start(&d->watching, t, &d->options);
     struct objective objective = objective_distill_new(&d->options, d->start.model.config.vocab);
     t->model = &d->start;
     t->objective = &objective;
@@ -318,10 +332,9 @@ int main(int argc, char **argv) {
     open_inputs(&d, &o, &t);
     bool there = !t.finish && training_current(&t);
     int code = there ? EXIT_DONE : train(&d, &t);
-    if (d.on_policy)
-        policy_training_close(&d.policy);
-    else
-        teacher_set_close(d.source.set);
+    watching_close(&d.watching);
+    if (!d.on_policy) teacher_set_close(d.source.set);
+    policy_training_close(&d.policy);
     model_file_release(&d.start);
     training_end(&t);
     options_release(&o);

@@ -86,7 +86,7 @@ static double reference_loss(const struct model *m, const double *P, const int32
 
 static float *gradient(struct net *net, const struct model *m, const struct batch *b) {
     struct objective o = objective_sft_new(37);
-    struct step_totals totals = {1, b->positions, 1};
+    struct step_totals totals = {.rows = 1, .tokens = b->positions, .responses = 1};
     float *grads = calloc(m->n_params, sizeof *grads);
     struct chunk c = {0, b->positions};
     o.begin_step(o.self, &totals);

@@ -191,7 +191,7 @@ static double net_loss(struct world *w, struct objective *o, float *grads) {
     struct net_limits limits = {.rows = 64, .positions = 64, .trees_tokens = 64, .backward = true};
     struct net *net = net_new(&w->policy, &limits);
     const struct batch *b = &w->batch;
-    struct step_totals totals = {PAIRS, b->positions, b->responses};
+    struct step_totals totals = {.rows = PAIRS, .tokens = b->positions, .responses = b->responses};
     float *z = net_logits_buffer(net);
     o->begin_step(o->self, &totals);
     net_forward(net, b);

@@ -330,7 +330,7 @@ static void score_gradient(void **state) {
 // ---- warnings ----
 
 static bool told(struct runaway *r, double length, double kl, double outside, const char *word) {
-    struct runaway_numbers n = {length, kl, outside};
+    struct runaway_numbers n = {1, length, kl, outside};
     char *text = runaway_step(r, &n);
     bool same = word ? text && strstr(text, word) : !text;
     if (!same) print_message("'%s' told, '%s' expected\n", text ? text : "", word ? word : "");

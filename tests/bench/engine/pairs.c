@@ -19,7 +19,8 @@ static void unmake(struct step_bench *s) {
 }
 
 static double gradient_seconds(struct step_bench *s, struct batch *b) {
-    s->totals = (struct step_totals){b->responses, b->positions, b->responses};
+    s->totals = (struct step_totals){
+        .rows = b->responses, .tokens = b->positions, .responses = b->responses};
     double start = bench_clock();
     step_gradient(s, b);
     return bench_clock() - start;
