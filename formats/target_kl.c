@@ -76,16 +76,21 @@ static void choose_prompts(struct trial *r) {
     free(order);
 }
 
-static void open_trial(struct trial *r, struct target_kl *t) {
-    size_t longest = 0, most = t->models.dpo->config.max_positions,
-           wanted = (size_t)t->options->rows;
-    *r = (struct trial){.t = t, .n = wanted < t->prompts->rows ? wanted : t->prompts->rows};
+static size_t sequence_length(const struct target_kl *t) {
+    size_t longest = 0, most = t->models.dpo->config.max_positions;
     for (size_t i = 0; i < t->prompts->rows; i++) {
         size_t n = prompt_length(t->prompts, i);
         if (n > longest) longest = n;
     }
-    r->length = longest + (size_t)t->options->max_new;
-    if (r->length > most) r->length = most;
+    longest += (size_t)t->options->max_new;
+    return longest < most ? longest : most;
+}
+
+static void open_trial(struct trial *r, struct target_kl *t) {
+    size_t wanted = (size_t)t->options->rows;
+    *r = (struct trial){.t = t,
+                        .n = wanted < t->prompts->rows ? wanted : t->prompts->rows,
+                        .length = sequence_length(t)};
     r->jobs = xmalloc(r->n * sizeof *r->jobs);
     r->ids = xmalloc(r->n * (size_t)t->options->max_new * sizeof *r->ids);
     r->row_ids = xmalloc(r->length * sizeof *r->row_ids);
@@ -172,6 +177,17 @@ static bool sum_kl(struct trial *r, const struct teacher_rule *rule, struct sums
     free(p);
     batch_release(&b);
     return !stop_requested();
+}
+
+size_t target_kl_plan(const struct target_kl *t) {
+    struct star star;
+    size_t length = sequence_length(t), rows = 2 * CHUNK_POSITIONS * t->models.dpo->config.vocab;
+    struct source source = {.longest = length, .span = length};
+    struct net_limits limits = score_limits(&source, t->micro_tokens);
+    star_init(&star, &t->models, &t->rule);
+    size_t sampling = star_plan(&star, SLOTS, length);
+    size_t measuring = live_plan(&t->models, &limits) + rows * sizeof(float);
+    return sampling > measuring ? sampling : measuring;
 }
 
 bool target_kl_try(struct target_kl *t, double strength, struct target_kl_trial *out) {

@@ -29,6 +29,8 @@ struct target_kl_trial {
     double strength, kl;  // nats a response
     double alpha, length; // mean alpha of the positions, mean tokens of the responses
 };
+// Bytes of the search beside the models' own.
+size_t target_kl_plan(const struct target_kl *t);
 // One trial at a strength. False: asked to stop.
 bool target_kl_try(struct target_kl *t, double strength, struct target_kl_trial *out);
 // The strength, of at most 6 digits. False: a failure in f, EXIT_FAILED where no S gives that KL,

@@ -48,9 +48,13 @@ static void add_student(struct pass *p, size_t i, struct teacher_cut *cut) {
     cut->must = must;
 }
 
-// Every 16th position of a response: enough to see whether p* leaves its base.
-static bool looked_at(const struct batch *b, size_t at) {
-    return (at - b->response[b->owner[at]].first) % 16 == 0;
+// Whether p*, logp (V) of position i of the chunk, leaves its base: every 16th position of a
+// response is enough to see it.
+static void look_at(struct pass *p, size_t i, const float *logp) {
+    const struct batch *b = &p->batch;
+    size_t at = p->chunk.first + i;
+    bool looked = (at - b->response[b->owner[at]].first) % 16 == 0;
+    p->moved[at] = looked ? (float)policy_moved(p->logits.base + i * p->V, logp, p->V) : NAN;
 }
 
 static void truncate_row(void *self, size_t i) {
@@ -74,8 +78,7 @@ static void truncate_row(void *self, size_t i) {
     t->log_tail = (float)tail;
     t->realised = logp[realised];
     p->entropy[at] = (float)teacher_entropy(logp, p->V);
-    p->moved[at] =
-        looked_at(&p->batch, at) ? (float)policy_moved(p->logits.base + i * p->V, logp, p->V) : NAN;
+    look_at(p, i, logp);
 }
 
 static void gather_row(void *self, size_t i) {
@@ -94,6 +97,7 @@ static void gather_row(void *self, size_t i) {
         .n = to.n, .ids = to.ids, .tvd = (float)to.tvd, .alpha = finite ? (float)to.alpha : NAN};
     p->parts[at] = (struct teacher_parts){to.low, to.high, to.tail};
     p->entropy[at] = (float)to.entropy;
+    look_at(p, i, teacher_gather_star(p->gather, parallel_self()));
 }
 
 // One chunk of positions, from hidden states to what is kept of them.
@@ -127,7 +131,7 @@ static bool write_rows(struct pass *p) {
                                   .entropy = p->entropy + y->first,
                                   .parts = p->gather ? p->parts + y->first : NULL};
         if (!teacher_write(p->d->writer, &out)) return false;
-        for (size_t i = y->first; !p->gather && i < y->first + y->count; i++) {
+        for (size_t i = y->first; i < y->first + y->count; i++) {
             if (isnan(p->moved[i])) continue;
             p->moved_sum += (double)p->moved[i];
             p->moved_count++;
@@ -220,12 +224,9 @@ static void allocate(struct pass *p, const struct net_limits *limits) {
 size_t teacher_dump_plan(struct teacher_dump *d) {
     struct pass p;
     struct net_limits limits = begin(&p, d);
-    const struct live_models *m = &d->models, student = {.ref = d->student};
-    const struct model *all[] = {m->dpo, m->reverse, m->ref, d->student};
-    size_t bytes = p.arena.peak + live_plan(m, &limits) + live_plan(&student, &limits);
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (all[i]) bytes += model_bytes(all[i]);
-    return bytes + (size_t)parallel_threads() * teacher_gather_bytes(&d->grid, p.V);
+    const struct live_models student = {.ref = d->student};
+    return p.arena.peak + live_plan(&d->models, &limits) + live_plan(&student, &limits) +
+           (size_t)parallel_threads() * teacher_gather_bytes(&d->grid, p.V);
 }
 
 static void warn_of_mass(const struct pass *p) {

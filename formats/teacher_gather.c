@@ -90,6 +90,10 @@ bool teacher_gather(struct teacher_gather *g, int self, const struct teacher_log
     return take_numbers(g, p->logp, z, to);
 }
 
+const float *teacher_gather_star(const struct teacher_gather *g, int self) {
+    return g->place[self].logp; // where take_numbers put it
+}
+
 bool teacher_gather_given(struct teacher_gather *g, int self, const struct teacher_logits *z,
                           struct teacher_gathered *to) {
     struct place *p = &g->place[self];

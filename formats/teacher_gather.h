@@ -26,6 +26,8 @@ struct teacher_gathered {
 // self: parallel_self(). False: the logits are not finite.
 bool teacher_gather(struct teacher_gather *g, int self, const struct teacher_logits *z,
                     const struct teacher_cut *cut, int32_t realised, struct teacher_gathered *to);
+// log p* (V) by the rule itself, of the position that this thread gathered last.
+const float *teacher_gather_star(const struct teacher_gather *g, int self);
 // The same numbers on the support `to->ids` (to->n, ascending) as it is.
 bool teacher_gather_given(struct teacher_gather *g, int self, const struct teacher_logits *z,
                           struct teacher_gathered *to);

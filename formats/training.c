@@ -182,7 +182,7 @@ static void print_plan(struct training *t) {
     print_result("parameters\t%zu", model_count(m));
     print_result("rows\t%zu", t->source.rows);
     print_result("steps\t%llu", (unsigned long long)steps);
-    print_result("memory_bytes\t%.0f", state + arena);
+    print_result("memory_bytes\t%.0f", state + arena + (double)MEM_PROGRAM);
     print_result("disk_bytes\t%.0f", 16.0 * (double)m->n_params);
     print_result("estimated_seconds\t%.0f", 6 * (double)model_count(m) * tokens / product_rate());
 }

@@ -246,7 +246,7 @@ static void print_plan(struct generate *g) {
     print_result("prompts\t%zu", g->prompts.rows);
     print_result("responses\t%zu", g->prompts.rows * (size_t)g->samples);
     print_result("most_tokens\t%.0f", sampled);
-    print_result("memory_bytes\t%zu", bytes);
+    print_result("memory_bytes\t%zu", bytes + MEM_PROGRAM);
     print_result("disk_bytes\t%.0f", 5 * kept); // an id and its mask, before compression
     print_result("estimated_seconds\t%.0f", trial_seconds(g, sampled));
 }

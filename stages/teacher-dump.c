@@ -218,6 +218,17 @@ static void set_strength(struct dump *d, double strength) {
     d->lineage.options = d->json = options_json(d->options);
 }
 
+static struct target_kl search_of(struct dump *d) {
+    return (struct target_kl){.models = d->teachers.models,
+                              .rule = d->run.rule,
+                              .prompts = &d->tokens,
+                              .options = &d->target,
+                              .micro_tokens = (size_t)d->micro_tokens,
+                              .eos = d->teachers.dpo_model.eos,
+                              .seed = (uint64_t)d->common.seed,
+                              .log = d->log};
+}
+
 // The strength that --target-kl asks for: what a finished output of this very command states, or a
 // search. True: there is such an output.
 static bool settle_strength(struct dump *d) {
@@ -230,14 +241,7 @@ static bool settle_strength(struct dump *d) {
         set_strength(d, recorded);
         if (current(d)) return true;
     }
-    struct target_kl t = {.models = d->teachers.models,
-                          .rule = d->run.rule,
-                          .prompts = &d->tokens,
-                          .options = &d->target,
-                          .micro_tokens = (size_t)d->micro_tokens,
-                          .eos = d->teachers.dpo_model.eos,
-                          .seed = (uint64_t)d->common.seed,
-                          .log = d->log};
+    struct target_kl t = search_of(d);
     struct target_kl_trial best;
     t.rule.strength = given;
     target_kl_search(&t, &best, &f);
@@ -298,6 +302,19 @@ static struct tokens sample_rows(const struct tokens *t) {
     return s;
 }
 
+// Bytes at the peak: the program, the models, and what the dump or the search for a strength takes
+// beside them.
+static size_t plan_memory(struct dump *d) {
+    const struct model_file *models[] = {&d->teachers.dpo_model, &d->teachers.reverse_model,
+                                         &d->teachers.ref_model, &d->student_model};
+    struct target_kl search = search_of(d);
+    size_t weights = 0, dumping = teacher_dump_plan(&d->run);
+    size_t searching = d->target.kl > 0 ? target_kl_plan(&search) : 0;
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++)
+        if (models[i]->model.n_params) weights += model_bytes(&models[i]->model);
+    return MEM_PROGRAM + weights + (searching > dumping ? searching : dumping);
+}
+
 // Dumps the sample into nothing, and says what the whole will take.
 static void print_plan(struct dump *d) {
     struct fail f = {0};
@@ -322,7 +339,7 @@ static void print_plan(struct dump *d) {
     double files = per > 0 ? ceil((double)d->run.count / per) : 1;
     print_result("rows\t%zu", d->run.count);
     print_result("positions\t%zu", positions);
-    print_result("memory_bytes\t%zu", teacher_dump_plan(&d->run));
+    print_result("memory_bytes\t%zu", plan_memory(d));
     print_result("bytes_a_position\t%.1f", seen ? (double)counted.columns / (double)seen : 0);
     print_result("disk_bytes\t%.0f",
                  (double)counted.columns * share + files * (double)counted.blobs);

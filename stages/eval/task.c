@@ -104,7 +104,7 @@ bool task_run(struct task *t) {
     struct fail f = {0};
     const struct measure *m = &t->measure;
     if (t->common.dry_run) {
-        size_t bytes = measure_plan(m);
+        size_t bytes = MEM_PROGRAM + measure_plan(m);
         for (size_t k = 0; k < m->models; k++) bytes += model_bytes(m->model[k]);
         print_result("rows\t%zu", m->source->rows);
         print_result("memory_bytes\t%zu", bytes);

@@ -40,13 +40,20 @@ dump "$TMP/d.h5" --target-kl 0.001 --target-rows 20 --max-new 16
     --target-kl 8 >"$TMP/out" 2>"$TMP/err"
 [ $? = 2 ] && grep -q 'give --ref' "$TMP/err" || fail "no reference: $(cat "$TMP/err")"
 
+# the search's memory is in the plan: with small batches it is more than the dump's
+memory() { "$BIN/teacher-dump" "${teachers[@]}" --data "$D/pairs.h5" -o "$TMP/no.h5" --micro-tokens 1 --dry-run -q "$@" | awk '$1 == "memory_bytes" { print $2 }'; }
+[ "$(memory --target-kl 8)" -gt $(($(memory) + 1000000)) ] || fail "the plan does not know of the search: $(memory --target-kl 8)"
+
 # a p* outside its base's likeliest tokens is told, with its number: here it is the untrained base model
 dump "$TMP/f.h5" --alpha damped:1 || fail "$(cat "$TMP/err")"
 grep -q 'leaves its base' "$TMP/err" && fail "a warning of a gentle p*: $(cat "$TMP/err")"
-"$BIN/teacher-dump" --dpo "$D/base.h5" --ref "$D/sft.h5" --base ref --negative ref --alpha fixed:1 --plausible 0 \
-    --data "$D/pairs.h5" -o "$TMP/g.h5" >"$TMP/out" 2>"$TMP/err" || fail "$(cat "$TMP/err")"
-[ "$(grep -cE 'leaves its base.* 0\.[1-9][0-9]* on the mean, more than 0\.1' "$TMP/err")" = 1 ] ||
-    fail "no warning of a p* far away: $(cat "$TMP/err")"
+for layout in composed components; do
+    "$BIN/teacher-dump" --dpo "$D/base.h5" --ref "$D/sft.h5" --base ref --negative ref --alpha fixed:1 --plausible 0 \
+        --layout $layout --data "$D/pairs.h5" -o "$TMP/g-$layout.h5" >"$TMP/out" 2>"$TMP/err" || fail "$(cat "$TMP/err")"
+    grep -oE 'leaves its base.* 0\.[1-9][0-9]* on the mean, more than 0\.1' "$TMP/err" >"$TMP/far-$layout"
+    [ "$(wc -l <"$TMP/far-$layout")" = 1 ] || fail "$layout: no warning of a p* far away: $(cat "$TMP/err")"
+done
+cmp "$TMP/far-composed" "$TMP/far-components" || fail "the layouts warn of other numbers"
 
 # p* that is a model: the same responses
 sample() { # NAME ARGUMENTS...

@@ -41,7 +41,7 @@ static double train(const struct shape *s, bool recompute) {
     struct step_bench step = {
         &m, net_new(&m, &limits), &sft, optim_new(&m), {.tokens = b.positions}};
     step_gradient(&step, &b);
-    return 16.0 * (double)m.n_params + (double)net_plan(&m, &limits);
+    return 16.0 * (double)m.n_params + (double)(net_plan(&m, &limits) + MEM_PROGRAM);
 }
 
 // The forward pass of a model that is read from a file into bf16; returns the plan.
@@ -57,7 +57,7 @@ static double run_half(const struct shape *s, const char *path) {
     net_forward(net, &b);
     for (size_t i = 0; i < net_chunks(net, &b); i++)
         net_logits(net, &b, net_chunk(net, &b, i), net_logits_buffer(net));
-    return (double)model_bytes(&m.model) + (double)net_plan(&m.model, &limits);
+    return (double)(model_bytes(&m.model) + net_plan(&m.model, &limits) + MEM_PROGRAM);
 }
 
 int bench_memory_child(const char *shape, const char *what) {
