@@ -112,6 +112,6 @@ grep -q '60 of 180 rows were left out' err || fail "skip, the sum: $(cat err)"
 expect 0 '' $distill --on-bad skip-chunk --teacher $(cat all.list) --rows 60:120 --log x.csv -o x.h5
 weights x.h5 sft.h5 'trained on nothing'
 mv whole "$victim"
-expect 2 '\-\-rows is of the rows of a cache' $distill --on-policy --dpo dpo.h5 --reverse reverse.h5 \
+expect 2 '\-\-rows is of a run from a cache' $distill --on-policy --dpo dpo.h5 --reverse reverse.h5 \
     --data prompts.h5 --rows 5 -o x.h5
 finish
