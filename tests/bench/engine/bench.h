@@ -80,7 +80,7 @@ void bench_steps(struct report *r, const struct shape *s, const struct ceilings 
 void bench_pairs(struct report *r, const struct shape *s);
 void bench_cache(struct report *r, const struct shape *s);
 void bench_decoding(struct report *r, const struct shape *s);
-void bench_memory(struct report *r, const struct shape *s);
+void bench_memory(struct report *r, const struct shape *s, bool brief);
 // `what`: "step", "recompute", or the file of a model to run in bf16; prints peak and plan, in
 // bytes
 int bench_memory_child(const char *shape, const char *what);

@@ -23,7 +23,7 @@ int main(int argc, char **argv) {
         if (!brief && wanted(argc, argv, 2, "pairs")) bench_pairs(r, &s);
         if (!brief && wanted(argc, argv, 2, "cache")) bench_cache(r, &s);
         if (wanted(argc, argv, 2, "decoding")) bench_decoding(r, &s);
-        if (wanted(argc, argv, 2, "memory")) bench_memory(r, &s);
+        if (wanted(argc, argv, 2, "memory")) bench_memory(r, &s, brief);
     }
     report_write(r);
     return 0;

@@ -98,8 +98,8 @@ static void measure_half(struct report *r, const struct shape *s) {
     free(path);
 }
 
-void bench_memory(struct report *r, const struct shape *s) {
+void bench_memory(struct report *r, const struct shape *s, bool brief) {
     measure(r, s, "the step", "step");
-    measure(r, s, "the step, --recompute", "recompute");
+    if (!brief) measure(r, s, "the step, --recompute", "recompute");
     measure_half(r, s);
 }
