@@ -437,6 +437,10 @@ bool options_given(const struct options *o, const char *name) {
     return o->from && o->from[row];
 }
 
+void options_refuse(const struct options *o, const char *name, const char *why) {
+    if (options_given(o, name)) die(EXIT_USAGE, "--%s %s", name, why);
+}
+
 void options_release(struct options *o) {
     for (size_t i = 0; i < o->n; i++)
         if (o->from && o->rows[i].type == OPT_LIST) free(((struct opt_list *)o->rows[i].to)->items);

@@ -75,6 +75,9 @@ bool options_try(struct options *o, int argc, char **argv, struct opt_list *rest
 bool options_check_files(const struct options *o, const struct opt_list *rest, struct fail *f);
 char *options_help(const struct options *o); // the --help text; free() it
 bool options_given(const struct options *o, const char *name);
+// Dies, exit 2, if the option was given: "--NAME " and `why`. For options that would do nothing
+// here.
+void options_refuse(const struct options *o, const char *name, const char *why);
 // The RESULT rows as one JSON object in table order, numbers in shortest round-trip form.
 char *options_json(const struct options *o); // free() it
 void options_release(struct options *o);     // values of text and lists are gone after this

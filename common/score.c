@@ -1,7 +1,6 @@
 #include "common/score.h"
-#include "common/kernels.h"
 #include "common/parallel.h"
-#include <math.h>
+#include "common/rowmath.h"
 
 struct score_job {
     const struct batch *batch;
@@ -13,9 +12,7 @@ struct score_job {
 static void score_row(void *self, size_t i) {
     const struct score_job *j = self;
     const float *z = j->logits + i * j->V;
-    float max = kernels()->max(z, j->V);
-    double lse = max + log((double)kernels()->sum_exp(z, j->V, max));
-    j->logp[j->first + i] = z[j->batch->target[j->first + i]] - lse;
+    j->logp[j->first + i] = (double)z[j->batch->target[j->first + i]] - row_lse(z, j->V);
 }
 
 void score_chunk(const struct batch *b, struct chunk c, const float *logits, size_t V,

@@ -13,7 +13,8 @@ void on_policy_rows(struct options *o, struct on_policy_options *p) {
              "distil p*, or policy gradient on the sampled token's or response's value; a whole "
              "response's is noisy and wants a lower --lr"},
         {"exact", OPT_FLAG, OPT_RESULT, &p->exact,
-         .help = "add the score-function term: the gradient of the objective over whole responses; "
+         .help = "add the score-function term: the gradient of the objective over whole responses "
+                 "(unbiased with --normalise sum; else responses weigh by their sampled lengths); "
                  "its divergence is rkl"},
         {"max-new", OPT_INT, OPT_RESULT, &p->max_new, .value = "256", .low = 1, .high = 1e6,
          .metavar = "N", .help = "most tokens of a sampled response"},

@@ -46,7 +46,7 @@ void policy_training_load(struct policy_training *p, const char *recipe, const s
     check(p);
     teachers_load(&p->teachers, &p->policy.rule, true, parents, &f);
     die_if(&f);
-    tokens_load(&p->prompts, p->data.n, p->data.items, &f);
+    tokens_load_prompts(&p->prompts, p->data.n, p->data.items, &f);
     die_if(&f);
     for (size_t i = 0; i < p->prompts.parents.n; i++)
         parents_add(parents, p->prompts.parents.items[i].kind, p->prompts.parents.items[i].hash);

@@ -134,6 +134,16 @@ bool tokens_load(struct tokens *t, size_t n, const char *const *paths, struct fa
     return !f->code;
 }
 
+bool tokens_load_prompts(struct tokens *t, size_t n, const char *const *paths, struct fail *f) {
+    if (!tokens_load(t, n, paths, f)) return false;
+    if (t->kind != TOKENS_TEXT) return true;
+    tokens_release(t);
+    return fail_set(f, EXIT_BADDATA,
+                    "'%s' has no prompts; tokenize with --kind prompt, or sft, whose responses are "
+                    "left out",
+                    paths[0]);
+}
+
 void tokens_release(struct tokens *t) {
     free(t->first);
     free(t->ids);

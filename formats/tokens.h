@@ -23,6 +23,8 @@ struct tokens {
 // All shards of a set, in order; several sets may follow each other. Refuses incomplete or mixed
 // sets, mixed tokenizers or kinds.
 bool tokens_load(struct tokens *t, size_t n, const char *const *paths, struct fail *f);
+// The same, and refuses tokens of kind text: a row is a prompt, or begins with one (sft).
+bool tokens_load_prompts(struct tokens *t, size_t n, const char *const *paths, struct fail *f);
 void tokens_release(struct tokens *t);
 
 struct pairs {

@@ -76,6 +76,8 @@ static void check_options(struct distill *d, const struct options *o) {
     for (size_t i = 0; d->on_policy && i < sizeof cached / sizeof *cached; i++)
         if (options_given(o, cached[i]))
             die(EXIT_USAGE, "--%s is of a run from a cache; it needs --teacher", cached[i]);
+    if (d->on_policy && !choice_is(d->policy.options.level, "distribution"))
+        options_refuse(o, "divergence", "is for --reward-level distribution alone");
     if (d->on_policy) return;
     if (!d->teacher.n) die(EXIT_USAGE, "give --teacher SHARDS, or --on-policy and its models");
     policy_training_refuse(&d->policy, o);

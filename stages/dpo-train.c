@@ -109,21 +109,36 @@ static void start_live(struct dpo *d, struct training *t) {
     d->options.reference_ctx = d->live;
 }
 
-static void check_options(struct dpo *d) {
+// What belongs to other losses.
+static void refuse_idle(const struct options *o, enum preference_loss loss) {
+    if (loss != PREFERENCE_CDPO && loss != PREFERENCE_ROBUST)
+        options_refuse(o, "label-smoothing", "is for --loss cdpo and robust");
+    if (loss != PREFERENCE_IPO) options_refuse(o, "ipo-sum", "is for --loss ipo");
+    if (loss != PREFERENCE_SIMPO) options_refuse(o, "simpo-gamma", "is for --loss simpo");
+    if (loss != PREFERENCE_TDPO2) options_refuse(o, "tdpo-alpha", "is for --loss tdpo2");
+    if (!preference_needs_reference(loss)) {
+        options_refuse(o, "ref", "is not for --loss simpo, which has no reference");
+        options_refuse(o, "reference", "is not for --loss simpo, which has no reference");
+    }
+    if (!preference_needs_distribution(loss))
+        options_refuse(o, "frozen-dtype",
+                       "is for the reference of tdpo; others keep none in memory");
+}
+
+static void check_options(struct dpo *d, const struct options *o) {
     if (!preference_parse(d->loss, &d->options.loss)) die(EXIT_USAGE, "unknown loss '%s'", d->loss);
     if (d->options.loss == PREFERENCE_ROBUST && d->options.smoothing >= 0.5)
         die(EXIT_USAGE,
             "--label-smoothing %g is out of range for the robust loss; give less than "
             "0.5",
             d->options.smoothing);
-    if (frozen_is_bf16(d->dtype) && !preference_needs_distribution(d->options.loss))
-        die(EXIT_USAGE, "--frozen-dtype is for tdpo's reference; loss '%s' keeps none in memory",
-            d->loss);
+    refuse_idle(o, d->options.loss);
 }
 
+// A reference in bf16 is another model, however close.
 static bool check_start(void *self, double loss, struct fail *f) {
     struct dpo *d = self;
-    return d->own_ref || preference_check_start(&d->options, loss, f);
+    return d->own_ref || frozen_is_bf16(d->dtype) || preference_check_start(&d->options, loss, f);
 }
 
 static int run(struct dpo *d, struct training *t) {
@@ -152,7 +167,7 @@ int main(int argc, char **argv) {
                         .summary = "Train a model on preference pairs, forward or reverse."};
     declare(&o, &d);
     options_parse(&o, argc, argv, NULL);
-    check_options(&d);
+    check_options(&d, &o);
     struct training t = {.stage = "dpo-train",
                          .output = d.output,
                          .options = &o,

@@ -73,8 +73,12 @@ static bool ends_with(const char *s, const char *end) {
     return n >= k && !strcmp(s + n - k, end);
 }
 
-static void check_options(struct generate *g) {
+static void check_options(struct generate *g, const struct options *o) {
+    static const char *const teachers[] = {"reverse",  "ref",   "recipe",   "base",
+                                           "negative", "alpha", "plausible"};
     if (!g->model == !g->teachers.dpo) die(EXIT_USAGE, "give --model, or --dpo and its companions");
+    for (size_t i = 0; g->model && i < sizeof teachers / sizeof *teachers; i++)
+        options_refuse(o, teachers[i], "is of the teachers; give --dpo in place of --model");
     if (!g->data.n == !g->input.n) die(EXIT_USAGE, "give the prompts by --data or by --input");
     if (ends_with(g->output, ".jsonl") || ends_with(g->output, ".csv"))
         die(EXIT_USAGE, "-o names the file of sampled ids (.h5); give '%s' to --text", g->output);
@@ -112,7 +116,7 @@ static void load_prompts(struct generate *g) {
         die(EXIT_BADDATA, "the model has no tokenizer, so there is no text; give --data and leave "
                           "out --text");
     if (g->data.n)
-        tokens_load(&g->prompts, g->data.n, g->data.items, &f);
+        tokens_load_prompts(&g->prompts, g->data.n, g->data.items, &f);
     else
         prompts_read(&g->prompts, g->input.n, g->input.items, g->tokenizer, m, &f);
     die_if(&f);
@@ -281,7 +285,7 @@ int main(int argc, char **argv) {
     stop_init(g.stop_after);
     g.log = log_open(g.common.progress, g.common.quiet, g.common.verbose);
     recipe_teacher(g.recipe, &o, false, &g.teacher, &g.rule);
-    check_options(&g);
+    check_options(&g, &o);
     char *json = options_json(&o);
     g.lineage = (struct lineage){.kind = "tokens", .stage = "generate", .options = json};
     load_models(&g);

@@ -80,6 +80,10 @@ bad 3 "'pairs.h5' is a file of kind 'pairs', not 'teacher'" $distill pairs.h5
 bad 3 "'base.h5' is a file of kind 'model'" "$bin/teacher-dump" -q --dpo dpo.h5 --reverse reverse.h5 --data base.h5
 bad 3 "'prompts.h5' has no tokens of responses" "$bin/teacher-dump" -q --dpo dpo.h5 --reverse reverse.h5 --data prompts.h5
 bad 3 "prompts.h5' has no loss tokens" "$bin/sft" -q --model base.h5 --data prompts.h5
+quiet "$bin/tokenize" -q --model base.h5 --kind text --input corpus.txt -o texts.h5
+bad 3 "'texts.h5' has no prompts; tokenize with --kind prompt" "$bin/generate" -q --model base.h5 --data texts.h5
+bad 3 "'texts.h5' has no prompts; tokenize with --kind prompt" "$bin/distill" -q --model sft.h5 --on-policy \
+    --dpo dpo.h5 --reverse reverse.h5 --data texts.h5
 
 # One bit flipped anywhere in the data: it is refused, or it is where nothing is read and the result
 # is the same.
@@ -158,6 +162,14 @@ bad 2 "'--beta -1' is out of range" $dpo --beta -1
 bad 2 "'--mass 1.5' is out of range" $dump dpo.h5 --mass 1.5
 bad 2 "'--divergence'\|--divergence" $distill $parts --divergence hellinger
 bad 2 "'--top-p 2' is out of range" $generate base.h5 --top-p 2
+bad 2 '--alpha is of the teachers; give --dpo in place of --model' $generate base.h5 --alpha fixed:1
+bad 2 '--reverse is of the teachers' $generate base.h5 --reverse reverse.h5
+bad 2 '--label-smoothing is for --loss cdpo and robust' $dpo --label-smoothing 0.1
+bad 2 '--tdpo-alpha is for --loss tdpo2' $dpo --loss tdpo1 --tdpo-alpha 1
+bad 2 '--simpo-gamma is for --loss simpo' $dpo --simpo-gamma 1
+bad 2 '--ref is not for --loss simpo' $dpo --loss simpo --ref sft.h5
+bad 2 '--divergence is for --reward-level distribution alone' "$bin/distill" --model sft.h5 --on-policy --dpo dpo.h5 \
+    --reverse reverse.h5 --data prompts.h5 --reward-level token --divergence fkl
 
 # numbers that are not finite: the step and the rows, and the last checkpoint stays
 printf '%s\n' 'the cat,sat Q on' >>sft.csv

@@ -40,6 +40,12 @@ dump "$TMP/d.h5" --target-kl 0.001 --target-rows 20 --max-new 16
     --target-kl 8 >"$TMP/out" 2>"$TMP/err"
 [ $? = 2 ] && grep -q 'give --ref' "$TMP/err" || fail "no reference: $(cat "$TMP/err")"
 
+# a grid must have room for the strength that is found, not for the one that the search begins with
+dump "$TMP/grid.h5" --layout components --alpha-grid 0,0.3,0.6 --target-kl 0.5 --target-rows 20 --max-new 16 ||
+    fail "the grid and the first strength: $(cat "$TMP/err")"
+dump "$TMP/grid.h5" --layout components --alpha-grid 0,0.3,0.6 --target-kl 8 --target-rows 20 --max-new 16 --force
+[ $? = 2 ] && grep -q 'outside --alpha-grid 0,0.3,0.6' "$TMP/err" || fail "a grid too small: $(cat "$TMP/err")"
+
 # the search's memory is in the plan: with small batches it is more than the dump's
 memory() { "$BIN/teacher-dump" "${teachers[@]}" --data "$D/pairs.h5" -o "$TMP/no.h5" --micro-tokens 1 --dry-run -q "$@" | awk '$1 == "memory_bytes" { print $2 }'; }
 [ "$(memory --target-kl 8)" -gt $(($(memory) + 1000000)) ] || fail "the plan does not know of the search: $(memory --target-kl 8)"

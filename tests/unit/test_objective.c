@@ -261,7 +261,17 @@ static void pair_by_hand(void **state) {
     assert_true(near(r.loss, 0.5543552444685272, 1e-15));
     assert_true(near(r.reward[0], 0.2, 1e-15) && near(r.reward[1], -0.1, 1e-15));
     assert_true(near(r.d_logp[0], -0.1 * 0.425557483188341, 1e-15)); // -beta sigmoid(-0.3)
-    o.loss = PREFERENCE_IPO;                                         // h' = 2/4 + 1/2 = 1, target 5
+    o.smoothing = 0.2; // of 0.5543552444685272 and log(1 + e^0.3) = 0.8543552444685272
+    o.loss = PREFERENCE_CDPO;
+    r = preference_pair(&o, &t); // 0.8 a + 0.2 b; slope of h: 0.2 - sigmoid(-0.3)
+    assert_true(near(r.loss, 0.6143552444685272, 1e-15));
+    assert_true(near(r.d_logp[0], -0.1 * 0.225557483188341, 1e-15));
+    o.loss = PREFERENCE_ROBUST;
+    r = preference_pair(&o, &t); // (0.8 a - 0.2 b) / 0.6; slope: -(0.8 s(-0.3) + 0.2 s(0.3)) / 0.6
+    assert_true(near(r.loss, 0.4543552444685272, 1e-15));
+    assert_true(near(r.d_logp[0], -0.1 * 0.7588908165216743, 1e-15));
+    o.smoothing = 0;
+    o.loss = PREFERENCE_IPO; // h' = 2/4 + 1/2 = 1, target 5
     assert_true(near(preference_pair(&o, &t).loss, 16, 1e-12));
     o.ipo_sum = true; // 3 - 5
     assert_true(near(preference_pair(&o, &t).loss, 4, 1e-12));
