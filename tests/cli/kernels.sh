@@ -11,7 +11,7 @@ for level in portable avx2 avx512; do
         tail -n 20 "$TMP/out"
         bad=1
     fi
-    for test in gemm net sample objective divergence teacher train architectures; do
+    for test in gemm attention frozen net sample objective divergence teacher train architectures; do
         [ -x "$BUILD/unit/test_$test" ] || continue
         ALIGNDISTIL_KERNELS=$level "$BUILD/unit/test_$test" >"$TMP/out" 2>&1 && continue
         echo "test_$test at level $level:"

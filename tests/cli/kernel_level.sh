@@ -1,0 +1,34 @@
+#!/bin/bash
+# A run at the portable level, end to end: the numbers of the best level up to rounding; and a run that
+# goes on at another level than it began says so.
+. tests/lib.bash
+world 60
+[ -x "$bin/distill" ] || skip 'distill is not built'
+teachers
+losses() { # LEVEL: of a short chain at it, a line each
+    export ALIGNDISTIL_KERNELS=$1
+    local options="-q --unit-tokens 256 --batch-size 16 --steps 4 --lr 3e-3"
+    quiet "$bin/sft" $options --model base.h5 --data sft-data.h5 -o sft-$1.h5 --log sft-$1.csv
+    quiet "$bin/dpo-train" $options --model sft.h5 --data pairs.h5 -o dpo-$1.h5 --log dpo-$1.csv
+    quiet "$bin/teacher-dump" -q --dpo dpo.h5 --reverse reverse.h5 --data pairs.h5 --bits 32 -o t-$1.h5
+    quiet "$bin/distill" $options --model sft.h5 --teacher t-$1.h5 -o out-$1.h5 --log out-$1.csv
+    for log in sft dpo out; do
+        awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "loss") c = i; next } { print $c }' $log-$1.csv
+    done
+    unset ALIGNDISTIL_KERNELS
+}
+losses portable >portable
+losses "" >best
+[ "$(wc -l <best)" = 12 ] || fail "not 12 losses: $(cat best)"
+paste portable best | awk '{ d = $1 - $2; if (d < 0) d = -d; if (!(d <= 2e-5 * $2)) bad = 1 } END { exit bad }' ||
+    fail "other losses at the portable level: $(paste portable best)"
+
+train="$bin/sft -q --model base.h5 --data sft-data.h5 --batch-size 16 --epochs 4000 -o x.h5"
+ALIGNDISTIL_KERNELS=portable $train --stop-after 0.3 >out 2>err
+[ $? = 75 ] || fail "not stopped: $(cat err)"
+$train --stop-after 0.3 >out 2>err
+if grep -q '^flags.* avx2' /proc/cpuinfo; then
+    grep -q "made with the kernel level 'portable', this run has '.*': the last bits may differ" err ||
+        fail "no word of another level: $(cat err)"
+fi
+finish
