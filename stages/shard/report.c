@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 struct report {
-    const char *output, *recipe, *responses, *divergence;
+    const char *output, *figure, *recipe, *responses, *divergence;
     struct opt_list data, student, top_k, mass, least, bits, student_k, peer_k;
     struct teacher_options teacher;
     double budget;
@@ -30,7 +30,7 @@ struct report {
     struct teacher_sample sample;
     struct report_trial *trial;
     size_t trials, capacity;
-    FILE *csv;
+    struct str csv;
 };
 
 static void declare(struct options *o, struct report *r) {
@@ -44,6 +44,8 @@ static void declare(struct options *o, struct report *r) {
          .required = true},
         {"output", OPT_TEXT, OPT_OUTPUT, &r->output, .letter = 'o', .metavar = "FILE",
          .help = "the table as CSV; without it, stdout"},
+        {"figure", OPT_TEXT, OPT_OUTPUT, &r->figure, .metavar = "FILE.svg",
+         .help = "the table as a drawing too, of the last student"},
         {"responses", OPT_CHOICE, OPT_RESULT, &r->responses, .value = "chosen",
          .choices = "chosen|rejected|both", .help = "of pairs: whose positions are looked at"},
         {"rows", OPT_INT, OPT_RESULT, &r->rows, .value = "100", .low = 1, .high = 1e9,
@@ -205,15 +207,15 @@ static void pick_rows(struct report *r) {
 
 static const char *const names[] = {"cache", "fixed", "fit", "fit16"};
 
-static void print_trial(const struct report *r, const struct report_trial *t) {
+static void print_trial(struct report *r, const struct report_trial *t) {
     const struct report_setting *s = &t->setting;
     for (size_t m = 0; m < r->student.n; m++) {
-        fprintf(r->csv, "%s,%zu,%g,%g,%d,%zu,%.2f,%.3f,%.3g,%zu", names[s->coding], s->top_k,
-                s->mass, s->least, s->bits, s->student_k, t->entries, t->bytes, t->kl, m + 1);
+        str_printf(&r->csv, "%s,%zu,%g,%g,%d,%zu,%.2f,%.3f,%.3g,%zu", names[s->coding], s->top_k,
+                   s->mass, s->least, s->bits, s->student_k, t->entries, t->bytes, t->kl, m + 1);
         for (int kind = 0; kind < FIDELITY_KINDS; kind++)
-            fprintf(r->csv, ",%.6f,%.5f", fidelity_cosine(&t->sum[m][kind]),
-                    fidelity_error(&t->sum[m][kind]));
-        fprintf(r->csv, ",%.3f\n", t->alike);
+            str_printf(&r->csv, ",%.6f,%.5f", fidelity_cosine(&t->sum[m][kind]),
+                       fidelity_error(&t->sum[m][kind]));
+        str_printf(&r->csv, ",%.3f\n", t->alike);
     }
 }
 
@@ -267,21 +269,42 @@ static void recommend(const struct report *r, struct log *log) {
     }
 }
 
-static void open_table(struct report *r) {
-    r->csv = r->output ? fopen(r->output, "w") : stdout;
-    if (!r->csv) die(EXIT_FAILED, "cannot write '%s': %s", r->output, strerror(errno));
-    fputs("coding,top_k,mass,least,bits,student_k,entries,bytes,kl,student,fkl_cosine,fkl_error,"
-          "rkl_cosine,rkl_error,alike\n",
-          r->csv);
+static void begin_table(struct report *r) {
+    struct fail f = {0};
+    if (r->output) artefact_prepare(r->output, &f);
+    if (r->figure) artefact_prepare(r->figure, &f);
+    die_if(&f);
+    str_puts(&r->csv, "coding,top_k,mass,least,bits,student_k,entries,bytes,kl,student,fkl_cosine,"
+                      "fkl_error,rkl_cosine,rkl_error,alike\n");
 }
 
-static void close_table(struct report *r) {
-    bool ok = !ferror(r->csv) && fflush(r->csv) == 0;
-    if (r->output) ok = fclose(r->csv) == 0 && ok;
-    if (!ok)
-        die(EXIT_FAILED, "cannot write to '%s'; is the disk full?",
-            r->output ? r->output : "stdout");
-    if (r->output) print_result("%s", r->output);
+// A text file, under its name when it is whole.
+static void write_file(const char *path, const struct str *text) {
+    struct fail f = {0};
+    char *temp = artefact_temp(path);
+    FILE *file = fopen(temp, "w");
+    if (!file) die(EXIT_FAILED, "cannot write '%s': %s", path, strerror(errno));
+    bool ok = fwrite(text->text, 1, text->length, file) == text->length;
+    if (fclose(file) || !ok)
+        fail_set(&f, EXIT_FAILED, "cannot write to '%s'; is the disk full?", path);
+    artefact_commit(temp, path, &f);
+    die_if(&f);
+    free(temp);
+    print_result("%s", path);
+}
+
+static void finish_table(struct report *r) {
+    if (r->output)
+        write_file(r->output, &r->csv);
+    else if (fputs(r->csv.text, stdout) == EOF || fflush(stdout))
+        die(EXIT_FAILED, "cannot write to stdout");
+    if (!r->figure) return;
+    size_t last = r->student.n - 1;
+    const char *name = strrchr(r->student.items[last], '/');
+    struct str svg = {0};
+    report_figure(r->trial, r->trials, last, name ? name + 1 : r->student.items[last], &svg);
+    write_file(r->figure, &svg);
+    str_release(&svg);
 }
 
 static void try_all(struct report *r, struct log *log) {
@@ -317,6 +340,7 @@ static void try_all(struct report *r, struct log *log) {
 static void release(struct report *r) {
     for (size_t i = 0; i < r->trials; i++) free(r->trial[i].sum);
     free(r->trial);
+    str_release(&r->csv);
     teacher_sample_release(&r->sample);
     free(r->sample.row);
     for (size_t i = 0; i < r->student.n; i++) model_file_release(&r->students[i]);
@@ -340,7 +364,7 @@ static int run(struct report *r, struct log *log) {
     s->eos = r->teachers.dpo_model.eos;
     s->micro_tokens = (size_t)r->micro_tokens;
     s->log = log;
-    open_table(r);
+    begin_table(r);
     int code = teacher_sample_run(s, &f);
     die_if(&f);
     if (code == EXIT_STOPPED || !s->positions)
@@ -351,7 +375,7 @@ static int run(struct report *r, struct log *log) {
              entropy / (double)s->positions);
     try_all(r, log);
     if (stop_requested()) die(EXIT_FAILED, "stopped; the table is not whole");
-    close_table(r);
+    finish_table(r);
     recommend(r, log);
     return EXIT_DONE;
 }

@@ -12,8 +12,17 @@ column() { # NAME [PATTERN]: a column of the rows of table.csv that hold the pat
 }
 
 report --student sft.h5 base.h5 --top-k 16 300 --least 0 0.01 --bits 8 32 --student-k 0 4 \
-    --peer-k 5 300 -o table.csv
-grep -q '^table.csv$' out || fail "no path on stdout: $(cat out)"
+    --peer-k 5 300 -o table.csv --figure table.svg
+[ "$(tr '\n' ' ' <out)" = 'table.csv table.svg ' ] || fail "not the paths on stdout: $(cat out)"
+# the drawing has a mark for each row of the last student and each divergence that misses something
+python3 - table.svg <<'P' || fail 'the figure is no XML'
+import sys, xml.dom.minidom
+xml.dom.minidom.parse(sys.argv[1])
+P
+marks=$(grep -c "<circle .*r='2.5'" table.svg)
+rows=$(awk -F, '$10 == 2 { n += ($11 < 1) + ($13 < 1) } END { print n }' table.csv)
+[ "$marks" -ge "$rows" ] && [ "$marks" -le 44 ] || fail "$marks marks for $rows points"
+grep -q 'nan\|inf' table.svg && fail 'a mark that is nowhere'
 [ "$(wc -l <table.csv)" = $((1 + 2 * (16 + 3 * 2))) ] || fail "other rows: $(cat table.csv)"
 awk -F, 'NR > 1 { for (i = 2; i <= NF; i++) if ($i !~ /^-?[0-9.]+(e-?[0-9]+)?$/) exit 1
     if ($11 > 1 || $13 > 1 || $8 <= 0) exit 1 }' table.csv || fail "odd numbers: $(cat table.csv)"
@@ -53,6 +62,9 @@ expect 2 "--bits 7 is none" "$bin/shard" report $models --student sft.h5 --bits 
 expect 2 "not a number from 0 to 1" "$bin/shard" report $models --student sft.h5 --least 2
 expect 3 'No such file' "$bin/shard" report $models --student none.h5
 expect 2 'needs --reverse' "$bin/shard" report --dpo dpo.h5 --data pairs.h5 --student sft.h5
-expect 1 'cannot write' "$bin/shard" report $models --student sft.h5 -o none/table.csv
+expect 1 'none' "$bin/shard" report $models --student sft.h5 -o none/table.csv
+echo precious >table.csv
+timeout -s INT 0.3 "$bin/shard" report $models --student sft.h5 --rows 1000 -o table.csv >out 2>err
+[ "$(cat table.csv)" = precious ] || fail 'a table that is not whole took the place of another'
 [ -z "$(ls -d "${TMPDIR:-/tmp}"/aligndistil-report-* 2>/dev/null)" ] || echo 'another run is under way'
 finish
