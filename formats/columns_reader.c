@@ -50,8 +50,14 @@ static bool read_part(struct columns_reader *r) {
     bool ok = get_size(r, "part", &p->part) && get_size(r, "parts", &p->parts) &&
               get_size(r, "rows", &p->rows) && get_size(r, "rows_total", &p->rows_total) &&
               get_size(r, "first_row", &p->first_row);
-    return ok && ((p->part < p->parts && p->first_row + p->rows <= p->rows_total) ||
-                  unfit(r, "attribute", "part"));
+    if (!ok) return false;
+    if (p->part >= p->parts) return unfit(r, "attribute", "part");
+    if (p->parts > 1 && !p->rows) return unfit(r, "attribute", "rows");
+    if (!p->part && p->first_row) return unfit(r, "attribute", "first_row");
+    size_t end = p->first_row + p->rows;
+    bool last = p->part + 1 == p->parts;
+    return (last ? end == p->rows_total : end < p->rows_total) ||
+           unfit(r, "attribute", "rows_total");
 }
 
 static bool read_columns(struct columns_reader *r) {
@@ -99,6 +105,14 @@ struct part columns_part(const struct columns_reader *r) {
 
 const char *columns_path(const struct columns_reader *r) {
     return r->path;
+}
+
+bool columns_follows(struct part p, struct part before, const char *path, struct fail *f) {
+    size_t end = before.first_row + before.rows;
+    return p.first_row == end ||
+           fail_set(f, EXIT_BADDATA,
+                    "'%s' begins at row %zu, the part before it ends at %zu; its set is mixed",
+                    path, p.first_row, end);
 }
 
 const struct column *columns_list(const struct columns_reader *r, size_t *n) {

@@ -28,6 +28,9 @@ struct columns_reader **shard_set_open(const struct opt_list *files, struct fail
     if (files->n != parts)
         die(EXIT_BADDATA, "'%s' is of a set of %zu parts, of which %zu were given; give them all",
             columns_path(set[0]), parts, files->n);
+    for (size_t i = 1; i < parts; i++)
+        columns_follows(columns_part(set[i]), columns_part(set[i - 1]), columns_path(set[i]), f);
+    die_if(f);
     return set;
 }
 

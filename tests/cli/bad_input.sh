@@ -41,7 +41,7 @@ hurt() { # FILE: cut.h5 and flip.h5
 }
 newer() { # FILE: newer.h5
     cp "$1" newer.h5
-    "$tools/poison" newer newer.h5 || fail "poison newer $1"
+    "$tools/poison" attribute newer.h5 version 99 || fail "poison $1"
 }
 newer base.h5
 wrong() { # KIND OF FILE TO HURT, ONE OF ANOTHER KIND, command...: the file's name is appended
@@ -122,6 +122,31 @@ hurt t-00002-of-00004.h5
 bad 3 "'flip.h5'.*damaged" $distill $(echo $parts | sed 's/t-00002-of-00004.h5/flip.h5/')
 quiet "$bin/tokenize" -q --model base.h5 --kind sft --input sft.csv --rows-per-shard 10 -o d.h5
 bad 3 'parts' "$bin/sft" -q --model base.h5 --data d-00000-of-00004.h5 d-00002-of-00004.h5
+
+# rows that are not there: a set's parts follow each other and end at rows_total
+odd() { # FILE NAME NUMBER: odd.h5, with another attribute
+    cp "$1" odd.h5
+    "$tools/poison" attribute odd.h5 "$2" "$3" || fail "poison $*"
+}
+odd whole.h5 rows_total 100
+for command in "$distill" "$bin/shard split --parts 2" "$bin/shard recode --bits 6" "$bin/shard filter --rows 1:" "$bin/shard merge"; do
+    bad 3 "'odd.h5': attribute 'rows_total' is missing or not as it should be" $command odd.h5
+done
+expect 3 "attribute 'rows_total'" "$bin/shard" check odd.h5
+odd sft-data.h5 rows_total 100
+bad 3 "'odd.h5': attribute 'rows_total'" $sft base.h5 --data odd.h5
+list=$(sed 's/t-00001-of-00004.h5/odd.h5/' <<<$parts)
+for change in 'first_row 11 begins at row 11, the part before it ends at 10' 'rows 9 begins at row 20, the part before it ends at 19\|columns do not fit' \
+    'rows 0 attribute .rows. is missing'; do
+    odd t-00001-of-00004.h5 ${change%% *} $(cut -d' ' -f2 <<<"$change")
+    pattern=$(cut -d' ' -f3- <<<"$change")
+    for command in "$distill" "$bin/shard split --parts 2" "$bin/shard merge"; do bad 3 "$pattern" $command $list; done
+    "$bin/shard" check $list >out 2>err && fail "check: $(cat out)"
+    tr ' ' '\n' <<<$list >feed
+    timeout 60 $distill - -o y.h5 <feed >out 2>err
+    [ $? = 3 ] && grep -q "$pattern" err && [ "$(wc -l <err)" = 1 ] || fail "a stream, $change: $(cat err)"
+    rm -f y.h5*
+done
 
 # another tokenizer, another shape
 head -20 corpus.txt >other.txt

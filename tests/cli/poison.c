@@ -1,11 +1,13 @@
 // Files that are wrong on purpose, for the tests of programs:
-//   poison newer FILE              a file of any kind, in place, of a version no release has yet
+//   poison attribute FILE NAME N   a file of any kind, in place, with another integer
+//   poison element FILE COLUMN I X the same with another number as element I of a column
 //   poison nan MODEL TOKENS OUT    the model with a NaN in the embedding of a token that stands in
 //                                  one row only (printed), so that training meets it in one step
 //   poison shift TEACHER BY OUT    the cache, of one file, with each position's distribution that
 //                                  of the position BY (-1 or 1) further in its row. A coded file
 //                                  knows no other realised token than the one that stands there:
 //                                  then that one gets what was the other's
+#include "formats/h5.h"
 #include "formats/model_file.h"
 #include "formats/teacher_file.h"
 #include "formats/tokens.h"
@@ -28,13 +30,34 @@ static void save(const char *path, const struct model_file *m) {
     die_if(&f);
 }
 
-static void newer(const char *path) {
-    const int64_t version = 99;
-    hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
-    hid_t attribute = H5Aopen(file, "version", H5P_DEFAULT);
-    if (H5Awrite(attribute, H5T_NATIVE_INT64, &version) < 0 || H5Aclose(attribute) < 0 ||
-        H5Fclose(file) < 0)
-        die(EXIT_FAILED, "cannot change '%s'", path);
+// ---- files of any kind, in place
+
+static hid_t open_file(const char *path) {
+    struct fail f = {0};
+    struct h5 *h = h5_open(path, &f); // makes the filter known
+    die_if(&f);
+    h5_close(h);
+    return H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
+}
+
+static void close_file(hid_t file, bool ok, const char *path) {
+    if (H5Fclose(file) < 0 || !ok) die(EXIT_FAILED, "cannot change '%s'", path);
+}
+
+static void set_attribute(const char *path, const char *name, int64_t value) {
+    hid_t file = open_file(path), a = H5Aopen(file, name, H5P_DEFAULT);
+    close_file(file, H5Awrite(a, H5T_NATIVE_INT64, &value) >= 0 && H5Aclose(a) >= 0, path);
+}
+
+static void set_element(const char *path, const char *column, hsize_t at, double value) {
+    hid_t file = open_file(path), d = H5Dopen2(file, column, H5P_DEFAULT), space = H5Dget_space(d);
+    hsize_t one = 1;
+    hid_t memory = H5Screate_simple(1, &one, NULL);
+    H5Sselect_hyperslab(space, H5S_SELECT_SET, &at, NULL, &one, NULL);
+    bool ok = H5Dwrite(d, H5T_NATIVE_DOUBLE, memory, space, H5P_DEFAULT, &value) >= 0;
+    H5Sclose(memory);
+    H5Sclose(space);
+    close_file(file, H5Dclose(d) >= 0 && ok, path);
 }
 
 // A token that is read in one row only; a row's last token is never read.
@@ -133,8 +156,10 @@ static void shift(const char *path, long by, const char *out) {
 }
 
 int main(int argc, char **argv) {
-    if (argc == 3 && !strcmp(argv[1], "newer")) {
-        newer(argv[2]);
+    if (argc == 5 && !strcmp(argv[1], "attribute")) {
+        set_attribute(argv[2], argv[3], strtoll(argv[4], NULL, 10));
+    } else if (argc == 6 && !strcmp(argv[1], "element")) {
+        set_element(argv[2], argv[3], strtoull(argv[4], NULL, 10), strtod(argv[5], NULL));
     } else if (argc == 5 && !strcmp(argv[1], "nan")) {
         poison(argv[2], argv[3], argv[4]);
     } else if (argc == 5 && !strcmp(argv[1], "shift")) {
