@@ -133,8 +133,8 @@ bool columns_verify(struct columns_reader *r);
 void columns_rest(struct columns_reader *r);
 void columns_close(struct columns_reader *r);
 
-// The same set: kind, version, stage, options, parents, parts and rows_total. If not, f names both
-// files and the difference.
+// The same set: kind, version, stage, options, parents, parts, rows_total and the kind's own
+// attributes. If not, f names both files and the difference.
 bool columns_same_set(const struct columns_reader *a, const struct columns_reader *b,
                       struct fail *f);
 

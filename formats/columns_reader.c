@@ -9,6 +9,7 @@ struct columns_reader {
     struct h5 *file;
     struct artefact artefact;
     struct part part;
+    struct str own;
     size_t n;
     struct column *columns;
     size_t *counts;              // elements
@@ -83,13 +84,50 @@ static bool known_kind(const struct columns_reader *r) {
                     r->path, r->artefact.kind);
 }
 
+// Calls each() with every name in the list that the attribute `attr` holds.
+static bool each_name(struct columns_reader *r, const char *attr, struct columns_extras *e,
+                      bool (*each)(struct columns_reader *, const char *,
+                                   struct columns_extras *)) {
+    char *names = columns_text(r, attr), *save;
+    bool ok = names != NULL || unfit(r, "attribute", attr);
+    for (char *name = ok ? strtok_r(names, " ", &save) : NULL; ok && name;
+         name = strtok_r(NULL, " ", &save))
+        ok = each(r, name, e);
+    free(names);
+    return ok;
+}
+
+static bool add_attr(struct columns_reader *r, const char *name, struct columns_extras *e) {
+    struct columns_attr a = {.name = name};
+    bool text = h5_is_text(r->file, name);
+    if (text) a.text = h5_get_text(r->file, name);
+    if (text ? !a.text : !h5_get_int(r->file, name, &a.number)) return unfit(r, "attribute", name);
+    a.name = xstrdup(name);
+    e->attrs = xrealloc(e->attrs, (e->n_attrs + 1) * sizeof *e->attrs);
+    e->attrs[e->n_attrs++] = a;
+    return true;
+}
+
+// The kind's own attributes, in which all parts of a set agree, a line each.
+static bool read_own(struct columns_reader *r) {
+    struct columns_extras e = {0};
+    bool ok = each_name(r, "attributes", &e, add_attr);
+    for (size_t i = 0; i < e.n_attrs; i++)
+        if (e.attrs[i].text)
+            str_printf(&r->own, "%s: %s\n", e.attrs[i].name, e.attrs[i].text);
+        else
+            str_printf(&r->own, "%s: %lld\n", e.attrs[i].name, (long long)e.attrs[i].number);
+    columns_free_extras(&e);
+    return ok;
+}
+
 struct columns_reader *columns_open(const char *path, const char *kind, struct fail *f) {
     struct h5 *file = h5_open(path, f);
     if (!file) return NULL;
     struct columns_reader *r = xcalloc(1, sizeof *r);
     *r = (struct columns_reader){.path = xstrdup(path), .file = file, .fail = f};
     if (artefact_get(file, path, kind, &r->artefact) && known_kind(r) && read_part(r) &&
-        read_columns(r))
+        read_columns(r) && read_own(r))
         return r;
     columns_close(r);
     return NULL;
@@ -237,6 +275,7 @@ void columns_close(struct columns_reader *r) {
     if (!r) return;
     h5_close(r->file);
     artefact_release(&r->artefact);
+    str_release(&r->own);
     free(r->columns);
     free(r->counts);
     free(r->names);
@@ -245,30 +284,6 @@ void columns_close(struct columns_reader *r) {
 }
 
 // ---- what is there besides the columns
-
-// Calls each() with every name in the list that the attribute `attr` holds.
-static bool each_name(struct columns_reader *r, const char *attr, struct columns_extras *e,
-                      bool (*each)(struct columns_reader *, const char *,
-                                   struct columns_extras *)) {
-    char *names = columns_text(r, attr), *save;
-    bool ok = names != NULL || unfit(r, "attribute", attr);
-    for (char *name = ok ? strtok_r(names, " ", &save) : NULL; ok && name;
-         name = strtok_r(NULL, " ", &save))
-        ok = each(r, name, e);
-    free(names);
-    return ok;
-}
-
-static bool add_attr(struct columns_reader *r, const char *name, struct columns_extras *e) {
-    struct columns_attr a = {.name = name};
-    bool text = h5_is_text(r->file, name);
-    if (text) a.text = h5_get_text(r->file, name);
-    if (text ? !a.text : !h5_get_int(r->file, name, &a.number)) return unfit(r, "attribute", name);
-    a.name = xstrdup(name);
-    e->attrs = xrealloc(e->attrs, (e->n_attrs + 1) * sizeof *e->attrs);
-    e->attrs[e->n_attrs++] = a;
-    return true;
-}
 
 static bool add_blob(struct columns_reader *r, const char *name, struct columns_extras *e) {
     size_t n;
@@ -351,6 +366,8 @@ bool columns_same_set(const struct columns_reader *a, const struct columns_reade
                    a->part.rows_total, b->part.parts, b->part.rows_total);
         same = false;
     }
+    const char *own = a->own.text ? a->own.text : "", *other = b->own.text ? b->own.text : "";
+    same = same && lineage_same(own, other, &difference);
     if (!same)
         fail_set(f, EXIT_BADDATA, "'%s' and '%s' are not of one set: %s", a->path, b->path,
                  difference.text);

@@ -147,6 +147,53 @@ for change in 'first_row 11 begins at row 11, the part before it ends at 10' 'ro
     [ $? = 3 ] && grep -q "$pattern" err && [ "$(wc -l <err)" = 1 ] || fail "a stream, $change: $(cat err)"
     rm -f y.h5*
 done
+odd t-00001-of-00004.h5 max_length 90
+list=$(sed 's/t-00001-of-00004.h5/odd.h5/' <<<$parts)
+bad 3 "are not of one set: was 'max_length: [0-9]*' and is 'max_length: [0-9]*'" "$bin/shard" merge $list
+bad 3 "'odd.h5' are not of one set: was 'max_length: [0-9]*'" $distill $list
+
+# numbers that no teacher wrote: file and row
+quiet $dump dpo.h5 --bits 32 --top-k 20 -o plain.h5
+quiet $dump dpo.h5 --bits 32 --top-k 20 --layout components -o parts.h5
+refused() { # PATTERN: of odd.h5, by all that read it
+    for command in "$distill" "$bin/shard recode --bits 6"; do bad 3 "'odd.h5' is damaged: $1" $command odd.h5; done
+    expect 3 "'odd.h5' is damaged: $1" "$bin/shard" verify --dpo dpo.h5 --reverse reverse.h5 odd.h5
+    expect 3 "'odd.h5' is damaged" "$bin/shard" check odd.h5
+}
+for file in whole plain parts; do
+    for length in 3 20; do
+        odd $file.h5 max_length $length
+        refused "row [0-9]* has [0-9]* tokens, its longest is said to have $length"
+    done
+done
+element() { # FILE [COLUMN INDEX NUMBER]...: odd.h5, with other elements
+    cp $1.h5 odd.h5
+    while [ $# -gt 1 ]; do
+        "$tools/poison" element odd.h5 $2 $3 $4 || fail "poison $*"
+        set -- "$1" "${@:5}"
+    done
+}
+entries=$("$bin/shard" head --json --rows 1 plain.h5 | grep -o '"entries": [0-9]*' | head -n 2 | awk '{ s += $2 } END { print s }')
+while read -r file changes; do
+    element $file ${changes%%:*}
+    refused "row 0, position 0: ${changes#*: }"
+done <<CHANGES
+plain logp 3 nan: a log p. is none
+plain logp 0 50: a log p. is none
+plain log_tail 0 nan: its log Q is none
+plain log_tail 0 50: its log Q is none
+plain alpha 0 nan: its alpha is not finite
+plain tvd 0 7: its TVD is none
+plain realised 0 inf: the log p\* of its token is none
+plain entropy 0 nan: its entropy is not finite
+plain entries 0 0 entries 1 $entries: it has no entries
+plain support 0 5 support 1 5: a token is twice in its support
+plain support 1 1000000: an id leaves the vocabulary
+plain support 1 -1: an id leaves the vocabulary
+parts support 0 5 support 1 5: a token is twice in its support
+parts support 1 1000000: an id leaves the vocabulary
+parts tvd 0 nan: its TVD is none
+CHANGES
 
 # another tokenizer, another shape
 head -20 corpus.txt >other.txt
