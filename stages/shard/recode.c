@@ -138,20 +138,21 @@ static bool write_part(struct recode *s, struct teacher_writer *w, struct teache
     return ok;
 }
 
-static void recode(struct recode *s, const struct lineage *l, const struct columns_plan *plan) {
-    struct fail f = {0};
-    int32_t *common = take_common(s, &f);
+// f: that of the set, so that what a reader says comes first.
+static void recode(struct recode *s, const struct lineage *l, const struct columns_plan *plan,
+                   struct fail *f) {
+    int32_t *common = take_common(s, f);
     s->info.common = common;
-    die_if(&f);
-    struct teacher_writer *w = teacher_writer_open(s->output, l, &s->info, plan, &f);
+    die_if(f);
+    struct teacher_writer *w = teacher_writer_open(s->output, l, &s->info, plan, f);
     struct teacher_cutter *cutter = teacher_cutter_new(&s->info.grid);
     bool ok = w != NULL;
-    for (size_t part = 0; ok && part < s->parts; part++) ok = write_part(s, w, cutter, part, &f);
+    for (size_t part = 0; ok && part < s->parts; part++) ok = write_part(s, w, cutter, part, f);
     if (ok)
         teacher_writer_commit(w, NULL);
     else
         teacher_writer_abandon(w, false);
-    die_if(&f);
+    die_if(f);
     teacher_cutter_free(cutter);
     free(common);
 }
@@ -179,7 +180,7 @@ int shard_recode(int argc, char **argv) {
                                 .rows_per_shard = first.parts > 1 ? first.rows : 0,
                                 .zstd_level = (int)s.zstd_level,
                                 .finished = shard_print_path};
-    if (!columns_is_current(s.output, &l, &plan, false, &f)) recode(&s, &l, &plan);
+    if (!columns_is_current(s.output, &l, &plan, false, &f)) recode(&s, &l, &plan, &f);
     die_if(&f);
     parents_release(&l.parents);
     teacher_info_release(&s.info);
