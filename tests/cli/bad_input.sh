@@ -194,6 +194,28 @@ parts support 0 5 support 1 5: a token is twice in its support
 parts support 1 1000000: an id leaves the vocabulary
 parts tvd 0 nan: its TVD is none
 CHANGES
+for column in log_tail entropy ids mask; do # a chunk that is sound, but of fewer elements
+    cp plain.h5 odd.h5
+    "$tools/poison" cut odd.h5 $column || fail "poison cut $column"
+    for command in "$distill" "$bin/shard split --parts 2" "$bin/shard recode --bits 6" "$bin/shard merge" "$bin/shard filter --rows 1:" "$bin/shard filter --min-entropy 0.1"; do
+        bad 3 "'odd.h5' is damaged: \(dataset\|column\) '$column', elements 0 to [0-9]*" $command odd.h5
+    done
+    expect 3 "'odd.h5' is damaged: dataset '$column', elements 0 to [0-9]*" "$bin/shard" check odd.h5
+done
+while read -r file column; do # a column of another type
+    cp $file.h5 odd.h5
+    "$tools/poison" retype odd.h5 $column || fail "poison retype $column"
+    for command in "$bin/shard split --parts 2" "$bin/shard filter --rows 1:" "$bin/shard recode --bits 6" "$distill"; do
+        bad 3 "'odd.h5'.*\(damaged: its columns do not fit\|column '$column'\)" $command odd.h5
+    done
+done <<COLUMNS
+plain entries
+plain length
+plain mask
+whole length
+whole mask
+whole entries_low
+COLUMNS
 
 # another tokenizer, another shape
 head -20 corpus.txt >other.txt
