@@ -13,7 +13,7 @@ struct recode {
     struct columns_reader **set;
     size_t parts;
     struct teacher_info info;
-    bool cuts; // entries
+    bool cuts, codes; // fewer entries, fewer bits
 };
 
 static void declare(struct options *o, struct recode *s) {
@@ -71,6 +71,7 @@ static void settle_bits(struct recode *s, int has) {
         for (size_t i = 0; i < sizeof names / sizeof *names; i++)
             if (atoi(names[i]) == has) s->bits_text = names[i];
     s->info.bits = atoi(s->bits_text);
+    s->codes = s->info.bits != has;
     if (s->info.bits > has)
         die(EXIT_USAGE, "--bits %d is more than the cache's %d; what was rounded off is gone",
             s->info.bits, has);
@@ -157,6 +158,16 @@ static void recode(struct recode *s, const struct lineage *l, const struct colum
     free(common);
 }
 
+// Neither entries nor bits change: every number stays as it is stored.
+static void compress(struct recode *s, const struct lineage *l, const struct columns_plan *plan,
+                     struct fail *f) {
+    struct columns_writer *w = shard_writer(s->output, s->set[0], l, plan, 0, f);
+    if (shard_copy(w, s->set, s->parts, f))
+        columns_commit(w, NULL);
+    else
+        columns_abandon(w, false);
+}
+
 int shard_recode(int argc, char **argv) {
     struct recode s = {0};
     struct options o = {.program = "shard recode",
@@ -174,13 +185,15 @@ int shard_recode(int argc, char **argv) {
     settle(&s, &o);
     char *json = options_json(&o);
     struct lineage l = shard_new_lineage(s.set, s.parts, "shard recode", json);
-    l.version = 0; // what is written is of the newest
+    if (s.cuts || s.codes) l.version = 0; // what is written is of the newest
     struct part first = columns_part(s.set[0]);
     struct columns_plan plan = {.rows_total = first.rows_total,
                                 .rows_per_shard = first.parts > 1 ? first.rows : 0,
                                 .zstd_level = (int)s.zstd_level,
                                 .finished = shard_print_path};
-    if (!columns_is_current(s.output, &l, &plan, false, &f)) recode(&s, &l, &plan, &f);
+    bool current = columns_is_current(s.output, &l, &plan, false, &f);
+    plan.rows_total = 0; // open: no file is made before all rows were read well
+    if (!current && !f.code) (s.cuts || s.codes ? recode : compress)(&s, &l, &plan, &f);
     die_if(&f);
     parents_release(&l.parents);
     teacher_info_release(&s.info);

@@ -1,6 +1,7 @@
 // The whole set that files belong to, and files made from it.
 #include "common/fail.h"
 #include "common/log.h"
+#include "formats/columns_rows.h"
 #include "stages/shard/shard.h"
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +72,19 @@ struct columns_writer *shard_writer(const char *output, struct columns_reader *l
                                                         e.n_blobs, e.blobs, plan, f);
     columns_free_extras(&e);
     return w;
+}
+
+bool shard_copy(struct columns_writer *w, struct columns_reader **set, size_t parts,
+                struct fail *f) {
+    for (size_t part = 0; w && part < parts; part++) {
+        struct columns_rows *rows = columns_rows_load(set[part], f);
+        bool ok = rows != NULL;
+        for (size_t i = 0; ok && i < columns_rows_count(rows); i++)
+            ok = columns_rows_copy(rows, i, w);
+        columns_rows_free(rows);
+        if (!ok) return false;
+    }
+    return w != NULL;
 }
 
 void shard_print_path(void *self, const char *path) {
