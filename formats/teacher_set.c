@@ -13,6 +13,7 @@ struct shard {
     size_t bytes; // decoded, about
     struct hash128 content;
     bool loaded, held, counted;
+    char *damage; // what is lost of it and why; NULL: nothing
     uint64_t touched;
     struct teacher_shard data;
 };
@@ -208,6 +209,7 @@ void teacher_set_close(struct teacher_set *s) {
     if (!s) return;
     for (size_t i = 0; s->shard && i < s->parts; i++) {
         free(s->shard[i].path);
+        free(s->shard[i].damage);
         teacher_shard_release(&s->shard[i].data);
     }
     for (size_t i = 0; i < s->caches; i++) {
@@ -316,6 +318,10 @@ size_t teacher_set_bytes(const struct teacher_set *s, size_t shards) {
     return all / there * (shards < s->parts ? shards : s->parts); // of a stream
 }
 
+const char *teacher_set_damage(const struct teacher_set *s, size_t part) {
+    return s->shard[part].damage;
+}
+
 void teacher_set_quiet(struct teacher_set *s, bool on) {
     if (on)
         pthread_mutex_lock(&s->hdf5);
@@ -343,7 +349,7 @@ static void count_rows(struct teacher_set *s, const struct shard *shard) {
     }
 }
 
-static bool take_damage(struct teacher_set *s, const struct shard *shard,
+static bool take_damage(struct teacher_set *s, struct shard *shard,
                         const struct columns_holes *holes) {
     struct str where = {0};
     damage_text(holes, shard->part.rows, shard->data.lost, shard->part.first_row, &where);
@@ -352,9 +358,10 @@ static bool take_damage(struct teacher_set *s, const struct shard *shard,
                  "'%s' is damaged: %s; make it again, or go on without these "
                  "rows with --on-bad skip-chunk",
                  shard->path, where.text);
-    else if (!s->numbers.first_lost[0])
-        snprintf(s->numbers.first_lost, sizeof s->numbers.first_lost, "'%s', %s", shard->path,
-                 where.text);
+    else if (!shard->damage)
+        shard->damage = xasprintf("'%s', %s", shard->path, where.text);
+    if (shard->damage && !s->numbers.first_lost[0])
+        snprintf(s->numbers.first_lost, sizeof s->numbers.first_lost, "%s", shard->damage);
     str_release(&where);
     return alive(s);
 }
