@@ -61,13 +61,36 @@ static bool read_part(struct columns_reader *r) {
            unfit(r, "attribute", "rows_total");
 }
 
+// Whether a column has the type that FORMATS.md gives it, so that whoever reads it may go by that.
+static bool is_typed(const char *kind, const char *name, enum column_type type) {
+    static const struct column known[] = {
+        {"ids", COLUMN_I32},           {"mask", COLUMN_U8},
+        {"length", COLUMN_I32},        {"prompt_length", COLUMN_I32},
+        {"chosen_length", COLUMN_I32}, {"rejected_length", COLUMN_I32},
+        {"prompt", COLUMN_I32},        {"entries", COLUMN_U16},
+        {"support", COLUMN_I32},       {"logp", COLUMN_F32},
+        {"log_tail", COLUMN_F32},      {"alpha", COLUMN_F32},
+        {"tvd", COLUMN_F32},           {"realised", COLUMN_F32},
+        {"entropy", COLUMN_F32},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (!strcmp(name, known[i].name)) return type == known[i].type;
+    if (!strcmp(name, "chosen") || !strcmp(name, "rejected"))
+        return type == (strcmp(kind, "reference") ? COLUMN_I32 : COLUMN_F64);
+    const char *end = strrchr(name, '_'); // a byte of a coded field
+    bool coded = end && (!strcmp(end, "_low") || !strcmp(end, "_high") || !strcmp(end, "_top"));
+    return !coded || type == COLUMN_U8;
+}
+
 static bool read_columns(struct columns_reader *r) {
     r->names = h5_get_text(r->file, "columns");
     if (!r->names) return unfit(r, "attribute", "columns");
     for (char *save, *name = strtok_r(r->names, " ", &save); name;
          name = strtok_r(NULL, " ", &save)) {
         struct h5_shape s;
-        if (!h5_shape(r->file, name, &s) || s.rank != 1) return unfit(r, "column", name);
+        if (!h5_shape(r->file, name, &s) || s.rank != 1 ||
+            !is_typed(r->artefact.kind, name, (enum column_type)s.type))
+            return unfit(r, "column", name);
         r->columns = xrealloc(r->columns, (r->n + 1) * sizeof *r->columns);
         r->counts = xrealloc(r->counts, (r->n + 1) * sizeof *r->counts);
         r->columns[r->n] = (struct column){name, (enum column_type)s.type};
