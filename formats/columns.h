@@ -86,6 +86,10 @@ struct columns_reader;
 struct columns_reader *columns_open(const char *path, const char *kind, struct fail *f);
 const struct artefact *columns_artefact(const struct columns_reader *r);
 struct part columns_part(const struct columns_reader *r);
+// Whether part p, of the file `path`, begins where the part before it ends; else f says it. What a
+// part says for itself (the first begins at row 0, the last ends at rows_total, none is empty) is
+// checked by columns_open.
+bool columns_follows(struct part p, struct part before, const char *path, struct fail *f);
 const char *columns_path(const struct columns_reader *r);
 // The columns in order. `*n` of them; the array is the reader's.
 const struct column *columns_list(const struct columns_reader *r, size_t *n);
@@ -129,8 +133,8 @@ bool columns_verify(struct columns_reader *r);
 void columns_rest(struct columns_reader *r);
 void columns_close(struct columns_reader *r);
 
-// The same set: kind, version, stage, options, parents, parts and rows_total. If not, f names both
-// files and the difference.
+// The same set: kind, version, stage, options, parents, parts, rows_total and the kind's own
+// attributes. If not, f names both files and the difference.
 bool columns_same_set(const struct columns_reader *a, const struct columns_reader *b,
                       struct fail *f);
 

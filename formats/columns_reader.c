@@ -9,6 +9,7 @@ struct columns_reader {
     struct h5 *file;
     struct artefact artefact;
     struct part part;
+    struct str own;
     size_t n;
     struct column *columns;
     size_t *counts;              // elements
@@ -50,8 +51,35 @@ static bool read_part(struct columns_reader *r) {
     bool ok = get_size(r, "part", &p->part) && get_size(r, "parts", &p->parts) &&
               get_size(r, "rows", &p->rows) && get_size(r, "rows_total", &p->rows_total) &&
               get_size(r, "first_row", &p->first_row);
-    return ok && ((p->part < p->parts && p->first_row + p->rows <= p->rows_total) ||
-                  unfit(r, "attribute", "part"));
+    if (!ok) return false;
+    if (p->part >= p->parts) return unfit(r, "attribute", "part");
+    if (p->parts > 1 && !p->rows) return unfit(r, "attribute", "rows");
+    if (!p->part && p->first_row) return unfit(r, "attribute", "first_row");
+    size_t end = p->first_row + p->rows;
+    bool last = p->part + 1 == p->parts;
+    return (last ? end == p->rows_total : end < p->rows_total) ||
+           unfit(r, "attribute", "rows_total");
+}
+
+// Whether a column has the type that FORMATS.md gives it, so that whoever reads it may go by that.
+static bool is_typed(const char *kind, const char *name, enum column_type type) {
+    static const struct column known[] = {
+        {"ids", COLUMN_I32},           {"mask", COLUMN_U8},
+        {"length", COLUMN_I32},        {"prompt_length", COLUMN_I32},
+        {"chosen_length", COLUMN_I32}, {"rejected_length", COLUMN_I32},
+        {"prompt", COLUMN_I32},        {"entries", COLUMN_U16},
+        {"support", COLUMN_I32},       {"logp", COLUMN_F32},
+        {"log_tail", COLUMN_F32},      {"alpha", COLUMN_F32},
+        {"tvd", COLUMN_F32},           {"realised", COLUMN_F32},
+        {"entropy", COLUMN_F32},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (!strcmp(name, known[i].name)) return type == known[i].type;
+    if (!strcmp(name, "chosen") || !strcmp(name, "rejected"))
+        return type == (strcmp(kind, "reference") ? COLUMN_I32 : COLUMN_F64);
+    const char *end = strrchr(name, '_'); // a byte of a coded field
+    bool coded = end && (!strcmp(end, "_low") || !strcmp(end, "_high") || !strcmp(end, "_top"));
+    return !coded || type == COLUMN_U8;
 }
 
 static bool read_columns(struct columns_reader *r) {
@@ -60,7 +88,9 @@ static bool read_columns(struct columns_reader *r) {
     for (char *save, *name = strtok_r(r->names, " ", &save); name;
          name = strtok_r(NULL, " ", &save)) {
         struct h5_shape s;
-        if (!h5_shape(r->file, name, &s) || s.rank != 1) return unfit(r, "column", name);
+        if (!h5_shape(r->file, name, &s) || s.rank != 1 ||
+            !is_typed(r->artefact.kind, name, (enum column_type)s.type))
+            return unfit(r, "column", name);
         r->columns = xrealloc(r->columns, (r->n + 1) * sizeof *r->columns);
         r->counts = xrealloc(r->counts, (r->n + 1) * sizeof *r->counts);
         r->columns[r->n] = (struct column){name, (enum column_type)s.type};
@@ -77,13 +107,50 @@ static bool known_kind(const struct columns_reader *r) {
                     r->path, r->artefact.kind);
 }
 
+// Calls each() with every name in the list that the attribute `attr` holds.
+static bool each_name(struct columns_reader *r, const char *attr, struct columns_extras *e,
+                      bool (*each)(struct columns_reader *, const char *,
+                                   struct columns_extras *)) {
+    char *names = columns_text(r, attr), *save;
+    bool ok = names != NULL || unfit(r, "attribute", attr);
+    for (char *name = ok ? strtok_r(names, " ", &save) : NULL; ok && name;
+         name = strtok_r(NULL, " ", &save))
+        ok = each(r, name, e);
+    free(names);
+    return ok;
+}
+
+static bool add_attr(struct columns_reader *r, const char *name, struct columns_extras *e) {
+    struct columns_attr a = {.name = name};
+    bool text = h5_is_text(r->file, name);
+    if (text) a.text = h5_get_text(r->file, name);
+    if (text ? !a.text : !h5_get_int(r->file, name, &a.number)) return unfit(r, "attribute", name);
+    a.name = xstrdup(name);
+    e->attrs = xrealloc(e->attrs, (e->n_attrs + 1) * sizeof *e->attrs);
+    e->attrs[e->n_attrs++] = a;
+    return true;
+}
+
+// The kind's own attributes, in which all parts of a set agree, a line each.
+static bool read_own(struct columns_reader *r) {
+    struct columns_extras e = {0};
+    bool ok = each_name(r, "attributes", &e, add_attr);
+    for (size_t i = 0; i < e.n_attrs; i++)
+        if (e.attrs[i].text)
+            str_printf(&r->own, "%s: %s\n", e.attrs[i].name, e.attrs[i].text);
+        else
+            str_printf(&r->own, "%s: %lld\n", e.attrs[i].name, (long long)e.attrs[i].number);
+    columns_free_extras(&e);
+    return ok;
+}
+
 struct columns_reader *columns_open(const char *path, const char *kind, struct fail *f) {
     struct h5 *file = h5_open(path, f);
     if (!file) return NULL;
     struct columns_reader *r = xcalloc(1, sizeof *r);
     *r = (struct columns_reader){.path = xstrdup(path), .file = file, .fail = f};
     if (artefact_get(file, path, kind, &r->artefact) && known_kind(r) && read_part(r) &&
-        read_columns(r))
+        read_columns(r) && read_own(r))
         return r;
     columns_close(r);
     return NULL;
@@ -99,6 +166,14 @@ struct part columns_part(const struct columns_reader *r) {
 
 const char *columns_path(const struct columns_reader *r) {
     return r->path;
+}
+
+bool columns_follows(struct part p, struct part before, const char *path, struct fail *f) {
+    size_t end = before.first_row + before.rows;
+    return p.first_row == end ||
+           fail_set(f, EXIT_BADDATA,
+                    "'%s' begins at row %zu, the part before it ends at %zu; its set is mixed",
+                    path, p.first_row, end);
 }
 
 const struct column *columns_list(const struct columns_reader *r, size_t *n) {
@@ -223,6 +298,7 @@ void columns_close(struct columns_reader *r) {
     if (!r) return;
     h5_close(r->file);
     artefact_release(&r->artefact);
+    str_release(&r->own);
     free(r->columns);
     free(r->counts);
     free(r->names);
@@ -231,30 +307,6 @@ void columns_close(struct columns_reader *r) {
 }
 
 // ---- what is there besides the columns
-
-// Calls each() with every name in the list that the attribute `attr` holds.
-static bool each_name(struct columns_reader *r, const char *attr, struct columns_extras *e,
-                      bool (*each)(struct columns_reader *, const char *,
-                                   struct columns_extras *)) {
-    char *names = columns_text(r, attr), *save;
-    bool ok = names != NULL || unfit(r, "attribute", attr);
-    for (char *name = ok ? strtok_r(names, " ", &save) : NULL; ok && name;
-         name = strtok_r(NULL, " ", &save))
-        ok = each(r, name, e);
-    free(names);
-    return ok;
-}
-
-static bool add_attr(struct columns_reader *r, const char *name, struct columns_extras *e) {
-    struct columns_attr a = {.name = name};
-    bool text = h5_is_text(r->file, name);
-    if (text) a.text = h5_get_text(r->file, name);
-    if (text ? !a.text : !h5_get_int(r->file, name, &a.number)) return unfit(r, "attribute", name);
-    a.name = xstrdup(name);
-    e->attrs = xrealloc(e->attrs, (e->n_attrs + 1) * sizeof *e->attrs);
-    e->attrs[e->n_attrs++] = a;
-    return true;
-}
 
 static bool add_blob(struct columns_reader *r, const char *name, struct columns_extras *e) {
     size_t n;
@@ -337,6 +389,8 @@ bool columns_same_set(const struct columns_reader *a, const struct columns_reade
                    a->part.rows_total, b->part.parts, b->part.rows_total);
         same = false;
     }
+    const char *own = a->own.text ? a->own.text : "", *other = b->own.text ? b->own.text : "";
+    same = same && lineage_same(own, other, &difference);
     if (!same)
         fail_set(f, EXIT_BADDATA, "'%s' and '%s' are not of one set: %s", a->path, b->path,
                  difference.text);

@@ -53,19 +53,20 @@ static size_t grid_of(struct columns_reader *r) {
 
 // ---- where rows begin
 
+// NULL: there is none of that name and type.
 static const struct held *find(const struct columns_rows *c, struct columns_reader *r,
-                               const char *name) {
+                               const char *name, enum column_type type) {
     size_t n;
     const struct column *columns = columns_list(r, &n);
     for (size_t i = 0; i < n; i++)
-        if (!strcmp(columns[i].name, name)) return &c->held[i];
+        if (!strcmp(columns[i].name, name) && columns[i].type == type) return &c->held[i];
     return NULL;
 }
 
 // By a column of int32 lengths; false where one is negative or the column is not there.
 static bool lay_lengths(struct columns_rows *c, struct columns_reader *r, enum unit unit,
                         const char *name) {
-    const struct held *h = find(c, r, name);
+    const struct held *h = find(c, r, name, COLUMN_I32);
     size_t *first = c->first[unit] = xcalloc(c->rows + 1, sizeof *first);
     for (size_t i = 0; h && i < c->rows; i++) {
         int32_t n;
@@ -73,11 +74,11 @@ static bool lay_lengths(struct columns_rows *c, struct columns_reader *r, enum u
         if (n < 0) return false;
         first[i + 1] = first[i] + (size_t)n;
     }
-    return h && h->size == sizeof(int32_t);
+    return h != NULL;
 }
 
 static bool lay_positions(struct columns_rows *c, struct columns_reader *r) {
-    const struct held *mask = find(c, r, "mask");
+    const struct held *mask = find(c, r, "mask", COLUMN_U8);
     const size_t *token = c->first[TOKEN];
     size_t n = columns_count(r, "mask");
     size_t *first = c->first[POSITION] = xcalloc(c->rows + 1, sizeof *first);
@@ -91,8 +92,9 @@ static bool lay_positions(struct columns_rows *c, struct columns_reader *r) {
 }
 
 static bool lay_entries(struct columns_rows *c, struct columns_reader *r) {
-    const struct held *plain = find(c, r, "entries"), *low = find(c, r, "entries_low");
-    const struct held *high = find(c, r, "entries_high");
+    const struct held *plain = find(c, r, "entries", COLUMN_U16);
+    const struct held *low = find(c, r, "entries_low", COLUMN_U8);
+    const struct held *high = find(c, r, "entries_high", COLUMN_U8);
     const size_t *position = c->first[POSITION];
     size_t *first = c->first[ENTRY] = xcalloc(c->rows + 1, sizeof *first);
     size_t n = plain ? columns_count(r, "entries") : low ? columns_count(r, "entries_low") : 0;

@@ -1,14 +1,12 @@
 #include "formats/h5.h"
 #include "common/mem.h"
+#include "formats/slurp.h"
 #include "formats/zfilter.h"
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <hdf5.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 struct h5 {
     hid_t file;
@@ -18,6 +16,8 @@ struct h5 {
     hid_t open; // the dataset used last, 0: none
     char *open_name;
     struct h5_shape shape; // of it
+    size_t held;           // its chunk that is in `chunk`, from 1 on; 0: none
+    void *chunk;
 };
 
 enum { TEXT_MAX = 64 << 20, CHUNK_MAX = 1 << 26 };
@@ -39,18 +39,6 @@ static hid_t native(enum h5_type type) {
     }
     return H5I_INVALID_HID;
 }
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__clang__)
-// libhdf5 loses memory of its own where it refuses a damaged file.
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void) {
-    return "leak:libhdf5";
-}
-const char *__lsan_default_options(void);
-const char *__lsan_default_options(void) {
-    return "print_suppressions=0"; // a message stays one line
-}
-#endif
 
 // Before the first other call: after a failed write libhdf5's own exit handler can crash.
 static void library_ready(void) {
@@ -131,19 +119,8 @@ struct h5 *h5_create(const char *path, struct fail *f) {
     return NULL;
 }
 
-static bool readable(const char *path, struct fail *f) {
-    struct stat s;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    bool ok = fd >= 0 && fstat(fd, &s) == 0;
-    if (!ok) fail_set(f, EXIT_BADDATA, "cannot open '%s': %s", path, strerror(errno));
-    if (fd >= 0) close(fd);
-    if (ok && !S_ISREG(s.st_mode))
-        return fail_set(f, EXIT_BADDATA, "'%s' is not a regular file; a folder needs import", path);
-    return ok;
-}
-
 struct h5 *h5_open(const char *path, struct fail *f) {
-    if (f->code || !readable(path, f)) return NULL;
+    if (f->code || !slurp_can(path, f)) return NULL;
     library_ready();
     hid_t access = access_list();
     hid_t file = H5Fopen(path, H5F_ACC_RDONLY, access);
@@ -160,8 +137,10 @@ static void close_dataset(struct h5 *h) {
     if (!h->open) return;
     if (H5Dclose(h->open) < 0 && h->writing) write_failed(h);
     h->open = 0;
+    h->held = 0;
     free(h->open_name);
-    h->open_name = NULL;
+    free(h->chunk);
+    h->open_name = h->chunk = NULL;
 }
 
 bool h5_close(struct h5 *h) {
@@ -283,55 +262,37 @@ char *h5_get_text(struct h5 *h, const char *name) {
 
 // ---- names
 
-struct names {
-    char **items;
-    size_t n, capacity;
-};
-
-static void add_name(struct names *names, const char *name) {
-    grow(&names->items, &names->capacity, names->n + 1, sizeof *names->items);
-    names->items[names->n++] = xstrdup(name);
-}
-
-static int by_name(const void *a, const void *b) {
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static herr_t each_attribute(hid_t at, const char *name, const H5A_info_t *info, void *self) {
     (void)at;
     (void)info;
-    add_name(self, name);
+    h5_names_add(self, name);
     return 0;
 }
 
 char **h5_attributes(struct h5 *h, size_t *n) {
-    struct names names = {0};
+    struct h5_names names = {0};
     hsize_t at = 0;
     if (alive(h) &&
         H5Aiterate2(h->file, H5_INDEX_NAME, H5_ITER_NATIVE, &at, each_attribute, &names) < 0)
         damaged(h, "group", "/");
-    if (names.n) qsort(names.items, names.n, sizeof *names.items, by_name);
-    *n = names.n;
-    return names.items;
+    return h5_names_sorted(&names, n);
 }
 
 static herr_t each_link(hid_t at, const char *name, const H5L_info_t *info, void *self) {
     (void)at;
     (void)info;
-    add_name(self, name);
+    h5_names_add(self, name);
     return 0;
 }
 
 // In native order, since libhdf5 1.10 sorts into a table that it releases wrongly after an error.
 char **h5_members(struct h5 *h, const char *group, size_t *n) {
-    struct names names = {0};
+    struct h5_names names = {0};
     hsize_t at = 0;
     if (alive(h) && H5Literate_by_name(h->file, group, H5_INDEX_NAME, H5_ITER_NATIVE, &at,
                                        each_link, &names, H5P_DEFAULT) < 0)
         damaged(h, "group", group);
-    if (names.n) qsort(names.items, names.n, sizeof *names.items, by_name);
-    *n = names.n;
-    return names.items;
+    return h5_names_sorted(&names, n);
 }
 
 // ---- datasets
@@ -411,6 +372,21 @@ static enum h5_type type_of(hid_t dataset) {
     return type;
 }
 
+// Whether chunks are coded as zfilter_encode does: (shuffle), zstd, Fletcher32; others are refused.
+static bool is_ours(hid_t list, struct h5_shape *s) {
+    const int want[] = {H5Z_FILTER_SHUFFLE, ZFILTER_ID, H5Z_FILTER_FLETCHER32};
+    int first = h5_size(s->type) == 1, n = 3 - first;
+    bool ok = H5Pget_nfilters(list) == n;
+    for (int i = 0; ok && i < n; i++) {
+        unsigned flags, values[1] = {0};
+        size_t n_values = 1;
+        ok = H5Pget_filter2(list, (unsigned)i, &flags, &n_values, values, 0, NULL, NULL) ==
+             want[first + i];
+        if (ok && want[first + i] == ZFILTER_ID && n_values) s->level = (int)values[0];
+    }
+    return ok;
+}
+
 // A shape is believed only where the file has the bytes for it: contiguous data in full, or every
 // chunk; so a reader may allocate what it claims.
 static bool backed(hid_t dataset, hid_t space, struct h5_shape *s) {
@@ -421,15 +397,9 @@ static bool backed(hid_t dataset, hid_t space, struct h5_shape *s) {
     if (layout == H5D_CHUNKED)
         ok = s->rank == 1 && H5Pget_chunk(list, 1, &chunk) == 1 && chunk && chunk <= CHUNK_MAX &&
              H5Dget_num_chunks(dataset, space, &chunks) >= 0 &&
-             chunks == (s->count + chunk - 1) / chunk;
+             chunks == (s->count + chunk - 1) / chunk && is_ours(list, s);
     else if (ok)
         ok = H5Dget_storage_size(dataset) == s->count * h5_size(s->type);
-    unsigned flags, values[1] = {0};
-    size_t n_values = 1;
-    if (chunk &&
-        H5Pget_filter_by_id2(list, ZFILTER_ID, &flags, &n_values, values, 0, NULL, NULL) >= 0 &&
-        n_values)
-        s->level = (int)values[0];
     s->stored = H5Dget_storage_size(dataset);
     s->chunk = chunk;
     H5Pclose(list);
@@ -472,29 +442,57 @@ bool h5_shape(struct h5 *h, const char *name, struct h5_shape *s) {
     return true;
 }
 
+// libhdf5 takes a chunk's size from its bytes and then reads as many as it should have.
+static bool read_chunk(struct h5 *h, size_t chunk) {
+    if (h->held == chunk + 1) return true;
+    size_t size = h5_size(h->shape.type), bytes = h->shape.chunk * size;
+    hsize_t offset = chunk * h->shape.chunk, stored = 0;
+    uint32_t skipped = 1;
+    h->held = 0;
+    if (H5Dget_chunk_storage_size(h->open, &offset, &stored) < 0 || stored > zfilter_bound(bytes))
+        return false;
+    if (!h->chunk) h->chunk = xmalloc(bytes);
+    void *raw = xmalloc(stored);
+    bool ok = H5Dread_chunk(h->open, H5P_DEFAULT, &offset, &skipped, raw) >= 0 && !skipped &&
+              zfilter_decode(raw, stored, bytes, size, h->chunk);
+    free(raw);
+    h->held = ok ? chunk + 1 : 0;
+    return ok;
+}
+
+static bool read_chunks(struct h5 *h, size_t first, size_t n, unsigned char *to) {
+    size_t size = h5_size(h->shape.type), chunk = h->shape.chunk;
+    for (size_t at = first, take; at < first + n; at += take) {
+        size_t from = at % chunk;
+        take = first + n - at < chunk - from ? first + n - at : chunk - from;
+        if (!read_chunk(h, at / chunk)) return false;
+        memcpy(to + (at - first) * size, (char *)h->chunk + from * size, take * size);
+    }
+    return true;
+}
+
+static bool read_rows(struct h5 *h, size_t first, size_t n, void *to) {
+    const struct h5_shape *s = &h->shape;
+    hsize_t width = s->rank == 2 ? s->dims[1] : 1, at[2] = {first / width, 0};
+    hsize_t count[2] = {n / width, width};
+    assert(first % width == 0 && n % width == 0);
+    hid_t space = H5Dget_space(h->open), memory = H5Screate_simple(s->rank, count, NULL);
+    H5Sselect_hyperslab(space, H5S_SELECT_SET, at, NULL, count, NULL);
+    bool ok = H5Dread(h->open, native(s->type), memory, space, H5P_DEFAULT, to) >= 0;
+    H5Sclose(space);
+    H5Sclose(memory);
+    return ok;
+}
+
 bool h5_read(struct h5 *h, const char *name, size_t first, size_t n, void *to) {
     struct h5_shape s;
     if (!alive(h)) return false;
     if (!h5_shape(h, name, &s))
         return fail_set(h->fail, EXIT_BADDATA, "'%s' has no dataset '%s'", h->path, name);
-    hsize_t width = s.rank == 2 ? s.dims[1] : 1, at[2] = {0}, count[2] = {0, width};
-    assert(first <= s.count && n <= s.count - first && first % width == 0 && n % width == 0);
-    if (!n) return true;
-    at[0] = first / width;
-    count[0] = n / width;
-    hid_t space = H5S_ALL, memory = H5S_ALL;
-    if (n != s.count) {
-        space = H5Dget_space(h->open);
-        H5Sselect_hyperslab(space, H5S_SELECT_SET, at, NULL, count, NULL);
-        memory = H5Screate_simple((int)s.rank, count, NULL);
-    }
-    bool ok = H5Dread(h->open, native(s.type), memory, space, H5P_DEFAULT, to) >= 0;
-    if (n != s.count) {
-        H5Sclose(space);
-        H5Sclose(memory);
-    }
-    return ok || fail_set(h->fail, EXIT_BADDATA,
-                          "'%s' is damaged: dataset '%s', elements %zu to %zu: wrong checksum or "
-                          "missing bytes; make it again",
-                          h->path, name, first, first + n - 1);
+    assert(first <= s.count && n <= s.count - first);
+    if (!n || (s.chunk ? read_chunks(h, first, n, to) : read_rows(h, first, n, to))) return true;
+    return fail_set(h->fail, EXIT_BADDATA,
+                    "'%s' is damaged: dataset '%s', elements %zu to %zu: wrong checksum or "
+                    "missing bytes; make it again",
+                    h->path, name, first, first + n - 1);
 }

@@ -47,6 +47,12 @@ bool h5_get_real(struct h5 *h, const char *name, double *value);
 char **h5_attributes(struct h5 *h, size_t *n);
 char **h5_members(struct h5 *h, const char *group, size_t *n);
 void h5_names_free(char **names, size_t n);
+struct h5_names { // as they come
+    char **items;
+    size_t n, capacity;
+};
+void h5_names_add(struct h5_names *names, const char *name);
+char **h5_names_sorted(struct h5_names *names, size_t *n); // takes the items
 
 // Datasets. h5_shape: false, without a failure, where there is none of that name.
 bool h5_group(struct h5 *h, const char *name);

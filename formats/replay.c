@@ -176,6 +176,7 @@ bool replay_prepare(struct replay *r, size_t least, size_t most, bool more, stru
             pthread_cond_wait(&r->changed, &r->mutex);
     }
     if (!ok) fail_pass(f, &r->fail);
+    assert(ok || f->code);
     r->waited += clock_seconds() - start;
     pthread_mutex_unlock(&r->mutex);
     return ok;

@@ -44,3 +44,14 @@ char *slurp_optional(const char *path, size_t limit, size_t *n, struct fail *f) 
     if (access(path, F_OK) && errno == ENOENT) return NULL;
     return slurp(path, limit, n, f);
 }
+
+bool slurp_can(const char *path, struct fail *f) {
+    struct stat s;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool ok = fd >= 0 && fstat(fd, &s) == 0;
+    if (!ok) fail_set(f, EXIT_BADDATA, "cannot open '%s': %s", path, strerror(errno));
+    if (fd >= 0) close(fd);
+    if (ok && !S_ISREG(s.st_mode))
+        return fail_set(f, EXIT_BADDATA, "'%s' is not a regular file; a folder needs import", path);
+    return ok;
+}

@@ -145,9 +145,21 @@ static void sorted_places(const struct teacher_position *p, int32_t *ids, uint32
     free(e);
 }
 
+// The token that stands at position i of the row.
+static int32_t realised_at(const struct teacher_row *row, size_t i) {
+    size_t at = 0;
+    for (size_t seen = 0; seen <= i;) seen += row->mask[++at];
+    return row->ids[at];
+}
+
+// realised: the token whose log p* is stored once more (bits 32), else -1.
 static void compare_composed(const struct teacher_compare *c, const struct teacher_position *p,
-                             const float *live, double tail, struct compared *to) {
+                             int32_t realised, const float *live, double tail,
+                             struct compared *to) {
     double scale = scale_error(c, p, live, tail);
+    if (realised >= 0)
+        compare(to, COMPARED_LOGP, realised, fmax((double)p->realised, -69.07),
+                fmax((double)live[realised], -69.07), c->tolerance);
     for (uint32_t k = 0; k < p->n; k++) {
         double x = fmax((double)live[p->ids[k]], -69.07);
         compare(to, COMPARED_LOGP, p->ids[k], fmax((double)p->logp[k], -69.07), x,
@@ -200,7 +212,7 @@ void teacher_compare(struct teacher_compare *c, int self, const struct teacher_r
     if (c->gather)
         compare_parts(c, self, p, &row->parts[i], z, ids, place, to);
     else
-        compare_composed(c, p, scratch, tail, to);
+        compare_composed(c, p, c->bits == 32 ? realised_at(row, i) : -1, scratch, tail, to);
     double apart = tvd_error(c, tvd) + c->tolerance;
     compare(to, COMPARED_TVD, -1, (double)p->tvd, tvd, apart);
     compare(to, COMPARED_ALPHA, -1, (double)p->alpha, alpha,

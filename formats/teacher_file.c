@@ -1,4 +1,5 @@
 #include "formats/teacher_file.h"
+#include "formats/teacher_check.h"
 #include "formats/teacher_damage.h"
 #include <math.h>
 #include <stdlib.h>
@@ -144,6 +145,7 @@ static bool lay_positions(struct teacher_shard *t, const struct raw *raw) {
     const float *tail = raw->column[TAIL], *alpha = raw->column[ALPHA];
     const float *tvd = raw->column[TVD], *realised = raw->column[REALISED];
     size_t n = t->position_first[t->rows], at = 0;
+    if (raw->n[LOGP] != raw->n[SUPPORT]) return false;
     for (int c = TAIL; c < ALL; c++)
         if (raw->n[c] != raw->n[ENTRIES]) return false;
     t->position = xcalloc(n, sizeof *t->position);
@@ -158,7 +160,7 @@ static bool lay_positions(struct teacher_shard *t, const struct raw *raw) {
                                                    .realised = realised[i]};
         at += entries[i];
     }
-    return raw->n[LOGP] == raw->n[SUPPORT] && (t->n_lost || at == raw->n[SUPPORT]);
+    return t->n_lost || at == raw->n[SUPPORT];
 }
 
 static bool in_vocabulary(const int32_t *ids, size_t n, size_t vocab) {
@@ -217,8 +219,10 @@ static bool decode_position(struct teacher_shard *t, const struct teacher_code *
         if (level[k] >= c->levels) return false;
     if (!ok) return false;
     teacher_code_decode(c, level, n, tail, logp);
+    if (!isfinite(logp[0])) return false; // all of it below what a double holds
     double tvd = teacher_code_value(c, CODE_TVD, raw->field[CODE_TVD][i]);
     const float *alpha = raw->column[ALPHA];
+    if (alpha && !isfinite(alpha[i])) return false;
     t->position[place->position] =
         (struct teacher_position){.n = (uint32_t)n,
                                   .ids = ids,
@@ -293,9 +297,10 @@ static void lay_part(struct teacher_shard *t, size_t i, size_t at, size_t n) {
     t->position[i].logp = t->logp + at;
 }
 
-static bool all_log(const float *x, size_t n) {
+// most: 0, or a little more, to which what is rounded may come.
+static bool all_log(const float *x, size_t n, float most) {
     for (size_t i = 0; i < n; i++)
-        if (!(x[i] <= 0 && x[i] >= -1e4f)) return false;
+        if (!(x[i] <= most && x[i] >= -1e4f)) return false;
     return true;
 }
 
@@ -304,7 +309,8 @@ static bool load_plain_parts(struct teacher_shard *t, const struct raw *raw) {
     const float *tvd = raw->column[TVD];
     size_t n = raw->n[ENTRIES], all = raw->n[SUPPORT], at = 0;
     bool ok = raw->n[LOGP] == 2 * all && raw->n[TAIL] == n * t->grid.n && raw->n[TVD] == n &&
-              raw->n[ENTROPY] == n && all_log(t->ends, 2 * all) && all_log(t->tails, n * t->grid.n);
+              raw->n[ENTROPY] == n && all_log(t->ends, 2 * all, 1e-3f) &&
+              all_log(t->tails, n * t->grid.n, 0);
     if (!ok) return false;
     lay_parts(t, n, all);
     for (size_t i = 0; i < t->position_first[t->rows]; at += entries[i++]) {
@@ -410,10 +416,9 @@ static void compose_stored(struct teacher_shard *t, struct columns_reader *r) {
     teacher_shard_compose(t, &own);
 }
 
-static bool load_plain(struct teacher_shard *t, const struct raw *raw, size_t vocab) {
+static bool load_plain(struct teacher_shard *t, const struct raw *raw) {
     return lay_rows(t, raw, raw->n[ENTRIES]) && lay_damage(t, raw) &&
-           (t->grid.n ? load_plain_parts(t, raw) : lay_positions(t, raw)) &&
-           in_vocabulary(t->support, raw->n[SUPPORT], vocab);
+           (t->grid.n ? load_plain_parts(t, raw) : lay_positions(t, raw));
 }
 
 bool teacher_shard_load(struct teacher_shard *t, struct columns_reader *r, struct fail *f) {
@@ -433,7 +438,8 @@ bool teacher_shard_load(struct teacher_shard *t, struct columns_reader *r, struc
     t->entropy = raw.column[ENTROPY];
     ok = ok && raw.n[LENGTH] == t->rows && raw.n[PROMPT] == t->rows &&
          in_vocabulary(t->ids, raw.n[IDS], i.vocab) &&
-         (i.bits == 32 ? load_plain(t, &raw, i.vocab) : load_coded(t, &raw, &i, r));
+         (i.bits == 32 ? load_plain(t, &raw) : load_coded(t, &raw, &i, r)) &&
+         teacher_check(t, &i, i.bits == 32, r, f);
     int scratch[] = {LENGTH, ENTRIES, ALPHA, TVD, REALISED, TAIL};
     for (size_t k = 0; k < 5 + !t->grid.n; k++) free(raw.column[scratch[k]]);
     for (int k = 0; k < CODE_FIELDS; k++) free(raw.field[k]);

@@ -43,7 +43,9 @@ static int32_t read_eos(struct columns_reader *r, size_t vocab) {
 
 bool teacher_info_layout(struct teacher_info *i, struct columns_reader *r) {
     *i = (struct teacher_info){.bits = teacher_bits(r), .eos = -1};
-    if (!i->bits || !read_size(r, "vocab", &i->vocab) || !read_layout(r, &i->grid)) return false;
+    if (!i->bits || !read_size(r, "vocab", &i->vocab) ||
+        !read_size(r, "max_length", &i->max_length) || !read_layout(r, &i->grid))
+        return false;
     i->eos = read_eos(r, i->vocab);
     return true;
 }
@@ -57,8 +59,7 @@ bool teacher_info_read(struct teacher_info *i, struct columns_reader *r, struct 
     i->recipe = columns_text(r, "recipe");
     i->rule = columns_text(r, "rule");
     i->tokenizer_json = columns_blob(r, "tokenizer.json", &n);
-    bool ok = beta && i->recipe && i->rule && i->bits && i->vocab &&
-              read_size(r, "max_length", &i->max_length) &&
+    bool ok = beta && i->recipe && i->rule && i->bits && i->vocab && i->max_length &&
               read_hash(r, "tokenizer", &i->tokenizer) && read_hash(r, "reference", &i->reference);
     i->reward_beta = beta ? strtod(beta, NULL) : 0;
     free(beta);

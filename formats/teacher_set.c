@@ -8,10 +8,12 @@
 #include <string.h>
 
 struct shard {
-    char *path;                // NULL: not yet there
-    size_t rows, first, bytes; // first: of the cache; bytes: decoded, about
+    char *path; // NULL: not yet there
+    struct part part;
+    size_t bytes; // decoded, about
     struct hash128 content;
     bool loaded, held, counted;
+    char *damage; // what is lost of it and why; NULL: nothing
     uint64_t touched;
     struct teacher_shard data;
 };
@@ -129,12 +131,15 @@ static bool place(struct teacher_set *s, struct cache *c, struct columns_reader 
         return fail_set(s->fail, EXIT_BADDATA, "'%s' and '%s' are the same part %zu", shard->path,
                         columns_path(r), part.part);
     *shard = (struct shard){.path = xstrdup(columns_path(r)),
-                            .rows = part.rows,
-                            .first = part.first_row,
+                            .part = part,
                             .bytes = shard_bytes(r),
                             .content = columns_artefact(r)->content};
     c->there++;
-    return true;
+    const struct shard *before = part.part ? shard - 1 : NULL, *behind = shard + 1;
+    if (part.part + 1 == part.parts || !behind->path) behind = NULL;
+    return (!before || !before->path ||
+            columns_follows(part, before->part, shard->path, s->fail)) &&
+           (!behind || columns_follows(behind->part, part, behind->path, s->fail));
 }
 
 static bool take(struct teacher_set *s, const char *path) {
@@ -183,18 +188,8 @@ static bool take_all(struct teacher_set *s) {
     const char *path;
     while (alive(s) && s->stream && (!s->caches || s->cache->there < s->cache->parts)) take_next(s);
     while (alive(s) && !s->stream && (path = path_source_next(s->paths))) take(s, path);
-    for (size_t k = 0; alive(s) && k < s->caches; k++) {
-        const struct cache *c = &s->cache[k];
-        size_t next = 0;
-        if (c->there < c->parts) return lacks(s, c);
-        for (size_t i = 0; alive(s) && i < c->parts; i++) {
-            const struct shard *shard = &s->shard[c->first_part + i];
-            if (shard->first != next)
-                fail_set(s->fail, EXIT_BADDATA, "'%s' does not begin at row %zu; its set is mixed",
-                         shard->path, next);
-            next += shard->rows;
-        }
-    }
+    for (size_t k = 0; alive(s) && k < s->caches; k++)
+        if (s->cache[k].there < s->cache[k].parts) return lacks(s, &s->cache[k]);
     return alive(s) && (s->caches || take_next(s));
 }
 
@@ -214,6 +209,7 @@ void teacher_set_close(struct teacher_set *s) {
     if (!s) return;
     for (size_t i = 0; s->shard && i < s->parts; i++) {
         free(s->shard[i].path);
+        free(s->shard[i].damage);
         teacher_shard_release(&s->shard[i].data);
     }
     for (size_t i = 0; i < s->caches; i++) {
@@ -279,7 +275,7 @@ static struct shard *wait_for(struct teacher_set *s, size_t part) {
 
 size_t teacher_set_part_rows(struct teacher_set *s, size_t part) {
     struct shard *shard = wait_for(s, part);
-    return shard ? shard->rows : 0;
+    return shard ? shard->part.rows : 0;
 }
 
 static const struct cache *cache_at(const struct teacher_set *s, const struct shard *shard) {
@@ -289,7 +285,7 @@ static const struct cache *cache_at(const struct teacher_set *s, const struct sh
 }
 
 size_t teacher_set_part_first(struct teacher_set *s, size_t part) {
-    return cache_at(s, &s->shard[part])->first_row + s->shard[part].first;
+    return cache_at(s, &s->shard[part])->first_row + s->shard[part].part.first_row;
 }
 
 struct hash128 teacher_set_first(struct teacher_set *s) {
@@ -322,6 +318,10 @@ size_t teacher_set_bytes(const struct teacher_set *s, size_t shards) {
     return all / there * (shards < s->parts ? shards : s->parts); // of a stream
 }
 
+const char *teacher_set_damage(const struct teacher_set *s, size_t part) {
+    return s->shard[part].damage;
+}
+
 void teacher_set_quiet(struct teacher_set *s, bool on) {
     if (on)
         pthread_mutex_lock(&s->hdf5);
@@ -345,22 +345,23 @@ static void count_rows(struct teacher_set *s, const struct shard *shard) {
         if (!row_hashes_add(&s->hashes, h.low ^ cache ^ (uint64_t)t->prompt_length[i])) continue;
         if (!n->repeated++)
             snprintf(n->first_repeated, sizeof n->first_repeated, "row %zu, in '%s'",
-                     shard->first + i, shard->path);
+                     shard->part.first_row + i, shard->path);
     }
 }
 
-static bool take_damage(struct teacher_set *s, const struct shard *shard,
+static bool take_damage(struct teacher_set *s, struct shard *shard,
                         const struct columns_holes *holes) {
     struct str where = {0};
-    damage_text(holes, shard->rows, shard->data.lost, shard->first, &where);
+    damage_text(holes, shard->part.rows, shard->data.lost, shard->part.first_row, &where);
     if (!s->skip_bad)
         fail_set(s->fail, EXIT_BADDATA,
                  "'%s' is damaged: %s; make it again, or go on without these "
                  "rows with --on-bad skip-chunk",
                  shard->path, where.text);
-    else if (!s->numbers.first_lost[0])
-        snprintf(s->numbers.first_lost, sizeof s->numbers.first_lost, "'%s', %s", shard->path,
-                 where.text);
+    else if (!shard->damage)
+        shard->damage = xasprintf("'%s', %s", shard->path, where.text);
+    if (shard->damage && !s->numbers.first_lost[0])
+        snprintf(s->numbers.first_lost, sizeof s->numbers.first_lost, "%s", shard->damage);
     str_release(&where);
     return alive(s);
 }
@@ -405,7 +406,7 @@ static struct shard *holding(struct teacher_set *s, size_t row) {
     for (size_t i = 0; i < s->parts; i++) {
         if (!s->shard[i].path) continue;
         size_t first = teacher_set_part_first(s, i);
-        if (row >= first && row - first < s->shard[i].rows) return &s->shard[i];
+        if (row >= first && row - first < s->shard[i].part.rows) return &s->shard[i];
     }
     return NULL;
 }

@@ -42,6 +42,12 @@ static void shuffle(const unsigned char *from, size_t n, size_t size, unsigned c
         for (size_t i = 0; i < count; i++) to[k * count + i] = from[i * size + k];
 }
 
+static void unshuffle(const unsigned char *from, size_t n, size_t size, unsigned char *to) {
+    size_t count = n / size;
+    for (size_t k = 0; k < size; k++)
+        for (size_t i = 0; i < count; i++) to[i * size + k] = from[k * count + i];
+}
+
 size_t zfilter_encode(const void *raw, size_t n, size_t size, int level, void *to) {
     assert(size && n % size == 0);
     if (size > 1) { // the planes lie behind the room for the frame
@@ -55,6 +61,21 @@ size_t zfilter_encode(const void *raw, size_t n, size_t size, int level, void *t
     unsigned char *end = (unsigned char *)to + made;
     for (int i = 0; i < CHECKSUM_BYTES; i++) end[i] = (unsigned char)(sum >> 8 * i);
     return made + CHECKSUM_BYTES;
+}
+
+bool zfilter_decode(const void *from, size_t n, size_t bytes, size_t size, void *to) {
+    if (n < CHECKSUM_BYTES) return false;
+    size_t made = n - CHECKSUM_BYTES;
+    const unsigned char *end = (const unsigned char *)from + made;
+    uint32_t sum = 0;
+    for (int i = 0; i < CHECKSUM_BYTES; i++) sum |= (uint32_t)end[i] << 8 * i;
+    if (sum != zfilter_fletcher32(from, made)) return false;
+    if (ZSTD_getFrameContentSize(from, made) != bytes) return false;
+    unsigned char *planes = size > 1 ? malloc(bytes) : to;
+    bool ok = planes && ZSTD_decompress(planes, bytes, from, made) == bytes;
+    if (ok && size > 1) unshuffle(planes, bytes, size, to);
+    if (size > 1) free(planes);
+    return ok;
 }
 
 static size_t replace(void *fresh, size_t made, size_t room, size_t *capacity, void **buffer) {

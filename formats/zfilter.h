@@ -3,6 +3,7 @@
 // HDF5's own filters; zfilter_callback is the filter itself, for libhdf5 in our programs (h5.c) and
 // in others' (zplugin.c). Frames carry their content size. Thread-safe; no state.
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,6 +14,9 @@ size_t zfilter_bound(size_t n);
 // raw (n bytes, elements of `size` bytes) -> to; returns the bytes made. Cannot fail on valid
 // input.
 size_t zfilter_encode(const void *raw, size_t n, size_t size, int level, void *to);
+// Back: `bytes` raw bytes from the n of a chunk. False: it has another checksum, or is no frame of
+// as many bytes.
+bool zfilter_decode(const void *from, size_t n, size_t bytes, size_t size, void *to);
 uint32_t zfilter_fletcher32(const void *bytes, size_t n);
 
 // HDF5's H5Z_func_t in plain types: returns the new size, 0 on failure.

@@ -240,6 +240,10 @@ static void open_inputs(struct distill *d, const struct options *o, struct train
 
 // ---- the run
 
+static void tell_lost(const char *where) {
+    warn("%s cannot be read; these rows are left out", where);
+}
+
 // What the cache turned out to have, as soon as it is known.
 static void tell(struct distill *d, struct teacher_set_numbers n) {
     struct teacher_set_numbers *told = &d->told;
@@ -248,8 +252,21 @@ static void tell(struct distill *d, struct teacher_set_numbers n) {
     if (repeated)
         warn("%s has the tokens of a row before it: rows that are there twice count twice",
              n.first_repeated);
-    if (lost) warn("%s cannot be read; these rows are left out", n.first_lost);
+    if (lost) tell_lost(n.first_lost);
     *told = n;
+}
+
+// Some row can be read, of those that are asked for; else nothing would be learnt.
+static void find_row(struct distill *d) {
+    struct teacher_source *s = &d->source;
+    size_t i = 0;
+    while (i < s->rows && !d->cache_fail.code && !teacher_set_length(s->set, s->first + i)) i++;
+    die_if(&d->cache_fail);
+    if (i == s->rows)
+        die(EXIT_BADDATA,
+            "none of the %zu rows can be read: '%s' or another shard is damaged; dump "
+            "it again",
+            s->rows, d->teacher.items[0]);
 }
 
 // A warning where the cache is of other positions than it says, by its first rows.
@@ -285,6 +302,10 @@ static void sum_up(struct distill *d, struct training *t) {
         log_detail(t->log, "waited %.2f s for the cache", replay_waited(d->source.replay));
     tell(d, source_teacher_stop(&d->source));
     const struct teacher_set_numbers *n = &d->told;
+    for (size_t part = 0; n->lost && part < teacher_set_parts(d->source.set); part++) {
+        const char *damage = teacher_set_damage(d->source.set, part);
+        if (damage && strncmp(damage, n->first_lost, sizeof n->first_lost - 1)) tell_lost(damage);
+    }
     if (n->repeated)
         log_note(t->log, "%zu of %zu rows have the tokens of another", n->repeated, n->rows);
     if (n->lost)
@@ -302,6 +323,7 @@ static int train(struct distill *d, struct training *t) {
     t->objective = &objective;
     if (!d->on_policy && !d->common.dry_run) {
         t->after_step = after_step;
+        find_row(d);
         look_for_shift(d, t);
         source_teacher_start(&d->source, &d->train);
     }

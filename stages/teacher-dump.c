@@ -6,6 +6,7 @@
 #include "common/stop.h"
 #include "formats/target_kl.h"
 #include "formats/teacher_dump.h"
+#include "formats/teacher_gather.h"
 #include "formats/teachers.h"
 #include "formats/training.h"
 #include <math.h>
@@ -210,6 +211,21 @@ static void settle_layout(struct dump *d) {
             d->teacher.alpha, low, high, d->grid);
 }
 
+// A position's support is the union over the grid, and its size is stored in two bytes.
+static void check_room(const struct dump *d) {
+    struct teacher_cut most = d->run.cut;
+    most.n_must = d->run.student_k;
+    if (most.least > 0 && 1 / most.least < (double)most.top_k)
+        most.top_k = (size_t)(1 / most.least) + 1; // so many can be as likely
+    const struct teacher_grid *g = &d->run.grid;
+    size_t room = teacher_gather_room(g, &most, d->teachers.dpo_model.model.config.vocab);
+    if (g->n && room > UINT16_MAX)
+        die(EXIT_USAGE,
+            "--top-k %zu at %zu alphas of --alpha-grid may keep %zu tokens a position, and a file "
+            "holds %d; give a smaller --top-k or a larger --least",
+            d->run.cut.top_k, g->n, room, UINT16_MAX);
+}
+
 static void set_strength(struct dump *d, double strength) {
     char *text = recipe_strength(d->teacher.alpha, strength);
     free(d->alpha);
@@ -363,11 +379,12 @@ static int dump(struct dump *d) {
     if (done) log_note(d->log, "going on at row %zu of %zu", done, r->count);
     int code = teacher_dump_run(r, &f);
     die_if(&f);
-    if (code == EXIT_STOPPED)
-        log_note(d->log,
-                 "stopped; what is done is in '%s.spool': run the same command again to go "
-                 "on",
-                 d->output);
+    if (code == EXIT_STOPPED) {
+        char *spool = columns_spool_name(d->output, &d->plan);
+        log_note(d->log, "stopped; what is done is in '%s': run the same command again to go on",
+                 spool);
+        free(spool);
+    }
     return code;
 }
 
@@ -407,6 +424,7 @@ int main(int argc, char **argv) {
                                      .mass = d.teacher.mass,
                                      .least = d.teacher.least,
                                      .eos = d.teachers.dpo_model.eos};
+    check_room(&d);
     d.run.tokens = &d.tokens;
     d.run.micro_tokens = (size_t)d.micro_tokens;
     d.run.checkpoint_every = d.checkpoint_every;

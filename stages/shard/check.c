@@ -62,18 +62,22 @@ static bool check_set(const struct checked *files, size_t n, size_t i) {
     if (!c->set) return true;
     for (size_t k = 0; k < i; k++)
         if (same_set(c, &files[k])) return true;
-    bool *there = xcalloc(c->part.parts, 1);
+    const struct checked **at = xcalloc(c->part.parts, sizeof *at);
     for (size_t k = i; k < n; k++)
-        if (same_set(c, &files[k])) there[files[k].part.part] = true;
+        if (same_set(c, &files[k])) at[files[k].part.part] = &files[k];
     size_t missing = 0, first = 0;
-    for (size_t p = c->part.parts; p-- > 0;)
-        if (!there[p]) missing++, first = p;
-    free(there);
+    struct fail f = {0};
+    for (size_t p = c->part.parts; p-- > 0;) {
+        if (!at[p]) missing++, first = p;
+        if (p && at[p] && at[p - 1]) columns_follows(at[p]->part, at[p - 1]->part, at[p]->path, &f);
+    }
+    free(at);
+    if (f.code) warn("%s", f.text);
     if (missing)
         warn("'%s' is of a set of %zu parts, of which %zu are missing or damaged, the first part "
              "%zu; give them all or make them again",
              c->path, c->part.parts, missing, first);
-    return !missing;
+    return !missing && !f.code;
 }
 
 // tokens and pairs: lengths, masks and ids must fit each other, over the file by itself.

@@ -103,21 +103,21 @@ static bool copy(struct filter *s, struct columns_writer *w, struct fail *f) {
     return ok;
 }
 
-static void filter(struct filter *s, const struct lineage *l, bool entropy) {
-    struct fail f = {0};
+// f: that of the set, so that what a reader says comes first.
+static void filter(struct filter *s, const struct lineage *l, bool entropy, struct fail *f) {
     s->keep = xcalloc(s->parts, sizeof *s->keep);
-    for (size_t part = 0; part < s->parts && !f.code; part++) choose(s, part, entropy, &f);
-    die_if(&f);
+    for (size_t part = 0; part < s->parts && !f->code; part++) choose(s, part, entropy, f);
+    die_if(f);
     if (!s->kept) die(EXIT_BADDATA, "no row is left of '%s'", columns_path(s->set[0]));
     struct columns_plan plan = {.rows_total = s->kept,
                                 .zstd_level = columns_level(s->set[0]),
                                 .finished = shard_print_path};
-    struct columns_writer *w = shard_writer(s->output, s->set[0], l, &plan, s->longest, &f);
-    if (copy(s, w, &f))
+    struct columns_writer *w = shard_writer(s->output, s->set[0], l, &plan, s->longest, f);
+    if (copy(s, w, f))
         columns_commit(w, NULL);
     else
         columns_abandon(w, false);
-    die_if(&f);
+    die_if(f);
     for (size_t part = 0; part < s->parts; part++) free(s->keep[part]);
     free(s->keep);
 }
@@ -143,7 +143,7 @@ int shard_filter(int argc, char **argv) {
     if (artefact_is_current(s.output, &l, false, &f))
         shard_print_path(NULL, s.output);
     else
-        filter(&s, &l, entropy);
+        filter(&s, &l, entropy, &f);
     die_if(&f);
     parents_release(&l.parents);
     free(json);

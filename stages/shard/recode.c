@@ -13,7 +13,7 @@ struct recode {
     struct columns_reader **set;
     size_t parts;
     struct teacher_info info;
-    bool cuts; // entries
+    bool cuts, codes; // fewer entries, fewer bits
 };
 
 static void declare(struct options *o, struct recode *s) {
@@ -71,6 +71,7 @@ static void settle_bits(struct recode *s, int has) {
         for (size_t i = 0; i < sizeof names / sizeof *names; i++)
             if (atoi(names[i]) == has) s->bits_text = names[i];
     s->info.bits = atoi(s->bits_text);
+    s->codes = s->info.bits != has;
     if (s->info.bits > has)
         die(EXIT_USAGE, "--bits %d is more than the cache's %d; what was rounded off is gone",
             s->info.bits, has);
@@ -138,22 +139,33 @@ static bool write_part(struct recode *s, struct teacher_writer *w, struct teache
     return ok;
 }
 
-static void recode(struct recode *s, const struct lineage *l, const struct columns_plan *plan) {
-    struct fail f = {0};
-    int32_t *common = take_common(s, &f);
+// f: that of the set, so that what a reader says comes first.
+static void recode(struct recode *s, const struct lineage *l, const struct columns_plan *plan,
+                   struct fail *f) {
+    int32_t *common = take_common(s, f);
     s->info.common = common;
-    die_if(&f);
-    struct teacher_writer *w = teacher_writer_open(s->output, l, &s->info, plan, &f);
+    die_if(f);
+    struct teacher_writer *w = teacher_writer_open(s->output, l, &s->info, plan, f);
     struct teacher_cutter *cutter = teacher_cutter_new(&s->info.grid);
     bool ok = w != NULL;
-    for (size_t part = 0; ok && part < s->parts; part++) ok = write_part(s, w, cutter, part, &f);
+    for (size_t part = 0; ok && part < s->parts; part++) ok = write_part(s, w, cutter, part, f);
     if (ok)
         teacher_writer_commit(w, NULL);
     else
         teacher_writer_abandon(w, false);
-    die_if(&f);
+    die_if(f);
     teacher_cutter_free(cutter);
     free(common);
+}
+
+// Neither entries nor bits change: every number stays as it is stored.
+static void compress(struct recode *s, const struct lineage *l, const struct columns_plan *plan,
+                     struct fail *f) {
+    struct columns_writer *w = shard_writer(s->output, s->set[0], l, plan, 0, f);
+    if (shard_copy(w, s->set, s->parts, f))
+        columns_commit(w, NULL);
+    else
+        columns_abandon(w, false);
 }
 
 int shard_recode(int argc, char **argv) {
@@ -173,13 +185,15 @@ int shard_recode(int argc, char **argv) {
     settle(&s, &o);
     char *json = options_json(&o);
     struct lineage l = shard_new_lineage(s.set, s.parts, "shard recode", json);
-    l.version = 0; // what is written is of the newest
+    if (s.cuts || s.codes) l.version = 0; // what is written is of the newest
     struct part first = columns_part(s.set[0]);
     struct columns_plan plan = {.rows_total = first.rows_total,
                                 .rows_per_shard = first.parts > 1 ? first.rows : 0,
                                 .zstd_level = (int)s.zstd_level,
                                 .finished = shard_print_path};
-    if (!columns_is_current(s.output, &l, &plan, false, &f)) recode(&s, &l, &plan);
+    bool current = columns_is_current(s.output, &l, &plan, false, &f);
+    plan.rows_total = 0; // open: no file is made before all rows were read well
+    if (!current && !f.code) (s.cuts || s.codes ? recode : compress)(&s, &l, &plan, &f);
     die_if(&f);
     parents_release(&l.parents);
     teacher_info_release(&s.info);

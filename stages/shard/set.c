@@ -1,6 +1,7 @@
 // The whole set that files belong to, and files made from it.
 #include "common/fail.h"
 #include "common/log.h"
+#include "formats/columns_rows.h"
 #include "stages/shard/shard.h"
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,9 @@ struct columns_reader **shard_set_open(const struct opt_list *files, struct fail
     if (files->n != parts)
         die(EXIT_BADDATA, "'%s' is of a set of %zu parts, of which %zu were given; give them all",
             columns_path(set[0]), parts, files->n);
+    for (size_t i = 1; i < parts; i++)
+        columns_follows(columns_part(set[i]), columns_part(set[i - 1]), columns_path(set[i]), f);
+    die_if(f);
     return set;
 }
 
@@ -68,6 +72,19 @@ struct columns_writer *shard_writer(const char *output, struct columns_reader *l
                                                         e.n_blobs, e.blobs, plan, f);
     columns_free_extras(&e);
     return w;
+}
+
+bool shard_copy(struct columns_writer *w, struct columns_reader **set, size_t parts,
+                struct fail *f) {
+    for (size_t part = 0; w && part < parts; part++) {
+        struct columns_rows *rows = columns_rows_load(set[part], f);
+        bool ok = rows != NULL;
+        for (size_t i = 0; ok && i < columns_rows_count(rows); i++)
+            ok = columns_rows_copy(rows, i, w);
+        columns_rows_free(rows);
+        if (!ok) return false;
+    }
+    return w != NULL;
 }
 
 void shard_print_path(void *self, const char *path) {

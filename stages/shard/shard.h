@@ -35,6 +35,10 @@ struct lineage shard_new_lineage(struct columns_reader **set, size_t parts, cons
 struct columns_writer *shard_writer(const char *output, struct columns_reader *like,
                                     const struct lineage *l, const struct columns_plan *plan,
                                     size_t max_length, struct fail *f);
+// All rows of the set as they are; one by one, so that chunks break where the new parts do. The
+// plan should leave rows_total open: then no file is made before all rows were read well.
+bool shard_copy(struct columns_writer *w, struct columns_reader **set, size_t parts,
+                struct fail *f);
 // stat: mean and quantiles of x (n), which is sorted, on a line; all that a teacher shard holds.
 void shard_sort(double *x, size_t n);
 void shard_print_numbers(const char *name, double *x, size_t n);

@@ -1,21 +1,5 @@
 #include "common/fail.h"
-#include "formats/columns_rows.h"
 #include "stages/shard/shard.h"
-#include <stdlib.h>
-
-// Row by row, so that chunks break where the new parts do.
-static bool copy(struct columns_writer *w, struct columns_reader **set, size_t parts,
-                 struct fail *f) {
-    for (size_t part = 0; w && part < parts; part++) {
-        struct columns_rows *rows = columns_rows_load(set[part], f);
-        bool ok = rows != NULL;
-        for (size_t i = 0; ok && i < columns_rows_count(rows); i++)
-            ok = columns_rows_copy(rows, i, w);
-        columns_rows_free(rows);
-        if (!ok) return false;
-    }
-    return w != NULL;
-}
 
 // Rows a shard, from the two options of which one is given.
 static size_t settle(int64_t parts, int64_t per, size_t rows) {
@@ -48,12 +32,11 @@ int shard_split(int argc, char **argv) {
     struct columns_reader **set = shard_set_open(&files, &f);
     struct lineage l = shard_same_lineage(set[0]);
     size_t total = columns_part(set[0]).rows_total;
-    struct columns_plan plan = {.rows_total = total,
-                                .rows_per_shard = settle(parts, per, total),
+    struct columns_plan plan = {.rows_per_shard = settle(parts, per, total),
                                 .zstd_level = columns_level(set[0]),
                                 .finished = shard_print_path};
     struct columns_writer *w = shard_writer(output, set[0], &l, &plan, 0, &f);
-    if (copy(w, set, files.n, &f))
+    if (shard_copy(w, set, files.n, &f))
         columns_commit(w, NULL);
     else
         columns_abandon(w, false);

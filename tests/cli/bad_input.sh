@@ -41,7 +41,7 @@ hurt() { # FILE: cut.h5 and flip.h5
 }
 newer() { # FILE: newer.h5
     cp "$1" newer.h5
-    "$tools/poison" newer newer.h5 || fail "poison newer $1"
+    "$tools/poison" attribute newer.h5 version 99 || fail "poison $1"
 }
 newer base.h5
 wrong() { # KIND OF FILE TO HURT, ONE OF ANOTHER KIND, command...: the file's name is appended
@@ -123,6 +123,106 @@ bad 3 "'flip.h5'.*damaged" $distill $(echo $parts | sed 's/t-00002-of-00004.h5/f
 quiet "$bin/tokenize" -q --model base.h5 --kind sft --input sft.csv --rows-per-shard 10 -o d.h5
 bad 3 'parts' "$bin/sft" -q --model base.h5 --data d-00000-of-00004.h5 d-00002-of-00004.h5
 
+# rows that are not there: a set's parts follow each other and end at rows_total
+odd() { # FILE NAME NUMBER: odd.h5, with another attribute
+    cp "$1" odd.h5
+    "$tools/poison" attribute odd.h5 "$2" "$3" || fail "poison $*"
+}
+odd whole.h5 rows_total 100
+for command in "$distill" "$bin/shard split --parts 2" "$bin/shard recode --bits 6" "$bin/shard filter --rows 1:" "$bin/shard merge"; do
+    bad 3 "'odd.h5': attribute 'rows_total' is missing or not as it should be" $command odd.h5
+done
+expect 3 "attribute 'rows_total'" "$bin/shard" check odd.h5
+odd sft-data.h5 rows_total 100
+bad 3 "'odd.h5': attribute 'rows_total'" $sft base.h5 --data odd.h5
+list=$(sed 's/t-00001-of-00004.h5/odd.h5/' <<<$parts)
+for change in 'first_row 11 begins at row 11, the part before it ends at 10' 'rows 9 begins at row 20, the part before it ends at 19\|columns do not fit' \
+    'rows 0 attribute .rows. is missing'; do
+    odd t-00001-of-00004.h5 ${change%% *} $(cut -d' ' -f2 <<<"$change")
+    pattern=$(cut -d' ' -f3- <<<"$change")
+    for command in "$distill" "$bin/shard split --parts 2" "$bin/shard merge"; do bad 3 "$pattern" $command $list; done
+    "$bin/shard" check $list >out 2>err && fail "check: $(cat out)"
+    tr ' ' '\n' <<<$list >feed
+    timeout 60 $distill - -o y.h5 <feed >out 2>err
+    [ $? = 3 ] && grep -q "$pattern" err && [ "$(wc -l <err)" = 1 ] || fail "a stream, $change: $(cat err)"
+    rm -f y.h5*
+done
+odd t-00001-of-00004.h5 max_length 90
+list=$(sed 's/t-00001-of-00004.h5/odd.h5/' <<<$parts)
+bad 3 "are not of one set: was 'max_length: [0-9]*' and is 'max_length: [0-9]*'" "$bin/shard" merge $list
+bad 3 "'odd.h5' are not of one set: was 'max_length: [0-9]*'" $distill $list
+
+# numbers that no teacher wrote: file and row
+quiet $dump dpo.h5 --bits 32 --top-k 20 -o plain.h5
+quiet $dump dpo.h5 --bits 32 --top-k 20 --layout components -o parts.h5
+refused() { # PATTERN: of odd.h5, by all that read it
+    for command in "$distill" "$bin/shard recode --bits 6"; do bad 3 "'odd.h5' is damaged: $1" $command odd.h5; done
+    expect 3 "'odd.h5' is damaged: $1" "$bin/shard" verify --dpo dpo.h5 --reverse reverse.h5 odd.h5
+    expect 3 "'odd.h5' is damaged" "$bin/shard" check odd.h5
+}
+for file in whole plain parts; do
+    for length in 3 20; do
+        odd $file.h5 max_length $length
+        refused "row [0-9]* has [0-9]* tokens, its longest is said to have $length"
+    done
+done
+element() { # FILE [COLUMN INDEX NUMBER]...: odd.h5, with other elements
+    cp $1.h5 odd.h5
+    while [ $# -gt 1 ]; do
+        "$tools/poison" element odd.h5 $2 $3 $4 || fail "poison $*"
+        set -- "$1" "${@:5}"
+    done
+}
+entries=$("$bin/shard" head --json --rows 1 plain.h5 | grep -o '"entries": [0-9]*' | head -n 2 | awk '{ s += $2 } END { print s }')
+while read -r file changes; do
+    element $file ${changes%%:*}
+    refused "row 0, position 0: ${changes#*: }"
+done <<CHANGES
+plain logp 3 nan: a log p. is none
+plain logp 0 50: a log p. is none
+plain log_tail 0 nan: its log Q is none
+plain log_tail 0 50: its log Q is none
+plain alpha 0 nan: its alpha is not finite
+plain tvd 0 7: its TVD is none
+plain realised 0 inf: the log p\* of its token is none
+plain entropy 0 nan: its entropy is not finite
+plain entries 0 0 entries 1 $entries: it has no entries
+plain support 0 5 support 1 5: a token is twice in its support
+plain support 1 1000000: an id leaves the vocabulary
+plain support 1 -1: an id leaves the vocabulary
+parts support 0 5 support 1 5: a token is twice in its support
+parts support 1 1000000: an id leaves the vocabulary
+parts tvd 0 nan: its TVD is none
+CHANGES
+for column in log_tail entropy ids mask; do # a chunk that is sound, but of fewer elements
+    cp plain.h5 odd.h5
+    "$tools/poison" cut odd.h5 $column || fail "poison cut $column"
+    for command in "$distill" "$bin/shard split --parts 2" "$bin/shard recode --bits 6" "$bin/shard merge" "$bin/shard filter --rows 1:" "$bin/shard filter --min-entropy 0.1"; do
+        bad 3 "'odd.h5' is damaged: \(dataset\|column\) '$column', elements 0 to [0-9]*" $command odd.h5
+    done
+    expect 3 "'odd.h5' is damaged: dataset '$column', elements 0 to [0-9]*" "$bin/shard" check odd.h5
+done
+while read -r file column; do # a column of another type
+    cp $file.h5 odd.h5
+    "$tools/poison" retype odd.h5 $column || fail "poison retype $column"
+    for command in "$bin/shard split --parts 2" "$bin/shard filter --rows 1:" "$bin/shard recode --bits 6" "$distill" "$bin/shard merge"; do
+        [ $file = plain ] || [ $file = whole ] || [[ $command = *' '@(split|filter|merge)* ]] || continue
+        bad 3 "'odd.h5': column '$column' is missing or not as it should be" $command odd.h5
+    done
+    for command in check stat head; do expect 3 "'odd.h5': column '$column' is" "$bin/shard" $command odd.h5; done
+done <<COLUMNS
+plain entries
+plain length
+plain mask
+whole length
+whole mask
+whole entries_low
+whole ids
+pairs chosen
+sft-data ids
+sft-data prompt_length
+COLUMNS
+
 # another tokenizer, another shape
 head -20 corpus.txt >other.txt
 quiet "$bin/import" -q --train-tokenizer other.txt --vocab 290 -o other.json
@@ -161,6 +261,10 @@ bad 2 "'--batch-size 0' is out of range" $sft base.h5 --batch-size 0
 bad 2 "'--beta -1' is out of range" $dpo --beta -1
 bad 2 "'--mass 1.5' is out of range" $dump dpo.h5 --mass 1.5
 bad 2 "'--divergence'\|--divergence" $distill $parts --divergence hellinger
+sed 's/{/{"vocab_size": 70000,/' config.json >wide.json
+quiet "$bin/import" -q --init wide.json --tokenizer tok.json --seed 1 -o wide.h5
+bad 2 '--top-k 30000 at 3 alphas of --alpha-grid may keep 70000 tokens a position, and a file holds 65535' "$bin/teacher-dump" \
+    -q --dpo wide.h5 --reverse wide.h5 --data pairs.h5 --layout components --top-k 30000 --least 0 --alpha-grid 0,1,2 --alpha fixed:1
 bad 2 "'--top-p 2' is out of range" $generate base.h5 --top-p 2
 bad 2 '--alpha is of the teachers; give --dpo in place of --model' $generate base.h5 --alpha fixed:1
 bad 2 '--reverse is of the teachers' $generate base.h5 --reverse reverse.h5

@@ -61,7 +61,7 @@ static bool write_teacher_row(struct teacher_writer *w, size_t row) {
     for (size_t i = 2; i < r.n; i++) {
         size_t p = r.positions++, n = 1 + pick(row, 100 + i, MOST);
         for (size_t k = 0; k < n; k++) {
-            support[p][k] = (int32_t)pick(row, 1000 + 10 * i + k, VOCAB);
+            support[p][k] = (int32_t)((pick(row, 1000 + 10 * i, VOCAB) + 7 * k) % VOCAB);
             logp[p][k] = (float)log(rng_uniform(3, RNG_TEST, row, 10 * i + k) + 1e-9);
         }
         position[p] = (struct teacher_position){.n = (uint32_t)n,

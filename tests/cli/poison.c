@@ -1,14 +1,19 @@
 // Files that are wrong on purpose, for the tests of programs:
-//   poison newer FILE              a file of any kind, in place, of a version no release has yet
+//   poison attribute FILE NAME N   a file of any kind, in place, with another integer
+//   poison element FILE COLUMN I X the same with another number as element I of a column
+//   poison cut FILE COLUMN         with a first chunk of half its elements
+//   poison retype FILE COLUMN      with a column of bytes in place of integers, or the reverse
 //   poison nan MODEL TOKENS OUT    the model with a NaN in the embedding of a token that stands in
 //                                  one row only (printed), so that training meets it in one step
 //   poison shift TEACHER BY OUT    the cache, of one file, with each position's distribution that
 //                                  of the position BY (-1 or 1) further in its row. A coded file
 //                                  knows no other realised token than the one that stands there:
 //                                  then that one gets what was the other's
+#include "formats/h5.h"
 #include "formats/model_file.h"
 #include "formats/teacher_file.h"
 #include "formats/tokens.h"
+#include "formats/zfilter.h"
 #include <hdf5.h>
 #include <math.h>
 #include <stdio.h>
@@ -28,14 +33,70 @@ static void save(const char *path, const struct model_file *m) {
     die_if(&f);
 }
 
-static void newer(const char *path) {
-    const int64_t version = 99;
-    hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
-    hid_t attribute = H5Aopen(file, "version", H5P_DEFAULT);
-    if (H5Awrite(attribute, H5T_NATIVE_INT64, &version) < 0 || H5Aclose(attribute) < 0 ||
-        H5Fclose(file) < 0)
-        die(EXIT_FAILED, "cannot change '%s'", path);
+// ---- files of any kind, in place
+
+static hid_t open_file(const char *path) {
+    struct fail f = {0};
+    struct h5 *h = h5_open(path, &f); // makes the filter known
+    die_if(&f);
+    h5_close(h);
+    return H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
 }
+
+static void close_file(hid_t file, bool ok, const char *path) {
+    if (H5Fclose(file) < 0 || !ok) die(EXIT_FAILED, "cannot change '%s'", path);
+}
+
+static void set_attribute(const char *path, const char *name, int64_t value) {
+    hid_t file = open_file(path), a = H5Aopen(file, name, H5P_DEFAULT);
+    close_file(file, H5Awrite(a, H5T_NATIVE_INT64, &value) >= 0 && H5Aclose(a) >= 0, path);
+}
+
+static void set_element(const char *path, const char *column, hsize_t at, double value) {
+    hid_t file = open_file(path), d = H5Dopen2(file, column, H5P_DEFAULT), space = H5Dget_space(d);
+    hsize_t one = 1;
+    hid_t memory = H5Screate_simple(1, &one, NULL);
+    H5Sselect_hyperslab(space, H5S_SELECT_SET, &at, NULL, &one, NULL);
+    bool ok = H5Dwrite(d, H5T_NATIVE_DOUBLE, memory, space, H5P_DEFAULT, &value) >= 0;
+    H5Sclose(memory);
+    H5Sclose(space);
+    close_file(file, H5Dclose(d) >= 0 && ok, path);
+}
+
+// Chunk 0 becomes a frame of half its size, with the right checksum.
+static void cut_chunk(const char *path, const char *column) {
+    hid_t file = open_file(path), d = H5Dopen2(file, column, H5P_DEFAULT), type = H5Dget_type(d);
+    hid_t list = H5Dget_create_plist(d);
+    hsize_t chunk, at = 0;
+    H5Pget_chunk(list, 1, &chunk);
+    size_t size = H5Tget_size(type), n = chunk / 2 * size;
+    void *raw = xcalloc(n, 1), *coded = xmalloc(zfilter_bound(n));
+    size_t made = zfilter_encode(raw, n, size, 3, coded);
+    bool ok = H5Dwrite_chunk(d, H5P_DEFAULT, 0, &at, made, coded) >= 0;
+    free(raw);
+    free(coded);
+    H5Pclose(list);
+    H5Tclose(type);
+    close_file(file, H5Dclose(d) >= 0 && ok, path);
+}
+
+// The same numbers as bytes, or as int32 where they are bytes.
+static void retype(const char *path, const char *column) {
+    hid_t file = open_file(path), d = H5Dopen2(file, column, H5P_DEFAULT), space = H5Dget_space(d);
+    hid_t old = H5Dget_type(d), type = H5Tget_size(old) == 1 ? H5T_STD_I32LE : H5T_STD_U8LE;
+    int32_t *x = xcalloc((size_t)H5Sget_simple_extent_npoints(space), sizeof *x);
+    bool ok = H5Dread(d, H5T_NATIVE_INT32, H5S_ALL, H5S_ALL, H5P_DEFAULT, x) >= 0;
+    H5Tclose(old);
+    H5Dclose(d);
+    H5Ldelete(file, column, H5P_DEFAULT);
+    d = H5Dcreate2(file, column, type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    ok = ok && H5Dwrite(d, H5T_NATIVE_INT32, H5S_ALL, H5S_ALL, H5P_DEFAULT, x) >= 0;
+    free(x);
+    H5Sclose(space);
+    close_file(file, H5Dclose(d) >= 0 && ok, path);
+}
+
+// ---- models and caches
 
 // A token that is read in one row only; a row's last token is never read.
 static int32_t lonely(const struct tokens *t, size_t *row) {
@@ -133,8 +194,14 @@ static void shift(const char *path, long by, const char *out) {
 }
 
 int main(int argc, char **argv) {
-    if (argc == 3 && !strcmp(argv[1], "newer")) {
-        newer(argv[2]);
+    if (argc == 5 && !strcmp(argv[1], "attribute")) {
+        set_attribute(argv[2], argv[3], strtoll(argv[4], NULL, 10));
+    } else if (argc == 6 && !strcmp(argv[1], "element")) {
+        set_element(argv[2], argv[3], strtoull(argv[4], NULL, 10), strtod(argv[5], NULL));
+    } else if (argc == 4 && !strcmp(argv[1], "cut")) {
+        cut_chunk(argv[2], argv[3]);
+    } else if (argc == 4 && !strcmp(argv[1], "retype")) {
+        retype(argv[2], argv[3]);
     } else if (argc == 5 && !strcmp(argv[1], "nan")) {
         poison(argv[2], argv[3], argv[4]);
     } else if (argc == 5 && !strcmp(argv[1], "shift")) {

@@ -109,8 +109,22 @@ same x.h5 y.h5 'left out of a stream'
 grep -q '60 of 180 rows were left out' err || fail "skip, the sum: $(cat err)"
 "$bin/shard" stat x.h5 | grep -c '"on-bad": *"skip-chunk"' >out || fail '--on-bad is not recorded'
 # without any row of a step nothing changes
-expect 0 '' $distill --on-bad skip-chunk --teacher $(cat all.list) --rows 60:120 --log x.csv -o x.h5
+expect 0 '' $distill --on-bad skip-chunk --teacher $(cat all.list) --rows 59:120 --log x.csv --batch-size 1 --steps 1 -o x.h5
 weights x.h5 sft.h5 'trained on nothing'
+# without any row at all there is no model
+rm x.h5
+expect 3 "none of the 60 rows can be read: '.*' or another shard is damaged; dump it again" \
+    $distill --on-bad skip-chunk --teacher $(cat all.list) --rows 60:120 -o x.h5
+[ ! -e x.h5 ] || fail 'a model trained on nothing'
+# of several shards each is named, once
+third=$(sed -n 3p all.list)
+cp "$third" third
+printf '\0\1\2\3' | dd of="$third" bs=1 seek=$at conv=notrunc status=none
+$distill --on-bad skip-chunk --teacher $(cat all.list) -o x.h5 >out 2>err || fail "two: $(cat err)"
+for path in "$victim" "$third"; do
+    [ "$(grep -c "warning: '$path', .* cannot be read" err)" = 1 ] || fail "not named once, $path: $(cat err)"
+done
+mv third "$third"
 mv whole "$victim"
 expect 2 '\-\-rows is of a run from a cache' $distill --on-policy --dpo dpo.h5 --reverse reverse.h5 \
     --data prompts.h5 --rows 5 -o x.h5

@@ -104,5 +104,29 @@ quiet "$bin/shard" recode --bits 6 -o r.h5 $(cat list)
 same out again 'paths'
 ls -i r-*.h5 | cmp -s - inodes || fail 'made again'
 quiet "$bin/shard" check $(cat again)
+# another compression, or nothing new: the numbers stay as they are stored
+for file in components composed; do
+    quiet $dump --layout $file --bits 8 -o want.h5 --force
+    for options in '--zstd-level 9' '' '--bits 8'; do
+        quiet "$bin/shard" recode $options -o got.h5 want.h5
+        [ "$(hash_of got.h5)" = "$(hash_of want.h5)" ] || fail "$file: other content by '$options'"
+        [ "$(stage_of got.h5)" = 'shard recode' ] || fail "stage $(stage_of got.h5)"
+    done
+done
+quiet "$bin/shard" recode --zstd-level 9 -o got.h5 "$root/tests/golden/teacher-version-2.h5"
+[ "$(hash_of got.h5)" = "$(hash_of "$root/tests/golden/teacher-version-2.h5")" ] || fail 'version 2: other content'
+quiet "$bin/shard" recode --zstd-level 9 -o z.h5 $(cat list)
+quiet "$bin/shard" merge -o merged.h5 $(cat out)
+quiet "$bin/shard" merge -o want.h5 $(cat list)
+[ "$(hash_of merged.h5)" = "$(hash_of want.h5)" ] || fail 'parts: other content'
+[ "$(stat -c %s z-00000-of-00003.h5)" != "$(stat -c %s s-00000-of-00003.h5)" ] || fail 'no other level'
+
+# a part that is bad: nothing is made of those before it
+size=$(stat -c %s s-00002-of-00003.h5)
+printf '\125\252\125\252' | dd of=s-00002-of-00003.h5 bs=1 seek=$((size / 2)) conv=notrunc 2>/dev/null
+for command in 'recode --bits 6' 'recode --zstd-level 9' 'split --parts 5' 'filter --rows 1:'; do
+    expect 3 "'s-00002-of-00003.h5' is damaged: dataset '[a-z_]*', elements" "$bin/shard" $command -o bad.h5 $(cat list)
+    [ -z "$(ls | grep '^bad')" ] && [ ! -s out ] || fail "$command left $(ls | grep '^bad'), said $(cat out)"
+done
 expect 3 'recode takes teacher files' "$bin/shard" recode -o x.h5 tokens.h5
 finish

@@ -1,6 +1,7 @@
 #!/bin/bash
 # shard verify: what was dumped fits its teachers, whatever was made of it since; other teachers do not.
 . tests/lib.bash
+tools=$root/$BUILD/tests/cli
 world 60
 teachers
 dump="$bin/teacher-dump -q --dpo dpo.h5 --reverse reverse.h5 --ref sft.h5 --data pairs.h5 --top-k 20"
@@ -13,6 +14,17 @@ for layout in composed components; do
             /^KL/ && !($3 > 0 && $3 < 0.2) { bad = 1 } END { exit bad || NR != 8 }' out || fail "$layout $bits: $(cat out)"
         awk -F'\t' -v least=$((bits < 32 ? 20 : 0)) '/^log p/ && $3 + 0 < least { exit 1 }' out ||
             fail "$layout $bits: the statement of the error is idle: $(cat out)"
+    done
+done
+# every column of 32 bits is compared
+for change in 'logp 3' 'log_tail 0' 'alpha 1' 'tvd 2' 'realised 0' 'entropy 4'; do
+    for layout in composed components; do
+        [[ $layout-$change != components-[ar]* ]] || continue # it has neither alpha nor realised
+        cp $layout-32.h5 odd.h5
+        "$tools/poison" element odd.h5 $change $([[ $change = [ae]* ]] && echo 7 || echo -9) || fail "poison $change"
+        [[ $change != tvd* ]] || "$tools/poison" element odd.h5 $change 0.9
+        expect 3 "'odd.h5' row 0, position [0-9]*: .* the teachers say" "$bin/shard" verify --dpo dpo.h5 \
+            --reverse reverse.h5 --ref sft.h5 --rows 60 odd.h5
     done
 done
 for rule in '--base ref --alpha tvd:3' '--negative ref --alpha fixed:0.7' '--plausible 0 --alpha damped:9'; do
