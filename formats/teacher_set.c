@@ -292,9 +292,13 @@ size_t teacher_set_part_first(struct teacher_set *s, size_t part) {
     return cache_at(s, &s->shard[part])->first_row + s->shard[part].first;
 }
 
-struct hash128 teacher_set_first(struct teacher_set *s) {
-    struct shard *shard = wait_for(s, 0);
-    return shard ? shard->content : (struct hash128){0, 0};
+struct hash128 teacher_set_content(struct teacher_set *s, size_t part) {
+    if (!teacher_set_there(s, part) && !wait_for(s, part)) return (struct hash128){0, 0};
+    return s->shard[part].content;
+}
+
+bool teacher_set_streams(const struct teacher_set *s) {
+    return s->stream;
 }
 
 const struct parents *teacher_set_parents(struct teacher_set *s) {

@@ -27,7 +27,9 @@ size_t teacher_set_part_first(struct teacher_set *s, size_t part); // its first 
 const struct teacher_info *teacher_set_info(const struct teacher_set *s);
 size_t teacher_set_caches(const struct teacher_set *s);
 const struct teacher_info *teacher_set_cache(const struct teacher_set *s, size_t cache);
-struct hash128 teacher_set_first(struct teacher_set *s); // content of part 0; may wait for it
+// May wait for it; zero: failure before it came.
+struct hash128 teacher_set_content(struct teacher_set *s, size_t part);
+bool teacher_set_streams(const struct teacher_set *s);            // its list has a "-"
 const struct parents *teacher_set_parents(struct teacher_set *s); // waits for all; NULL: failure
 
 // Tokens in row `row` (0: lost, or failure), and the row itself (n is 0: lost); pointers live until

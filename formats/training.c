@@ -227,6 +227,7 @@ static int train_and_save(struct training *t) {
                         .seed = (uint64_t)t->common->seed,
                         .log = t->log};
     resume(t, &run.step);
+    if (t->begin) t->begin(t->self);
     run.hooks = (struct train_hooks){.self = t,
                                      .save = save_checkpoint,
                                      .snapshot = save_snapshot,

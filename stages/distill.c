@@ -193,7 +193,7 @@ static void open_cache(struct distill *d, const struct options *o, struct traini
     settle_student(d, o, i->reward_beta, d->alpha);
     check_caches(d, o, t);
     choose_rows(d);
-    parents_add(&t->lineage.parents, "teacher", teacher_set_first(s));
+    parents_add(&t->lineage.parents, "teacher", teacher_set_content(s, 0));
     die_if(f);
     source_teacher(&t->source, &d->source);
     t->more_bytes = teacher_set_bytes(s, 2 * (size_t)d->train.window); // two windows
@@ -211,15 +211,47 @@ static bool add_shards(void *self, struct parents *rest, struct fail *f) {
     return true;
 }
 
-// A stream's other shards are known at its end only, which is waited for where the output may turn
-// out to be the one of this command.
-static void name_shards(struct distill *d, struct training *t) {
-    bool stream = d->teacher.n == 1 && !strcmp(d->teacher.items[0], "-");
-    if (stream && !training_may_be_current(t)) {
-        t->finish = add_shards;
-        return;
+// The shards of a stream that have come, which are all that a training has seen and maybe more.
+static void keep_shards(void *self, struct str *extra) {
+    struct teacher_set *s = ((struct distill *)self)->source.set;
+    char hash[33];
+    teacher_set_quiet(s, true); // the thread that reads ahead may be taking one
+    for (size_t i = 0; teacher_set_there(s, i); i++) {
+        hash_text(teacher_set_content(s, i), hash);
+        str_printf(extra, "%s\n", hash);
     }
-    add_shards(d, &t->rest, &d->cache_fail);
+    teacher_set_quiet(s, false);
+}
+
+// Waits for as many, which must be the same ones.
+static bool check_shards(void *self, const struct str *extra) {
+    struct distill *d = self;
+    struct hash128 kept;
+    for (size_t i = 0; 33 * i < extra->length; i++) {
+        if (!hash_parse(extra->text + 33 * i, &kept)) return false;
+        struct hash128 come = teacher_set_content(d->source.set, i);
+        die_if(&d->cache_fail);
+        if (!hash_equal(come, kept))
+            die(EXIT_FAILED,
+                "'%s.ckpt' belongs to another run: shard %zu of the stream is another file; remove "
+                "it, or give the same command",
+                d->output, i + 1);
+    }
+    return true;
+}
+
+// A stream's other shards are known at its end only, which is waited for where the output may turn
+// out to be the one of this command; checkpoints then name those that came in their own way.
+static void name_shards(struct distill *d, struct training *t) {
+    bool stream = teacher_set_streams(d->source.set);
+    if (stream) {
+        t->keep = keep_shards;
+        t->restore = check_shards;
+    }
+    if (stream && !training_may_be_current(t))
+        t->finish = add_shards;
+    else
+        add_shards(d, stream ? &t->rest : &t->lineage.parents, &d->cache_fail);
     die_if(&d->cache_fail);
 }
 
@@ -292,6 +324,11 @@ static void sum_up(struct distill *d, struct training *t) {
                  n->rows);
 }
 
+static void read_ahead(void *self) {
+    struct distill *d = self;
+    source_teacher_start(&d->source, &d->train);
+}
+
 static int train(struct distill *d, struct training *t) {
     if (d->on_policy)
         policy_training_start(&d->policy, &d->start, &d->options, t);
@@ -302,8 +339,8 @@ static int train(struct distill *d, struct training *t) {
     t->objective = &objective;
     if (!d->on_policy && !d->common.dry_run) {
         t->after_step = after_step;
+        t->begin = read_ahead;
         look_for_shift(d, t);
-        source_teacher_start(&d->source, &d->train);
     }
     int code = training_run(t);
     if (!d->on_policy && !d->common.dry_run) sum_up(d, t);
