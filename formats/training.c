@@ -178,6 +178,7 @@ static void print_plan(struct training *t) {
         struct step_totals totals = {0};
         tokens += (double)t->source.measure(t->source.self, i, &totals);
     }
+    if (t->read_fail) die_if(t->read_fail);
     tokens *= rows / (sample > 0 ? sample : 1);
     print_result("parameters\t%zu", model_count(m));
     print_result("rows\t%zu", t->source.rows);

@@ -30,8 +30,9 @@ struct training {
     // dies where it is another run's
     void (*keep)(void *self, struct str *extra);
     bool (*restore)(void *self, const struct str *extra);
-    size_t more_bytes;  // live models and the like, for the plan of --dry-run
-    double reward_beta; // recorded in the output, 0: none
+    const struct fail *read_fail; // may be NULL: of what the source reads, for the plan
+    size_t more_bytes;            // live models and the like, for the plan of --dry-run
+    double reward_beta;           // recorded in the output, 0: none
     bool reversed;
     struct metrics *metrics; // of the run under way, for after_step: give every step the same names
     // internal

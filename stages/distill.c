@@ -196,6 +196,7 @@ static void open_cache(struct distill *d, const struct options *o, struct traini
     parents_add(&t->lineage.parents, "teacher", teacher_set_content(s, 0));
     die_if(f);
     source_teacher(&t->source, &d->source);
+    t->read_fail = f;
     t->more_bytes = teacher_set_bytes(s, 2 * (size_t)d->train.window); // two windows
     if (!d->policy.teachers.dpo) return;
     watching_load(&d->watching, &d->policy.teachers, s, d->teacher.items[0], d->alpha);
@@ -343,7 +344,7 @@ static int train(struct distill *d, struct training *t) {
         look_for_shift(d, t);
     }
     int code = training_run(t);
-    if (!d->on_policy && !d->common.dry_run) sum_up(d, t);
+    if (!d->on_policy) sum_up(d, t);
     objective_free(&objective);
     return code;
 }

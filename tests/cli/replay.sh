@@ -108,6 +108,13 @@ same x.h5 y.h5 'left out of a stream'
 "${distill%% *}" ${distill#* -q} --on-bad skip-chunk --teacher $(cat all.list) -o z.h5 >out 2>err
 grep -q '60 of 180 rows were left out' err || fail "skip, the sum: $(cat err)"
 "$bin/shard" stat x.h5 | grep -c '"on-bad": *"skip-chunk"' >out || fail '--on-bad is not recorded'
+# a dry run says the same
+expect 3 "'$victim' is damaged: column '.*', elements 0 to .* (rows 60 to " \
+    $distill --teacher $(cat all.list) -o n.h5 --dry-run
+[ ! -s out ] || fail "a plan of a damaged cache: $(cat out)"
+expect 0 "warning: '$victim', column '.*(rows .*) cannot be read; these rows are left out" \
+    $distill --on-bad skip-chunk --teacher $(cat all.list) -o n.h5 --dry-run
+grep -q '^rows	180' out || fail "no plan of a damaged cache: $(cat out)"
 # without any row of a step nothing changes
 expect 0 '' $distill --on-bad skip-chunk --teacher $(cat all.list) --rows 60:120 --log x.csv -o x.h5
 weights x.h5 sft.h5 'trained on nothing'
