@@ -169,7 +169,8 @@ static void print_plan(struct training *t) {
     const struct model *m = &t->model->model;
     struct net_limits limits = train_limits(t->train, &t->source);
     double state = 16.0 * (double)m->n_params,
-           arena = (double)(net_plan(m, &limits) + t->more_bytes);
+           arena = (double)(net_plan(m, &limits) + train_order_bytes(t->train, &t->source) +
+                            t->more_bytes);
     uint64_t steps = train_steps(t->train, t->source.rows);
     double rows = (double)(t->train->steps ? steps * (uint64_t)t->train->batch_size
                                            : t->source.rows * (uint64_t)t->train->epochs);
