@@ -11,7 +11,7 @@
 
 struct teacher_set;
 struct teacher_set *teacher_set_open(size_t n, const char *const *items, struct fail *f);
-void teacher_set_keep(struct teacher_set *s, size_t shards); // 16 unless told; at least 2
+void teacher_set_keep(struct teacher_set *s, size_t shards); // 2 unless told, and at least
 // Components: compose by this rule of alpha. Before the first row is asked for.
 void teacher_set_compose(struct teacher_set *s, const struct teacher_rule *rule);
 // Chunks that cannot be read cost the rows that they are of, which are then `lost`; unless told,
@@ -49,7 +49,7 @@ struct teacher_set_numbers {
     char first_lost[400], first_repeated[400]; // where and why; empty: none
 };
 struct teacher_set_numbers teacher_set_numbers(const struct teacher_set *s);
-// The most bytes that `shards` decoded shards after each other take; where not all have come, as
-// many of the mean size.
+// The most bytes that `shards` decoded shards after each other take, one of them just being read;
+// where not all have come, as many of the mean size.
 size_t teacher_set_bytes(const struct teacher_set *s, size_t shards);
 void teacher_set_close(struct teacher_set *s);

@@ -176,6 +176,7 @@ static void choose_rows(struct distill *d) {
 
 static void open_cache(struct distill *d, const struct options *o, struct training *t) {
     struct fail *f = &d->cache_fail;
+    mem_give_back(); // the columns of shards
     d->source.set = teacher_set_open(d->teacher.n, d->teacher.items, f);
     die_if(f);
     struct teacher_set *s = d->source.set;
@@ -290,6 +291,7 @@ static void look_for_shift(struct distill *d, struct training *t) {
     enum { LOOK = 1024 }; // tokens
     struct teacher_shift x;
     struct fail f = {0};
+    teacher_set_keep(d->source.set, LOOK); // all these rows at once, were each a shard of its own
     teacher_shift_look(&t->source, &d->start.model, LOOK, &x, &f);
     die_if(&f);
     int by = teacher_shift_found(&x);

@@ -52,4 +52,17 @@ models="--dpo m.h5 --reverse n.h5"
 check 0 "$bin/teacher-dump" -q $models --data pairs.h5 --rows-per-shard 10 --shard 0/2400 --micro-tokens 1
 check 75 "$bin/generate" -q --model m.h5 --data sft.h5 --slots 4 --max-new 16 --stop-after 0.2
 check 0 "$bin/distill" -q --model m.h5 --on-policy $models --data sft.h5 --max-new 16 $few --steps 1
+
+# Caches of 24 shards, of which two windows are in memory at a time; counting positions takes no more.
+cache() { # ROWS option...: its shards
+    head -n $(($1 * 24 + 1)) pairs.csv >few.csv
+    quiet "$bin/tokenize" -q --model m.h5 --kind pref --input few.csv -o few.h5
+    quiet "$bin/teacher-dump" -q $models --data few.h5 --top-k 150 --mass 1 --least 0 --rows-per-shard $1 -o c.h5 "${@:2}"
+    distill="$bin/distill -q --model m.h5 --lr 1e-4 --steps $((6 * $1)) $few --teacher $(tr '\n' ' ' <out)"
+}
+cache 10 --bits 8
+check 0 $distill --shuffle-window 1 --max-positions 30000
+check 0 $distill --shuffle-window 8
+cache 5 --layout components --alpha-grid 0,0.5,1
+check 0 $distill --shuffle-window 8
 finish

@@ -87,6 +87,12 @@ grep -q "warning: row 180, in '.*twice-00003-of-00004.h5' has the tokens of a ro
 "${distill%% *}" ${distill#* -q} --teacher $(cat twice.list) -o y.h5 >out 2>err
 grep -q '10 of 190 rows have the tokens of another' err || fail "twice, the sum: $(cat err)"
 
+# shards of a row each
+dump many --data ab-pairs.h5 --rows-per-shard 1
+quiet $distill --teacher $(cat many.list) --shuffle-window 200 -o x.h5
+quiet $distill --teacher $(cat ab.list) --shuffle-window 200 -o y.h5
+weights x.h5 y.h5 'shards of a row each'
+
 # a chunk that cannot be read: refused by name, or its rows left out
 victim=$(sed -n 2p all.list)
 cp "$victim" whole
