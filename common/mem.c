@@ -2,6 +2,7 @@
 #include "common/fail.h"
 #include "common/parallel.h"
 #include <assert.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -44,6 +45,12 @@ char *xasprintf(const char *format, ...) {
     if (vasprintf(&text, format, args) < 0) out_of_memory(0);
     va_end(args);
     return text;
+}
+
+void mem_give_back(void) {
+#ifdef M_MMAP_THRESHOLD // which glibc else raises with every large block that is freed
+    mallopt(M_MMAP_THRESHOLD, 1 << 18);
+#endif
 }
 
 void grow(void *p, size_t *capacity, size_t need, size_t size) {

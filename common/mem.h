@@ -10,6 +10,10 @@ void *xrealloc(void *p, size_t bytes);
 char *xstrdup(const char *s);
 char *xasprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+// From now on blocks of some size go back to the system when they are freed: for a program whose
+// large blocks come and go in many sizes, and would leave holes between them.
+void mem_give_back(void);
+
 // Grows *p (elements of `size` bytes) so that at least `need` fit; doubles *capacity.
 void grow(void *p, size_t *capacity, size_t need, size_t size);
 

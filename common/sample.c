@@ -166,18 +166,19 @@ int32_t sample_token(const struct sample_options *o, float *z, size_t V, double 
 
 struct running {
     const struct sampler *s;
-    struct sample_job *jobs;
-    size_t n_jobs, next;
-    size_t active, *job, *slot; // (slots): what runs
-    int32_t *token;             // (slots): the last draw
-    float **z;                  // (decoders): logits (slots,V) of each
+    const struct sample_queue *q;
+    size_t active, idle;     // slots that run, and that do not
+    struct sample_job **job; // (slots): what runs
+    size_t *slot, *free;     // (slots): where it runs; a stack of those that do not
+    int32_t *token;          // (slots): the last draw
+    float **z;               // (decoders): logits (slots,V) of each
     size_t V;
 };
 
 static void draw(void *self, size_t i) {
     struct running *r = self;
     const struct sampler *s = r->s;
-    struct sample_job *j = &r->jobs[r->job[i]];
+    struct sample_job *j = r->job[i];
     float *row[8];
     for (size_t k = 0; k < s->decoders; k++) row[k] = r->z[k] + i * r->V;
     if (s->compose) s->compose(s->self, row, r->V);
@@ -193,36 +194,39 @@ static bool over(const struct running *r, const struct sample_job *j) {
            j->n + j->count >= r->s->length;
 }
 
-// Starts the next job in a slot: its first token is drawn at once. False: it is over already.
-static bool start(struct running *r, size_t slot) {
-    size_t i = r->active;
-    struct sample_job *j = &r->jobs[r->next];
+// Starts a job in a slot: its first token is drawn at once. False: it is over already.
+static bool start(struct running *r, struct sample_job *j) {
+    size_t i = r->active, slot = r->free[r->idle - 1];
     j->count = 0;
     j->finished = j->broken = false;
     for (size_t k = 0; k < r->s->decoders; k++)
         decoder_start(r->s->decoder[k], slot, j->prompt, j->n, r->z[k] + i * r->V);
-    r->job[i] = r->next++;
+    r->job[i] = j;
     r->slot[i] = slot;
     draw(r, i);
     if (over(r, j)) return false;
     r->active++;
+    r->idle--;
     return true;
 }
 
-static void fill(struct running *r, size_t slot) {
-    while (r->next < r->n_jobs && !start(r, slot)) {
-    }
+// Both are false where it should go no further.
+static bool fill(struct running *r) {
+    struct sample_job *j;
+    while (r->idle && (j = r->q->next(r->q->self)))
+        if (stop_requested() || (!start(r, j) && !r->q->over(r->q->self, j))) return false;
+    return true;
 }
 
-static void step(struct running *r) {
-    size_t n = r->active;
+static bool step(struct running *r) {
+    size_t n = r->active, kept = 0;
     for (size_t k = 0; k < r->s->decoders; k++)
         decoder_step(r->s->decoder[k], n, r->slot, r->token, r->z[k]);
     parallel_for(n, draw, r);
-    size_t kept = 0, freed = 0, *free_slot = xmalloc(n * sizeof *free_slot);
     for (size_t i = 0; i < n; i++) {
-        if (over(r, &r->jobs[r->job[i]])) {
-            free_slot[freed++] = r->slot[i];
+        if (over(r, r->job[i])) {
+            r->free[r->idle++] = r->slot[i];
+            if (!r->q->over(r->q->self, r->job[i])) return false;
             continue;
         }
         r->job[kept] = r->job[i];
@@ -230,25 +234,46 @@ static void step(struct running *r) {
         r->token[kept++] = r->token[i];
     }
     r->active = kept;
-    for (size_t i = 0; i < freed; i++) fill(r, free_slot[i]);
-    free(free_slot);
+    return fill(r);
 }
 
-bool sample_run(const struct sampler *s, struct sample_job *jobs, size_t n) {
+bool sample_queue_run(const struct sampler *s, const struct sample_queue *q) {
     size_t V = decoder_model(s->decoder[0])->config.vocab;
-    struct running r = {.s = s, .jobs = jobs, .n_jobs = n, .V = V};
+    struct running r = {.s = s, .q = q, .idle = s->slots, .V = V};
     r.job = xmalloc(s->slots * sizeof *r.job);
     r.slot = xmalloc(s->slots * sizeof *r.slot);
+    r.free = xmalloc(s->slots * sizeof *r.free);
     r.token = xmalloc(s->slots * sizeof *r.token);
     r.z = xmalloc(s->decoders * sizeof *r.z);
     for (size_t k = 0; k < s->decoders; k++) r.z[k] = xmalloc((s->slots + 1) * V * sizeof(float));
-    for (size_t i = 0; i < s->slots; i++) fill(&r, i);
-    while (r.active && !stop_requested()) step(&r);
-    bool done = r.active == 0;
+    for (size_t i = 0; i < s->slots; i++) r.free[i] = s->slots - 1 - i;
+    bool on = fill(&r);
+    while (on && r.active) on = !stop_requested() && step(&r);
     for (size_t k = 0; k < s->decoders; k++) free(r.z[k]);
     free(r.z);
     free(r.job);
     free(r.slot);
+    free(r.free);
     free(r.token);
-    return done;
+    return on;
+}
+
+struct array {
+    struct sample_job *next, *end;
+};
+
+static struct sample_job *array_next(void *self) {
+    struct array *a = self;
+    return a->next < a->end ? a->next++ : NULL;
+}
+
+static bool array_over(void *self, struct sample_job *j) {
+    (void)self, (void)j;
+    return true;
+}
+
+bool sample_run(const struct sampler *s, struct sample_job *jobs, size_t n) {
+    struct array a = {jobs, jobs + n};
+    struct sample_queue q = {&a, array_next, array_over};
+    return sample_queue_run(s, &q);
 }

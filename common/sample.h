@@ -35,7 +35,13 @@ struct sampler {
     size_t n_eos;
     const int32_t *eos;
 };
-// False: asked to stop; the jobs under way are incomplete.
-bool sample_run(const struct sampler *s, struct sample_job *jobs, size_t n);
+struct sample_queue { // jobs as they come and go
+    void *self;
+    struct sample_job *(*next)(void *self);         // to be begun; NULL: none for now
+    bool (*over)(void *self, struct sample_job *j); // it is complete. False: go no further
+};
+// Until there is no job. False: asked to stop, or told so; the jobs under way are incomplete.
+bool sample_queue_run(const struct sampler *s, const struct sample_queue *q);
+bool sample_run(const struct sampler *s, struct sample_job *jobs, size_t n); // of an array
 // One draw from logits (V), which are used as scratch. u in [0,1). -1: they are not finite.
 int32_t sample_token(const struct sample_options *o, float *logits, size_t V, double u);

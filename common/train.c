@@ -65,6 +65,11 @@ struct net_limits train_limits(const struct train_options *o, const struct sourc
                                .recompute = o->recompute};
 }
 
+size_t train_order_bytes(const struct train_options *o, const struct source *s) {
+    size_t window = (size_t)o->window < s->parts ? (size_t)o->window : s->parts;
+    return s->rows * window / s->parts * sizeof(size_t);
+}
+
 struct loop { // the loop's own state
     struct train *t;
     struct net *net;

@@ -62,5 +62,7 @@ struct train {
 
 uint64_t train_steps(const struct train_options *o, size_t rows);
 struct net_limits train_limits(const struct train_options *o, const struct source *s);
+// Of the order of the rows; parts are taken to have as many rows each.
+size_t train_order_bytes(const struct train_options *o, const struct source *s);
 // EXIT_DONE, EXIT_STOPPED (state saved) or the code in f.
 int train_run(struct train *t, struct fail *f);

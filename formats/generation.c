@@ -1,16 +1,22 @@
 #include "formats/generation.h"
 #include "common/clock.h"
 #include "common/jsonout.h"
-#include "common/stop.h"
 #include "formats/whole_file.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct group { // jobs under way together
-    struct sample_job *jobs;
-    int32_t *ids;
-    size_t n;
+// Responses under way or waiting for one before them: a ring of jobs, in the order of the rows.
+enum { AHEAD = 16 }; // times the slots
+struct window {
+    struct generation *g;
+    size_t room, stride;     // jobs of the ring; the most tokens a response has
+    size_t at, next, total;  // of all responses: written, begun
+    struct sample_job *jobs; // (room)
+    bool *done;              // (room)
+    int32_t *ids, *row;      // (room, stride); a row as it is written
+    uint8_t *mask;
+    double saved;
 };
 
 static size_t prompt_length(const struct tokens *t, size_t row) {
@@ -18,75 +24,88 @@ static size_t prompt_length(const struct tokens *t, size_t row) {
     return t->kind == TOKENS_SFT ? (size_t)t->prompt_length[row] : n;
 }
 
-static void fill_group(const struct generation *g, struct group *group, size_t first, size_t n) {
-    size_t max_new = (size_t)g->sampler.options.max_new;
-    group->n = n;
-    for (size_t i = 0; i < n; i++) {
-        size_t row = (first + i) / g->samples;
-        group->jobs[i] = (struct sample_job){.prompt = g->prompts->ids + g->prompts->first[row],
-                                             .n = prompt_length(g->prompts, row),
-                                             .row = row,
-                                             .sample = (first + i) % g->samples,
-                                             .ids = group->ids + i * max_new};
-    }
+static struct sample_job *next_job(void *self) {
+    struct window *w = self;
+    const struct generation *g = w->g;
+    if (w->next == w->total || w->next - w->at == w->room) return NULL;
+    size_t i = w->next % w->room, row = w->next / g->samples;
+    w->done[i] = false;
+    w->jobs[i] = (struct sample_job){.prompt = g->prompts->ids + g->prompts->first[row],
+                                     .n = prompt_length(g->prompts, row),
+                                     .row = row,
+                                     .sample = w->next % g->samples,
+                                     .ids = w->ids + i * w->stride};
+    w->next++;
+    return &w->jobs[i];
 }
 
-static bool write_group(struct generation *g, const struct group *group) {
-    size_t room = g->sampler.length;
-    int32_t *ids = xmalloc(room * sizeof *ids);
-    uint8_t *mask = xmalloc(room);
-    bool ok = true;
-    for (size_t i = 0; i < group->n && ok; i++) {
-        const struct sample_job *j = &group->jobs[i];
-        if (j->broken)
-            ok = fail_set(columns_fail(g->writer), EXIT_FAILED,
-                          "prompt %zu: the logits of token %zu of its response are not finite; the "
-                          "model diverged",
-                          (size_t)j->row, j->count - 1);
-        if (!ok) break;
-        memcpy(ids, j->prompt, j->n * sizeof *ids);
-        memcpy(ids + j->n, j->ids, j->count * sizeof *ids);
-        memset(mask, 0, j->n);
-        memset(mask + j->n, 1, j->count);
-        ok = tokens_write(g->writer, ids, mask, j->n + j->count, j->n);
-    }
-    free(ids);
-    free(mask);
-    return ok;
+static bool write_job(struct window *w, const struct sample_job *j) {
+    struct columns_writer *to = w->g->writer;
+    if (j->broken)
+        return fail_set(columns_fail(to), EXIT_FAILED,
+                        "prompt %zu: the logits of token %zu of its response are not finite; the "
+                        "model diverged",
+                        (size_t)j->row, j->count - 1);
+    memcpy(w->row, j->prompt, j->n * sizeof *w->row);
+    memcpy(w->row + j->n, j->ids, j->count * sizeof *w->row);
+    memset(w->mask, 0, j->n);
+    memset(w->mask + j->n, 1, j->count);
+    return tokens_write(to, w->row, w->mask, j->n + j->count, j->n);
 }
 
-static int run(struct generation *g, struct group *group, size_t most, struct fail *f) {
-    size_t at = columns_rows(g->writer), total = g->prompts->rows * g->samples;
-    double saved = clock_seconds();
-    while (at < total) {
-        fill_group(g, group, at, total - at < most ? total - at : most);
-        if (stop_requested() || !sample_run(&g->sampler, group->jobs, group->n)) {
-            columns_checkpoint(g->writer, NULL, 0);
-            return fail_pass(f, columns_fail(g->writer)) ? EXIT_STOPPED : f->code;
-        }
-        if (!write_group(g, group)) break;
-        at += group->n;
-        log_progress(g->log, "response", at, total, NAN);
-        if (clock_seconds() - saved < g->checkpoint_every) continue;
-        if (!columns_checkpoint(g->writer, NULL, 0)) break;
-        saved = clock_seconds();
-    }
-    return fail_pass(f, columns_fail(g->writer)) ? EXIT_DONE : f->code;
+// Writes it and those that waited for it.
+static bool end_job(void *self, struct sample_job *j) {
+    struct window *w = self;
+    size_t before = w->at;
+    w->done[j - w->jobs] = true;
+    for (; w->at < w->next && w->done[w->at % w->room]; w->at++)
+        if (!write_job(w, &w->jobs[w->at % w->room])) return false;
+    if (w->at == before) return true;
+    log_progress(w->g->log, "response", w->at, w->total, NAN);
+    if (clock_seconds() - w->saved < w->g->checkpoint_every) return true;
+    w->saved = clock_seconds();
+    return columns_checkpoint(w->g->writer, NULL, 0);
+}
+
+static struct window open_window(struct generation *g) {
+    size_t most = (size_t)g->sampler.options.max_new, length = g->sampler.length;
+    struct window w = {.g = g,
+                       .room = AHEAD * g->sampler.slots,
+                       .stride = most < length ? most : length,
+                       .at = columns_rows(g->writer),
+                       .next = columns_rows(g->writer),
+                       .total = g->prompts->rows * g->samples,
+                       .saved = clock_seconds()};
+    w.jobs = xmalloc(w.room * sizeof *w.jobs);
+    w.done = xmalloc(w.room * sizeof *w.done);
+    w.ids = xmalloc(w.room * w.stride * sizeof *w.ids);
+    w.row = xmalloc(length * sizeof *w.row);
+    w.mask = xmalloc(length);
+    return w;
+}
+
+static void close_window(struct window *w) {
+    free(w->jobs);
+    free(w->done);
+    free(w->ids);
+    free(w->row);
+    free(w->mask);
+}
+
+size_t generation_plan(size_t slots, size_t most) {
+    return AHEAD * slots * most * sizeof(int32_t);
 }
 
 int generation_run(struct generation *g, struct fail *f) {
-    size_t most = 4 * g->sampler.slots, max_new = (size_t)g->sampler.options.max_new;
-    struct group group = {.jobs = xmalloc(most * sizeof *group.jobs),
-                          .ids = xmalloc(most * max_new * sizeof *group.ids)};
-    int code = run(g, &group, most, f);
+    struct window w = open_window(g);
+    bool all = sample_queue_run(&g->sampler, &(struct sample_queue){&w, next_job, end_job});
     log_end_progress(g->log);
-    if (code == EXIT_DONE) {
-        if (!columns_commit(g->writer, NULL)) code = f->code ? f->code : EXIT_FAILED;
-    } else {
-        columns_abandon(g->writer, true);
-    }
-    free(group.jobs);
-    free(group.ids);
+    close_window(&w);
+    if (all && columns_commit(g->writer, NULL)) return EXIT_DONE;
+    if (all) return f->code ? f->code : EXIT_FAILED;
+    columns_checkpoint(g->writer, NULL, 0);
+    int code = fail_pass(f, columns_fail(g->writer)) ? EXIT_STOPPED : f->code;
+    columns_abandon(g->writer, true);
     return code;
 }
 

@@ -14,8 +14,11 @@ struct generation {
     struct columns_writer *writer;
     struct log *log;
 };
-// EXIT_DONE, EXIT_STOPPED (spool kept) or the code in f. The writer is closed in any case.
+// EXIT_DONE, EXIT_STOPPED (spool kept, with what was complete up to the first that was not) or the
+// code in f. The writer is closed in any case.
 int generation_run(struct generation *g, struct fail *f);
+// Bytes beside the decoders, for responses of `most` tokens.
+size_t generation_plan(size_t slots, size_t most);
 
 // Rows of `path` as {"row", "sample", "prompt", "response", "tokens", "finished"} objects, or CSV
 // columns of these names, by the ending of `to`. Written whole or not at all.

@@ -184,6 +184,7 @@ size_t on_policy_plan(const struct on_policy *p) {
     const struct model *teachers[] = {p->teachers.dpo, p->teachers.reverse, p->teachers.ref};
     for (size_t k = 0; k < 3; k++) bytes += teachers[k] ? model_bytes(teachers[k]) : 0;
     i.backward = false;
+    bytes += p->source.rows * sizeof *p->place;
     return bytes + (weighted(p) ? net_plan(p->student, &i) : 0);
 }
 

@@ -10,7 +10,7 @@
 struct shard {
     char *path; // NULL: not yet there
     struct part part;
-    size_t bytes; // decoded, about
+    size_t bytes, reading; // about: decoded, and besides while it is being read
     struct hash128 content;
     bool loaded, held, counted;
     char *damage; // what is lost of it and why; NULL: nothing
@@ -110,17 +110,31 @@ static size_t elements(struct columns_reader *r, const char *name) {
     return n ? columns_count(r, name) : 0;
 }
 
-// About the bytes that teacher_shard_load takes, while it works and afterwards.
-static size_t shard_bytes(struct columns_reader *r) {
-    size_t field = elements(r, "entries_low") ? sizeof(uint32_t) : 0; // beside what they become
-    size_t positions = elements(r, field ? "entries_low" : "entries");
-    size_t entries = elements(r, field ? "support_low" : "support");
-    entries += field ? 2 * elements(r, "realised_low") : 0; // that and the end of sequence
-    size_t levels = elements(r, field ? "level_low" : "logp");
-    size_t tails = elements(r, field ? "tail_low" : "log_tail");
-    return elements(r, "ids") * 5 + columns_part(r).rows * 24 + entries * (8 + field) +
-           levels * (4 + field) + tails * (4 + field) +
-           positions * (sizeof(struct teacher_position) + 20 + 4 * field);
+// About the bytes of a shard that teacher_shard_load has read.
+static size_t kept_bytes(struct columns_reader *r, const struct teacher_info *i) {
+    bool coded = i->bits && i->bits != 32;
+    size_t positions = elements(r, coded ? "entries_low" : "entries");
+    size_t entries = elements(r, coded ? "support_low" : "support");
+    size_t rest = sizeof(struct teacher_position) + sizeof(float); // the entropy
+    entries += elements(r, "realised_low") + elements(r, "end_low");
+    if (i->grid.n) rest += sizeof(struct teacher_parts) + i->grid.n * sizeof(float);
+    return elements(r, "ids") * 5 + columns_part(r).rows * 21 + entries * (i->grid.n ? 16 : 8) +
+           positions * rest;
+}
+
+// What it has besides while it reads: codes of 32 bits, or columns that go into positions.
+static size_t reading_bytes(struct columns_reader *r) {
+    size_t n, bytes = 12 * columns_part(r).rows;
+    const struct column *columns = columns_list(r, &n);
+    static const char *const plain[] = {"entries", "log_tail", "alpha", "tvd", "realised"};
+    for (size_t c = 0; c < n; c++) {
+        size_t length = strlen(columns[c].name);
+        if (length > 4 && !strcmp(columns[c].name + length - 4, "_low"))
+            bytes += columns_count(r, columns[c].name) * sizeof(uint32_t);
+    }
+    for (size_t c = 0; c < sizeof plain / sizeof *plain; c++)
+        bytes += elements(r, plain[c]) * sizeof(float);
+    return bytes;
 }
 
 static bool place(struct teacher_set *s, struct cache *c, struct columns_reader *r) {
@@ -132,7 +146,8 @@ static bool place(struct teacher_set *s, struct cache *c, struct columns_reader 
                         columns_path(r), part.part);
     *shard = (struct shard){.path = xstrdup(columns_path(r)),
                             .part = part,
-                            .bytes = shard_bytes(r),
+                            .bytes = kept_bytes(r, &c->info),
+                            .reading = reading_bytes(r),
                             .content = columns_artefact(r)->content};
     c->there++;
     const struct shard *before = part.part ? shard - 1 : NULL, *behind = shard + 1;
@@ -196,7 +211,7 @@ static bool take_all(struct teacher_set *s) {
 struct teacher_set *teacher_set_open(size_t n, const char *const *items, struct fail *f) {
     if (f->code) return NULL;
     struct teacher_set *s = xcalloc(1, sizeof *s);
-    *s = (struct teacher_set){.paths = path_source_open(n, items), .keep = 16, .fail = f};
+    *s = (struct teacher_set){.paths = path_source_open(n, items), .keep = 2, .fail = f};
     pthread_mutex_init(&s->hdf5, NULL);
     path_source_stop(s->paths, stop_requested);
     for (size_t i = 0; i < n; i++) s->stream = s->stream || strcmp(items[i], "-") == 0;
@@ -288,9 +303,13 @@ size_t teacher_set_part_first(struct teacher_set *s, size_t part) {
     return cache_at(s, &s->shard[part])->first_row + s->shard[part].part.first_row;
 }
 
-struct hash128 teacher_set_first(struct teacher_set *s) {
-    struct shard *shard = wait_for(s, 0);
-    return shard ? shard->content : (struct hash128){0, 0};
+struct hash128 teacher_set_content(struct teacher_set *s, size_t part) {
+    if (!teacher_set_there(s, part) && !wait_for(s, part)) return (struct hash128){0, 0};
+    return s->shard[part].content;
+}
+
+bool teacher_set_streams(const struct teacher_set *s) {
+    return s->stream;
 }
 
 const struct parents *teacher_set_parents(struct teacher_set *s) {
@@ -306,16 +325,19 @@ struct teacher_set_numbers teacher_set_numbers(const struct teacher_set *s) {
 }
 
 size_t teacher_set_bytes(const struct teacher_set *s, size_t shards) {
-    size_t most = 0, now = 0, all = 0, there = 0;
+    size_t most = 0, now = 0, all = 0, there = 0, reading = 0;
     for (size_t i = 0; i < s->parts; i++) {
-        now += s->shard[i].bytes;
-        all += s->shard[i].bytes;
-        there += s->shard[i].path != NULL;
+        const struct shard *shard = &s->shard[i];
+        now += shard->bytes;
+        all += shard->bytes;
+        there += shard->path != NULL;
         if (i >= shards) now -= s->shard[i - shards].bytes;
         if (now > most) most = now;
+        if (shard->reading > reading) reading = shard->reading;
     }
-    if (there == s->parts || !there) return most;
-    return all / there * (shards < s->parts ? shards : s->parts); // of a stream
+    if (there && there < s->parts) // of a stream
+        most = all / there * (shards < s->parts ? shards : s->parts);
+    return most + reading;
 }
 
 const char *teacher_set_damage(const struct teacher_set *s, size_t part) {

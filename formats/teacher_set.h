@@ -11,7 +11,7 @@
 
 struct teacher_set;
 struct teacher_set *teacher_set_open(size_t n, const char *const *items, struct fail *f);
-void teacher_set_keep(struct teacher_set *s, size_t shards); // 16 unless told; at least 2
+void teacher_set_keep(struct teacher_set *s, size_t shards); // 2 unless told, and at least
 // Components: compose by this rule of alpha. Before the first row is asked for.
 void teacher_set_compose(struct teacher_set *s, const struct teacher_rule *rule);
 // Chunks that cannot be read cost the rows that they are of, which are then `lost`; unless told,
@@ -27,7 +27,9 @@ size_t teacher_set_part_first(struct teacher_set *s, size_t part); // its first 
 const struct teacher_info *teacher_set_info(const struct teacher_set *s);
 size_t teacher_set_caches(const struct teacher_set *s);
 const struct teacher_info *teacher_set_cache(const struct teacher_set *s, size_t cache);
-struct hash128 teacher_set_first(struct teacher_set *s); // content of part 0; may wait for it
+// May wait for it; zero: failure before it came.
+struct hash128 teacher_set_content(struct teacher_set *s, size_t part);
+bool teacher_set_streams(const struct teacher_set *s);            // its list has a "-"
 const struct parents *teacher_set_parents(struct teacher_set *s); // waits for all; NULL: failure
 
 // Tokens in row `row` (0: lost, or failure), and the row itself (n is 0: lost); pointers live until
@@ -49,7 +51,7 @@ struct teacher_set_numbers {
 // What was lost of a part, as first_lost has it of the first; NULL: nothing so far.
 const char *teacher_set_damage(const struct teacher_set *s, size_t part);
 struct teacher_set_numbers teacher_set_numbers(const struct teacher_set *s);
-// The most bytes that `shards` decoded shards after each other take; where not all have come, as
-// many of the mean size.
+// The most bytes that `shards` decoded shards after each other take, one of them just being read;
+// where not all have come, as many of the mean size.
 size_t teacher_set_bytes(const struct teacher_set *s, size_t shards);
 void teacher_set_close(struct teacher_set *s);

@@ -144,6 +144,11 @@ bool tokens_load_prompts(struct tokens *t, size_t n, const char *const *paths, s
                     paths[0]);
 }
 
+size_t tokens_bytes(const struct tokens *t) {
+    size_t row = sizeof *t->first + sizeof *t->prompt_length;
+    return t->rows * row + t->first[t->rows] * (sizeof *t->ids + sizeof *t->mask);
+}
+
 void tokens_release(struct tokens *t) {
     free(t->first);
     free(t->ids);
@@ -181,6 +186,11 @@ bool pairs_load(struct pairs *p, size_t n, const char *const *paths, struct fail
     token_set_close(&set);
     if (f->code) pairs_release(p);
     return !f->code;
+}
+
+size_t pairs_bytes(const struct pairs *p) {
+    size_t R = p->rows, ids = p->prompt_first[R] + p->chosen_first[R] + p->rejected_first[R];
+    return 3 * R * sizeof *p->prompt_first + ids * sizeof *p->prompt;
 }
 
 void pairs_release(struct pairs *p) {

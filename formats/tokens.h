@@ -25,6 +25,7 @@ struct tokens {
 bool tokens_load(struct tokens *t, size_t n, const char *const *paths, struct fail *f);
 // The same, and refuses tokens of kind text: a row is a prompt, or begins with one (sft).
 bool tokens_load_prompts(struct tokens *t, size_t n, const char *const *paths, struct fail *f);
+size_t tokens_bytes(const struct tokens *t); // in memory
 void tokens_release(struct tokens *t);
 
 struct pairs {
@@ -38,6 +39,7 @@ struct pairs {
     size_t *part_rows;
 };
 bool pairs_load(struct pairs *p, size_t n, const char *const *paths, struct fail *f);
+size_t pairs_bytes(const struct pairs *p); // in memory
 void pairs_release(struct pairs *p);
 
 struct tokens_info { // what writers state besides the columns

@@ -169,7 +169,8 @@ static void print_plan(struct training *t) {
     const struct model *m = &t->model->model;
     struct net_limits limits = train_limits(t->train, &t->source);
     double state = 16.0 * (double)m->n_params,
-           arena = (double)(net_plan(m, &limits) + t->more_bytes);
+           arena = (double)(net_plan(m, &limits) + train_order_bytes(t->train, &t->source) +
+                            t->more_bytes);
     uint64_t steps = train_steps(t->train, t->source.rows);
     double rows = (double)(t->train->steps ? steps * (uint64_t)t->train->batch_size
                                            : t->source.rows * (uint64_t)t->train->epochs);
@@ -178,6 +179,7 @@ static void print_plan(struct training *t) {
         struct step_totals totals = {0};
         tokens += (double)t->source.measure(t->source.self, i, &totals);
     }
+    if (t->read_fail) die_if(t->read_fail);
     tokens *= rows / (sample > 0 ? sample : 1);
     print_result("parameters\t%zu", model_count(m));
     print_result("rows\t%zu", t->source.rows);
@@ -227,6 +229,7 @@ static int train_and_save(struct training *t) {
                         .seed = (uint64_t)t->common->seed,
                         .log = t->log};
     resume(t, &run.step);
+    if (t->begin) t->begin(t->self);
     run.hooks = (struct train_hooks){.self = t,
                                      .save = save_checkpoint,
                                      .snapshot = save_snapshot,

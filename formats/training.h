@@ -20,15 +20,19 @@ struct training {
     struct model_file *model; // start weights in, trained weights out
     struct source source;
     struct objective *objective;
-    // of the stage; each may be NULL: after every step; the first step's loss of an unresumed run
+    // of the stage; each may be NULL: before the first step, when a checkpoint was read; after
+    // every step; the first step's loss of an unresumed run
     void *self;
+    void (*begin)(void *self);
     bool (*after_step)(void *self, uint64_t step, bool *end, struct fail *f);
     bool (*first_loss)(void *self, double loss, struct fail *f);
-    // the stage's own state in checkpoints, in any form; restore: false where it makes no sense
+    // the stage's own state in checkpoints, in any form; restore: false where it makes no sense,
+    // dies where it is another run's
     void (*keep)(void *self, struct str *extra);
     bool (*restore)(void *self, const struct str *extra);
-    size_t more_bytes;  // live models and the like, for the plan of --dry-run
-    double reward_beta; // recorded in the output, 0: none
+    const struct fail *read_fail; // may be NULL: of what the source reads, for the plan
+    size_t more_bytes;            // live models and the like, for the plan of --dry-run
+    double reward_beta;           // recorded in the output, 0: none
     bool reversed;
     struct metrics *metrics; // of the run under way, for after_step: give every step the same names
     // internal

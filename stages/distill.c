@@ -176,6 +176,7 @@ static void choose_rows(struct distill *d) {
 
 static void open_cache(struct distill *d, const struct options *o, struct training *t) {
     struct fail *f = &d->cache_fail;
+    mem_give_back(); // the columns of shards
     d->source.set = teacher_set_open(d->teacher.n, d->teacher.items, f);
     die_if(f);
     struct teacher_set *s = d->source.set;
@@ -193,9 +194,10 @@ static void open_cache(struct distill *d, const struct options *o, struct traini
     settle_student(d, o, i->reward_beta, d->alpha);
     check_caches(d, o, t);
     choose_rows(d);
-    parents_add(&t->lineage.parents, "teacher", teacher_set_first(s));
+    parents_add(&t->lineage.parents, "teacher", teacher_set_content(s, 0));
     die_if(f);
     source_teacher(&t->source, &d->source);
+    t->read_fail = f;
     t->more_bytes = teacher_set_bytes(s, 2 * (size_t)d->train.window); // two windows
     if (!d->policy.teachers.dpo) return;
     watching_load(&d->watching, &d->policy.teachers, s, d->teacher.items[0], d->alpha);
@@ -211,15 +213,47 @@ static bool add_shards(void *self, struct parents *rest, struct fail *f) {
     return true;
 }
 
-// A stream's other shards are known at its end only, which is waited for where the output may turn
-// out to be the one of this command.
-static void name_shards(struct distill *d, struct training *t) {
-    bool stream = d->teacher.n == 1 && !strcmp(d->teacher.items[0], "-");
-    if (stream && !training_may_be_current(t)) {
-        t->finish = add_shards;
-        return;
+// The shards of a stream that have come, which are all that a training has seen and maybe more.
+static void keep_shards(void *self, struct str *extra) {
+    struct teacher_set *s = ((struct distill *)self)->source.set;
+    char hash[33];
+    teacher_set_quiet(s, true); // the thread that reads ahead may be taking one
+    for (size_t i = 0; teacher_set_there(s, i); i++) {
+        hash_text(teacher_set_content(s, i), hash);
+        str_printf(extra, "%s\n", hash);
     }
-    add_shards(d, &t->rest, &d->cache_fail);
+    teacher_set_quiet(s, false);
+}
+
+// Waits for as many, which must be the same ones.
+static bool check_shards(void *self, const struct str *extra) {
+    struct distill *d = self;
+    struct hash128 kept;
+    for (size_t i = 0; 33 * i < extra->length; i++) {
+        if (!hash_parse(extra->text + 33 * i, &kept)) return false;
+        struct hash128 come = teacher_set_content(d->source.set, i);
+        die_if(&d->cache_fail);
+        if (!hash_equal(come, kept))
+            die(EXIT_FAILED,
+                "'%s.ckpt' belongs to another run: shard %zu of the stream is another file; remove "
+                "it, or give the same command",
+                d->output, i + 1);
+    }
+    return true;
+}
+
+// A stream's other shards are known at its end only, which is waited for where the output may turn
+// out to be the one of this command; checkpoints then name those that came in their own way.
+static void name_shards(struct distill *d, struct training *t) {
+    bool stream = teacher_set_streams(d->source.set);
+    if (stream) {
+        t->keep = keep_shards;
+        t->restore = check_shards;
+    }
+    if (stream && !training_may_be_current(t))
+        t->finish = add_shards;
+    else
+        add_shards(d, stream ? &t->rest : &t->lineage.parents, &d->cache_fail);
     die_if(&d->cache_fail);
 }
 
@@ -274,6 +308,7 @@ static void look_for_shift(struct distill *d, struct training *t) {
     enum { LOOK = 1024 }; // tokens
     struct teacher_shift x;
     struct fail f = {0};
+    teacher_set_keep(d->source.set, LOOK); // all these rows at once, were each a shard of its own
     teacher_shift_look(&t->source, &d->start.model, LOOK, &x, &f);
     die_if(&f);
     int by = teacher_shift_found(&x);
@@ -313,6 +348,11 @@ static void sum_up(struct distill *d, struct training *t) {
                  n->rows);
 }
 
+static void read_ahead(void *self) {
+    struct distill *d = self;
+    source_teacher_start(&d->source, &d->train);
+}
+
 static int train(struct distill *d, struct training *t) {
     if (d->on_policy)
         policy_training_start(&d->policy, &d->start, &d->options, t);
@@ -323,12 +363,12 @@ static int train(struct distill *d, struct training *t) {
     t->objective = &objective;
     if (!d->on_policy && !d->common.dry_run) {
         t->after_step = after_step;
+        t->begin = read_ahead;
         find_row(d);
         look_for_shift(d, t);
-        source_teacher_start(&d->source, &d->train);
     }
     int code = training_run(t);
-    if (!d->on_policy && !d->common.dry_run) sum_up(d, t);
+    if (!d->on_policy) sum_up(d, t);
     objective_free(&objective);
     return code;
 }

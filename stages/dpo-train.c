@@ -103,7 +103,7 @@ static void start_live(struct dpo *d, struct training *t) {
     }
     struct live_models m = {.ref = &d->ref_model.model};
     struct net_limits limits = train_limits(&d->train, &t->source);
-    t->more_bytes = live_plan(&m, &limits) + model_bytes(ref);
+    t->more_bytes += live_plan(&m, &limits) + model_bytes(ref);
     d->live = live_new(&m, NULL, &limits);
     d->options.reference = live_reference;
     d->options.reference_ctx = d->live;
@@ -147,6 +147,7 @@ static int run(struct dpo *d, struct training *t) {
     if (preference_needs_reference(d->options.loss) && !d->common.dry_run)
         code = find_reference(d, t->log);
     source_pairs(&t->source, &d->source);
+    t->more_bytes = pairs_bytes(&d->pairs) + d->pairs.rows * 2 * sizeof *d->chosen;
     if (preference_needs_distribution(d->options.loss)) start_live(d, t);
     struct objective objective =
         objective_preference_new(&d->options, d->policy.model.config.vocab);

@@ -237,6 +237,9 @@ static void print_plan(struct generate *g) {
     size_t slots = (size_t)g->slots, length = sequence_length(g), bytes = 0;
     for (size_t k = 0; k < g->star.n; k++) bytes += model_bytes(g->star.model[k]);
     if (g->model) bytes = model_bytes(&g->main->model);
+    size_t max_new = (size_t)g->sampling.max_new;
+    bytes +=
+        tokens_bytes(&g->prompts) + generation_plan(slots, max_new < length ? max_new : length);
     bytes += g->model ? decoder_plan(&g->main->model, slots, length)
                       : star_plan(&g->star, slots, length);
     double sampled = 0, kept = 0;

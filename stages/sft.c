@@ -98,7 +98,7 @@ static void start_validation(struct sft *s, struct training *t) {
     validation_open(&s->validation, &s->valid, &s->start.model, &held_out, &s->train,
                     s->tokens.rows);
     s->training = t;
-    t->more_bytes = validation_plan(&s->validation);
+    t->more_bytes += validation_plan(&s->validation) + tokens_bytes(&s->held_out);
     t->after_step = after_step;
     t->finish = finish;
     t->keep = keep;
@@ -110,6 +110,7 @@ static int train(struct sft *s, struct training *t) {
     t->model = &s->start;
     t->objective = &objective;
     source_tokens(&t->source, &s->tokens);
+    t->more_bytes = tokens_bytes(&s->tokens);
     if (s->valid.data.n) start_validation(s, t);
     int code = training_run(t);
     objective_free(&objective);

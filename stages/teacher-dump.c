@@ -28,6 +28,7 @@ struct dump {
     struct teachers teachers;
     struct model_file student_model;
     struct tokens tokens;
+    size_t pairs_bytes; // of the pairs they were made from
     struct teacher_dump run;
     struct lineage lineage;
     struct columns_plan plan;
@@ -134,6 +135,7 @@ static void load_data(struct dump *d) {
         struct pairs p;
         pairs_load(&p, d->data.n, d->data.items, &f);
         die_if(&f);
+        d->pairs_bytes = pairs_bytes(&p);
         teacher_dump_responses(&p, !choice_is(d->responses, "rejected"),
                                !choice_is(d->responses, "chosen"), &d->tokens);
         pairs_release(&p);
@@ -319,17 +321,19 @@ static struct tokens sample_rows(const struct tokens *t) {
     return s;
 }
 
-// Bytes at the peak: the program, the models, and what the dump or the search for a strength takes
-// beside them.
+// Bytes at the peak: the program, the models, the data, and what is beside them: the pairs that
+// the data is made from, or what the search for a strength or the dump takes.
 static size_t plan_memory(struct dump *d) {
     const struct model_file *models[] = {&d->teachers.dpo_model, &d->teachers.reverse_model,
                                          &d->teachers.ref_model, &d->student_model};
     struct target_kl search = search_of(d);
-    size_t weights = 0, dumping = teacher_dump_plan(&d->run);
+    size_t weights = 0, most = d->pairs_bytes, dumping = teacher_dump_plan(&d->run);
     size_t searching = d->target.kl > 0 ? target_kl_plan(&search) : 0;
+    if (searching > most) most = searching;
+    if (dumping > most) most = dumping;
     for (size_t i = 0; i < sizeof models / sizeof *models; i++)
         if (models[i]->model.n_params) weights += model_bytes(&models[i]->model);
-    return MEM_PROGRAM + weights + (searching > dumping ? searching : dumping);
+    return MEM_PROGRAM + weights + tokens_bytes(&d->tokens) + most;
 }
 
 // Dumps the sample into nothing, and says what the whole will take.

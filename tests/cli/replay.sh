@@ -87,6 +87,12 @@ grep -q "warning: row 180, in '.*twice-00003-of-00004.h5' has the tokens of a ro
 "${distill%% *}" ${distill#* -q} --teacher $(cat twice.list) -o y.h5 >out 2>err
 grep -q '10 of 190 rows have the tokens of another' err || fail "twice, the sum: $(cat err)"
 
+# shards of a row each
+dump many --data ab-pairs.h5 --rows-per-shard 1
+quiet $distill --teacher $(cat many.list) --shuffle-window 200 -o x.h5
+quiet $distill --teacher $(cat ab.list) --shuffle-window 200 -o y.h5
+weights x.h5 y.h5 'shards of a row each'
+
 # a chunk that cannot be read: refused by name, or its rows left out
 victim=$(sed -n 2p all.list)
 cp "$victim" whole
@@ -108,6 +114,13 @@ same x.h5 y.h5 'left out of a stream'
 "${distill%% *}" ${distill#* -q} --on-bad skip-chunk --teacher $(cat all.list) -o z.h5 >out 2>err
 grep -q '60 of 180 rows were left out' err || fail "skip, the sum: $(cat err)"
 "$bin/shard" stat x.h5 | grep -c '"on-bad": *"skip-chunk"' >out || fail '--on-bad is not recorded'
+# a dry run says the same
+expect 3 "'$victim' is damaged: column '.*', elements 0 to .* (rows 60 to " \
+    $distill --teacher $(cat all.list) -o n.h5 --dry-run
+[ ! -s out ] || fail "a plan of a damaged cache: $(cat out)"
+expect 0 "warning: '$victim', column '.*(rows .*) cannot be read; these rows are left out" \
+    $distill --on-bad skip-chunk --teacher $(cat all.list) -o n.h5 --dry-run
+grep -q '^rows	180' out || fail "no plan of a damaged cache: $(cat out)"
 # without any row of a step nothing changes
 expect 0 '' $distill --on-bad skip-chunk --teacher $(cat all.list) --rows 59:120 --log x.csv --batch-size 1 --steps 1 -o x.h5
 weights x.h5 sft.h5 'trained on nothing'

@@ -1,7 +1,6 @@
 #!/bin/bash
 # A real small model through every stage: the same bytes for 1, 2, 3 and 4 threads, any micro-batch,
-# with and without --recompute, and at the AVX2 and AVX-512 levels. Steps have several units, rows
-# several chunks of positions between them.
+# with and without --recompute, and at the AVX2 and AVX-512 levels.
 set -u
 data=../shared/data
 hf=$data/models/TinyStories-656K
@@ -27,23 +26,35 @@ run "$BIN/import" -q --hf "$hf" -o base.h5
 for kind in pref sft; do
     input=pairs.csv
     [ $kind = pref ] || input=sft.csv
-    run "$BIN/tokenize" -q --model base.h5 --kind $kind --input $input -o $kind.h5
+    run "$BIN/tokenize" -q --model base.h5 --kind $kind --max-length 260 --input $input -o $kind.h5
 done
-run "$BIN/tokenize" -q --model base.h5 --kind prompt --input sft.csv -o prompt.h5
+run "$BIN/tokenize" -q --model base.h5 --kind prompt --max-length 40 --input sft.csv -o prompt.h5
 
-common="--batch-size 6 --steps 2 --unit-tokens 600 --lr 1e-3 -q"
+# Each step has three units at least, and a unit has a chunk or more of its own: more positions than
+# two units can hold, of --unit-tokens each or of one row, if that has more.
+unit=360 policy_unit=80
+steps() { # LOG MOST-TOKENS-OF-A-UNIT
+    awk -F, -v unit="$2" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "tokens") c = i; next }
+        { n += $c > 2 * unit } END { exit !(NR == 3 && n == 2) }' "$1" || fail "steps of $1 are too small: $(cat "$1")"
+}
+common="--batch-size 6 --steps 2 --lr 1e-3 -q"
 stages() { # NAME OPTIONS OPTIONS-OF-TRAINERS SLOTS: every stage on the first run's inputs
-    local n=$1 few=$2 train=$2${3:+ $3}
-    run "$BIN/sft" --model base.h5 --data sft.h5 -o "sft-$n.h5" $common $train
-    run "$BIN/dpo-train" --model sft-1.h5 --data pref.h5 -o "dpo-$n.h5" --reference "ref-$n.h5" $common $train
+    local stage n=$1 few=$2 train="--unit-tokens $unit $2${3:+ $3}" policy="--unit-tokens $policy_unit $2${3:+ $3}"
+    run "$BIN/sft" --model base.h5 --data sft.h5 -o "sft-$n.h5" $common $train --log "sft-$n.csv"
+    run "$BIN/dpo-train" --model sft-1.h5 --data pref.h5 -o "dpo-$n.h5" --reference "ref-$n.h5" $common $train --log "dpo-$n.csv"
     run "$BIN/dpo-train" --model sft-1.h5 --data pref.h5 -o "rev-$n.h5" --reverse --reference "ref-$n.h5" $common $train
     run "$BIN/teacher-dump" --dpo dpo-1.h5 --reverse rev-1.h5 --data pref.h5 -o "teacher-$n.h5" -q $few
-    run "$BIN/distill" --model sft-1.h5 --teacher teacher-1.h5 -o "distill-$n.h5" $common $train
+    run "$BIN/distill" --model sft-1.h5 --teacher teacher-1.h5 -o "distill-$n.h5" $common $train --log "distill-$n.csv"
     run "$BIN/distill" --model sft-1.h5 --on-policy --dpo dpo-1.h5 --reverse rev-1.h5 --data prompt.h5 \
-        --max-new 24 -o "policy-$n.h5" $common $train
+        --max-new 40 -o "policy-$n.h5" $common $policy --log "policy-$n.csv"
     run "$BIN/generate" --model dpo-1.h5 --data prompt.h5 --max-new 40 -o "gen-$n.h5" -q $few --slots "$4"
-    [ "$n" = 1 ] && return
-    local stage
+    if [ "$n" = 1 ]; then
+        steps sft-1.csv $unit
+        steps dpo-1.csv $((2 * 260))
+        steps distill-1.csv $unit
+        steps policy-1.csv $policy_unit
+        return
+    fi
     for stage in sft dpo rev teacher distill policy gen; do
         cmp -s "$stage-1.h5" "$stage-$n.h5" || fail "$stage with '$train' differs from one thread's"
     done

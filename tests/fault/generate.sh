@@ -8,6 +8,19 @@ quiet "$bin/generate" -q --model base.h5 --data prompts.h5 --samples 6 --max-new
 disturb_all g.h5 g.h5.spool "$bin/generate" -q --model base.h5 --data prompts.h5 --samples 6 \
     --max-new 30 --slots 8 --checkpoint-every 0.05 --seed 5
 same g.h5 alone.h5 'other slots and threads'
+
+# a stop keeps the responses that are complete, though all are under way together
+generate="$bin/generate -q --model base.h5 --data prompts.h5 --samples 6 --max-new 30 --slots 200 --seed 5"
+expect 75 '' $generate -o k.h5 --stop-after 0.000001
+none=$(stat -c %s k.h5.spool)
+for after in 0.02 0.04 0.06 0.08 0.1 0.15 0.2 0.3 0.4 0.6 0.8 1 1.5 2; do
+    rm -f k.h5*
+    $generate -o k.h5 --stop-after $after >out 2>err </dev/null
+    [ $? = 75 ] && [ "$(stat -c %s k.h5.spool)" -gt $none ] && break
+done
+[ -e k.h5.spool ] && [ "$(stat -c %s k.h5.spool)" -gt $none ] || fail 'a stop keeps nothing'
+quiet $generate -o k.h5
+same k.h5 alone.h5 'stopped on the way'
 "$bin/generate" -q --model base.h5 --data prompts.h5 --samples 6 --max-new 30 --seed 5 -o g.h5 \
     --text g.jsonl >out 2>err || fail "the text afterwards: $(cat err)"
 same g.jsonl alone.jsonl 'the text afterwards'

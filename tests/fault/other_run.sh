@@ -25,19 +25,27 @@ for i in $(seq 150); do tail -n +2 sft.csv; done >>more.csv
 damage() { # FILE: a byte in its middle
     printf '\x5a\xa5' | dd of="$1" bs=1 seek=$(($(stat -c %s "$1") / 2)) conv=notrunc 2>/dev/null
 }
+stop() { # LEFT command...: begins x.h5 until it is stopped on its way; stdin: the file `feed`
+    local left=$1 after code
+    shift
+    for after in 0.02 0.04 0.08 0.15 0.3 0.6 1 1.5; do
+        rm -f x*.h5
+        "$@" -o x.h5 --stop-after $after >out 2>err <feed
+        code=$?
+        [ $code != 75 ] || [ ! -e $left ] || [ $(stat -c %s $left) -lt 600 ] || ! $far || return 0
+    done
+    fail "never stopped on its way: exit $code: $*: $(cat err)"
+    return 1
+}
+: >feed
+far=true # a command: whether it came far enough
 for name in "${!stages[@]}"; do
     command="$bin/$name -q ${stages[$name]}"
     left=x.h5.ckpt
     case $name in teacher-dump | generate | tokenize) left=x.h5.spool ;; esac
     quiet $command -o want.h5
     list=$(sed 's/want/x/' out)
-    for after in 0.02 0.04 0.08 0.15 0.3 0.6 1 1.5; do # until it is stopped on its way
-        rm -f x*.h5
-        $command -o x.h5 --stop-after $after >out 2>err </dev/null
-        code=$?
-        [ $code != 75 ] || [ $(stat -c %s $left) -lt 600 ] || break
-    done
-    [ $code = 75 ] || { fail "$name: never stopped on its way: exit $code: $(cat err)"; continue; }
+    stop $left $command || continue
     cp $left kept
 
     option=${other[$name]%% *}
@@ -71,4 +79,43 @@ for name in "${!stages[@]}"; do
     rm -f x*.h5 want*.h5
     ls -A | grep 'x\.h5' && fail "$name: left behind"
 done
+
+# Caches that begin with the same shard: all others count too.
+dump="$bin/teacher-dump -q --dpo dpo.h5 --reverse reverse.h5 --ref sft.h5"
+quiet $dump --data pairs.h5 --top-k 7 -o u.h5
+quiet $dump --data pairs.h5 --top-k 5 -o v.h5
+awk '{ row[NR] = $0 } END { t = row[NR]; row[NR] = row[NR - 1]; row[NR - 1] = t
+    for (i = 1; i <= NR; i++) print row[i] }' pairs.csv >swapped.csv
+quiet "$bin/tokenize" -q --model base.h5 --kind pref --input swapped.csv -o swapped.h5
+for data in pairs swapped; do
+    quiet $dump --data $data.h5 --rows-per-shard 40 -o c-$data.h5
+    cp out list-$data
+done
+distill="$bin/distill -q --model sft.h5 $train"
+quiet $distill --teacher t.h5 u.h5 -o want.h5
+if stop x.h5.ckpt $distill --teacher t.h5 u.h5; then
+    cp x.h5.ckpt kept
+    for other in t.h5 't.h5 v.h5' 't.h5 u.h5 v.h5' 'u.h5 t.h5'; do
+        expect 1 "'x.h5.ckpt' belongs to another run: input [234] is another file" \
+            $distill --teacher $other -o x.h5
+        cmp -s x.h5.ckpt kept && [ ! -e x.h5 ] || fail "caches $other: not left alone"
+    done
+    quiet $distill --teacher t.h5 u.h5 -o x.h5
+    same x.h5 want.h5 'two caches'
+fi
+cp list-pairs feed
+$distill --teacher - -o want.h5 <feed >out 2>err || fail "a stream: $(cat err)"
+saw_all() { # three shards: lines of hashes, the first of them behind other bytes
+    [ "$(LC_ALL=C grep -ac '^[0-9a-f]\{32\}$' x.h5.ckpt)" -ge 2 ]
+}
+far=saw_all
+if stop x.h5.ckpt $distill --teacher -; then
+    cp x.h5.ckpt kept
+    $distill --teacher - -o x.h5 <list-swapped >out 2>err
+    [ $? = 1 ] && grep -q "'x.h5.ckpt' belongs to another run: shard 3 of the stream is another" err ||
+        fail "another stream of the same first shard: $(cat err)"
+    cmp -s x.h5.ckpt kept && [ ! -e x.h5 ] || fail "another stream: not left alone"
+    $distill --teacher - -o x.h5 <feed >out 2>err || fail "going on with a stream: $(cat err)"
+    same x.h5 want.h5 'a stream'
+fi
 finish

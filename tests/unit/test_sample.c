@@ -68,8 +68,9 @@ static void decodes_like_the_reference(void **state) {
     model_release(&m);
 }
 
-static void run(const struct model *m, size_t slots, struct sample_options o, size_t first,
-                size_t count, int32_t ids[JOBS][NEW], struct sample_job *jobs) {
+static bool run_queue(const struct model *m, size_t slots, struct sample_options o, size_t first,
+                      size_t count, int32_t ids[JOBS][NEW], struct sample_job *jobs,
+                      const struct sample_queue *q) {
     struct decoder *d = decoder_new(m, slots, LENGTH);
     static const int32_t eos[] = {3};
     static int32_t prompt[JOBS][LENGTH];
@@ -85,8 +86,58 @@ static void run(const struct model *m, size_t slots, struct sample_options o, si
         size_t n = prompt_of(j, prompt[j]);
         jobs[j] = (struct sample_job){.prompt = prompt[j], .n = n, .row = j, .ids = ids[j]};
     }
-    assert_true(sample_run(&s, jobs + first, count));
+    bool all = q ? sample_queue_run(&s, q) : sample_run(&s, jobs + first, count);
     decoder_free(d);
+    return all;
+}
+
+static void run(const struct model *m, size_t slots, struct sample_options o, size_t first,
+                size_t count, int32_t ids[JOBS][NEW], struct sample_job *jobs) {
+    assert_true(run_queue(m, slots, o, first, count, ids, jobs, NULL));
+}
+
+// Jobs of a queue that waits: no more than ROOM may be begun and not yet over in their order.
+enum { ROOM = 3 };
+struct waiting {
+    struct sample_job *jobs;
+    size_t next, at, waits, last; // last: the job at whose end it is told to go no further
+    bool over[JOBS];
+};
+
+static struct sample_job *wait_next(void *self) {
+    struct waiting *w = self;
+    bool full = w->next - w->at == ROOM;
+    w->waits += full && w->next < JOBS;
+    return full || w->next == JOBS ? NULL : &w->jobs[w->next++];
+}
+
+static bool wait_over(void *self, struct sample_job *j) {
+    struct waiting *w = self;
+    assert_false(w->over[j - w->jobs]);
+    assert_true(j->finished || j->count == NEW);
+    w->over[j - w->jobs] = true;
+    while (w->at < w->next && w->over[w->at]) w->at++;
+    return (size_t)(j - w->jobs) != w->last;
+}
+
+static void jobs_of_a_queue(void **state) {
+    (void)state;
+    struct model m = make_model();
+    struct sample_options o = {.temperature = 0.9, .top_p = 0.97, .max_new = NEW};
+    int32_t all[JOBS][NEW] = {{0}}, other[JOBS][NEW] = {{0}};
+    struct sample_job a[JOBS], b[JOBS];
+    run(&m, 4, o, 0, JOBS, all, a);
+    for (size_t last = 5; last <= JOBS; last += JOBS - 5) { // at JOBS none
+        memset(other, 0, sizeof other);
+        struct waiting w = {.jobs = b, .last = last};
+        struct sample_queue q = {&w, wait_next, wait_over};
+        assert_true(run_queue(&m, 2 * ROOM, o, 0, JOBS, other, b, &q) == (last == JOBS));
+        assert_true(w.waits > 0);
+        assert_true(last == JOBS ? w.at == JOBS : w.next < JOBS);
+        for (size_t j = 0; j < JOBS; j++)
+            if (w.over[j]) assert_memory_equal(all[j], other[j], sizeof all[j]);
+    }
+    model_release(&m);
 }
 
 static void samples_depend_on_their_row_only(void **state) {
@@ -217,7 +268,9 @@ int main(void) {
     parallel_init(2);
     const struct CMUnitTest tests[] = {cmocka_unit_test(decodes_like_the_reference),
                                        cmocka_unit_test(samples_depend_on_their_row_only),
-                                       cmocka_unit_test(draws), cmocka_unit_test(draws_from_many),
+                                       cmocka_unit_test(jobs_of_a_queue),
+                                       cmocka_unit_test(draws),
+                                       cmocka_unit_test(draws_from_many),
                                        cmocka_unit_test(refuses_what_is_not_finite)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,68 @@
+#!/bin/bash
+# What --dry-run says of memory against the peak of the run itself, where the data set, which is in
+# memory as a whole, or the cache is most of it.
+. tests/lib.bash
+peak=$(cd "$bin/../tests/cli" && pwd)/peak
+"$peak" bytes /bin/true || skip 'the peak of a program cannot be measured here'
+
+# rows of some 340 tokens; few of them are read by the runs below
+awk 'BEGIN {
+    x = 7; split("the cat sat on a mat dog ran to red hill home", w, " ")
+    for (i = 0; i < 400; i++) {
+        s[i] = w[1 + i % 12]
+        for (k = 0; k < 150; k++) { x = (x * 16807) % 2147483647; s[i] = s[i] " " w[1 + x % 12] }
+        print s[i] >"corpus.txt"
+    }
+    print "prompt,response" >"sft.csv"; print "prompt,chosen,rejected" >"pairs.csv"
+    for (i = 0; i < 24000; i++) {
+        print s[i % 400] "," s[i % 399] >"sft.csv"
+        print s[i % 400] "," s[i % 399] "," s[i % 397] >"pairs.csv"
+    }
+}'
+cat >config.json <<'J'
+{"model_type": "llama", "hidden_size": 32, "intermediate_size": 80, "num_hidden_layers": 2,
+ "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 512,
+ "tie_word_embeddings": false}
+J
+quiet "$bin/import" -q --train-tokenizer corpus.txt --vocab 300 -o tok.json
+quiet "$bin/import" -q --init config.json --tokenizer tok.json --seed 1 -o m.h5
+quiet "$bin/import" -q --init config.json --tokenizer tok.json --seed 2 -o n.h5
+quiet "$bin/tokenize" -q --model m.h5 --kind sft --input sft.csv -o sft.h5
+quiet "$bin/tokenize" -q --model m.h5 --kind pref --input pairs.csv -o pairs.h5
+
+compare() { # PLAN WORDS: with the file `bytes`
+    awk -v plan="$1" -v peak="$(cat bytes)" 'BEGIN {
+        printf "plan %.1f MiB, peak %.1f MiB, ratio %.2f\n", plan / 2^20, peak / 2^20, plan / peak
+        exit !(plan > 0.8 * peak && plan < 1.2 * peak) }' || fail "$2: not within a fifth"
+}
+check() { # CODE command...: its plan and its peak, when it ends with CODE
+    local code=$1 plan
+    shift
+    expect 0 '' "$@" -o x.h5 --dry-run
+    plan=$(awk '$1 == "memory_bytes" { print $2 }' out)
+    rm -rf x.h5* x-*
+    "$peak" bytes "$@" -o x.h5 >out 2>err </dev/null
+    [ $? = $code ] || fail "not exit $code: $*: $(cat err)"
+    compare $plan "$*"
+}
+few="--batch-size 4 --micro-tokens 1 --unit-tokens 1"
+check 0 "$bin/sft" -q --model m.h5 --data sft.h5 $few --steps 1
+check 0 "$bin/dpo-train" -q --model m.h5 --loss simpo --data pairs.h5 $few --steps 1
+models="--dpo m.h5 --reverse n.h5"
+check 0 "$bin/teacher-dump" -q $models --data pairs.h5 --rows-per-shard 10 --shard 0/2400 --micro-tokens 1
+check 75 "$bin/generate" -q --model m.h5 --data sft.h5 --slots 4 --max-new 16 --stop-after 0.2
+check 0 "$bin/distill" -q --model m.h5 --on-policy $models --data sft.h5 --max-new 16 $few --steps 1
+
+# Caches of 24 shards, of which two windows are in memory at a time; counting positions takes no more.
+cache() { # ROWS option...: its shards
+    head -n $(($1 * 24 + 1)) pairs.csv >few.csv
+    quiet "$bin/tokenize" -q --model m.h5 --kind pref --input few.csv -o few.h5
+    quiet "$bin/teacher-dump" -q $models --data few.h5 --top-k 150 --mass 1 --least 0 --rows-per-shard $1 -o c.h5 "${@:2}"
+    distill="$bin/distill -q --model m.h5 --lr 1e-4 --steps $((6 * $1)) $few --teacher $(tr '\n' ' ' <out)"
+}
+cache 10 --bits 8
+check 0 $distill --shuffle-window 1 --max-positions 30000
+check 0 $distill --shuffle-window 8
+cache 5 --layout components --alpha-grid 0,0.5,1
+check 0 $distill --shuffle-window 8
+finish
