@@ -18,8 +18,7 @@ void policy_training_rows(struct options *o, struct policy_training *p) {
 void policy_training_refuse(struct policy_training *p, const struct options *o) {
     static const char *const names[] = {"data", "reward-level", "exact", "max-new", "frozen-dtype"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (options_given(o, names[i]))
-            die(EXIT_USAGE, "--%s goes with --on-policy; a cache was made with its own", names[i]);
+        options_refuse(o, names[i], "goes with --on-policy; a cache was made with its own");
     p->options = (struct on_policy_options){.level = "distribution"};
 }
 

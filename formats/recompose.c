@@ -7,11 +7,9 @@
 static void refuse_rule(const struct options *o) {
     static const char *const names[] = {"base", "negative", "alpha", "plausible"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (options_given(o, names[i]))
-            die(EXIT_USAGE,
-                "--%s goes with --on-policy or a cache of layout components; this one was "
-                "made with its own",
-                names[i]);
+        options_refuse(o, names[i],
+                       "goes with --on-policy or a cache of layout components; this one was made "
+                       "with its own");
 }
 
 static char *alpha_of(const char *rule) {

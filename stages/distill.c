@@ -74,18 +74,16 @@ static void check_options(struct distill *d, const struct options *o) {
     if (d->on_policy && d->teacher.n)
         die(EXIT_USAGE, "--teacher and --on-policy exclude each other; give one of them");
     for (size_t i = 0; d->on_policy && i < sizeof cached / sizeof *cached; i++)
-        if (options_given(o, cached[i]))
-            die(EXIT_USAGE, "--%s is of a run from a cache; it needs --teacher", cached[i]);
+        options_refuse(o, cached[i], "is of a run from a cache; it needs --teacher");
     if (d->on_policy && !choice_is(d->policy.options.level, "distribution"))
         options_refuse(o, "divergence", "is for --reward-level distribution alone");
     if (d->on_policy) return;
     if (!d->teacher.n) die(EXIT_USAGE, "give --teacher SHARDS, or --on-policy and its models");
     policy_training_refuse(&d->policy, o);
     static const char *const watchers[] = {"reverse", "ref", "watch-every"};
-    for (size_t i = 0; i < sizeof watchers / sizeof *watchers; i++)
-        if (!d->policy.teachers.dpo && options_given(o, watchers[i]))
-            die(EXIT_USAGE, "--%s watches a run from a cache together with --dpo; give that too",
-                watchers[i]);
+    for (size_t i = 0; !d->policy.teachers.dpo && i < sizeof watchers / sizeof *watchers; i++)
+        options_refuse(o, watchers[i],
+                       "watches a run from a cache together with --dpo; give that too");
 }
 
 // The student's options by recipe; beta: the DPO model's; alpha: the teacher's.

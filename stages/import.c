@@ -6,7 +6,7 @@
 #include "formats/import_corpus.h"
 #include "formats/import_plan.h"
 #include "formats/stream.h"
-#include <errno.h>
+#include "formats/whole_file.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,20 +59,6 @@ static void check_usage(const struct import *s) {
 
 // ---- a tokenizer --------------------------------------------------------------------------------
 
-static void write_text(const char *path, const char *text, size_t n) {
-    struct fail f = {0};
-    char *temp = artefact_temp(path);
-    FILE *file = fopen(temp, "wbe");
-    if (!file) die(EXIT_FAILED, "cannot create '%s': %s", temp, strerror(errno));
-    if (fwrite(text, 1, n, file) != n || fflush(file))
-        fail_set(&f, EXIT_FAILED, "cannot write '%s': %s", path, strerror(errno));
-    if (fclose(file))
-        fail_set(&f, EXIT_FAILED, "cannot write '%s': %s", path, strerror(errno));
-    artefact_commit(temp, path, &f);
-    die_if(&f);
-    free(temp);
-}
-
 // "-" among the files: stdin.
 static void name_stdin(struct opt_list *files) {
     for (size_t i = 0; i < files->n; i++)
@@ -103,7 +89,8 @@ static void train_tokenizer(struct import *s) {
     if (tokenizer_vocab(made) < t.vocab)
         log_note(s->log, "fewer than the %zu asked for: the texts have no more pairs", t.vocab);
     if (!s->common.dry_run) {
-        write_text(s->output, json, n);
+        whole_file_write(s->output, json, n, &f);
+        die_if(&f);
         print_result("%s", s->output);
     }
     tokenizer_free(made);

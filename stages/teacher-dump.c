@@ -197,8 +197,7 @@ static void settle_layout(struct dump *d) {
     bool components = choice_is(d->layout, "components");
     struct teacher_rule *rule = &d->run.rule;
     struct teacher_grid *g = &d->run.grid;
-    if (!components && options_given(d->options, "alpha-grid"))
-        die(EXIT_USAGE, "--alpha-grid goes with --layout components");
+    if (!components) options_refuse(d->options, "alpha-grid", "goes with --layout components");
     if (!components) return;
     if (!strcmp(d->grid, "auto"))
         *g = teacher_grid_around(rule->strength);

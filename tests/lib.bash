@@ -64,14 +64,18 @@ data() {
         }'
 }
 
+config() { # POSITIONS: config.json
+    cat >config.json <<J
+{"model_type": "llama", "hidden_size": 32, "intermediate_size": 80, "num_hidden_layers": 2,
+ "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": $1,
+ "tie_word_embeddings": false}
+J
+}
+
 # world ROWS: data, and from it tok.json, base.h5, sft-data.h5, pairs.h5, prompts.h5
 world() {
     data "$1"
-    cat >config.json <<'J'
-{"model_type": "llama", "hidden_size": 32, "intermediate_size": 80, "num_hidden_layers": 2,
- "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 128,
- "tie_word_embeddings": false}
-J
+    config 128
     quiet "$bin/import" -q --train-tokenizer corpus.txt --vocab 300 -o tok.json
     quiet "$bin/import" -q --init config.json --tokenizer tok.json --seed 1 -o base.h5
     quiet "$bin/tokenize" -q --model base.h5 --kind sft --input sft.csv -o sft-data.h5

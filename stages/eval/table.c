@@ -2,9 +2,8 @@
 #include "common/jsonout.h"
 #include "common/log.h"
 #include "common/mem.h"
-#include "formats/artefact.h"
+#include "formats/whole_file.h"
 #include <assert.h>
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -125,25 +124,13 @@ bool table_output_ok(const char *output) {
     return !output || ends_in(output, ".csv") || ends_in(output, ".json");
 }
 
-static bool write_whole(const char *path, const struct str *s, struct fail *f) {
-    if (!artefact_prepare(path, f)) return false;
-    char *temp = artefact_temp(path);
-    FILE *file = fopen(temp, "w");
-    bool good = file && fwrite(s->text, 1, s->length, file) == s->length;
-    if (file && fclose(file)) good = false;
-    if (!good) fail_set(f, EXIT_FAILED, "cannot write '%s': %s", path, strerror(errno));
-    good = artefact_commit(temp, path, f);
-    free(temp);
-    return good;
-}
-
 static bool write_table(const struct table *t, const char *output, struct fail *f) {
     struct str s = {0};
     if (ends_in(output, ".json"))
         json_rows(t, &s);
     else
         csv_rows(t, &s);
-    bool good = write_whole(output, &s, f);
+    bool good = whole_file_write(output, s.text, s.length, f);
     str_release(&s);
     return good;
 }

@@ -7,6 +7,7 @@
 #include "formats/teacher_dump.h"
 #include "formats/teachers.h"
 #include "formats/training.h"
+#include "formats/whole_file.h"
 #include "stages/shard/shard.h"
 #include <errno.h>
 #include <math.h>
@@ -278,18 +279,10 @@ static void begin_table(struct report *r) {
                       "fkl_error,rkl_cosine,rkl_error,alike\n");
 }
 
-// A text file, under its name when it is whole.
 static void write_file(const char *path, const struct str *text) {
     struct fail f = {0};
-    char *temp = artefact_temp(path);
-    FILE *file = fopen(temp, "w");
-    if (!file) die(EXIT_FAILED, "cannot write '%s': %s", path, strerror(errno));
-    bool ok = fwrite(text->text, 1, text->length, file) == text->length;
-    if (fclose(file) || !ok)
-        fail_set(&f, EXIT_FAILED, "cannot write to '%s'; is the disk full?", path);
-    artefact_commit(temp, path, &f);
+    whole_file_write(path, text->text, text->length, &f);
     die_if(&f);
-    free(temp);
     print_result("%s", path);
 }
 
@@ -299,10 +292,8 @@ static void finish_table(struct report *r) {
     else if (fputs(r->csv.text, stdout) == EOF || fflush(stdout))
         die(EXIT_FAILED, "cannot write to stdout");
     if (!r->figure) return;
-    size_t last = r->student.n - 1;
-    const char *name = strrchr(r->student.items[last], '/');
     struct str svg = {0};
-    report_figure(r->trial, r->trials, last, name ? name + 1 : r->student.items[last], &svg);
+    report_figure(r->trial, r->trials, r->student.n - 1, &svg);
     write_file(r->figure, &svg);
     str_release(&svg);
 }

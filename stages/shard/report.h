@@ -37,8 +37,7 @@ void report_add(struct report_trial *t, const struct report_job *j, const struct
                 const float *kept, double log_tail);
 // REPORT_FIXED and beyond. They get the exact tail mass for nothing, and are scaled to it.
 void report_peer(const struct report_job *j, struct report_trial *t);
-// The trials (n) as an SVG for one student, which the titles call `what`.
-void report_figure(const struct report_trial *t, size_t n, size_t student, const char *what,
-                   struct str *s);
+// The trials (n) as an SVG for one student.
+void report_figure(const struct report_trial *t, size_t n, size_t student, struct str *s);
 // bytes of `size`-byte elements as the columns of our files are stored
 size_t report_stored(const void *bytes, size_t n, size_t size, int level);

@@ -88,8 +88,7 @@ static void marks(struct str *s, const struct axes *a, const struct report_trial
     }
 }
 
-void report_figure(const struct report_trial *t, size_t n, size_t student, const char *what,
-                   struct str *s) {
+void report_figure(const struct report_trial *t, size_t n, size_t student, struct str *s) {
     static const char *const kinds[FIDELITY_KINDS] = {
         [FIDELITY_FKL] = "fkl", [FIDELITY_RKL] = "rkl"};
     struct axes a = range(t, n, student);
@@ -100,7 +99,8 @@ void report_figure(const struct report_trial *t, size_t n, size_t student, const
         2 * LEFT + 2 * WIDE + GAP, TOP + HIGH + BELOW);
     for (int kind = 0; kind < FIDELITY_KINDS; kind++) {
         a.left = LEFT + kind * (WIDE + GAP);
-        char *title = xasprintf("1 - cosine of the gradient of %s, %s", kinds[kind], what);
+        char *title =
+            xasprintf("1 - cosine of the gradient of %s, student %zu", kinds[kind], student + 1);
         grid(s, &a, title);
         marks(s, &a, t, n, student, kind);
         free(title);

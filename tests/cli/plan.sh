@@ -19,11 +19,7 @@ awk 'BEGIN {
         print s[i % 400] "," s[i % 399] "," s[i % 397] >"pairs.csv"
     }
 }'
-cat >config.json <<'J'
-{"model_type": "llama", "hidden_size": 32, "intermediate_size": 80, "num_hidden_layers": 2,
- "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 512,
- "tie_word_embeddings": false}
-J
+config 512
 quiet "$bin/import" -q --train-tokenizer corpus.txt --vocab 300 -o tok.json
 quiet "$bin/import" -q --init config.json --tokenizer tok.json --seed 1 -o m.h5
 quiet "$bin/import" -q --init config.json --tokenizer tok.json --seed 2 -o n.h5
