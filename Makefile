@@ -27,7 +27,7 @@ CFLAGS_ALL := -std=c11 -D_GNU_SOURCE -ffp-contract=fast -fno-math-errno -fno-tra
 LDFLAGS_ALL := $(MODE_$(MODE)) $(LDFLAGS)
 LIBS := $(DEPS_LIBS) -lm -lpthread
 
-# common/kernels*.c are compiled once for each vector level and picked at run time.
+# common/engine/kernels*.c are compiled once for each vector level and picked at run time.
 MACHINE := $(shell $(CC) -dumpmachine)
 ifneq ($(filter x86_64%,$(MACHINE)),)
 LEVELS := portable avx2 avx512
@@ -37,11 +37,13 @@ LEVEL_portable :=
 LEVEL_avx2 := -mavx2 -mfma
 LEVEL_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512
 
-KERNELS := $(wildcard common/kernels*.c)
-COMMON := $(filter-out $(KERNELS),$(wildcard common/*.c))
-FORMATS := $(filter-out formats/zplugin.c,$(wildcard formats/*.c))
+KERNELS := $(wildcard common/engine/kernels*.c)
+COMMON := $(filter-out $(KERNELS),$(wildcard common/*/*.c))
+FORMATS := $(filter-out formats/store/zplugin.c,$(wildcard formats/*/*.c))
+# stages/shared is what several stages do together; each other folder is a stage.
+JOINT := $(wildcard stages/shared/*.c)
 STAGES := $(patsubst stages/%.c,%,$(wildcard stages/*.c))
-FOLDERS := $(patsubst stages/%/,%,$(filter %/,$(wildcard stages/*/)))
+FOLDERS := $(filter-out shared,$(patsubst stages/%/,%,$(filter %/,$(wildcard stages/*/))))
 # pipelines/lib is shared by the programs of the experiments; each other file is a program.
 SHARED := $(wildcard pipelines/lib/*.c)
 PROGRAMS := $(filter-out $(SHARED),$(wildcard pipelines/*/*.c))
@@ -53,10 +55,10 @@ BENCHES := $(if $(strip $(BLAS_LIBS)),$(BENCH_FOLDERS))
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 BIN := $(BUILD)/bin
 LIBRARY := $(BUILD)/libaligndistil.a
-LIBOBJ := $(call obj,$(COMMON) $(FORMATS)) $(foreach l,$(LEVELS),$(KERNELS:%.c=$(BUILD)/obj/%_$(l).o))
+LIBOBJ := $(call obj,$(COMMON) $(FORMATS) $(JOINT)) $(foreach l,$(LEVELS),$(KERNELS:%.c=$(BUILD)/obj/%_$(l).o))
 
 all: $(STAGES:%=$(BIN)/%) $(FOLDERS:%=$(BIN)/%) $(foreach p,$(PROGRAMS),$(BIN)/$(basename $(notdir $p))) \
-    $(if $(wildcard formats/zplugin.c),$(BUILD)/plugin/libh5zstd.so)
+    $(if $(wildcard formats/store/zplugin.c),$(BUILD)/plugin/libh5zstd.so)
 	@:
 
 $(BUILD)/obj/%.o: %.c Makefile
@@ -103,7 +105,7 @@ $(BIN)/$(basename $(notdir $(1))): $(call obj,$(1)) $(if $(SHARED),$(BUILD)/libp
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program_rule,$(p))))
 
-$(BUILD)/plugin/libh5zstd.so: formats/zplugin.c formats/zfilter.c Makefile
+$(BUILD)/plugin/libh5zstd.so: formats/store/zplugin.c formats/store/zfilter.c Makefile
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(filter-out -fsanitize=%,$(CFLAGS_ALL)) -fPIC -shared -o $@ $(filter %.c,$^) $(DEPS_LIBS)
@@ -195,7 +197,7 @@ install: all
 	install -d '$(BINDIR)' '$(STAGEDIR)' '$(PLUGINDIR)'
 	install $(BIN)/aligndistil '$(BINDIR)'
 	$(if $(INSTALLED),install $(INSTALLED:%=$(BIN)/%) '$(STAGEDIR)')
-	$(if $(wildcard formats/zplugin.c),install -m 644 $(BUILD)/plugin/libh5zstd.so '$(PLUGINDIR)')
+	$(if $(wildcard formats/store/zplugin.c),install -m 644 $(BUILD)/plugin/libh5zstd.so '$(PLUGINDIR)')
 
 uninstall:
 	rm -f '$(BINDIR)/aligndistil' $(INSTALLED:%='$(STAGEDIR)/%') '$(PLUGINDIR)/libh5zstd.so'

@@ -1,11 +1,11 @@
 // aligndistil STAGE ...: runs a stage from ../libexec/aligndistil beside its own folder, or, in a
 // build tree, from its own folder. The stages keep their plain names out of PATH that way (`eval`
 // is a shell builtin).
-#include "common/fail.h"
-#include "common/log.h"
-#include "common/mem.h"
-#include "common/nearest.h"
-#include "common/version.h"
+#include "common/base/fail.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/base/nearest.h"
+#include "common/base/version.h"
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>

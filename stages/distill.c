@@ -1,10 +1,10 @@
 // distill: token-level distillation of a student, from a cache of teacher distributions or, on its
 // own samples, from live teachers.
-#include "formats/policy_training.h"
-#include "formats/recompose.h"
-#include "formats/sources.h"
-#include "formats/teacher_shift.h"
-#include "formats/watching.h"
+#include "stages/shared/policy_training.h"
+#include "formats/teachers/recompose.h"
+#include "formats/teachers/sources.h"
+#include "formats/teachers/teacher_shift.h"
+#include "stages/shared/watching.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

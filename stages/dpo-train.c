@@ -1,8 +1,8 @@
 // dpo-train: preference training, forward or (--reverse) on swapped pairs.
-#include "common/live.h"
-#include "formats/reference_pass.h"
-#include "formats/sources.h"
-#include "formats/training.h"
+#include "common/training/live.h"
+#include "stages/shared/reference_pass.h"
+#include "formats/teachers/sources.h"
+#include "stages/shared/training.h"
 #include <stdlib.h>
 
 struct dpo {

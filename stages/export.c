@@ -1,8 +1,8 @@
 // export: a model file as a folder that transformers and its relatives load.
-#include "common/log.h"
-#include "common/options.h"
-#include "common/parallel.h"
-#include "formats/hf_export.h"
+#include "common/base/log.h"
+#include "common/base/options.h"
+#include "common/base/parallel.h"
+#include "formats/models/hf_export.h"
 #include <stdlib.h>
 #include <string.h>
 

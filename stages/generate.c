@@ -1,14 +1,14 @@
 // generate: samples responses of a model, or of the composed teacher p* itself.
-#include "common/clock.h"
-#include "common/parallel.h"
-#include "common/recipe.h"
-#include "common/star.h"
-#include "common/stop.h"
-#include "formats/generation.h"
-#include "formats/prompts.h"
-#include "formats/teachers.h"
-#include "formats/tokenizer_json.h"
-#include "formats/training.h"
+#include "common/base/clock.h"
+#include "common/base/parallel.h"
+#include "common/method/recipe.h"
+#include "common/method/star.h"
+#include "common/base/stop.h"
+#include "stages/shared/generation.h"
+#include "formats/records/prompts.h"
+#include "stages/shared/teachers.h"
+#include "formats/models/tokenizer_json.h"
+#include "stages/shared/training.h"
 #include <stdlib.h>
 #include <string.h>
 

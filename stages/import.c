@@ -1,12 +1,12 @@
 // import: a model file from a Hugging Face folder, or with random weights; or a new tokenizer.
-#include "common/log.h"
-#include "common/options.h"
-#include "common/parallel.h"
-#include "formats/huggingface.h"
-#include "formats/import_corpus.h"
-#include "formats/import_plan.h"
-#include "formats/stream.h"
-#include "formats/whole_file.h"
+#include "common/base/log.h"
+#include "common/base/options.h"
+#include "common/base/parallel.h"
+#include "formats/models/huggingface.h"
+#include "stages/shared/import_corpus.h"
+#include "stages/shared/import_plan.h"
+#include "formats/bytes/stream.h"
+#include "formats/bytes/whole_file.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 // sft: supervised fine-tuning, or plain language-model training where the rows have no prompt.
-#include "formats/sources.h"
-#include "formats/training.h"
-#include "formats/validation.h"
+#include "formats/teachers/sources.h"
+#include "stages/shared/training.h"
+#include "stages/shared/validation.h"
 #include <math.h>
 #include <string.h>
 

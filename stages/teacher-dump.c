@@ -1,14 +1,14 @@
 // teacher-dump: runs the teachers once over the responses and keeps p*, truncated, in a cache that
 // distill replays as often as one likes.
-#include "common/clock.h"
-#include "common/parallel.h"
-#include "common/recipe.h"
-#include "common/stop.h"
-#include "formats/target_kl.h"
-#include "formats/teacher_dump.h"
-#include "formats/teacher_gather.h"
-#include "formats/teachers.h"
-#include "formats/training.h"
+#include "common/base/clock.h"
+#include "common/base/parallel.h"
+#include "common/method/recipe.h"
+#include "common/base/stop.h"
+#include "stages/shared/target_kl.h"
+#include "stages/shared/teacher_dump.h"
+#include "formats/teachers/teacher_gather.h"
+#include "stages/shared/teachers.h"
+#include "stages/shared/training.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

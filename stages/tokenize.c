@@ -1,13 +1,13 @@
 // tokenize: text, prompts, responses or preference pairs to token files.
-#include "common/log.h"
-#include "common/options.h"
-#include "common/parallel.h"
-#include "common/stop.h"
-#include "common/template.h"
-#include "formats/dataset.h"
-#include "formats/stream.h"
-#include "formats/token_source.h"
-#include "formats/tokens.h"
+#include "common/base/log.h"
+#include "common/base/options.h"
+#include "common/base/parallel.h"
+#include "common/base/stop.h"
+#include "common/text/template.h"
+#include "formats/records/dataset.h"
+#include "formats/bytes/stream.h"
+#include "formats/records/token_source.h"
+#include "formats/tokens/tokens.h"
 #include <stdlib.h>
 #include <string.h>
 

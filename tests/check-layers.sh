@@ -18,15 +18,47 @@ includes() { # FILE: the names in #include "..."
     sed -n 's/^[ \t]*#[ \t]*include[ \t]*"\([^"]*\)".*/\1/p' "$1"
 }
 
+# The rooms in their order, lowest first: a file includes headers of its own room and of those on
+# lines above it; rooms on one line do not know each other.
+rooms='
+common/base
+common/text
+common/engine
+common/method
+common/training
+formats/bytes
+formats/store
+formats/models formats/tokens
+formats/records formats/teachers
+stages/shared
+stages'
+declare -A floor
+height=0
+while read -r line; do
+    height=$((height + 1))
+    for room in $line; do floor[$room]=$height; done
+done <<<"$rooms"
+
+room_of() { # FILE: into $room; a stage that is a folder belongs to stages
+    room=$(dirname "$1")
+    case $room in stages/shared) ;; stages/*) room=stages ;; esac
+}
+
 for file in $(files '[ch]' common formats stages); do
+    room_of "$file"
+    home=$room
+    [ -n "${floor[$home]}" ] || { problem "'$file' lies in no room (see common/README.md)" && continue; }
     for name in $(includes "$file"); do
-        case ${file%%/*}:$name in
-        common:common/* | formats:common/* | formats:formats/* | stages:common/* | stages:formats/*) ;;
-        stages:stages/*) # only a stage that is a folder has headers, and only for itself
+        room_of "$name"
+        if [ "$home" = stages ] && [ "$room" = stages ]; then
+            # only a stage that is a folder has headers, and only for itself
             [[ $name == stages/*/* && $(dirname "$file") = $(dirname "$name") ]] ||
-                problem "'$file' includes '$name' of another stage" ;;
-        *) problem "'$file' includes '$name', which its layer may not" ;;
-        esac
+                problem "'$file' includes '$name' of another stage"
+        elif [ -z "${floor[$room]}" ]; then
+            problem "'$file' includes '$name', which lies in no room"
+        elif [ "$home" != "$room" ] && [ "${floor[$room]}" -ge "${floor[$home]}" ]; then
+            problem "'$file' includes '$name'; $home may not know $room"
+        fi
     done
 done
 
@@ -41,7 +73,7 @@ for file in $(files '[ch]' common formats stages); do
         [[ $name =~ $own ]] && continue
         [[ $file == *.c ]] || problem "header '$file' includes <$name>; only one .c file may"
         # The HDF5 filter's plugin is built on its own, beside the library.
-        [[ $file != formats/zplugin.c && $file != formats/zfilter.c ]] || continue
+        [[ $file != formats/store/zplugin.c && $file != formats/store/zfilter.c ]] || continue
         [ -z "${user[$name]}" ] || [ "${user[$name]}" = "$file" ] ||
             problem "'$file' and '${user[$name]}' both include <$name>; one .c file only may"
         user[$name]=$file

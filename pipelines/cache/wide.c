@@ -8,14 +8,14 @@
 // The counts come into the logits through the first component of the hidden state, which is made
 // nearly constant. Sharpening: the other columns of the head are scaled until the mean entropy is
 // that of --entropy nats.
-#include "common/live.h"
-#include "common/log.h"
-#include "common/options.h"
-#include "common/parallel.h"
-#include "common/rng.h"
-#include "common/score.h"
-#include "formats/model_file.h"
-#include "formats/sources.h"
+#include "common/training/live.h"
+#include "common/base/log.h"
+#include "common/base/options.h"
+#include "common/base/parallel.h"
+#include "common/base/rng.h"
+#include "common/training/score.h"
+#include "formats/models/model_file.h"
+#include "formats/teachers/sources.h"
 #include <math.h>
 #include <stdlib.h>
 

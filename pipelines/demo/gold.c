@@ -3,10 +3,10 @@
 //   label   rows with several responses a prompt: preference pairs as CSV, with Bradley-Terry noise
 //   judge   rows with prompt, response_a, response_b: the preference for a, a line each
 // score and judge answer each row before they read the next.
-#include "common/fail.h"
-#include "common/log.h"
-#include "common/options.h"
-#include "common/rng.h"
+#include "common/base/fail.h"
+#include "common/base/log.h"
+#include "common/base/options.h"
+#include "common/base/rng.h"
 #include "pipelines/lib/gold.h"
 #include "pipelines/lib/rows.h"
 #include "pipelines/lib/table.h"

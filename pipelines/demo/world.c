@@ -13,9 +13,9 @@
 // (0.95, 0.20). 78 to 82 in a hundred responses end properly.
 // A byte-level BPE trained on it gives prompts of 17, 13 or 11 tokens and responses of 59, 49 or 43
 // (95 % within 97, 80 or 70; longest 159, 130 or 112) with a vocabulary of 512, 768 or 1024.
-#include "common/fail.h"
-#include "common/log.h"
-#include "common/options.h"
+#include "common/base/fail.h"
+#include "common/base/log.h"
+#include "common/base/options.h"
 #include "pipelines/lib/grammar.h"
 #include "pipelines/lib/table.h"
 #include <stdlib.h>

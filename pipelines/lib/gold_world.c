@@ -1,5 +1,5 @@
 #include "pipelines/lib/gold_scorer.h"
-#include "common/mem.h"
+#include "common/base/mem.h"
 #include <stdlib.h>
 
 enum { RELEVANCE, POLITENESS, DETAIL, REPETITION, CONTRADICTION, RAMBLING, ENDING };

@@ -1,6 +1,6 @@
 #include "pipelines/lib/grammar.h"
 #include "pipelines/lib/lexicon.h"
-#include "common/rng.h"
+#include "common/base/rng.h"
 #include <ctype.h>
 #include <math.h>
 #include <stdlib.h>

@@ -10,7 +10,7 @@
 // the end) the worse choice is the likelier, the lower the quality. Everything is a function of the
 // seed and the row.
 #pragma once
-#include "common/mem.h"
+#include "common/base/mem.h"
 #include <stddef.h>
 #include <stdint.h>
 

@@ -1,7 +1,7 @@
 // Pieces of an HTML page, appended to a growing string. Texts are escaped; nothing is loaded from
 // elsewhere: style and figures stand in the page.
 #pragma once
-#include "common/mem.h"
+#include "common/base/mem.h"
 #include <stddef.h>
 
 void html_text(struct str *to, const char *text, size_t n); // escaped; control characters as blanks

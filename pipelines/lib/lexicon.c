@@ -1,5 +1,5 @@
 #include "pipelines/lib/lexicon.h"
-#include "common/mem.h"
+#include "common/base/mem.h"
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>

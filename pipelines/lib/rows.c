@@ -1,7 +1,7 @@
 #include "pipelines/lib/rows.h"
-#include "common/mem.h"
-#include "formats/csv.h"
-#include "formats/json.h"
+#include "common/base/mem.h"
+#include "formats/bytes/csv.h"
+#include "formats/bytes/json.h"
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>

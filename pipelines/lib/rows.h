@@ -2,7 +2,7 @@
 // row is handed out before the next line is read, so that a program can answer line by line. Which
 // of the two it is, the first byte that is not blank tells.
 #pragma once
-#include "common/fail.h"
+#include "common/base/fail.h"
 #include <stdbool.h>
 #include <stddef.h>
 

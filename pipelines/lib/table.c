@@ -1,6 +1,6 @@
 #include "pipelines/lib/table.h"
-#include "common/fail.h"
-#include "common/mem.h"
+#include "common/base/fail.h"
+#include "common/base/mem.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

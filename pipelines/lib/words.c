@@ -1,5 +1,5 @@
 #include "pipelines/lib/words.h"
-#include "common/mem.h"
+#include "common/base/mem.h"
 #include <ctype.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -8,11 +8,11 @@
 //   heat N COLUMN FILE.csv       the first N responses, each token coloured by a number of the rows
 //                                that `eval tokens --text` writes
 // The page is written whole or not at all.
-#include "common/fail.h"
-#include "common/log.h"
-#include "common/options.h"
-#include "formats/slurp.h"
-#include "formats/whole_file.h"
+#include "common/base/fail.h"
+#include "common/base/log.h"
+#include "common/base/options.h"
+#include "formats/bytes/slurp.h"
+#include "formats/bytes/whole_file.h"
 #include "pipelines/lib/html.h"
 #include "pipelines/lib/rows.h"
 #include <math.h>

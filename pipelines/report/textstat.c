@@ -2,10 +2,10 @@
 // as CSV: responses, tokens (mean; empty where the file has no such column), ended (per cent whose
 // last sentence is complete) and distinct_2 (different pairs of neighbouring words, as a share of
 // all).
-#include "common/fail.h"
-#include "common/log.h"
-#include "common/mem.h"
-#include "common/options.h"
+#include "common/base/fail.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/base/options.h"
 #include "pipelines/lib/rows.h"
 #include "pipelines/lib/words.h"
 #include <math.h>

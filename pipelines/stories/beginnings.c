@@ -1,10 +1,10 @@
 // beginnings FILE: prompts made from sampled stories: the first --words words of each, as CSV.
 // Every different beginning is written once; --skip and --rows cut them into splits that share
 // none.
-#include "common/fail.h"
-#include "common/log.h"
-#include "common/mem.h"
-#include "common/options.h"
+#include "common/base/fail.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/base/options.h"
 #include "pipelines/lib/rows.h"
 #include "pipelines/lib/table.h"
 #include <stdlib.h>

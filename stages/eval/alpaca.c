@@ -4,12 +4,12 @@
 // The published length-controlled win rate also uses instruction difficulties and annotations of
 // two "gamed" baselines that are not in AlpacaEval's repository. Estimates of both can be given;
 // without them the regression is on length alone.
-#include "common/log.h"
-#include "common/options.h"
-#include "common/stats.h"
-#include "common/value.h"
-#include "formats/records.h"
-#include "formats/slurp.h"
+#include "common/base/log.h"
+#include "common/base/options.h"
+#include "common/base/stats.h"
+#include "common/base/value.h"
+#include "formats/records/records.h"
+#include "formats/bytes/slurp.h"
 #include "stages/eval/eval.h"
 #include "stages/eval/table.h"
 #include <math.h>

@@ -1,7 +1,7 @@
 // eval kl: how far a model has moved from its base, on given responses.
-#include "common/parallel.h"
-#include "common/stats.h"
-#include "formats/sources.h"
+#include "common/base/parallel.h"
+#include "common/base/stats.h"
+#include "formats/teachers/sources.h"
 #include "stages/eval/eval.h"
 #include "stages/eval/rows.h"
 #include "stages/eval/table.h"

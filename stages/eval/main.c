@@ -1,8 +1,8 @@
 // eval: measures models and preferences; one subcommand for each question.
 #include "stages/eval/eval.h"
-#include "common/fail.h"
-#include "common/log.h"
-#include "common/version.h"
+#include "common/base/fail.h"
+#include "common/base/log.h"
+#include "common/base/version.h"
 #include <string.h>
 
 struct command {

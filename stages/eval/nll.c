@@ -1,5 +1,5 @@
 // eval nll: how well a model predicts given tokens.
-#include "formats/sources.h"
+#include "formats/teachers/sources.h"
 #include "stages/eval/eval.h"
 #include "stages/eval/rows.h"
 #include "stages/eval/table.h"

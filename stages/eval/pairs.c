@@ -1,7 +1,7 @@
 // eval pairs: log-probabilities of chosen and rejected responses, and how often the implicit
 // rewards prefer the chosen one.
-#include "common/stats.h"
-#include "formats/sources.h"
+#include "common/base/stats.h"
+#include "formats/teachers/sources.h"
 #include "stages/eval/eval.h"
 #include "stages/eval/rows.h"
 #include "stages/eval/table.h"

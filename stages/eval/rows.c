@@ -1,8 +1,8 @@
 #include "stages/eval/rows.h"
-#include "common/jsonout.h"
-#include "common/log.h"
-#include "common/mem.h"
-#include "formats/whole_file.h"
+#include "common/base/jsonout.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "formats/bytes/whole_file.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>

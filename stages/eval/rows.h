@@ -2,7 +2,7 @@
 // is written whole or not at all, or CSV on stdout. Cells are added from left to right. Numbers
 // have every digit; nan and infinities are null in JSON.
 #pragma once
-#include "common/fail.h"
+#include "common/base/fail.h"
 #include <stddef.h>
 
 struct rows;

@@ -1,8 +1,8 @@
 // eval score: the numbers that a command gives to responses.
-#include "common/jsonout.h"
-#include "common/pump.h"
-#include "common/stats.h"
-#include "formats/responses.h"
+#include "common/base/jsonout.h"
+#include "common/base/pump.h"
+#include "common/base/stats.h"
+#include "formats/records/responses.h"
 #include "stages/eval/eval.h"
 #include "stages/eval/rows.h"
 #include "stages/eval/table.h"

@@ -2,7 +2,7 @@
 // CSV or JSON (by the name's ending) with every digit. Cells are added from left to right; a row is
 // complete when each column has its cell.
 #pragma once
-#include "common/fail.h"
+#include "common/base/fail.h"
 #include <stdbool.h>
 #include <stddef.h>
 

@@ -1,6 +1,6 @@
 #include "stages/eval/task.h"
-#include "common/parallel.h"
-#include "formats/training.h"
+#include "common/base/parallel.h"
+#include "stages/shared/training.h"
 #include "stages/eval/table.h"
 #include <unistd.h>
 

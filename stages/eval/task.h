@@ -2,10 +2,10 @@
 // the checks that they belong together, the plan of --dry-run. All of it ends the program on
 // failure: 2 for usage, 3 for bad data.
 #pragma once
-#include "common/measure.h"
-#include "common/options.h"
-#include "formats/model_file.h"
-#include "formats/tokens.h"
+#include "common/training/measure.h"
+#include "common/base/options.h"
+#include "formats/models/model_file.h"
+#include "formats/tokens/tokens.h"
 
 struct task {
     struct opt_list data;

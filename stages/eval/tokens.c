@@ -1,13 +1,13 @@
 // eval tokens: what the method sees at each token of given responses: the reward, the strength
 // alpha_t, the distance TVD_t of the two models, the entropy of the composed teacher p*, and how
 // far p* is from the reference.
-#include "common/bpe.h"
-#include "common/parallel.h"
-#include "common/recipe.h"
-#include "common/stats.h"
-#include "common/unicode.h"
-#include "formats/sources.h"
-#include "formats/tokenizer_json.h"
+#include "common/text/bpe.h"
+#include "common/base/parallel.h"
+#include "common/method/recipe.h"
+#include "common/base/stats.h"
+#include "common/base/unicode.h"
+#include "formats/teachers/sources.h"
+#include "formats/models/tokenizer_json.h"
 #include "stages/eval/eval.h"
 #include "stages/eval/rows.h"
 #include "stages/eval/table.h"

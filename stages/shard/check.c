@@ -1,9 +1,9 @@
-#include "common/fail.h"
-#include "common/log.h"
-#include "formats/checkpoint.h"
-#include "formats/model_file.h"
-#include "formats/teacher_file.h"
-#include "formats/tokens.h"
+#include "common/base/fail.h"
+#include "common/base/log.h"
+#include "formats/models/checkpoint.h"
+#include "formats/models/model_file.h"
+#include "formats/teachers/teacher_file.h"
+#include "formats/tokens/tokens.h"
 #include "stages/shard/shard.h"
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
-#include "common/fail.h"
-#include "common/log.h"
-#include "formats/artefact.h"
-#include "formats/h5.h"
+#include "common/base/fail.h"
+#include "common/base/log.h"
+#include "formats/store/artefact.h"
+#include "formats/store/h5.h"
 #include "stages/shard/shard.h"
 #include <math.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
-#include "common/fail.h"
-#include "formats/columns_rows.h"
-#include "formats/teacher_file.h"
+#include "common/base/fail.h"
+#include "formats/store/columns_rows.h"
+#include "formats/teachers/teacher_file.h"
 #include "stages/shard/shard.h"
 #include <math.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
-#include "common/fail.h"
-#include "common/jsonout.h"
-#include "common/log.h"
-#include "formats/columns.h"
-#include "formats/teacher_file.h"
-#include "formats/tokenizer_json.h"
+#include "common/base/fail.h"
+#include "common/base/jsonout.h"
+#include "common/base/log.h"
+#include "formats/store/columns.h"
+#include "formats/teachers/teacher_file.h"
+#include "formats/models/tokenizer_json.h"
 #include "stages/shard/shard.h"
 #include <math.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
-#include "common/fail.h"
-#include "common/log.h"
-#include "formats/columns.h"
+#include "common/base/fail.h"
+#include "common/base/log.h"
+#include "formats/store/columns.h"
 #include "stages/shard/shard.h"
 #include <stdio.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 // shard: looks into the files of all kinds; one subcommand for each purpose.
-#include "common/fail.h"
-#include "common/log.h"
-#include "common/version.h"
-#include "formats/artefact.h"
+#include "common/base/fail.h"
+#include "common/base/log.h"
+#include "common/base/version.h"
+#include "formats/store/artefact.h"
 #include "stages/shard/shard.h"
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
-#include "common/fail.h"
-#include "common/recipe.h"
-#include "formats/json.h"
-#include "formats/teacher_cut.h"
+#include "common/base/fail.h"
+#include "common/method/recipe.h"
+#include "formats/bytes/json.h"
+#include "formats/teachers/teacher_cut.h"
 #include "stages/shard/shard.h"
 #include <stdlib.h>
 #include <string.h>

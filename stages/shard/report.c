@@ -1,13 +1,13 @@
 // shard report: bytes a position of a teacher cache against the error of the student's gradient.
 #include "stages/shard/report.h"
-#include "common/parallel.h"
-#include "common/recipe.h"
-#include "common/rng.h"
-#include "common/stop.h"
-#include "formats/teacher_dump.h"
-#include "formats/teachers.h"
-#include "formats/training.h"
-#include "formats/whole_file.h"
+#include "common/base/parallel.h"
+#include "common/method/recipe.h"
+#include "common/base/rng.h"
+#include "common/base/stop.h"
+#include "stages/shared/teacher_dump.h"
+#include "stages/shared/teachers.h"
+#include "stages/shared/training.h"
+#include "formats/bytes/whole_file.h"
 #include "stages/shard/shard.h"
 #include <errno.h>
 #include <math.h>

@@ -1,8 +1,8 @@
 // shard report's two halves: what a cache of some setting costs and how faithful it is, for our own
 // files and for two ways that others store teachers. All work on one sample of positions.
 #pragma once
-#include "common/mem.h"
-#include "formats/teacher_sample.h"
+#include "common/base/mem.h"
+#include "formats/teachers/teacher_sample.h"
 
 enum report_coding {
     REPORT_CACHE, // our own file, written and read back

@@ -1,4 +1,4 @@
-#include "formats/zfilter.h"
+#include "formats/store/zfilter.h"
 #include "stages/shard/report.h"
 #include <math.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 // The whole set that files belong to, and files made from it.
-#include "common/fail.h"
-#include "common/log.h"
-#include "formats/columns_rows.h"
+#include "common/base/fail.h"
+#include "common/base/log.h"
+#include "formats/store/columns_rows.h"
 #include "stages/shard/shard.h"
 #include <stdlib.h>
 #include <string.h>

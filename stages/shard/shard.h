@@ -1,8 +1,8 @@
 // shard: looks into the files of all kinds, checks, compares and merges them. One file a
 // subcommand; each takes its own argv (argv[0] its name) and returns the exit code.
 #pragma once
-#include "common/options.h"
-#include "formats/columns.h"
+#include "common/base/options.h"
+#include "formats/store/columns.h"
 
 int shard_ls(int argc, char **argv);
 int shard_check(int argc, char **argv);

@@ -1,4 +1,4 @@
-#include "common/fail.h"
+#include "common/base/fail.h"
 #include "stages/shard/shard.h"
 
 // Rows a shard, from the two options of which one is given.

@@ -1,7 +1,7 @@
-#include "common/fail.h"
-#include "common/log.h"
-#include "formats/columns.h"
-#include "formats/model_file.h"
+#include "common/base/fail.h"
+#include "common/base/log.h"
+#include "formats/store/columns.h"
+#include "formats/models/model_file.h"
 #include "stages/shard/shard.h"
 #include <math.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 // What a teacher cache holds: quantiles, bytes by part, histograms.
-#include "common/log.h"
-#include "formats/teacher_file.h"
+#include "common/base/log.h"
+#include "formats/teachers/teacher_file.h"
 #include "stages/shard/shard.h"
 #include <math.h>
 #include <stdlib.h>

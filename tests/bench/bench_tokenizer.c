@@ -1,6 +1,6 @@
 // bench_tokenizer TOKENIZER.json TEXT: encoding speed, one thread. Prints; asserts nothing.
-#include "common/mem.h"
-#include "formats/tokenizer_json.h"
+#include "common/base/mem.h"
+#include "formats/models/tokenizer_json.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

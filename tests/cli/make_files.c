@@ -2,11 +2,11 @@
 // programs. KIND: tokens, pairs, reference, teacher, coded
 // (teacher, 8 bits), parts (teacher of components, 8 bits), model. Numbers follow from the row
 // alone.
-#include "common/rng.h"
-#include "formats/model_file.h"
-#include "formats/reference.h"
-#include "formats/teacher_file.h"
-#include "formats/tokens.h"
+#include "common/base/rng.h"
+#include "formats/models/model_file.h"
+#include "formats/tokens/reference.h"
+#include "formats/teachers/teacher_file.h"
+#include "formats/tokens/tokens.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

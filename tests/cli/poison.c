@@ -9,11 +9,11 @@
 //                                  of the position BY (-1 or 1) further in its row. A coded file
 //                                  knows no other realised token than the one that stands there:
 //                                  then that one gets what was the other's
-#include "formats/h5.h"
-#include "formats/model_file.h"
-#include "formats/teacher_file.h"
-#include "formats/tokens.h"
-#include "formats/zfilter.h"
+#include "formats/store/h5.h"
+#include "formats/models/model_file.h"
+#include "formats/teachers/teacher_file.h"
+#include "formats/tokens/tokens.h"
+#include "formats/store/zfilter.h"
 #include <hdf5.h>
 #include <math.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 // round_model MODEL OUT: MODEL with its matrices rounded to bf16, as a float32 file.
-#include "formats/model_file.h"
+#include "formats/models/model_file.h"
 #include <stdlib.h>
 
 int main(int argc, char **argv) {

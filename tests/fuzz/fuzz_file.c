@@ -1,10 +1,10 @@
 // Any bytes as a file of each kind, read whole by the reader that its `kind` asks for.
-#include "formats/checkpoint.h"
-#include "formats/model_file.h"
-#include "formats/reference.h"
-#include "formats/spool.h"
-#include "formats/teacher_set.h"
-#include "formats/tokens.h"
+#include "formats/models/checkpoint.h"
+#include "formats/models/model_file.h"
+#include "formats/tokens/reference.h"
+#include "formats/store/spool.h"
+#include "formats/teachers/teacher_set.h"
+#include "formats/tokens/tokens.h"
 #include "tests/fuzz/replay.h"
 #include <stdio.h>
 #include <stdlib.h>

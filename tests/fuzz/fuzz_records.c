@@ -1,6 +1,6 @@
 // Any bytes as a data file: the first byte picks syntax and kind, the rest is read, told and
 // shaped.
-#include "formats/shapes.h"
+#include "formats/records/shapes.h"
 #include "tests/fuzz/replay.h"
 #include <stdint.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 // Any bytes as a safetensors file (odd first byte) or as a config.json (even).
-#include "common/parallel.h"
-#include "formats/huggingface.h"
-#include "formats/safetensors.h"
+#include "common/base/parallel.h"
+#include "formats/models/huggingface.h"
+#include "formats/models/safetensors.h"
 #include "tests/fuzz/replay.h"
 #include <stdint.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 // Any bytes as a Jinja source to recognise, and as the contents of a conversation to render.
-#include "common/template.h"
+#include "common/text/template.h"
 #include "tests/fuzz/replay.h"
 #include <stdint.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 // Any bytes as a tokenizer.json, and behind a NUL byte any text to encode and decode with it.
-#include "formats/tokenizer_json.h"
+#include "formats/models/tokenizer_json.h"
 #include "tests/fuzz/replay.h"
 #include <stdint.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-// Stands in for common/metrics.c, so that a test sees what an objective reports. For tests that
+// Stands in for common/base/metrics.c, so that a test sees what an objective reports. For tests that
 // have included cmocka.
 #pragma once
 #include <math.h>

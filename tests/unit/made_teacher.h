@@ -1,6 +1,6 @@
 // Teacher shards whose rows are a function of their number, for the tests of those who read them.
 #pragma once
-#include "formats/teacher_set.h"
+#include "formats/teachers/teacher_set.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 // The decoder once more, naive and in double, one sequence at a time: the oracle of test_net.c and
 // test_sample.c. Slow on purpose.
 #pragma once
-#include "common/model.h"
+#include "common/engine/model.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 // A folder of a test's own, and whole files as bytes: for the tests of formats/.
 #pragma once
-#include "common/mem.h"
+#include "common/base/mem.h"
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>

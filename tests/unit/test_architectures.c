@@ -2,12 +2,12 @@
 // weights: log-probabilities against the naive model in double, and the gradient against central
 // differences of it.
 #include "tests/unit/reference_model.h"
-#include "common/net.h"
-#include "common/objective.h"
-#include "common/parallel.h"
-#include "common/rng.h"
-#include "common/score.h"
-#include "formats/huggingface.h"
+#include "common/engine/net.h"
+#include "common/method/objective.h"
+#include "common/base/parallel.h"
+#include "common/base/rng.h"
+#include "common/training/score.h"
+#include "formats/models/huggingface.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

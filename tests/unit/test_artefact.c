@@ -1,5 +1,5 @@
-#include "formats/artefact.h"
-#include "formats/h5.h"
+#include "formats/store/artefact.h"
+#include "formats/store/h5.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

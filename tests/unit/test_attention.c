@@ -1,11 +1,11 @@
 // Attention and its gradients against plain sums in float64, over several blocks of keys and
 // queries, with shared prefixes and shared key-value heads; the same bits on any threads, in any
 // company.
-#include "common/attention.h"
-#include "common/kernels.h"
-#include "common/mem.h"
-#include "common/parallel.h"
-#include "common/rng.h"
+#include "common/engine/attention.h"
+#include "common/engine/kernels.h"
+#include "common/base/mem.h"
+#include "common/base/parallel.h"
+#include "common/base/rng.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
-#include "common/bpe_train.h"
-#include "common/bpe_word.h"
-#include "common/rng.h"
-#include "formats/tokenizer_json.h"
+#include "common/text/bpe_train.h"
+#include "common/text/bpe_word.h"
+#include "common/base/rng.h"
+#include "formats/models/tokenizer_json.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-#include "formats/columns.h"
-#include "formats/spool.h"
+#include "formats/store/columns.h"
+#include "formats/store/spool.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

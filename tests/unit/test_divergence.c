@@ -1,8 +1,8 @@
 // Divergences and the distillation objective against double-precision references written here from
 // METHOD.md sections 3 and 4.
-#include "common/objective.h"
-#include "common/parallel.h"
-#include "common/rng.h"
+#include "common/method/objective.h"
+#include "common/base/parallel.h"
+#include "common/base/rng.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 // Shapes of rows and what they become: ids, masks, boundaries.
-#include "formats/encode.h"
-#include "formats/tokenizer_json.h"
+#include "formats/records/encode.h"
+#include "formats/models/tokenizer_json.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "common/fail.h"
+#include "common/base/fail.h"
 #include "tests/unit/child.h"
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,11 +1,11 @@
-#include "common/fidelity.h"
+#include "common/method/fidelity.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
-#include "common/divergence.h"
-#include "common/rng.h"
-#include "common/rowmath.h"
+#include "common/method/divergence.h"
+#include "common/base/rng.h"
+#include "common/engine/rowmath.h"
 #include <math.h>
 #include <string.h>
 

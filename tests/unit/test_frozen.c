@@ -1,10 +1,10 @@
 // Models held in bf16: every logit has the bits that a float32 model of the rounded weights gives,
 // in a pass over sequences and in decoding; a file is read to the same bf16 model.
-#include "common/decoder.h"
-#include "common/net.h"
-#include "common/parallel.h"
-#include "common/rng.h"
-#include "formats/model_file.h"
+#include "common/engine/decoder.h"
+#include "common/engine/net.h"
+#include "common/base/parallel.h"
+#include "common/base/rng.h"
+#include "formats/models/model_file.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,11 +1,11 @@
 // A cache that holds the whole vocabulary is the live teacher: the same losses and gradients of the
 // logits, but for the rounding of float32 and the order of the sums.
-#include "common/live.h"
-#include "common/parallel.h"
-#include "common/rng.h"
-#include "common/score.h"
-#include "formats/sources.h"
-#include "formats/teacher_dump.h"
+#include "common/training/live.h"
+#include "common/base/parallel.h"
+#include "common/base/rng.h"
+#include "common/training/score.h"
+#include "formats/teachers/sources.h"
+#include "stages/shared/teacher_dump.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,8 +1,8 @@
 // Products of real sizes: against double, and the same bits on any number of threads and for any
 // grouping of units.
-#include "common/gemm.h"
-#include "common/parallel.h"
-#include "common/rng.h"
+#include "common/engine/gemm.h"
+#include "common/base/parallel.h"
+#include "common/base/rng.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 // The gold reward: each term answers to its words, parts add up, any bytes can be scored, and
 // length alone earns nothing.
-#include "common/mem.h"
-#include "common/rng.h"
+#include "common/base/mem.h"
+#include "common/base/rng.h"
 #include "pipelines/lib/gold.h"
 #include "pipelines/lib/grammar.h"
 #include <math.h>

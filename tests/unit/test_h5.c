@@ -1,5 +1,5 @@
-#include "formats/h5.h"
-#include "formats/zfilter.h"
+#include "formats/store/h5.h"
+#include "formats/store/zfilter.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

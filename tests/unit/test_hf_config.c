@@ -1,5 +1,5 @@
-#include "formats/huggingface.h"
-#include "formats/slurp.h"
+#include "formats/models/huggingface.h"
+#include "formats/bytes/slurp.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
-#include "common/parallel.h"
-#include "formats/hf_export.h"
-#include "formats/huggingface.h"
-#include "formats/slurp.h"
+#include "common/base/parallel.h"
+#include "formats/models/hf_export.h"
+#include "formats/models/huggingface.h"
+#include "formats/bytes/slurp.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

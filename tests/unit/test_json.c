@@ -1,4 +1,4 @@
-#include "formats/json.h"
+#include "formats/bytes/json.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 // Every kernel of the level in use (ALIGNDISTIL_KERNELS) against float64, within what kernels.h
 // states, for lengths around the vectors' and the tiles' edges.
-#include "common/kernels.h"
-#include "common/rng.h"
+#include "common/engine/kernels.h"
+#include "common/base/rng.h"
 #include <float.h>
 #include <math.h>
 #include <setjmp.h>

@@ -1,11 +1,11 @@
 // TinyStories-656K and its bfloat16 twin against answers computed in float64 by another program:
 // negative log-likelihoods of every token, the ten likeliest next tokens, the greedy continuation.
-#include "common/measure.h"
-#include "common/parallel.h"
-#include "common/sample.h"
-#include "formats/huggingface.h"
-#include "formats/slurp.h"
-#include "formats/sources.h"
+#include "common/training/measure.h"
+#include "common/base/parallel.h"
+#include "common/engine/sample.h"
+#include "formats/models/huggingface.h"
+#include "formats/bytes/slurp.h"
+#include "formats/teachers/sources.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
-#include "common/jsonout.h"
-#include "common/log.h"
-#include "common/value.h"
+#include "common/base/jsonout.h"
+#include "common/base/log.h"
+#include "common/base/value.h"
 #include "tests/unit/child.h"
 #include <fcntl.h>
 #include <math.h>

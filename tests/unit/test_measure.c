@@ -1,9 +1,9 @@
 // Models side by side: every target once, in order, with the numbers of the row alone and of the
 // naive model in double; KL and the ratio against sums by hand.
 #include "tests/unit/reference_model.h"
-#include "common/measure.h"
-#include "common/parallel.h"
-#include "common/rng.h"
+#include "common/training/measure.h"
+#include "common/base/parallel.h"
+#include "common/base/rng.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

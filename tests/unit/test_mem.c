@@ -1,4 +1,4 @@
-#include "common/mem.h"
+#include "common/base/mem.h"
 #include "tests/unit/child.h"
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
-#include "formats/model_file.h"
-#include "formats/checkpoint.h"
+#include "formats/models/model_file.h"
+#include "formats/models/checkpoint.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,10 +1,10 @@
 // The whole model's gradient against central finite differences in double, packed against single,
 // shared prompts against separate ones, and the same bits for any threads and micro-batches.
 #include "tests/unit/reference_model.h"
-#include "common/kernels.h"
-#include "common/net.h"
-#include "common/parallel.h"
-#include "common/rng.h"
+#include "common/engine/kernels.h"
+#include "common/engine/net.h"
+#include "common/base/parallel.h"
+#include "common/base/rng.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

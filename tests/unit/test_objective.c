@@ -1,8 +1,8 @@
 // Cross-entropy and the preference losses against double-precision references written here from
 // METHOD.md: values, gradients by central differences, bits under other cuts of the work.
-#include "common/objective.h"
-#include "common/parallel.h"
-#include "common/rng.h"
+#include "common/method/objective.h"
+#include "common/base/parallel.h"
+#include "common/base/rng.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,10 +1,10 @@
 // Every objective through the whole model: the gradient of the parameters, as the training loop
 // takes it, against central finite differences of the naive model in double.
 #include "tests/unit/reference_model.h"
-#include "common/net.h"
-#include "common/objective.h"
-#include "common/parallel.h"
-#include "common/rng.h"
+#include "common/engine/net.h"
+#include "common/method/objective.h"
+#include "common/base/parallel.h"
+#include "common/base/rng.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -186,7 +186,7 @@ static double reference_loss(const struct world *w, const struct spec *s, const 
     return loss;
 }
 
-// One step as common/train.c makes it.
+// One step as common/training/train.c makes it.
 static double net_loss(struct world *w, struct objective *o, float *grads) {
     struct net_limits limits = {.rows = 64, .positions = 64, .trees_tokens = 64, .backward = true};
     struct net *net = net_new(&w->policy, &limits);

@@ -1,8 +1,8 @@
 // The on-policy source: responses of the student as it is, a function of seed, step and student
 // alone; weights and measured numbers at the very positions that are trained.
-#include "formats/on_policy.h"
-#include "common/parallel.h"
-#include "common/rng.h"
+#include "stages/shared/on_policy.h"
+#include "common/base/parallel.h"
+#include "common/base/rng.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

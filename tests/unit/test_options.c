@@ -1,4 +1,4 @@
-#include "common/options.h"
+#include "common/base/options.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-#include "common/parallel.h"
+#include "common/base/parallel.h"
 #include <stdlib.h>
 #include <string.h>
 #include <setjmp.h>

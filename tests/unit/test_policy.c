@@ -1,10 +1,10 @@
 // On-policy numbers against METHOD.md in double: what is measured at a position, the weights of the
 // score-function term by hand and as the theory has them, its gradient, the runaway warnings.
-#include "common/objective.h"
-#include "common/parallel.h"
-#include "common/policy.h"
-#include "common/rng.h"
-#include "common/runaway.h"
+#include "common/method/objective.h"
+#include "common/base/parallel.h"
+#include "common/method/policy.h"
+#include "common/base/rng.h"
+#include "common/training/runaway.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 // Talking to another program that answers at its own pace, or not at all.
-#include "common/pump.h"
-#include "common/clock.h"
-#include "common/log.h"
+#include "common/base/pump.h"
+#include "common/base/clock.h"
+#include "common/base/log.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

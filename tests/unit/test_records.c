@@ -1,5 +1,5 @@
-#include "formats/records.h"
-#include "formats/stream.h"
+#include "formats/records/records.h"
+#include "formats/bytes/stream.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

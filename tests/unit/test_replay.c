@@ -1,6 +1,6 @@
 // The prefetching reader against the set itself, in the order of the training loop.
-#include "common/order.h"
-#include "formats/replay.h"
+#include "common/base/order.h"
+#include "formats/teachers/replay.h"
 #include "tests/unit/made_teacher.h"
 #include <sys/wait.h>
 

@@ -1,6 +1,6 @@
-#include "common/mem.h"
-#include "common/parallel.h"
-#include "formats/safetensors.h"
+#include "common/base/mem.h"
+#include "common/base/parallel.h"
+#include "formats/models/safetensors.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

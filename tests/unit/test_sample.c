@@ -1,9 +1,9 @@
 // Decoding against the naive model in double; samples that depend on nothing but seed, row,
 // position.
 #include "tests/unit/reference_model.h"
-#include "common/parallel.h"
-#include "common/rng.h"
-#include "common/sample.h"
+#include "common/base/parallel.h"
+#include "common/base/rng.h"
+#include "common/engine/sample.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,9 +1,9 @@
 // Sampling from p*: what the decoders compose is what the teachers' own pass composes, draws follow
 // it, and the KL of --target-kl is the exact one of an enumerable world.
-#include "common/parallel.h"
-#include "common/rng.h"
-#include "common/star.h"
-#include "formats/target_kl.h"
+#include "common/base/parallel.h"
+#include "common/base/rng.h"
+#include "common/method/star.h"
+#include "stages/shared/target_kl.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

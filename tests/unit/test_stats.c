@@ -1,6 +1,6 @@
 // Statistics against closed forms.
-#include "common/rng.h"
-#include "common/stats.h"
+#include "common/base/rng.h"
+#include "common/base/stats.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-#include "common/stop.h"
+#include "common/base/stop.h"
 #include "tests/unit/child.h"
 #include <signal.h>
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 // The teacher in float32 against its definition in double (METHOD.md section 3).
-#include "common/rowmath.h"
-#include "common/rng.h"
-#include "common/teacher.h"
+#include "common/engine/rowmath.h"
+#include "common/base/rng.h"
+#include "common/method/teacher.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,9 +1,9 @@
-#include "formats/teacher_set.h"
+#include "formats/teachers/teacher_set.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
-#include "common/rng.h"
+#include "common/base/rng.h"
 #include <math.h>
 #include "tests/unit/scratch.h"
 

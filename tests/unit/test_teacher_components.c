@@ -1,12 +1,12 @@
 // p* from the components layout against p* composed from the full vocabulary.
-#include "formats/teacher_set.h"
-#include "formats/teacher_compare.h"
-#include "formats/teacher_gather.h"
+#include "formats/teachers/teacher_set.h"
+#include "formats/teachers/teacher_compare.h"
+#include "formats/teachers/teacher_gather.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
-#include "common/rng.h"
+#include "common/base/rng.h"
 #include <math.h>
 #include "tests/unit/scratch.h"
 

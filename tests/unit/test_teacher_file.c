@@ -1,4 +1,4 @@
-#include "formats/teacher_set.h"
+#include "formats/teachers/teacher_set.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
-#include "common/template.h"
-#include "formats/json.h"
-#include "formats/tokenizer_json.h"
+#include "common/text/template.h"
+#include "formats/bytes/json.h"
+#include "formats/models/tokenizer_json.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -2,10 +2,10 @@
 // is a table of logits over the V tokens for every prefix of at most T - 1 tokens; token 0 ends a
 // response, and a response of T tokens is truncated. The formulas are written out again here; where
 // common/ has them in float32, both must agree.
-#include "common/divergence.h"
-#include "common/policy.h"
-#include "common/rng.h"
-#include "common/teacher.h"
+#include "common/method/divergence.h"
+#include "common/method/policy.h"
+#include "common/base/rng.h"
+#include "common/method/teacher.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -119,7 +119,7 @@ static double soft_value(const struct world *w, double b, size_t s, struct model
     return b * normalise(p->l[s]);
 }
 
-// alpha d(v) - log(p(v) / p_base(v)): what common/policy.h calls the token's value.
+// alpha d(v) - log(p(v) / p_base(v)): what common/method/policy.h calls the token's value.
 static double token_value(const struct world *w, const struct model *p, size_t s, size_t v) {
     return w->alpha[s] * w->reward[s][v] / b0 - p->l[s][v] + w->base.l[s][v];
 }
@@ -411,7 +411,7 @@ static void exact_is_unbiased(void **state) {
         }
 }
 
-// Expected gradient of J as common/policy.c weighs the scores of a step's tokens at --reward-level
+// Expected gradient of J as common/method/policy.c weighs the scores of a step's tokens at --reward-level
 // response, over every two responses that may make up the step.
 static void response_gradient(const struct world *w, bool uniform, const struct model *p,
                               double g[NODES][V]) {

@@ -1,6 +1,6 @@
-#include "formats/tokenizer_json.h"
-#include "common/mem.h"
-#include "formats/json.h"
+#include "formats/models/tokenizer_json.h"
+#include "common/base/mem.h"
+#include "formats/bytes/json.h"
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
-#include "formats/reference.h"
-#include "formats/tokens.h"
+#include "formats/tokens/reference.h"
+#include "formats/tokens/tokens.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,8 +1,8 @@
 // The training loop: it learns, its result does not depend on --micro-tokens or threads, a run that
 // is cut at any step and taken up again ends in the same bytes, a diverging run says where.
-#include "common/train.h"
-#include "common/parallel.h"
-#include "common/rng.h"
+#include "common/training/train.h"
+#include "common/base/parallel.h"
+#include "common/base/rng.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
-#include "common/regex.h"
-#include "common/unicode.h"
+#include "common/base/regex.h"
+#include "common/base/unicode.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

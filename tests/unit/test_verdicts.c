@@ -1,10 +1,10 @@
 // The log of verdicts: kept, replayed, continued after a kill in the middle of a line, refused
 // where it is damaged; and responses as text.
 #include "tests/unit/scratch.h"
-#include "formats/responses.h"
-#include "formats/verdicts.h"
-#include "formats/slurp.h"
-#include "formats/whole_file.h"
+#include "formats/records/responses.h"
+#include "formats/records/verdicts.h"
+#include "formats/bytes/slurp.h"
+#include "formats/bytes/whole_file.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

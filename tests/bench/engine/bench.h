@@ -8,9 +8,9 @@
 // build/bench.json (BENCH_JSON names another file): a list of {name, value, unit, ratio}; ratio is
 // null where there is nothing to compare with.
 #pragma once
-#include "common/net.h"
-#include "common/objective.h"
-#include "common/optim.h"
+#include "common/engine/net.h"
+#include "common/method/objective.h"
+#include "common/engine/optim.h"
 #include <stdbool.h>
 #include <stddef.h>
 

@@ -2,9 +2,9 @@
 // trained on by train_run, beside sft on the same tokens in turns. Shards of one step each and a
 // window of one, so that every step waits for what it needs and the next is read meanwhile.
 #include "tests/bench/engine/bench.h"
-#include "common/mem.h"
-#include "formats/sources.h"
-#include "formats/teacher_dump.h"
+#include "common/base/mem.h"
+#include "formats/teachers/sources.h"
+#include "stages/shared/teacher_dump.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 #include "tests/bench/engine/bench.h"
-#include "common/decoder.h"
-#include "common/mem.h"
+#include "common/engine/decoder.h"
+#include "common/base/mem.h"
 #include <math.h>
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 #include "tests/bench/engine/bench.h"
-#include "common/kernels.h"
-#include "common/mem.h"
-#include "common/parallel.h"
+#include "common/engine/kernels.h"
+#include "common/base/mem.h"
+#include "common/base/parallel.h"
 #include <cblas.h>
 #include <math.h>
 #include <stdio.h>

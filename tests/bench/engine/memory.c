@@ -1,8 +1,8 @@
 // Peak memory of a training step in a process of its own, against the plan.
 #include "tests/bench/engine/bench.h"
-#include "common/fail.h"
-#include "common/mem.h"
-#include "formats/model_file.h"
+#include "common/base/fail.h"
+#include "common/base/mem.h"
+#include "formats/models/model_file.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

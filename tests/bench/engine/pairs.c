@@ -1,6 +1,6 @@
 // Preference steps with a shared prompt.
 #include "tests/bench/engine/bench.h"
-#include "common/mem.h"
+#include "common/base/mem.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,10 +1,10 @@
 // Keeps to what net.c, net_backward.c and attention.c call; if they change their products, so must
 // this.
 #include "tests/bench/engine/bench.h"
-#include "common/attention.h"
-#include "common/kernels.h"
-#include "common/mem.h"
-#include "common/parallel.h"
+#include "common/engine/attention.h"
+#include "common/engine/kernels.h"
+#include "common/base/mem.h"
+#include "common/base/parallel.h"
 #include <stdlib.h>
 
 struct replay {

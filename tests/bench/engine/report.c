@@ -1,7 +1,7 @@
 #include "tests/bench/engine/bench.h"
-#include "common/fail.h"
-#include "common/jsonout.h"
-#include "common/stats.h"
+#include "common/base/fail.h"
+#include "common/base/jsonout.h"
+#include "common/base/stats.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

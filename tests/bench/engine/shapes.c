@@ -1,6 +1,6 @@
 #include "tests/bench/engine/bench.h"
-#include "common/fail.h"
-#include "common/rng.h"
+#include "common/base/fail.h"
+#include "common/base/rng.h"
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
 #include "tests/bench/engine/bench.h"
-#include "common/mem.h"
+#include "common/base/mem.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

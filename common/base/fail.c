@@ -1,0 +1,55 @@
+#include "common/base/fail.h"
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+// Names from foreign files may hold line breaks or terminal codes; a message is one line.
+static void one_line(char *text) {
+    for (char *c = text; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = '?';
+}
+
+bool fail_set(struct fail *f, int code, const char *format, ...) {
+    if (f->code) return false;
+    f->code = code;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(f->text, sizeof f->text, format, args);
+    one_line(f->text);
+    va_end(args);
+    return false;
+}
+
+bool fail_pass(struct fail *to, const struct fail *from) {
+    if (!to->code && from->code) *to = *from;
+    return !to->code;
+}
+
+static void say(const char *kind, const char *format, va_list args) {
+    char text[2048];
+    vsnprintf(text, sizeof text, format, args);
+    one_line(text);
+    if (isatty(STDERR_FILENO)) fputs("\r\033[K", stderr); // a progress line may stand there
+    fprintf(stderr, "%s: %s%s\n", program_invocation_short_name, kind, text);
+}
+
+void die(int code, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    say("", format, args);
+    va_end(args);
+    exit(code);
+}
+
+void die_if(const struct fail *f) {
+    if (f->code) die(f->code, "%s", f->text);
+}
+
+void warn(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    say("warning: ", format, args);
+    va_end(args);
+}

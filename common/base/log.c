@@ -1,0 +1,174 @@
+#include "common/base/log.h"
+#include "common/base/fail.h"
+#include "common/base/mem.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { PLAIN_SECONDS = 30 };              // between plain lines
+static const double redraw_seconds = 0.1; // between redrawn ones
+
+struct log {
+    bool quiet, verbose, redraw, progress;
+    bool on_line; // a redrawn line stands on the terminal
+    char what[32];
+    double start, last, loss; // seconds
+    uint64_t first, done, total;
+};
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+struct log *log_open(const char *progress, bool quiet, bool verbose) {
+    struct log *l = xcalloc(1, sizeof *l);
+    bool always = progress && !strcmp(progress, "always");
+    bool never = progress && !strcmp(progress, "never");
+    l->quiet = quiet;
+    l->verbose = verbose && !quiet;
+    l->progress = !never && (!quiet || always);
+    l->redraw = always || isatty(STDERR_FILENO);
+    return l;
+}
+
+static void clear_line(struct log *l) {
+    if (l->on_line) fputs("\r\033[K", stderr);
+    l->on_line = false;
+}
+
+static void say(struct log *l, const char *format, va_list args) {
+    clear_line(l);
+    char text[2048];
+    vsnprintf(text, sizeof text, format, args);
+    fprintf(stderr, "%s: %s\n", program_invocation_short_name, text);
+}
+
+void log_note(struct log *l, const char *format, ...) {
+    if (!l || l->quiet) return;
+    va_list args;
+    va_start(args, format);
+    say(l, format, args);
+    va_end(args);
+}
+
+void log_detail(struct log *l, const char *format, ...) {
+    if (!l || !l->verbose) return;
+    va_list args;
+    va_start(args, format);
+    say(l, format, args);
+    va_end(args);
+}
+
+static void time_text(double seconds, char text[32]) {
+    if (!(seconds < 1e8)) { // also nan
+        strcpy(text, "?");
+        return;
+    }
+    long s = lround(seconds);
+    if (s < 60)
+        snprintf(text, 32, "%lds", s);
+    else if (s < 3600)
+        snprintf(text, 32, "%ldm%02lds", s / 60, s % 60);
+    else
+        snprintf(text, 32, "%ldh%02ldm", s / 3600, s / 60 % 60);
+}
+
+static void add_bar(struct str *s, double share) {
+    enum { WIDTH = 20 };
+    int full = (int)(share * WIDTH);
+    str_puts(s, "[");
+    for (int i = 0; i < WIDTH; i++) str_puts(s, i < full ? "=" : i == full ? ">" : " ");
+    str_puts(s, "] ");
+}
+
+static void progress_text(const struct log *l, double t, struct str *s) {
+    double elapsed = t - l->start, rate = elapsed > 0 ? (double)(l->done - l->first) / elapsed : 0;
+    bool known = l->total >= l->done && l->total;
+    char left[32];
+    if (known && l->redraw) add_bar(s, (double)l->done / (double)l->total);
+    str_printf(s, "%s %llu", l->what, (unsigned long long)l->done);
+    if (known)
+        str_printf(s, "/%llu (%.0f%%)", (unsigned long long)l->total,
+                   100 * (double)l->done / (double)l->total);
+    if (!isnan(l->loss)) str_printf(s, ", loss %.4f", l->loss);
+    if (rate > 0) str_printf(s, ", %.3g %ss/s", rate, l->what);
+    if (rate > 0 && known && l->done < l->total) {
+        time_text((double)(l->total - l->done) / rate, left);
+        str_printf(s, ", %s left", left);
+    }
+}
+
+static void draw(struct log *l, double t) {
+    struct str s = {0};
+    progress_text(l, t, &s);
+    if (l->redraw)
+        fprintf(stderr, "\r\033[K%s: %s", program_invocation_short_name, s.text);
+    else
+        fprintf(stderr, "%s: %s\n", program_invocation_short_name, s.text);
+    fflush(stderr);
+    l->on_line = l->redraw;
+    l->last = t;
+    str_release(&s);
+}
+
+void log_progress(struct log *l, const char *what, uint64_t done, uint64_t total, double loss) {
+    if (!l || !l->progress) return;
+    double t = now();
+    if (strncmp(l->what, what, sizeof l->what - 1) != 0 || done < l->done) { // another count begins
+        snprintf(l->what, sizeof l->what, "%s", what);
+        l->start = l->last = t;
+        l->first = done;
+    }
+    l->done = done;
+    l->total = total;
+    l->loss = loss;
+    if (t - l->last >= (l->redraw ? redraw_seconds : PLAIN_SECONDS)) draw(l, t);
+}
+
+void log_end_progress(struct log *l) {
+    if (!l || !l->progress || !l->what[0]) return;
+    if (l->redraw || now() - l->start >= PLAIN_SECONDS) draw(l, now());
+    if (l->on_line) fputs("\n", stderr);
+    l->on_line = false;
+    l->what[0] = 0;
+}
+
+void log_close(struct log *l) {
+    if (l && l->on_line) fputs("\n", stderr);
+    free(l);
+}
+
+// ---- stdout -------------------------------------------------------------------------------------
+
+void guard_streams(void) {
+    signal(SIGPIPE, SIG_IGN);
+    for (int fd = 0; fd <= 2; fd++) // a closed one would become some file's number
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_RDONLY : O_WRONLY) != fd)
+            _exit(EXIT_FAILED);
+}
+
+static _Noreturn void stdout_failed(int error) {
+    die(EXIT_FAILED, "cannot write to 'stdout': %s; results that are whole stay in their files",
+        strerror(error));
+}
+
+void print_result(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    int n = vprintf(format, args);
+    va_end(args);
+    if (n < 0 || putchar('\n') == EOF || fflush(stdout) == EOF) stdout_failed(errno);
+}
+
+void finish_stdout(void) {
+    if (ferror(stdout) || fclose(stdout) == EOF) stdout_failed(errno);
+}

@@ -1,0 +1,133 @@
+#include "common/base/mem.h"
+#include "common/base/fail.h"
+#include "common/base/parallel.h"
+#include <assert.h>
+#include <malloc.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+static _Noreturn void out_of_memory(size_t bytes) {
+    die(EXIT_FAILED, "out of memory: cannot allocate %zu bytes; see --dry-run and --micro-tokens",
+        bytes);
+}
+
+void *xmalloc(size_t bytes) {
+    void *p = malloc(bytes ? bytes : 1);
+    if (!p) out_of_memory(bytes);
+    return p;
+}
+
+void *xcalloc(size_t count, size_t size) {
+    void *p = calloc(count ? count : 1, size ? size : 1);
+    if (!p) out_of_memory(count * size);
+    return p;
+}
+
+void *xrealloc(void *p, size_t bytes) {
+    void *q = realloc(p, bytes ? bytes : 1);
+    if (!q) out_of_memory(bytes);
+    return q;
+}
+
+char *xstrdup(const char *s) {
+    size_t n = strlen(s) + 1;
+    return memcpy(xmalloc(n), s, n);
+}
+
+char *xasprintf(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    char *text = NULL;
+    if (vasprintf(&text, format, args) < 0) out_of_memory(0);
+    va_end(args);
+    return text;
+}
+
+void mem_give_back(void) {
+#ifdef M_MMAP_THRESHOLD // which glibc else raises with every large block that is freed
+    mallopt(M_MMAP_THRESHOLD, 1 << 18);
+#endif
+}
+
+void grow(void *p, size_t *capacity, size_t need, size_t size) {
+    if (need <= *capacity) return;
+    size_t n = *capacity ? *capacity : 16;
+    while (n < need) n = n + n / 2 + 8;
+    void **slot = p;
+    *slot = xrealloc(*slot, n * size);
+    *capacity = n;
+}
+
+static const size_t huge_page = 2u << 20;
+
+static size_t round_up(size_t n, size_t unit) {
+    return (n + unit - 1) / unit * unit;
+}
+
+static void touch(void *p, size_t first, size_t last) {
+    for (size_t i = first; i < last; i++) ((volatile char *)p)[i * huge_page] = 0;
+}
+
+void *big_alloc(size_t bytes) {
+    size_t size = round_up(bytes ? bytes : 1, huge_page);
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) out_of_memory(bytes);
+    madvise(p, size, MADV_HUGEPAGE); // a hint: refusal costs speed only
+    parallel_range(size / huge_page, 1, touch, p);
+    return p;
+}
+
+void big_free(void *p, size_t bytes) {
+    if (p) munmap(p, round_up(bytes ? bytes : 1, huge_page));
+}
+
+void arena_init(struct arena *a, size_t bytes) {
+    *a = (struct arena){.base = big_alloc(bytes), .size = bytes};
+}
+
+void *arena_take(struct arena *a, size_t bytes) {
+    size_t at = a->used;
+    a->used += round_up(bytes, 64);
+    if (a->used > a->peak) a->peak = a->used;
+    if (!a->base) return NULL;
+    assert(a->used <= round_up(a->size, 64));
+    return a->base + at;
+}
+
+void arena_release(struct arena *a) {
+    big_free(a->base, a->size);
+    *a = (struct arena){0};
+}
+
+void str_add(struct str *s, const void *bytes, size_t n) {
+    grow(&s->text, &s->capacity, s->length + n + 1, 1);
+    if (n) memcpy(s->text + s->length, bytes, n);
+    s->length += n;
+    s->text[s->length] = 0;
+}
+
+void str_puts(struct str *s, const char *text) {
+    str_add(s, text, strlen(text));
+}
+
+void str_printf(struct str *s, const char *format, ...) {
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    assert(n >= 0);
+    grow(&s->text, &s->capacity, s->length + (size_t)n + 1, 1);
+    vsnprintf(s->text + s->length, (size_t)n + 1, format, again);
+    va_end(again);
+    s->length += (size_t)n;
+}
+
+void str_release(struct str *s) {
+    free(s->text);
+    *s = (struct str){0};
+}

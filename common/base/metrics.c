@@ -1,0 +1,172 @@
+#include "common/base/metrics.h"
+#include "common/base/fail.h"
+#include "common/base/jsonout.h"
+#include "common/base/mem.h"
+#include <assert.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct column {
+    char *name;
+    double value;
+    bool set; // in the row under way
+};
+
+struct metrics {
+    FILE *file;
+    char *path;
+    bool csv, fixed; // fixed: the header is written
+    size_t n, capacity;
+    struct column *columns; // without "step"
+};
+
+static bool ends_in(const char *path, const char *ending) {
+    size_t n = strlen(path), e = strlen(ending);
+    return n > e && !strcmp(path + n - e, ending);
+}
+
+static _Noreturn void failed(const struct metrics *m, const char *what) {
+    die(EXIT_FAILED, "cannot %s '%s': %s; see --log", what, m->path, strerror(errno));
+}
+
+static struct column *add_column(struct metrics *m, const char *name, size_t n) {
+    grow(&m->columns, &m->capacity, m->n + 1, sizeof *m->columns);
+    m->columns[m->n] = (struct column){.name = xasprintf("%.*s", (int)n, name)};
+    return &m->columns[m->n++];
+}
+
+static void read_header(struct metrics *m, const char *line) { // "step,loss,..."
+    const char *s = line + strcspn(line, ",\r\n");
+    while (*s == ',') {
+        size_t n = strcspn(++s, ",\r\n");
+        add_column(m, s, n);
+        s += n;
+    }
+    m->fixed = true;
+}
+
+static bool step_of(const struct metrics *m, const char *line, unsigned long long *step) {
+    return sscanf(line, m->csv ? "%llu" : "{\"step\":%llu", step) == 1;
+}
+
+// Cuts behind the last whole row with step <= resume_step.
+static void cut_back(struct metrics *m, uint64_t resume_step) {
+    char *line = NULL;
+    size_t capacity = 0;
+    long end = 0;
+    ssize_t n;
+    bool first = true;
+    while ((n = getline(&line, &capacity, m->file)) > 0 && line[n - 1] == '\n') {
+        unsigned long long step;
+        bool row = step_of(m, line, &step);
+        if (row ? step > resume_step : !(first && m->csv)) break;
+        if (first && m->csv) read_header(m, line);
+        first = false;
+        end = ftell(m->file);
+    }
+    free(line);
+    if (ferror(m->file)) failed(m, "read");
+    if (ftruncate(fileno(m->file), end) || fseek(m->file, end, SEEK_SET)) failed(m, "cut back");
+}
+
+void metrics_check(const char *path) {
+    bool csv = path && ends_in(path, ".csv");
+    if (path && !csv && !ends_in(path, ".jsonl"))
+        die(EXIT_USAGE, "log '%s' ends in neither .csv nor .jsonl; see --log", path);
+    const char *begin = csv ? "step," : "{\"step\":";
+    char head[8];
+    struct stat st;
+    FILE *file = path && !stat(path, &st) && S_ISREG(st.st_mode) ? fopen(path, "r") : NULL;
+    if (!file) return;
+    size_t n = fread(head, 1, strlen(begin), file);
+    fclose(file);
+    // A log is written over or cut back: not so what is none. A killed run may leave less than
+    // these.
+    if (memcmp(head, begin, n))
+        die(EXIT_FAILED, "'%s' is there and is no log of a run; name another file for --log", path);
+}
+
+struct metrics *metrics_open(const char *path, uint64_t resume_step) {
+    struct metrics *m = xcalloc(1, sizeof *m);
+    if (!path) return m;
+    metrics_check(path);
+    m->path = xstrdup(path);
+    m->csv = ends_in(path, ".csv");
+    m->file = resume_step ? fopen(path, "r+") : NULL;
+    if (m->file)
+        cut_back(m, resume_step);
+    else if (!(m->file = fopen(path, "w")))
+        failed(m, "open");
+    return m;
+}
+
+void metrics_value(struct metrics *m, const char *name, double value) {
+    if (!m || !m->file) return;
+    struct column *c = NULL;
+    for (size_t i = 0; i < m->n && !c; i++)
+        if (!strcmp(m->columns[i].name, name)) c = &m->columns[i];
+    assert(!strpbrk(name, ",\"\\\r\n"));
+    if (!c && m->fixed)
+        die(EXIT_FAILED, "log '%s' has no column '%s'; name another file for --log", m->path, name);
+    if (!c) c = add_column(m, name, strlen(name));
+    c->value = value;
+    c->set = true;
+}
+
+static void csv_header(struct metrics *m, struct str *s) {
+    str_puts(s, "step");
+    for (size_t i = 0; i < m->n; i++) str_printf(s, ",%s", m->columns[i].name);
+    str_puts(s, "\n");
+}
+
+static void csv_row(struct metrics *m, uint64_t step, struct str *s) {
+    str_printf(s, "%llu", (unsigned long long)step);
+    for (size_t i = 0; i < m->n; i++) {
+        char text[32] = "";
+        if (m->columns[i].set) jsonout_digits(m->columns[i].value, text);
+        str_printf(s, ",%s", text);
+    }
+    str_puts(s, "\n");
+}
+
+static void json_row(struct metrics *m, uint64_t step, struct str *s) {
+    str_printf(s, "{\"step\":%llu", (unsigned long long)step);
+    for (size_t i = 0; i < m->n; i++) {
+        if (!m->columns[i].set) continue;
+        str_printf(s, ",\"%s\":", m->columns[i].name);
+        jsonout_number(s, m->columns[i].value);
+    }
+    str_puts(s, "}\n");
+}
+
+void metrics_row(struct metrics *m, uint64_t step) {
+    if (!m || !m->file) return;
+    struct str s = {0};
+    if (m->csv && !m->fixed) csv_header(m, &s);
+    m->fixed = m->csv;
+    (m->csv ? csv_row : json_row)(m, step, &s);
+    if (fwrite(s.text, 1, s.length, m->file) != s.length || fflush(m->file)) failed(m, "write");
+    for (size_t i = 0; i < m->n; i++) m->columns[i].set = false;
+    str_release(&s);
+}
+
+void metrics_sync(struct metrics *m) {
+    if (!m || !m->file) return;
+    // EINVAL: a pipe or device, which cannot be synced
+    if (fflush(m->file) || (fdatasync(fileno(m->file)) && errno != EINVAL && errno != EROFS))
+        failed(m, "write");
+}
+
+void metrics_close(struct metrics *m) {
+    if (!m) return;
+    if (m->file && fclose(m->file)) failed(m, "write");
+    for (size_t i = 0; i < m->n; i++) free(m->columns[i].name);
+    free(m->columns);
+    free(m->path);
+    free(m);
+}

@@ -1,0 +1,167 @@
+#include "common/base/parallel.h"
+#include "common/base/mem.h"
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+// Workers wait for a job by spinning for a moment, then asleep: a job of microseconds should not
+// pay for a system call, and a machine with other work should not pay for our spinning. Whoever
+// comes late to a job finds nothing left to do; nobody waits for a worker that has not begun.
+enum { SPINS = 2000 };
+
+static struct { // the one team of the process; the signals and threads of C have no other place
+    int threads;
+    pthread_t *worker;
+    atomic_int call;     // futex: changes with every job
+    atomic_int sleepers; // workers asleep on it
+    atomic_bool open, quit;
+    atomic_int inside; // workers at work on the open job
+    atomic_size_t next;
+    size_t n;
+    void (*body)(void *self, size_t i);
+    void *self;
+} team = {.threads = 1};
+
+static _Thread_local int self_index;
+static _Thread_local bool busy; // inside a body
+
+static void futex(atomic_int *word, int op, int value) {
+    syscall(SYS_futex, word, op, value, NULL, NULL, 0);
+}
+
+static void relax(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
+
+static void work(void) {
+    busy = true;
+    for (size_t i; (i = atomic_fetch_add(&team.next, 1)) < team.n;) team.body(team.self, i);
+    busy = false;
+}
+
+static void wait_for_call(int seen) {
+    for (int i = 0; i < SPINS; i++) {
+        if (atomic_load(&team.call) != seen) return;
+        relax();
+    }
+    atomic_fetch_add(&team.sleepers, 1);
+    while (atomic_load(&team.call) == seen) futex(&team.call, FUTEX_WAIT_PRIVATE, seen);
+    atomic_fetch_sub(&team.sleepers, 1);
+}
+
+static void *serve(void *index) {
+    self_index = (int)(size_t)index;
+    int seen = 0;
+    while (!atomic_load(&team.quit)) {
+        wait_for_call(seen);
+        seen = atomic_load(&team.call);
+        atomic_fetch_add(&team.inside, 1); // then look: the caller closes, then looks at `inside`
+        if (atomic_load(&team.open)) work();
+        atomic_fetch_sub(&team.inside, 1);
+    }
+    return NULL;
+}
+
+static void call_workers(void) {
+    atomic_fetch_add(&team.call, 1);
+    if (atomic_load(&team.sleepers)) futex(&team.call, FUTEX_WAKE_PRIVATE, INT_MAX);
+}
+
+void parallel_for(size_t n, void (*body)(void *self, size_t i), void *self) {
+    if (n == 1 || team.threads == 1 || busy) {
+        for (size_t i = 0; i < n; i++) body(self, i);
+        return;
+    }
+    if (!n) return;
+    team.n = n;
+    team.body = body;
+    team.self = self;
+    atomic_store(&team.next, 0);
+    atomic_store(&team.open, true);
+    call_workers();
+    work();
+    atomic_store(&team.open, false);
+    for (int spins = 0; atomic_load(&team.inside); spins++)
+        if (spins < SPINS)
+            relax();
+        else
+            sched_yield();
+}
+
+struct range {
+    size_t n, pieces;
+    void (*body)(void *self, size_t first, size_t last);
+    void *self;
+};
+
+static void range_piece(void *self, size_t p) {
+    const struct range *r = self;
+    r->body(r->self, r->n * p / r->pieces, r->n * (p + 1) / r->pieces);
+}
+
+void parallel_range(size_t n, size_t grain, void (*body)(void *self, size_t first, size_t last),
+                    void *self) {
+    size_t pieces = (n + grain - 1) / grain, most = 4 * (size_t)parallel_threads();
+    struct range r = {n, pieces < most ? pieces : most, body, self};
+    parallel_for(r.pieces, range_piece, &r);
+}
+
+static int cgroup_limit(void) { // cgroup v2 quota in whole CPUs, or a large number
+    FILE *f = fopen("/sys/fs/cgroup/cpu.max", "r");
+    if (!f) return INT_MAX;
+    long quota = 0, period = 0;
+    int n = fscanf(f, "%ld %ld", &quota, &period);
+    fclose(f);
+    if (n != 2 || quota <= 0 || period <= 0) return INT_MAX;
+    long cpus = (quota + period - 1) / period;
+    return cpus < 1 ? 1 : (int)cpus;
+}
+
+static int usable_cpus(void) {
+    cpu_set_t set;
+    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    int limit = cgroup_limit();
+    const char *env = getenv("OMP_NUM_THREADS");
+    int cap = env ? atoi(env) : 0;
+    if (limit < n) n = limit;
+    if (cap > 0 && cap < n) n = cap;
+    return n < 1 ? 1 : n;
+}
+
+static void dismiss(void) {
+    atomic_store(&team.quit, true);
+    call_workers();
+    for (int i = 1; i < team.threads; i++) pthread_join(team.worker[i], NULL);
+    free(team.worker);
+    team.worker = NULL;
+    team.threads = 1;
+    atomic_store(&team.quit, false);
+    atomic_store(&team.call, 0);
+}
+
+void parallel_init(int threads) {
+    dismiss();
+    int n = threads > 0 ? threads : usable_cpus();
+    team.worker = xcalloc((size_t)n, sizeof *team.worker);
+    for (int i = 1; i < n; i++) {
+        if (pthread_create(&team.worker[i], NULL, serve, (void *)(size_t)i)) break;
+        team.threads = i + 1;
+    }
+}
+
+int parallel_threads(void) {
+    return team.threads;
+}
+
+int parallel_self(void) {
+    return self_index;
+}

@@ -1,0 +1,120 @@
+// What kernels.c and kernels_products.c share: the vectors of a level, weights in float32 or bf16,
+// and the names of a level's functions. Only those two include it, compiled once a level with
+// KERNELS set. A vector wider than the level's registers would be taken apart number by number:
+// hence PARTS.
+#pragma once
+#include "common/engine/kernels.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#pragma GCC diagnostic ignored "-Wpsabi" // all is inlined: no vector is passed
+
+#define AT_LEVEL_OF(name, level) name##_##level
+#define AT_LEVEL_IN(name, level) AT_LEVEL_OF(name, level)
+#define AT_LEVEL(name) AT_LEVEL_IN(name, KERNELS) // as in rows_kernels_avx2
+
+// What a level's registers hold: LANES numbers each; PANEL x VECTORS of them are the sums of a
+// block's tile, 4 x FEW those of a tile of few rows. A block goes over GROUP rows at a time
+// (gemm.c's packed b lies in the second cache): one panel where that streams fast enough, else
+// many, which share what the first cache holds of b.
+#if defined(__AVX512F__)
+enum { LANES = 16, PANEL = 8, VECTORS = 3, GROUP = PANEL, FEW = 4 };
+#elif defined(__AVX__)
+enum { LANES = 8, PANEL = 6, VECTORS = 2, GROUP = 8 * PANEL, FEW = 3 };
+#else
+enum { LANES = 4, PANEL = 4, VECTORS = 3, GROUP = 8 * PANEL, FEW = 3 };
+#endif
+enum { STRIP = VECTORS * LANES, PARTS = 16 / LANES }; // PARTS registers are 16 lanes
+
+// See struct kernels.
+void AT_LEVEL(rows)(float *y, size_t ldy, const float *x, size_t ldx, size_t n, const float *w,
+                    size_t M, size_t K, bool add);
+void AT_LEVEL(rows_half)(float *y, size_t ldy, const float *x, size_t ldx, size_t n,
+                         const uint16_t *w, size_t M, size_t K, bool add);
+void AT_LEVEL(pack)(float *to, const float *from, size_t ld, size_t n, size_t k, bool across);
+void AT_LEVEL(pack_half)(float *to, const uint16_t *from, size_t ld, size_t n, size_t k);
+void AT_LEVEL(block)(float *c, size_t ldc, const float *a, size_t lda, bool across, const float *b,
+                     size_t deep, size_t rows, size_t cols, size_t k, bool add);
+
+#define INLINE static inline __attribute__((always_inline))
+typedef float vec __attribute__((vector_size(4 * LANES)));
+typedef int32_t pick __attribute__((vector_size(4 * LANES)));
+
+INLINE vec splat(float a) {
+    return a - (vec){0}; // a + 0 would not be a where that is -0, and cost an addition
+}
+
+INLINE vec load(const float *p) {
+    vec v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+INLINE void store(float *p, vec v) {
+    memcpy(p, &v, sizeof v);
+}
+
+// The first n floats, at most LANES; the other lanes hold `fill`.
+INLINE vec load_some(const float *p, size_t n, float fill) {
+    vec v = splat(fill);
+    for (size_t i = 0; i < LANES && i < n; i++) v[i] = p[i];
+    return v;
+}
+
+INLINE void store_some(float *p, vec v, size_t n) {
+    for (size_t i = 0; i < LANES && i < n; i++) p[i] = v[i];
+}
+
+INLINE vec choose(pick mask, vec a, vec b) {
+    return (vec)(((pick)a & mask) | ((pick)b & ~mask));
+}
+
+INLINE vec vmax(vec a, vec b) {
+    return choose(a > b, a, b);
+}
+
+INLINE float lanes_sum(const vec v[PARTS]) { // a fixed tree
+    float s[16];
+    memcpy(s, v, sizeof s);
+    for (int w = 8; w; w /= 2)
+        for (int i = 0; i < w; i++) s[i] += s[i + w];
+    return s[0];
+}
+
+// ---- weights in float32 or, `half`, in bf16: the upper half of a float32 ----
+
+typedef uint16_t halves __attribute__((vector_size(2 * LANES)));
+typedef uint32_t words __attribute__((vector_size(4 * LANES)));
+
+INLINE vec load_weights(const void *w, size_t at, bool half) {
+    if (!half) return load((const float *)w + at);
+    halves h;
+    memcpy(&h, (const uint16_t *)w + at, sizeof h);
+    return (vec)(__builtin_convertvector(h, words) << 16);
+}
+
+INLINE float one_weight(const void *w, size_t at, bool half) {
+    if (!half) return ((const float *)w)[at];
+    uint32_t b = (uint32_t)((const uint16_t *)w)[at] << 16;
+    float x;
+    memcpy(&x, &b, sizeof x);
+    return x;
+}
+
+INLINE vec some_weights(const void *w, size_t at, size_t n, bool half) {
+    vec v = splat(0);
+    for (size_t i = 0; i < LANES && i < n; i++) v[i] = one_weight(w, at + i, half);
+    return v;
+}
+
+INLINE float dot(const float *x, const void *w, size_t at, size_t n, bool half) {
+    vec s[PARTS] = {0};
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        for (size_t p = 0; p < PARTS; p++)
+            s[p] += load(x + i + p * LANES) * load_weights(w, at + i + p * LANES, half);
+    for (size_t p = 0; i < n; p++, i += LANES)
+        s[p] += load_some(x + i, n - i, 0) * some_weights(w, at + i, n - i, half);
+    return lanes_sum(s);
+}

@@ -1,0 +1,225 @@
+#include "common/engine/model.h"
+#include "common/engine/kernels.h"
+#include "common/base/mem.h"
+#include "common/base/rng.h"
+#include <assert.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// Adds a tensor at the end of the layout; returns its offset.
+static size_t add(struct model *m, size_t rows, size_t cols, bool vector, const char *format, ...) {
+    m->tensors = xrealloc(m->tensors, (m->n_tensors + 1) * sizeof *m->tensors);
+    struct tensor *t = &m->tensors[m->n_tensors++];
+    *t = (struct tensor){
+        .rows = rows, .cols = cols, .offset = m->n_params, .vector = vector, .decay = !vector};
+    va_list args;
+    va_start(args, format);
+    vsnprintf(t->name, sizeof t->name, format, args);
+    va_end(args);
+    m->n_params += rows * cols * (m->bf16 && vector ? 2 : 1);
+    return t->offset;
+}
+
+// Groups (q k v, gate up, the biases) are contiguous, so that one product serves them; a new group
+// starts at a cache line.
+static void align(struct model *m) {
+    m->n_params = (m->n_params + 15) & ~(size_t)15;
+}
+
+static void lay_out_layer(struct model *m, size_t l) {
+    const struct model_config *c = &m->config;
+    struct layer_offsets *o = &m->layer[l];
+    size_t C = c->width, F = c->hidden, D = c->head_dim, HD = c->heads * D, GD = c->kv_heads * D;
+    memset(o, 0xff, sizeof *o);
+#define NAME "model.layers.%zu."
+    o->norm1 = add(m, 1, C, true, NAME "input_layernorm.weight", l);
+    align(m);
+    o->q = add(m, HD, C, false, NAME "self_attn.q_proj.weight", l);
+    o->k = add(m, GD, C, false, NAME "self_attn.k_proj.weight", l);
+    o->v = add(m, GD, C, false, NAME "self_attn.v_proj.weight", l);
+    align(m);
+    if (c->qkv_bias) {
+        o->q_bias = add(m, 1, HD, true, NAME "self_attn.q_proj.bias", l);
+        o->k_bias = add(m, 1, GD, true, NAME "self_attn.k_proj.bias", l);
+        o->v_bias = add(m, 1, GD, true, NAME "self_attn.v_proj.bias", l);
+        align(m);
+    }
+    if (c->qk_norm) {
+        o->q_norm = add(m, 1, D, true, NAME "self_attn.q_norm.weight", l);
+        align(m);
+        o->k_norm = add(m, 1, D, true, NAME "self_attn.k_norm.weight", l);
+        align(m);
+    }
+    o->o = add(m, C, HD, false, NAME "self_attn.o_proj.weight", l);
+    align(m);
+    o->norm2 = add(m, 1, C, true, NAME "post_attention_layernorm.weight", l);
+    align(m);
+    o->gate = add(m, F, C, false, NAME "mlp.gate_proj.weight", l);
+    o->up = add(m, F, C, false, NAME "mlp.up_proj.weight", l);
+    align(m);
+    o->down = add(m, C, F, false, NAME "mlp.down_proj.weight", l);
+    align(m);
+#undef NAME
+}
+
+static bool refuse(char *why, size_t size, const char *what) {
+    snprintf(why, size, "%s", what);
+    return false;
+}
+
+static bool config_sane(const struct model_config *c, char *why, size_t size) {
+    if (!c->layers || !c->width || !c->heads || !c->kv_heads || !c->head_dim || !c->hidden ||
+        !c->vocab)
+        return refuse(why, size, "a size of the model is zero");
+    if (c->layers > 1000 || c->width > 1 << 17 || c->hidden > 1 << 20 || c->vocab > 1 << 24 ||
+        c->heads > 4096 || c->head_dim > 256)
+        return refuse(why, size, "a size of the model is out of range");
+    if (c->heads % c->kv_heads)
+        return refuse(why, size, "the number of heads is not a multiple of the key-value heads");
+    if (c->head_dim % 2) return refuse(why, size, "the head dimension is odd");
+    if (!(c->norm_eps > 0) || !(c->rope_theta > 0))
+        return refuse(why, size, "rms_norm_eps and rope_theta must be positive");
+    return true;
+}
+
+static bool init(struct model *m, const struct model_config *c, bool bf16, char *why, size_t size) {
+    *m = (struct model){.config = *c, .bf16 = bf16};
+    if (!config_sane(c, why, size)) return false;
+    if (!m->config.vocab_used) m->config.vocab_used = c->vocab;
+    if (!(m->config.rope_factor > 0)) m->config.rope_factor = 1;
+    m->layer = xcalloc(c->layers, sizeof *m->layer);
+    m->embed = add(m, c->vocab, c->width, false, "model.embed_tokens.weight");
+    align(m);
+    for (size_t l = 0; l < c->layers; l++) lay_out_layer(m, l);
+    m->norm = add(m, 1, c->width, true, "model.norm.weight");
+    align(m);
+    m->head = c->tied ? m->embed : add(m, c->vocab, c->width, false, "lm_head.weight");
+    align(m);
+    return true;
+}
+
+bool model_init(struct model *m, const struct model_config *c, char *why, size_t size) {
+    return init(m, c, false, why, size);
+}
+
+bool model_init_bf16(struct model *m, const struct model_config *c, char *why, size_t size) {
+    return init(m, c, true, why, size);
+}
+
+size_t model_bytes(const struct model *m) {
+    return m->n_params * (m->bf16 ? sizeof *m->half : sizeof *m->params);
+}
+
+void model_alloc(struct model *m) {
+    void *p = big_alloc(model_bytes(m));
+    if (m->bf16)
+        m->half = p;
+    else
+        m->params = p;
+}
+
+void model_copy(struct model *to, const struct model *from) {
+    *to = *from;
+    to->tensors = xmalloc(from->n_tensors * sizeof *to->tensors);
+    memcpy(to->tensors, from->tensors, from->n_tensors * sizeof *to->tensors);
+    to->layer = xmalloc(from->config.layers * sizeof *to->layer);
+    memcpy(to->layer, from->layer, from->config.layers * sizeof *to->layer);
+    to->params = NULL;
+    to->half = NULL;
+    if (!from->params && !from->half) return;
+    model_alloc(to);
+    memcpy(from->bf16 ? (void *)to->half : (void *)to->params,
+           from->bf16 ? (const void *)from->half : (const void *)from->params, model_bytes(from));
+}
+
+void model_copy_bf16(struct model *to, const struct model *from) {
+    char why[200];
+    bool fine = model_init_bf16(to, &from->config, why, sizeof why);
+    assert(fine && from->params);
+    model_alloc(to);
+    for (size_t i = 0; i < to->n_tensors; i++) {
+        const struct tensor *t = &to->tensors[i];
+        model_store(to, t, 0, t->rows * t->cols, from->params + from->tensors[i].offset);
+    }
+}
+
+// ---- numbers of either kind ----
+
+static uint16_t rounded(float x) { // to nearest, ties to even
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    if (x != x) return (uint16_t)(bits >> 16 | 0x40);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+void model_store(struct model *m, const struct tensor *t, size_t first, size_t n, const float *x) {
+    assert(first + n <= t->rows * t->cols);
+    if (!m->bf16) {
+        memcpy(m->params + t->offset + first, x, n * sizeof *x);
+    } else if (t->vector) {
+        memcpy(m->half + t->offset + 2 * first, x, n * sizeof *x);
+    } else {
+        uint16_t *to = m->half + t->offset + first;
+        for (size_t i = 0; i < n; i++) to[i] = rounded(x[i]);
+    }
+}
+
+const float *model_vector(const struct model *m, size_t offset) {
+    return m->bf16 ? (const float *)(const void *)(m->half + offset) : m->params + offset;
+}
+
+struct weights model_matrix(const struct model *m, size_t offset) {
+    if (m->bf16) return (struct weights){.bf16 = m->half + offset};
+    return (struct weights){.f32 = m->params + offset};
+}
+
+void model_embedding(const struct model *m, int32_t id, float *to) {
+    size_t C = m->config.width, at = m->embed + (size_t)id * C;
+    if (m->bf16)
+        kernels()->widen(to, m->half + at, C);
+    else
+        memcpy(to, m->params + at, C * sizeof *to);
+}
+
+static bool ends_with(const char *s, const char *end) {
+    size_t n = strlen(s), k = strlen(end);
+    return n >= k && !strcmp(s + n - k, end);
+}
+
+void model_randomise(struct model *m, uint64_t seed) {
+    double residual = 1 / sqrt(2 * (double)m->config.layers);
+    for (size_t i = 0; i < m->n_tensors; i++) {
+        const struct tensor *t = &m->tensors[i];
+        double scale = 0.02;
+        if (ends_with(t->name, "o_proj.weight") || ends_with(t->name, "down_proj.weight"))
+            scale *= residual;
+        float *p = m->params + t->offset;
+        for (size_t j = 0; j < t->rows * t->cols; j++)
+            p[j] = !t->vector                    ? (float)(scale * rng_normal(seed, RNG_INIT, i, j))
+                   : ends_with(t->name, ".bias") ? 0
+                                                 : 1;
+    }
+}
+
+size_t model_count(const struct model *m) {
+    size_t n = 0;
+    for (size_t i = 0; i < m->n_tensors; i++) n += m->tensors[i].rows * m->tensors[i].cols;
+    return n;
+}
+
+const struct tensor *model_tensor(const struct model *m, const char *name) {
+    for (size_t i = 0; i < m->n_tensors; i++)
+        if (!strcmp(m->tensors[i].name, name)) return &m->tensors[i];
+    return NULL;
+}
+
+void model_release(struct model *m) {
+    if (m->params) big_free(m->params, model_bytes(m));
+    if (m->half) big_free(m->half, model_bytes(m));
+    free(m->tensors);
+    free(m->layer);
+    *m = (struct model){0};
+}

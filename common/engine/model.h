@@ -1,0 +1,66 @@
+// The Llama-family decoder: configuration and the one tensor table. The table drives layout, files,
+// import, export, decay and gradient checks; parameters, gradients and both Adam moments are flat
+// buffers of this one layout. Forward and backward are in common/engine/net.h.
+//
+// A model that is only run may be held in bf16: its matrices are rounded to 2 bytes a number, its
+// vectors stay float32. It computes what a float32 model of the rounded numbers computes, bit for
+// bit.
+#pragma once
+#include "common/engine/gemm.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct model_config {
+    size_t layers, width, heads, kv_heads, head_dim, hidden, vocab; // L C H G D F V
+    size_t vocab_used; // ids >= this are padding rows: their logits are -inf (0: all are used)
+    size_t max_positions;
+    double norm_eps, rope_theta;
+    double rope_factor; // 1: none; `linear` if rope_original == 0, else llama3
+    double rope_low, rope_high, rope_original; // llama3: low/high_freq_factor, original positions
+    bool tied, qkv_bias, qk_norm;
+};
+
+struct tensor {
+    char name[96];     // its Hugging Face name
+    size_t rows, cols; // a vector has rows 1
+    size_t offset;     // into the flat buffer
+    bool vector;       // 1-dimensional in files
+    bool decay;        // weight decay: matrices only
+};
+
+struct layer_offsets { // into the flat buffers; SIZE_MAX: the model has none
+    size_t norm1, q, k, v, o, norm2, gate, up, down; // q,k,v contiguous; gate,up contiguous
+    size_t q_bias, k_bias, v_bias, q_norm, k_norm;   // biases contiguous
+};
+
+struct model {
+    struct model_config config;
+    bool bf16;                  // to be run only
+    size_t n_tensors, n_params; // n_params: places of a flat buffer, padding included (zeros)
+    struct tensor *tensors;
+    struct layer_offsets *layer; // (L)
+    size_t embed, norm, head;    // head == embed where tied
+    float *params;               // (n_params), or NULL before model_alloc and in bf16
+    uint16_t *half;              // (n_params) in bf16; a number of a vector takes two places
+};
+
+// Lays out the table. Embedding first, then layers, final norm, head. False with a message in `why`
+// (of `size` bytes) where the config makes no sense (heads not a multiple of kv_heads, ...).
+bool model_init(struct model *m, const struct model_config *c, char *why, size_t size);
+bool model_init_bf16(struct model *m, const struct model_config *c, char *why, size_t size);
+void model_alloc(struct model *m); // params or half, zeroed
+void model_copy(struct model *to, const struct model *from);
+void model_copy_bf16(struct model *to, const struct model *from); // `from` in float32
+// Puts n numbers of a tensor at its number `first`, rounded to nearest even where that is bf16.
+void model_store(struct model *m, const struct tensor *t, size_t first, size_t n, const float *x);
+size_t model_bytes(const struct model *m); // of the weights in memory
+// What is at an offset: a vector, a matrix, a row (width) of the embedding.
+const float *model_vector(const struct model *m, size_t offset);
+struct weights model_matrix(const struct model *m, size_t offset);
+void model_embedding(const struct model *m, int32_t id, float *to);
+// Random weights: normal(0, 0.02), residual projections (o, down) scaled by 1/sqrt(2L), norms 1.
+void model_randomise(struct model *m, uint64_t seed);
+size_t model_count(const struct model *m); // trainable numbers, without padding
+const struct tensor *model_tensor(const struct model *m, const char *name); // NULL: none
+void model_release(struct model *m);

@@ -1,0 +1,44 @@
+// Forward and backward of the decoder over a micro-batch. One arena, planned before the loop.
+//
+// net_forward leaves the final hidden states; logits exist only for positions, a chunk at a time:
+// net_logits makes them, the objective turns them into dlogits in place, net_head_backward takes
+// them back, and net_backward adds the gradients of all parameters. Chunks never cross a unit.
+#pragma once
+#include "common/engine/batch.h"
+#include "common/engine/model.h"
+
+struct net;
+
+struct net_limits {
+    size_t rows;         // most rows in a micro-batch
+    size_t positions;    // most positions in it
+    size_t trees_tokens; // longest attention span (prefix + own rows) of a segment
+    bool backward;       // false: inference only, one layer's activations
+    bool recompute;      // keep only the layers' inputs and make the rest again: the same bits
+};
+
+enum { CHUNK_POSITIONS = 256 }; // positions in a chunk of logits; fixed, for the bits
+
+size_t net_plan(const struct model *m, const struct net_limits *l); // arena bytes
+struct net *net_new(const struct model *m, const struct net_limits *l);
+void net_free(struct net *net);
+
+void net_forward(struct net *net, const struct batch *b);
+const float *net_hidden(const struct net *net); // (n,C) after the final norm
+
+struct chunk { // positions first .. first+count-1 of one unit
+    size_t first, count;
+};
+size_t net_vocab(const struct net *net);                         // V
+size_t net_chunks(const struct net *net, const struct batch *b); // how many chunks b has
+struct chunk net_chunk(const struct net *net, const struct batch *b, size_t i);
+// logits (count,V) of the chunk; padded vocabulary columns are -INFINITY.
+void net_logits(struct net *net, const struct batch *b, struct chunk c, float *logits);
+float *net_logits_buffer(struct net *net); // (CHUNK_POSITIONS, V), in the arena
+
+// grads (n_params) is added to. dlogits (count,V): with respect to the chunk's logits.
+void net_head_backward(struct net *net, const struct batch *b, struct chunk c, const float *dlogits,
+                       float *grads);
+void net_backward(struct net *net, const struct batch *b, float *grads);
+// Adds the embedding's gradients of all micro-batches since the last call; once a step, at its end.
+void net_end_step(struct net *net, float *grads);

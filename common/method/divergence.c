@@ -1,0 +1,152 @@
+#include "common/method/divergence.h"
+#include "common/engine/rowmath.h"
+#include <math.h>
+
+static const double tiny = 1e-30;
+
+static double floored_log(double p) {
+    return p > tiny ? log(p) : (double)ROW_LOG_FLOOR;
+}
+
+// One bucket of student mass p, log p and teacher mass q, log q: its share of the divergence, and
+// *a, its A of METHOD section 4.
+static double bucket(const struct divergence *d, double p, double logp, double q, double logq,
+                     double *a) {
+    if (d->kind == DIVERGENCE_FKL) {
+        *a = 0;
+        return q * (logq - logp);
+    }
+    if (d->kind == DIVERGENCE_RKL) {
+        *a = logp - logq;
+        return p * *a;
+    }
+    double logm = floored_log(d->lambda * q + (1 - d->lambda) * p);
+    *a = (1 - d->lambda) * (logp - logm);
+    return d->lambda * q * (logq - logm) + p * *a;
+}
+
+struct buckets {                // sums over the buckets of one position
+    double loss, mean_a;        // mean_a: sum of student mass x A
+    double tail, tail_a, ratio; // P, A of the tail, Q / P
+};
+
+static double support_logq(const struct teacher_position *t, size_t i) {
+    return t->logp[i] > ROW_LOG_FLOOR ? (double)t->logp[i] : (double)ROW_LOG_FLOOR;
+}
+
+// e (V): exp(z - max), negated on the support; total: their absolute sum.
+static struct buckets sum_buckets(const struct divergence *d, const float *e, size_t V,
+                                  const struct teacher_position *t, double total) {
+    struct buckets s = {0};
+    for (size_t i = 0; i < t->n; i++) {
+        double p = -(double)e[t->ids[i]] / total, logq = support_logq(t, i), a;
+        s.loss += bucket(d, p, floored_log(p), exp(logq), logq, &a);
+        s.mean_a += p * a;
+    }
+    if (t->n >= V) return s;
+    s.tail = row_sum_positive(e, V) / total;
+    double logq = t->log_tail > ROW_LOG_FLOOR ? (double)t->log_tail : (double)ROW_LOG_FLOOR;
+    s.loss += bucket(d, s.tail, floored_log(s.tail), exp(logq), logq, &s.tail_a);
+    s.mean_a += s.tail * s.tail_a;
+    s.ratio = exp(logq) / fmax(s.tail, tiny);
+    return s;
+}
+
+double divergence_sparse(const struct divergence *d, float *logits, size_t V,
+                         const struct teacher_position *t, double weight, double *tail) {
+    float *e = logits;
+    float most = row_max(logits, V);
+    row_exp(e, logits, V, most);
+    double total = row_sum(e, V);
+    for (size_t i = 0; i < t->n; i++) e[t->ids[i]] = -e[t->ids[i]]; // marks the support
+    struct buckets s = sum_buckets(d, e, V, t, total);
+    bool forward = d->kind == DIVERGENCE_FKL;
+    row_scale_positive(e, V,
+                       (float)(weight / total * (forward ? 1 - s.ratio : s.tail_a - s.mean_a)));
+    for (size_t i = 0; i < t->n; i++) {
+        float *x = &e[t->ids[i]];
+        double p = -(double)*x / total, logq = support_logq(t, i), q = exp(logq), a;
+        bucket(d, p, floored_log(p), q, logq, &a);
+        *x = (float)(weight * (forward ? p - q : p * (a - s.mean_a)));
+    }
+    *tail = s.tail;
+    return s.loss + (double)(most - most); // NaN logits must show
+}
+
+struct span { // a block of a row: student p, l = log p; teacher q, s = log q
+    float p[ROW_BLOCK], l[ROW_BLOCK], q[ROW_BLOCK], s[ROW_BLOCK], out[ROW_BLOCK];
+};
+
+static void load_span(struct span *b, const float *logits, const float *logp, size_t n,
+                      double lse) {
+    float shift = (float)lse, rest = (float)(lse - (double)shift);
+    row_exp(b->p, logits, n, shift);
+    row_exp(b->q, logp, n, 0);
+    for (size_t i = 0; i < n; i++) {
+        float l = logits[i] - shift - rest;
+        b->p[i] *= 1 - rest; // exp(-rest), rest being half an ulp of the shift
+        b->l[i] = l > ROW_LOG_FLOOR ? l : ROW_LOG_FLOOR;
+        b->s[i] = logp[i] > ROW_LOG_FLOOR ? logp[i] : ROW_LOG_FLOOR;
+    }
+}
+
+static void middle(struct span *b, size_t n, float lambda) { // out = log m
+    for (size_t i = 0; i < n; i++) {
+        float m = lambda * b->q[i] + (1 - lambda) * b->p[i];
+        b->out[i] = m > 1e-30f ? logf(m) : ROW_LOG_FLOOR;
+    }
+}
+
+// Sum over the block of the divergence's terms; out = A (fkl: the terms).
+static double span_terms(const struct divergence *d, struct span *b, size_t n, double *mean_a) {
+    float term[ROW_BLOCK], lambda = (float)d->lambda;
+    if (d->kind == DIVERGENCE_FKL) {
+        for (size_t i = 0; i < n; i++) b->out[i] = b->q[i] * (b->s[i] - b->l[i]);
+        return row_sum(b->out, n);
+    }
+    if (d->kind == DIVERGENCE_RKL) {
+        for (size_t i = 0; i < n; i++) b->out[i] = b->l[i] - b->s[i];
+    } else {
+        middle(b, n, lambda);
+        for (size_t i = 0; i < n; i++) b->s[i] = lambda * b->q[i] * (b->s[i] - b->out[i]);
+        for (size_t i = 0; i < n; i++) b->out[i] = (1 - lambda) * (b->l[i] - b->out[i]);
+    }
+    for (size_t i = 0; i < n; i++) term[i] = b->p[i] * b->out[i];
+    double sum = row_sum(term, n);
+    *mean_a += sum;
+    return d->kind == DIVERGENCE_JSD ? sum + row_sum(b->s, n) : sum;
+}
+
+double divergence_dense(const struct divergence *d, float *logits, size_t V, const float *logp,
+                        double weight) {
+    struct span b;
+    double lse = row_lse(logits, V), loss = 0, mean_a = 0, again = 0;
+    bool forward = d->kind == DIVERGENCE_FKL;
+    for (size_t at = 0; at < V; at += ROW_BLOCK) {
+        size_t n = V - at < ROW_BLOCK ? V - at : ROW_BLOCK;
+        load_span(&b, logits + at, logp + at, n, lse);
+        loss += span_terms(d, &b, n, &mean_a);
+        if (!forward) continue;
+        for (size_t i = 0; i < n; i++) logits[at + i] = (float)weight * (b.p[i] - b.q[i]);
+    }
+    for (size_t at = 0; at < V && !forward; at += ROW_BLOCK) {
+        size_t n = V - at < ROW_BLOCK ? V - at : ROW_BLOCK;
+        load_span(&b, logits + at, logp + at, n, lse);
+        span_terms(d, &b, n, &again);
+        for (size_t i = 0; i < n; i++)
+            logits[at + i] = (float)weight * b.p[i] * (b.out[i] - (float)mean_a);
+    }
+    return loss + (lse - lse); // NaN logits must show
+}
+
+double divergence_kl(const float *logp_ref, const float *logits, size_t V, double lse) {
+    const struct divergence forward = {.kind = DIVERGENCE_FKL};
+    struct span b;
+    double sum = 0, unused = 0;
+    for (size_t at = 0; at < V; at += ROW_BLOCK) {
+        size_t n = V - at < ROW_BLOCK ? V - at : ROW_BLOCK;
+        load_span(&b, logits + at, logp_ref + at, n, lse);
+        sum += span_terms(&forward, &b, n, &unused);
+    }
+    return sum;
+}

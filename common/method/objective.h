@@ -1,0 +1,129 @@
+// Every objective is logits -> (loss, dlogits) over a chunk of positions, in place. SFT, preference
+// losses and distillation share one model, one backward, one training loop through this interface.
+//
+// A step: begin_step (totals of the whole step, for normalisation); for each micro-batch: begin,
+// then, if `look` is set, a first pass of look() over all chunks and between(); then grad() over
+// all chunks. end_step returns the step's mean loss and names its other numbers. Chunks may come in
+// any order; rows of a chunk are worked on in parallel, and every sum is taken afterwards in double
+// in position (or response) order, so that the bits depend neither on threads nor on micro-batches.
+#pragma once
+#include "common/engine/batch.h"
+#include "common/method/divergence.h"
+#include "common/base/fail.h"
+#include "common/base/log.h"
+#include "common/method/policy.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+struct step_totals { // over the whole optimiser step, all micro-batches
+    size_t rows;     // data rows (sequences or pairs)
+    size_t tokens;   // loss tokens (positions)
+    size_t responses;
+    uint64_t step; // counted from 0
+};
+
+struct objective {
+    void *self;
+    size_t vocab; // V, of logits rows
+    void (*begin_step)(void *self, const struct step_totals *t);
+    void (*begin)(void *self, const struct batch *b);
+    void (*look)(void *self, const struct batch *b, size_t first, size_t count,
+                 const float *logits); // may be NULL
+    void (*between)(void *self, const struct batch *b);
+    void (*grad)(void *self, const struct batch *b, size_t first, size_t count, float *logits);
+    // mean loss of the step; writes its other numbers to m
+    double (*end_step)(void *self, struct metrics *m);
+    void (*release)(void *self);
+};
+void objective_free(struct objective *o);
+
+// Cross-entropy, normalised by the step's loss tokens (METHOD.md section 1).
+struct objective objective_sft_new(size_t vocab);
+
+// Preference losses (METHOD.md section 2) over pairs: two consecutive responses of one data row,
+// one chosen and one rejected, both in the same micro-batch, with ref_logp set (not for simpo).
+enum preference_loss {
+    PREFERENCE_DPO,
+    PREFERENCE_CDPO,
+    PREFERENCE_ROBUST,
+    PREFERENCE_IPO,
+    PREFERENCE_HINGE,
+    PREFERENCE_SIMPO,
+    PREFERENCE_TDPO1,
+    PREFERENCE_TDPO2
+};
+struct preference_options {
+    enum preference_loss loss;
+    bool reverse; // swap the roles here; the batch keeps those of the data
+    bool ipo_sum; // ipo on summed instead of mean log-probabilities
+    double beta, smoothing, simpo_gamma, tdpo_alpha;
+    // tdpo: fills ref_logp (count,V), the reference's log-probabilities of positions first ..;
+    // asked twice for each chunk. Others: unused.
+    void (*reference)(void *ctx, const struct batch *b, size_t first, size_t count,
+                      float *ref_logp);
+    void *reference_ctx;
+};
+struct objective objective_preference_new(const struct preference_options *o, size_t vocab);
+bool preference_parse(const char *name, enum preference_loss *loss); // "dpo" ... "tdpo2"
+bool preference_needs_reference(enum preference_loss loss);          // ref_logp or the callback
+bool preference_needs_distribution(enum preference_loss loss);       // tdpo: the callback
+// Where the reference is the start model, the first step's loss must be that of h = 0 within 1e-5:
+// false, with the reason in f, if it is not. Losses that promise nothing (simpo, ipo, hinge) pass.
+bool preference_check_start(const struct preference_options *o, double loss, struct fail *f);
+
+struct preference_terms {   // of one pair; [0] the preferred response, [1] the other
+    double logp[2], ref[2]; // log p(y|x)
+    double kl[2];           // tdpo: D, sum over positions of KL(p_ref || p)
+    size_t length[2];
+};
+struct preference_result {
+    double loss, reward[2];
+    double d_logp[2], d_kl[2]; // derivatives of the loss
+};
+struct preference_result preference_pair(const struct preference_options *o,
+                                         const struct preference_terms *t);
+
+// Distillation from p* (METHOD.md sections 3 and 4), replayed (batch.teacher: support and tail) or
+// live (the callback: full log p*).
+enum distill_weight { DISTILL_UNIFORM, DISTILL_INVERSE_ALPHA }; // 1, b0 / alpha_t (alpha_t > 0)
+enum distill_normalise { DISTILL_SEQUENCE, DISTILL_TOKEN, DISTILL_SUM };
+struct distill_options {
+    struct divergence divergence;
+    enum distill_weight weight;
+    enum distill_normalise normalise;
+    double reward_beta; // b0
+    // Live teachers: fills logp (count,V) = log p* of positions first .., and alpha, tvd of info
+    // (count). NULL: replay.
+    void (*teacher)(void *ctx, const struct batch *b, size_t first, size_t count, float *logp,
+                    struct teacher_position *info);
+    void *teacher_ctx;
+    // On the student's own samples: token and response take the score-function term in place of the
+    // divergence, `exact` adds it; its weights are the batch's.
+    enum reward_level level;
+    bool exact;
+    // May be NULL: fills out (count) for the metrics; logits (count,V) are the student's, logp and
+    // info what `teacher` gave (NULL where the level takes no divergence, or the cache is
+    // replayed).
+    void (*watch)(void *ctx, const struct batch *b, size_t first, size_t count, const float *logits,
+                  const float *logp, const struct teacher_position *info,
+                  struct policy_position *out);
+    uint64_t watch_every;            // steps, from the first one on; 0: every step
+    struct distill_numbers *numbers; // may be NULL: of the step that ended
+};
+struct distill_numbers {
+    double length;          // tokens a response
+    double kl_base, kl_ref; // KL(student || .), nats a response; 0 where not watched
+    double outside;         // mean mass that p* has moved out of the base's 64 likeliest tokens
+};
+struct objective objective_distill_new(const struct distill_options *o, size_t vocab);
+
+// For objectives: one number for each position (or pair) of the micro-batch under way, folded in
+// order into the step's sum.
+struct tally {
+    double *value;
+    size_t n, capacity;
+    double sum;
+};
+void tally_begin(struct tally *t, size_t n); // folds what is held; then n zeros
+double tally_end(struct tally *t);           // folds; returns the sum and starts anew
+void tally_release(struct tally *t);

@@ -1,0 +1,55 @@
+// The teacher of AlignDistil (METHOD.md section 3): composition of p* from full-vocabulary logits,
+// the token-adaptive alpha_t, and truncation to a support with an exact tail.
+#pragma once
+#include "common/engine/batch.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum teacher_alpha { ALPHA_FIXED, ALPHA_DAMPED, ALPHA_TVD };
+
+struct teacher_rule {
+    bool base_dpo;         // base logits: the DPO model (else the reference)
+    bool negative_reverse; // negative: the reverse DPO model (else the reference)
+    enum teacher_alpha alpha;
+    double strength;  // S
+    double plausible; // E; 0 = off
+};
+
+struct teacher_cut {
+    size_t top_k;        // most entries chosen by mass
+    double mass;         // smallest set holding this much of p*
+    int32_t eos;         // always kept (-1: none), as is the realised token
+    double least;        // entries chosen by mass are at least this likely (the first one apart)
+    const int32_t *must; // (n_must) always kept too
+    size_t n_must;
+};
+
+// TVD_t = 1/2 sum_v |p_dpo - p_neg| from logits a, b (V).
+double teacher_tvd(const float *dpo, const float *negative, size_t V);
+double teacher_alpha(const struct teacher_rule *rule, double tvd);
+// out (V) = log p*: log softmax(base + alpha (dpo - negative)), with the plausibility rule.
+// Inputs may be the same array; out may be one of them. Entries of -INFINITY (padding) stay.
+void teacher_compose(const struct teacher_rule *rule, double alpha, const float *base,
+                     const float *dpo, const float *negative, size_t V, float *out);
+// All of it: out (V) = log p* with the rule's own alpha_t, which it returns; *tvd = TVD_t.
+double teacher_star(const struct teacher_rule *rule, const float *base, const float *dpo,
+                    const float *negative, size_t V, float *out, double *tvd);
+
+struct teacher_entry {
+    int32_t id;
+    float logp;
+};
+// Truncates logp (V) to entries in rank order (descending log p*, ties by id): the smallest set of
+// mass `cut->mass` capped at top_k, without what is less likely than `least`; then realised, eos
+// and `must` where not yet in, placed by rank. Returns the count (<= top_k + 2 + n_must); *log_tail
+// = log of the exact mass outside (-INFINITY floor: log 1e-30; no complement: log 1e-30 too).
+// entries needs room for top_k + 2 + n_must.
+size_t teacher_truncate(const struct teacher_cut *cut, const float *logp, size_t V,
+                        int32_t realised, struct teacher_entry *entries, double *log_tail);
+// log of the mass of logp (V) outside ids (n, ascending); log 1e-30 where that is less.
+double teacher_tail(const float *logp, size_t V, const int32_t *ids, size_t n);
+// How many of the first of `entries` (n, in rank order) the cut takes by mass, top_k and least.
+size_t teacher_enough(const struct teacher_cut *cut, const struct teacher_entry *entries, size_t n);
+// -sum p log p of logp (V)
+double teacher_entropy(const float *logp, size_t V);

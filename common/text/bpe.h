@@ -1,0 +1,41 @@
+// Byte-pair tokenizers as tokenizer.json describes them: normaliser, added tokens, pre-tokenizer,
+// merges, post-processor, decoder. Built from a parsed description (formats/models/tokenizer_json.h).
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct tokenizer;
+
+struct ids { // a growing list; zero-initialise, free with ids_release
+    int32_t *id;
+    size_t n, capacity;
+};
+void ids_release(struct ids *ids);
+
+// Appends the ids of text (n bytes of UTF-8; ill-formed bytes count as U+FFFD, never a crash).
+// add_special: what the post-processor adds (BOS ...). parse_special: special tokens written out in
+// the text become their ids, else they are text; added tokens that are not special always do.
+// Thread-safe for concurrent calls on one tokenizer.
+void tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, bool add_special,
+                      bool parse_special, struct ids *out);
+// The same for text that goes on from earlier text (a response after its prompt): nothing special
+// is added and no space is put in front, except where the file wants one behind every added token
+// and the earlier text ended with one (after_token).
+void tokenizer_encode_continued(const struct tokenizer *t, const char *text, size_t n,
+                                bool after_token, bool parse_special, struct ids *out);
+// The text of ids, always well-formed UTF-8 (what is not becomes U+FFFD) and NUL-terminated;
+// skip_special leaves special tokens out; ids outside the vocabulary are left out. free() it.
+char *tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size_t n, bool skip_special,
+                       size_t *length);
+// The bytes one id adds to a text in the middle of others, which may be part of a character; a
+// space in front is kept. For showing tokens and streaming. free() it.
+char *tokenizer_piece(const struct tokenizer *t, int32_t id, size_t *length);
+size_t tokenizer_vocab(const struct tokenizer *t);                  // largest id + 1
+int32_t tokenizer_id(const struct tokenizer *t, const char *token); // -1: not in the vocabulary
+const char *tokenizer_token(const struct tokenizer *t, int32_t id); // as in the file; NULL: none
+// What add_special puts in front of and behind a text; the lists belong to the tokenizer.
+void tokenizer_surround(const struct tokenizer *t, const struct ids **before,
+                        const struct ids **after);
+bool tokenizer_is_special(const struct tokenizer *t, int32_t id);
+void tokenizer_free(struct tokenizer *t);

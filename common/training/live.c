@@ -1,0 +1,155 @@
+#include "common/training/live.h"
+#include "common/base/mem.h"
+#include "common/base/parallel.h"
+#include "common/engine/rowmath.h"
+#include <math.h>
+#include <stdlib.h>
+
+enum { DPO, REVERSE, REF, MODELS };
+
+struct live {
+    struct net *net[MODELS];
+    struct teacher_rule rule;
+    size_t V;
+    struct {
+        const struct batch *batch; // whose hidden states a net holds
+        uint64_t serial;
+        struct chunk chunk; // whose logits its buffer holds
+    } held[MODELS];
+};
+
+static const struct model *pick(const struct live_models *m, int k) {
+    return k == DPO ? m->dpo : k == REVERSE ? m->reverse : m->ref;
+}
+
+static struct net_limits inference(const struct net_limits *l) {
+    struct net_limits i = *l;
+    i.backward = false;
+    return i;
+}
+
+size_t live_plan(const struct live_models *m, const struct net_limits *limits) {
+    struct net_limits l = inference(limits);
+    size_t bytes = 0;
+    for (int k = 0; k < MODELS; k++)
+        if (pick(m, k)) bytes += net_plan(pick(m, k), &l);
+    return bytes;
+}
+
+struct live *live_new(const struct live_models *m, const struct teacher_rule *rule,
+                      const struct net_limits *limits) {
+    struct live *l = xcalloc(1, sizeof *l);
+    struct net_limits i = inference(limits);
+    if (rule) l->rule = *rule;
+    for (int k = 0; k < MODELS; k++) {
+        if (!pick(m, k)) continue;
+        l->net[k] = net_new(pick(m, k), &i);
+        l->V = pick(m, k)->config.vocab;
+    }
+    return l;
+}
+
+void live_free(struct live *l) {
+    if (!l) return;
+    for (int k = 0; k < MODELS; k++) net_free(l->net[k]);
+    free(l);
+}
+
+// Logits of the chunk by model k; the forward pass is run once a micro-batch, the head once a
+// chunk.
+static const float *logits(struct live *l, int k, const struct batch *b, struct chunk c) {
+    float *z = net_logits_buffer(l->net[k]);
+    bool same = l->held[k].batch == b && l->held[k].serial == b->serial;
+    if (same && l->held[k].chunk.first == c.first && l->held[k].chunk.count == c.count) return z;
+    if (!same) net_forward(l->net[k], b);
+    net_logits(l->net[k], b, c, z);
+    l->held[k].batch = b;
+    l->held[k].serial = b->serial;
+    l->held[k].chunk = c;
+    return z;
+}
+
+struct compose_job {
+    const struct live *live;
+    const float *dpo, *negative, *base;
+    float *out;
+    struct teacher_position *info;
+};
+
+static void compose_row(void *self, size_t i) {
+    const struct compose_job *j = self;
+    size_t V = j->live->V, at = i * V;
+    double tvd, alpha = teacher_star(&j->live->rule, j->base + at, j->dpo + at, j->negative + at, V,
+                                     j->out + at, &tvd);
+    j->info[i].alpha = (float)alpha;
+    j->info[i].tvd = (float)tvd;
+}
+
+struct live_logits live_logits(struct live *l, const struct batch *b, size_t first, size_t count) {
+    struct chunk c = {first, count};
+    struct live_logits p = {.dpo = logits(l, DPO, b, c)};
+    const float *reverse = l->net[REVERSE] ? logits(l, REVERSE, b, c) : NULL;
+    p.ref = l->net[REF] ? logits(l, REF, b, c) : NULL;
+    p.negative = l->rule.negative_reverse ? reverse : p.ref;
+    p.base = l->rule.base_dpo ? p.dpo : p.ref;
+    return p;
+}
+
+void live_teacher(void *live, const struct batch *b, size_t first, size_t count, float *logp,
+                  struct teacher_position *info) {
+    struct live *l = live;
+    struct live_logits p = live_logits(l, b, first, count);
+    struct compose_job j = {l, p.dpo, p.negative, p.base, logp, info};
+    parallel_for(count, compose_row, &j);
+}
+
+struct measure_job {
+    const struct live *live;
+    struct live_logits parts;
+    const float *student, *star;
+    const int32_t *token;
+    struct policy_position *out;
+};
+
+static void measure_row(void *self, size_t i) {
+    const struct measure_job *j = self;
+    size_t V = j->live->V, at = i * V;
+    struct policy_logits z = {.student = j->student + at,
+                              .dpo = j->parts.dpo + at,
+                              .negative = j->parts.negative + at,
+                              .base = j->parts.base + at,
+                              .ref = j->parts.ref ? j->parts.ref + at : NULL,
+                              .star = j->star + at,
+                              .V = V};
+    policy_measure(&j->live->rule, &z, j->token[i], &j->out[i]);
+}
+
+void live_measure(struct live *l, const struct batch *b, size_t first, size_t count,
+                  const float *student, const float *logp, const struct teacher_position *info,
+                  struct policy_position *out) {
+    struct live_logits p = live_logits(l, b, first, count);
+    struct measure_job j = {l, p, student, logp, b->target + first, out};
+    for (size_t i = 0; i < count; i++)
+        out[i] =
+            (struct policy_position){.alpha = (double)info[i].alpha, .tvd = (double)info[i].tvd};
+    parallel_for(count, measure_row, &j);
+}
+
+struct softmax_job {
+    const float *z;
+    float *out;
+    size_t V;
+};
+
+static void log_softmax_row(void *self, size_t i) {
+    const struct softmax_job *j = self;
+    const float *z = j->z + i * j->V;
+    float lse = (float)row_lse(z, j->V);
+    for (size_t v = 0; v < j->V; v++) j->out[i * j->V + v] = z[v] - lse;
+}
+
+void live_reference(void *live, const struct batch *b, size_t first, size_t count, float *logp) {
+    struct live *l = live;
+    struct softmax_job j = {logits(l, REF, b, (struct chunk){first, count}), logp, l->V};
+    parallel_for(count, log_softmax_row, &j);
+}

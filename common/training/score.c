@@ -1,0 +1,54 @@
+#include "common/training/score.h"
+#include "common/base/parallel.h"
+#include "common/engine/rowmath.h"
+
+struct score_job {
+    const struct batch *batch;
+    const float *logits;
+    size_t first, V;
+    double *logp;
+};
+
+static void score_row(void *self, size_t i) {
+    const struct score_job *j = self;
+    const float *z = j->logits + i * j->V;
+    j->logp[j->first + i] = (double)z[j->batch->target[j->first + i]] - row_lse(z, j->V);
+}
+
+void score_chunk(const struct batch *b, struct chunk c, const float *logits, size_t V,
+                 double *logp) {
+    struct score_job j = {b, logits, c.first, V, logp};
+    parallel_for(c.count, score_row, &j);
+}
+
+void score_positions(struct net *net, const struct batch *b, double *logp) {
+    float *logits = net_logits_buffer(net);
+    net_forward(net, b);
+    for (size_t i = 0; i < net_chunks(net, b); i++) {
+        struct chunk c = net_chunk(net, b, i);
+        net_logits(net, b, c, logits);
+        score_chunk(b, c, logits, net_vocab(net), logp);
+    }
+}
+
+size_t score_fill(struct batch *b, struct source *s, size_t first, size_t end, size_t tokens,
+                  struct fail *f) {
+    size_t row = first, used = 0;
+    struct step_totals totals = {0};
+    batch_clear(b);
+    for (; row < end; row++) {
+        size_t n = s->measure(s->self, row, &totals);
+        if (!n) continue; // lost
+        if (used && used + n > tokens) break;
+        batch_begin_unit(b);
+        if (!s->add(s->self, b, row, f)) return first;
+        used += n;
+    }
+    if (used) batch_end(b);
+    return row;
+}
+
+struct net_limits score_limits(const struct source *s, size_t tokens) {
+    size_t rows = s->longest > tokens ? s->longest : tokens;
+    return (struct net_limits){.rows = rows, .positions = 2 * rows + 2, .trees_tokens = s->span};
+}

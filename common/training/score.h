@@ -1,0 +1,18 @@
+// Inference over many rows: micro-batches in which every data row is a unit of its own, so that a
+// row's numbers do not depend on its neighbours, and the log-probabilities of the targets.
+#pragma once
+#include "common/engine/net.h"
+#include "common/training/train.h"
+
+// logp (positions): log p(target) of each position of b. Runs the forward pass.
+void score_positions(struct net *net, const struct batch *b, double *logp);
+// The same from logits that are there: logits (count,V) of positions first .. first+count-1.
+void score_chunk(const struct batch *b, struct chunk c, const float *logits, size_t V,
+                 double *logp);
+
+// Fills b with rows first .. of the source, each a unit of its own, until `tokens` are in it (one
+// row at least). Returns the next row; `first` again: a failure is in f.
+size_t score_fill(struct batch *b, struct source *s, size_t first, size_t end, size_t tokens,
+                  struct fail *f);
+// Limits of an inference net for such batches.
+struct net_limits score_limits(const struct source *s, size_t tokens);

@@ -1,0 +1,260 @@
+#include "common/training/train.h"
+#include "common/base/clock.h"
+#include "common/base/order.h"
+#include "common/base/stop.h"
+#include <math.h>
+#include <stdlib.h>
+
+void train_options_rows(struct options *o, struct train_options *t, const char *lr,
+                        const char *batch_size) {
+    const struct opt_row rows[] = {
+        {"batch-size", OPT_INT, OPT_RESULT, &t->batch_size, .value = batch_size, .low = 1,
+         .high = 1e9, .metavar = "N", .help = "rows (sequences or pairs) of a step"},
+        {"epochs", OPT_INT, OPT_RESULT, &t->epochs, .value = "1", .low = 1, .high = 1e6,
+         .metavar = "N", .help = "passes over the data"},
+        {"steps", OPT_INT, OPT_RESULT, &t->steps, .value = "0", .low = 0, .high = 1e12,
+         .metavar = "N", .help = "steps to do in place of --epochs, 0 = by epochs"},
+        {"unit-tokens", OPT_INT, OPT_RESULT, &t->unit_tokens, .value = "2048", .low = 1,
+         .high = 1e9, .metavar = "N",
+         .help = "tokens of a unit: rows that are summed together; part of the result's bits"},
+        {"shuffle-window", OPT_INT, OPT_RESULT, &t->window, .value = "8", .low = 1, .high = 1e9,
+         .metavar = "N", .help = "shards that are mixed with each other"},
+    };
+    options_add(o, rows, sizeof rows / sizeof *rows);
+    optim_options_rows(o, &t->optim, lr);
+    const struct opt_row exec[] = {
+        {"micro-tokens", OPT_INT, OPT_EXEC, &t->micro_tokens, .value = "4096", .low = 1,
+         .high = 1e9, .metavar = "N",
+         .help = "tokens computed at once, in whole units: memory against speed"},
+        {"recompute", OPT_FLAG, OPT_EXEC, &t->recompute,
+         .help =
+             "keep one layer's activations and compute the others again: less memory, same bits"},
+        {"checkpoint-every", OPT_EVERY, OPT_EXEC, &t->checkpoint_every, .value = "10m",
+         .metavar = "T", .help = "save OUT.ckpt every so many steps, or so much time"},
+        {"stop-after", OPT_TIME, OPT_EXEC, &t->stop_after, .value = "0", .metavar = "T",
+         .help = "save and exit 75 after this time, 0 = never"},
+        {"snapshot-every", OPT_INT, OPT_EXEC, &t->snapshot_every, .value = "0", .low = 0,
+         .high = 1e12, .metavar = "N",
+         .help = "keep the model of every N-th step as OUT.step-N.h5, 0 = none"},
+    };
+    options_add(o, exec, sizeof exec / sizeof *exec);
+}
+
+static size_t epoch_steps(const struct train_options *o, size_t rows) {
+    return (rows + (size_t)o->batch_size - 1) / (size_t)o->batch_size;
+}
+
+uint64_t train_steps(const struct train_options *o, size_t rows) {
+    return o->steps ? (uint64_t)o->steps : (uint64_t)o->epochs * epoch_steps(o, rows);
+}
+
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+struct net_limits train_limits(const struct train_options *o, const struct source *s) {
+    size_t unit = larger((size_t)o->unit_tokens, s->longest);
+    // No step has more rows than its batch, however large the micro-batch may be.
+    size_t most = (size_t)o->batch_size * s->longest;
+    size_t rows = larger((size_t)o->micro_tokens, unit);
+    if (rows > most) rows = larger(most, s->longest);
+    return (struct net_limits){.rows = rows,
+                               .positions = rows + 2 * (size_t)o->batch_size,
+                               .trees_tokens = s->span,
+                               .backward = true,
+                               .recompute = o->recompute};
+}
+
+size_t train_order_bytes(const struct train_options *o, const struct source *s) {
+    size_t window = (size_t)o->window < s->parts ? (size_t)o->window : s->parts;
+    return s->rows * window / s->parts * sizeof(size_t);
+}
+
+struct loop { // the loop's own state
+    struct train *t;
+    struct net *net;
+    struct net_limits limits;
+    struct batch batch;
+    struct order order;
+    size_t n, *rows, *tokens; // of the step under way
+    uint64_t steps;
+    double last_save, loss;
+    struct fail *f;
+};
+
+static bool choose_rows(struct loop *l, uint64_t step, struct step_totals *totals) {
+    struct train *t = l->t;
+    struct source *s = t->source;
+    size_t per_epoch = epoch_steps(t->options, s->rows), batch = (size_t)t->options->batch_size;
+    size_t first = step % per_epoch * batch;
+    l->n = s->rows - first < batch ? s->rows - first : batch;
+    for (size_t i = 0; i < l->n; i++)
+        l->rows[i] = order_row(&l->order, step / per_epoch, first + i);
+    if (s->prepare && !s->prepare(s->self, step, l->rows, l->n, l->f)) return false;
+    size_t n = 0;
+    *totals = (struct step_totals){.step = step};
+    for (size_t i = 0; i < l->n; i++) {
+        l->rows[n] = l->rows[i];
+        l->tokens[n] = s->measure(s->self, l->rows[n], totals);
+        n += l->tokens[n] > 0;
+    }
+    l->n = totals->rows = n;
+    return true;
+}
+
+// The unit that starts at row `at` of the step ends before the row returned; *tokens: its size.
+static size_t unit_end(const struct loop *l, size_t at, size_t *tokens) {
+    size_t end = at + 1;
+    *tokens = l->tokens[at];
+    while (end < l->n && *tokens + l->tokens[end] <= (size_t)l->t->options->unit_tokens)
+        *tokens += l->tokens[end++];
+    return end;
+}
+
+// Fills the batch with whole units from row `at` of the step on; returns the next row.
+static size_t fill_micro(struct loop *l, size_t at) {
+    struct source *s = l->t->source;
+    size_t used = 0, tokens;
+    batch_clear(&l->batch);
+    while (at < l->n) {
+        size_t end = unit_end(l, at, &tokens);
+        if (used && used + tokens > (size_t)l->t->options->micro_tokens) break;
+        batch_begin_unit(&l->batch);
+        for (; at < end; at++)
+            if (!s->add(s->self, &l->batch, l->rows[at], l->f)) return l->n;
+        used += tokens;
+    }
+    batch_end(&l->batch);
+    return at;
+}
+
+static bool run_micro(struct loop *l) {
+    struct objective *o = l->t->objective;
+    struct net *net = l->net;
+    struct batch *b = &l->batch;
+    float *logits = net_logits_buffer(net), *grads = l->t->optim->grads;
+    size_t chunks = net_chunks(net, b);
+    net_forward(net, b);
+    if (o->begin) o->begin(o->self, b);
+    for (size_t i = 0; o->look && i < chunks; i++) {
+        struct chunk c = net_chunk(net, b, i);
+        net_logits(net, b, c, logits);
+        o->look(o->self, b, c.first, c.count, logits);
+        if (stop_requested()) return false;
+    }
+    if (o->between) o->between(o->self, b);
+    for (size_t i = 0; i < chunks; i++) {
+        struct chunk c = net_chunk(net, b, i);
+        if (!o->look || chunks > 1) net_logits(net, b, c, logits); // else they are still there
+        o->grad(o->self, b, c.first, c.count, logits);
+        net_head_backward(net, b, c, logits, grads);
+        if (stop_requested()) return false;
+    }
+    net_backward(net, b, grads);
+    return !stop_requested();
+}
+
+static bool broken(struct loop *l, uint64_t step, const char *what, double value) {
+    size_t lowest = SIZE_MAX, highest = 0;
+    for (size_t i = 0; i < l->n; i++) {
+        if (l->rows[i] < lowest) lowest = l->rows[i];
+        highest = larger(highest, l->rows[i]);
+    }
+    return fail_set(l->f, EXIT_FAILED,
+                    "the %s is %g at step %llu (%zu rows between %zu and %zu of the data); "
+                    "the last checkpoint is kept, try a lower --lr",
+                    what, isnan(value) ? (double)NAN : value, // never "-nan"
+                    (unsigned long long)step + 1, l->n, lowest, highest);
+}
+
+// False: stopped (f fine) or failed. True: the step is in the parameters.
+static bool run_step(struct loop *l, uint64_t step) {
+    struct train *t = l->t;
+    struct step_totals totals;
+    double start = clock_seconds();
+    if (!choose_rows(l, step, &totals)) return false;
+    if (!l->n) return true; // all of its rows are lost: nothing changes
+    optim_zero(t->optim);
+    t->objective->begin_step(t->objective->self, &totals);
+    for (size_t at = 0; at < l->n;) {
+        at = fill_micro(l, at);
+        if (l->f->code || !run_micro(l)) return false;
+    }
+    net_end_step(l->net, t->optim->grads);
+    double loss = t->objective->end_step(t->objective->self, t->metrics);
+    metrics_value(t->metrics, "loss", loss);
+    if (!isfinite(loss)) return broken(l, step, "loss", loss);
+    if (step == 0 && t->hooks.first_loss && !t->hooks.first_loss(t->hooks.self, loss, l->f))
+        return false;
+    double norm = optim_step(t->optim, &t->options->optim, t->model->params, step, l->steps);
+    if (!isfinite(norm)) return broken(l, step, "gradient's norm", norm);
+    metrics_value(t->metrics, "loss", loss);
+    metrics_value(t->metrics, "grad_norm", norm);
+    metrics_value(t->metrics, "lr", optim_rate(&t->options->optim, step, l->steps));
+    metrics_value(t->metrics, "tokens", (double)totals.tokens);
+    metrics_value(t->metrics, "tokens_per_second",
+                  (double)totals.tokens / (clock_seconds() - start));
+    l->loss = loss;
+    return true;
+}
+
+// What follows a step that is in the parameters, whatever happens: `step` are done.
+static bool end_step(struct loop *l, uint64_t step, bool *end) {
+    struct train *t = l->t;
+    if (t->hooks.after_step && !t->hooks.after_step(t->hooks.self, step, end, l->f)) return false;
+    if (l->n) metrics_row(t->metrics, step);
+    log_progress(t->log, "step", step, l->steps, l->loss);
+    return true;
+}
+
+static bool save(struct loop *l, uint64_t step) {
+    metrics_sync(l->t->metrics);
+    l->last_save = clock_seconds();
+    return l->t->hooks.save(l->t->hooks.self, step, l->f);
+}
+
+static bool due(const struct loop *l, uint64_t step) {
+    const struct opt_every *e = &l->t->options->checkpoint_every;
+    if (e->steps) return step % (uint64_t)e->steps == 0;
+    return e->seconds > 0 && clock_seconds() - l->last_save >= e->seconds;
+}
+
+static int run(struct loop *l) {
+    struct train *t = l->t;
+    bool end = false;
+    uint64_t step = t->step;
+    while (step < l->steps && !end) {
+        bool done = !stop_requested() && run_step(l, step);
+        if (!done && stop_requested()) *l->f = (struct fail){0}; // a pipe closed by the same signal
+        if (l->f->code) return l->f->code;
+        if (!done) return save(l, step) ? EXIT_STOPPED : l->f->code;
+        if (!end_step(l, ++step, &end)) return l->f->code;
+        uint64_t every = (uint64_t)t->options->snapshot_every;
+        if (every && step % every == 0 && !t->hooks.snapshot(t->hooks.self, step, l->f))
+            return l->f->code;
+        if (step < l->steps && !end && due(l, step) && !save(l, step)) return l->f->code;
+    }
+    return EXIT_DONE;
+}
+
+int train_run(struct train *t, struct fail *f) {
+    struct source *s = t->source;
+    struct loop l = {.t = t,
+                     .limits = train_limits(t->options, s),
+                     .f = f,
+                     .last_save = clock_seconds(),
+                     .steps = train_steps(t->options, s->rows)};
+    l.net = net_new(t->model, &l.limits);
+    l.rows = xmalloc((size_t)t->options->batch_size * sizeof *l.rows);
+    l.tokens = xmalloc((size_t)t->options->batch_size * sizeof *l.tokens);
+    order_init(&l.order, t->seed, s->rows, s->parts, (size_t)t->options->window, s->part_rows,
+               s->self);
+    int code = run(&l);
+    log_end_progress(t->log);
+    order_release(&l.order);
+    batch_release(&l.batch);
+    net_free(l.net);
+    free(l.rows);
+    free(l.tokens);
+    return code;
+}

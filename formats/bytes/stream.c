@@ -1,0 +1,177 @@
+#include "formats/bytes/stream.h"
+#include "common/base/mem.h"
+#include "common/base/stop.h"
+#include "formats/bytes/gz.h"
+#include "formats/bytes/unzstd.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { BUFFER = 1 << 18 };
+
+struct stream {
+    int fd;
+    char *path;
+    struct fail *f;
+    struct gz *gz;
+    struct unzstd *zstd;
+    char head[4]; // read to tell the packing, given out again
+    size_t head_at, head_n;
+    size_t at, n; // what is left of buffer
+    char buffer[BUFFER];
+};
+
+static size_t read_fd(struct stream *s, char *to, size_t n) {
+    ssize_t got;
+    do got = read(s->fd, to, n);
+    while (got < 0 && errno == EINTR);
+    if (got < 0) fail_set(s->f, EXIT_BADDATA, "cannot read '%s': %s", s->path, strerror(errno));
+    return got < 0 ? 0 : (size_t)got;
+}
+
+static size_t read_raw(void *self, char *to, size_t n) {
+    struct stream *s = self;
+    if (s->head_at == s->head_n) return read_fd(s, to, n);
+    size_t k = s->head_n - s->head_at < n ? s->head_n - s->head_at : n;
+    memcpy(to, s->head + s->head_at, k);
+    s->head_at += k;
+    return k;
+}
+
+static void tell_packing(struct stream *s) {
+    for (size_t got = 1; got && s->head_n < sizeof s->head; s->head_n += got)
+        got = read_fd(s, s->head + s->head_n, sizeof s->head - s->head_n);
+    if (s->head_n >= 2 && !memcmp(s->head, "\x1f\x8b", 2))
+        s->gz = gz_new(read_raw, s, s->path, s->f);
+    if (s->head_n == 4 && !memcmp(s->head, "\x28\xb5\x2f\xfd", 4))
+        s->zstd = unzstd_new(read_raw, s, s->path, s->f);
+}
+
+static size_t read_bytes(struct stream *s, char *to, size_t n) {
+    if (s->f->code) return 0;
+    if (s->gz) return gz_read(s->gz, to, n);
+    return s->zstd ? unzstd_read(s->zstd, to, n) : read_raw(s, to, n);
+}
+
+static void fill(struct stream *s) {
+    s->at = 0;
+    s->n = read_bytes(s, s->buffer, BUFFER);
+}
+
+// The first buffer is filled although a read may give less, so that callers can tell formats by it.
+static void drop_mark(struct stream *s) {
+    fill(s);
+    while (s->n && s->n < BUFFER) {
+        size_t got = read_bytes(s, s->buffer + s->n, BUFFER - s->n);
+        if (!got) break;
+        s->n += got;
+    }
+    if (s->n >= 3 && !memcmp(s->buffer, "\xef\xbb\xbf", 3)) s->at = 3;
+    if (s->n >= 2 && (!memcmp(s->buffer, "\xff\xfe", 2) || !memcmp(s->buffer, "\xfe\xff", 2)))
+        fail_set(s->f, EXIT_BADDATA, "'%s' is UTF-16; convert it with iconv -t UTF-8", s->path);
+    if (s->n >= 4 && !memcmp(s->buffer, "\x89HDF", 4))
+        fail_set(s->f, EXIT_BADDATA, "'%s' is an HDF5 file, not text; give CSV, JSONL or text",
+                 s->path);
+}
+
+struct stream *stream_open(const char *path, struct fail *f) {
+    if (f->code) return NULL;
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) || S_ISDIR(st.st_mode)) {
+        if (fd >= 0) errno = EISDIR;
+        fail_set(f, EXIT_BADDATA, "cannot open '%s': %s", path, strerror(errno));
+        if (fd >= 0) close(fd);
+        return NULL;
+    }
+    struct stream *s = xmalloc(sizeof *s);
+    memset(s, 0, offsetof(struct stream, buffer));
+    s->fd = fd;
+    s->path = xstrdup(path);
+    s->f = f;
+    tell_packing(s);
+    drop_mark(s);
+    if (!f->code) return s;
+    stream_close(s);
+    return NULL;
+}
+
+const char *stream_peek(struct stream *s, size_t *n) {
+    if (s->at == s->n) fill(s);
+    *n = s->f->code ? 0 : s->n - s->at;
+    return s->buffer + s->at;
+}
+
+void stream_skip(struct stream *s, size_t n) {
+    s->at += n;
+}
+
+void stream_close(struct stream *s) {
+    if (!s) return;
+    gz_free(s->gz);
+    unzstd_free(s->zstd);
+    close(s->fd);
+    free(s->path);
+    free(s);
+}
+
+// ---- pipes --------------------------------------------------------------------------------------
+
+bool stream_passes(const char *path) {
+    struct stat st;
+    if (!strcmp(path, "-")) return true;
+    return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+}
+
+// Waits for more. A deadline passes without a signal: hence the timeout.
+static bool wait_for(int fd, const char *name, struct fail *f) {
+    enum { MILLISECONDS = 100 };
+    struct pollfd input = {.fd = fd, .events = POLLIN};
+    while (poll(&input, 1, MILLISECONDS) <= 0)
+        if (stop_requested())
+            return fail_set(f, EXIT_STOPPED,
+                            "stopped while it waited for '%s'; run the same command again", name);
+    return true;
+}
+
+static bool copy(int from, const char *name, int to, struct fail *f) {
+    enum { BLOCK = 1 << 16 };
+    char *block = xmalloc(BLOCK);
+    ssize_t got = 1;
+    while (got > 0 && wait_for(from, name, f)) {
+        do got = read(from, block, BLOCK);
+        while (got < 0 && errno == EINTR);
+        if (got < 0) fail_set(f, EXIT_BADDATA, "cannot read '%s': %s", name, strerror(errno));
+        for (ssize_t at = 0, k = 0; at < got && !f->code; at += k)
+            if ((k = write(to, block + at, (size_t)(got - at))) < 0)
+                fail_set(f, EXIT_FAILED, "cannot keep a copy of '%s': %s", name, strerror(errno));
+    }
+    free(block);
+    return !f->code;
+}
+
+static int unlinked_file(const char *folder, struct fail *f) {
+    char *name = xasprintf("%s/.input-XXXXXX", folder);
+    int fd = mkostemp(name, O_CLOEXEC);
+    if (fd < 0)
+        fail_set(f, EXIT_FAILED, "cannot write in '%s': %s", folder, strerror(errno));
+    else
+        unlink(name);
+    free(name);
+    return fd;
+}
+
+char *stream_keep(const char *path, const char *folder, struct fail *f) {
+    bool is_stdin = !strcmp(path, "-");
+    int from = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+    if (from < 0) fail_set(f, EXIT_BADDATA, "cannot open '%s': %s", path, strerror(errno));
+    int fd = f->code ? -1 : unlinked_file(folder, f);
+    bool fine = fd >= 0 && copy(from, is_stdin ? "stdin" : path, fd, f);
+    if (from >= 0 && !is_stdin) close(from);
+    if (fd >= 0 && !fine) close(fd);
+    return fine ? xasprintf("/proc/self/fd/%d", fd) : NULL;
+}

@@ -1,7 +1,0 @@
-// What a model will cost before anything is read: parameters, the memory of each stage, the time a
-// token takes here (from a short run of the matrix product).
-#pragma once
-#include "common/log.h"
-#include "common/model.h"
-
-void import_plan(struct log *log, const struct model *m);

@@ -1,0 +1,24 @@
+// Kind `checkpoint`: OUT.ckpt of a training run at a step boundary, whole or not at all; refused
+// when the result options or parents differ. The stage removes it when the run is done.
+#pragma once
+#include "formats/store/artefact.h"
+
+struct checkpoint {
+    uint64_t step;
+    size_t n_params;
+    float *params, *m, *v; // (n_params), the caller's buffers
+    char kernels[16];      // vector level it was made with
+    struct str extra;      // the stage's own state (best validation loss ...)
+};
+bool checkpoint_save(const char *path, const struct lineage *l, const struct checkpoint *c,
+                     struct fail *f);
+// *found false: there is none. Other options or parents: failure (EXIT_FAILED) that names the
+// difference. c->n_params and the buffers are given by the caller; after a failure they hold
+// anything. c->extra is replaced.
+bool checkpoint_load(const char *path, const struct lineage *l, struct checkpoint *c, bool *found,
+                     struct fail *f);
+// Reads everything of any run's checkpoint and compares content_hash.
+bool checkpoint_verify(const char *path, struct fail *f);
+// Removes a checkpoint of this very run, left by a kill between the output's rename and its
+// removal.
+void checkpoint_sweep(const char *path, const struct lineage *l);

@@ -1,0 +1,209 @@
+#include "formats/models/hf_export.h"
+#include "formats/models/hf_texts.h"
+#include "formats/bytes/slurp.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char mark[] = "aligndistil.json";
+
+// ---- folders ------------------------------------------------------------------------------------
+
+static bool is_ours(const char *name) {
+    static const char *const names[] = {"README.md",
+                                        "aligndistil.json",
+                                        "chat_template.jinja",
+                                        "config.json",
+                                        "generation_config.json",
+                                        "model.safetensors",
+                                        "model.safetensors.index.json",
+                                        "special_tokens_map.json",
+                                        "tokenizer.json",
+                                        "tokenizer_config.json"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(name, names[i])) return true;
+    return !fnmatch("model-*-of-*.safetensors", name, 0);
+}
+
+// With the files that we write; others, and the folder with them, stay.
+static bool remove_folder(const char *path) {
+    DIR *d = opendir(path);
+    for (struct dirent *e; d && (e = readdir(d));) {
+        char *file = xasprintf("%s/%s", path, e->d_name);
+        if (is_ours(e->d_name)) unlink(file);
+        free(file);
+    }
+    if (d) closedir(d);
+    return !rmdir(path);
+}
+
+static bool is_empty(const char *path) {
+    DIR *d = opendir(path);
+    size_t n = 0;
+    while (d && readdir(d)) n++;
+    if (d) closedir(d);
+    return d && n <= 2;
+}
+
+// NULL: no such export there.
+static char *read_mark(const char *folder, struct fail *f) {
+    size_t n;
+    char *path = xasprintf("%s/%s", folder, mark), *text = slurp_optional(path, 1 << 24, &n, f);
+    free(path);
+    return text;
+}
+
+static bool replaceable(const char *folder, struct fail *f) {
+    struct stat st;
+    if (lstat(folder, &st)) return true;
+    if (!S_ISDIR(st.st_mode))
+        return fail_set(f, EXIT_FAILED, "'%s' exists and is no folder; name another", folder);
+    char *text = read_mark(folder, f);
+    bool ours = text || is_empty(folder);
+    free(text);
+    return ours ||
+           fail_set(f, EXIT_FAILED, "'%s' exists and is no export of ours; name another", folder);
+}
+
+bool hf_export_current(const struct hf_export *x, bool no_clobber, struct fail *f) {
+    char *have = read_mark(x->folder, f), *want = hf_mark(x->lineage);
+    bool same = have && !strcmp(have, want);
+    bool exists = !access(x->folder, F_OK) && !is_empty(x->folder);
+    free(have);
+    free(want);
+    if (!same && exists && no_clobber)
+        fail_set(f, EXIT_FAILED, "'%s' exists; drop --no-clobber to replace it", x->folder);
+    return same && !f->code;
+}
+
+// ---- files --------------------------------------------------------------------------------------
+
+static bool write_text(const char *folder, const char *name, const char *text, struct fail *f) {
+    if (!text || f->code) return !f->code;
+    char *path = xasprintf("%s/%s", folder, name);
+    FILE *file = fopen(path, "wbe");
+    bool bad = !file || fwrite(text, 1, strlen(text), file) != strlen(text);
+    bad = bad || fflush(file) || fsync(fileno(file));
+    int why = errno;
+    if (file && fclose(file)) bad = true;
+    if (bad) fail_set(f, EXIT_FAILED, "cannot write '%s': %s", path, strerror(why));
+    free(path);
+    return !bad;
+}
+
+static bool write_made(const char *folder, const char *name, char *text, struct fail *f) {
+    bool ok = write_text(folder, name, text, f);
+    free(text);
+    return ok;
+}
+
+static size_t tensor_bytes(const struct tensor *t, enum safe_type type) {
+    return t->rows * t->cols * safetensors_type_size(type);
+}
+
+// Tensors first .. return value - 1 go into one file.
+static size_t shard_end(const struct model *m, const struct hf_export *x, size_t first) {
+    size_t i = first, bytes = 0;
+    do bytes += tensor_bytes(&m->tensors[i++], x->type);
+    while (i < m->n_tensors && bytes + tensor_bytes(&m->tensors[i], x->type) <= x->shard_bytes);
+    return i;
+}
+
+static bool write_shard(const char *path, enum safe_type type, const struct model *m, size_t first,
+                        size_t end, struct fail *f) {
+    struct safe_source *s = xcalloc(end - first, sizeof *s);
+    for (size_t i = first; i < end; i++) {
+        const struct tensor *t = &m->tensors[i];
+        s[i - first] = (struct safe_source){
+            t->name, t->vector ? 1 : 2, {t->rows, t->cols}, m->params + t->offset};
+        if (t->vector) s[i - first].shape[0] = t->cols;
+    }
+    bool ok = safetensors_write(path, type, end - first, s, f);
+    free(s);
+    return ok;
+}
+
+static size_t count_shards(const struct model *m, const struct hf_export *x) {
+    size_t n = 0;
+    for (size_t i = 0; i < m->n_tensors; n++) i = shard_end(m, x, i);
+    return n;
+}
+
+static void index_add(struct str *index, const struct model *m, size_t first, size_t end,
+                      const char *file) {
+    for (size_t i = first; i < end; i++)
+        str_printf(index, "%s\n    \"%s\": \"%s\"", i ? "," : "", m->tensors[i].name, file);
+}
+
+static bool write_weights(const struct hf_export *x, const char *folder, const struct model *m,
+                          struct fail *f) {
+    size_t shards = count_shards(m, x), total = 0, first = 0;
+    struct str index = {0};
+    for (size_t i = 0; i < m->n_tensors; i++) total += tensor_bytes(&m->tensors[i], x->type);
+    str_printf(&index, "{\n  \"metadata\": {\"total_size\": %zu},\n  \"weight_map\": {", total);
+    for (size_t k = 0; k < shards && !f->code; k++) {
+        char *name = shards == 1 ? xstrdup("model.safetensors")
+                                 : xasprintf("model-%05zu-of-%05zu.safetensors", k + 1, shards);
+        char *path = xasprintf("%s/%s", folder, name);
+        size_t end = shard_end(m, x, first);
+        write_shard(path, x->type, m, first, end, f);
+        index_add(&index, m, first, end, name);
+        first = end;
+        free(path);
+        free(name);
+    }
+    str_puts(&index, "\n  }\n}\n");
+    if (shards > 1) write_text(folder, "model.safetensors.index.json", index.text, f);
+    str_release(&index);
+    return !f->code;
+}
+
+static bool write_all(const struct hf_export *x, const char *folder, const struct model_file *m,
+                      const struct artefact *from, struct fail *f) {
+    char *config = hf_config_text(m, x->type == SAFE_F32 ? "float32" : "bfloat16", f);
+    if (!config) return false;
+    write_made(folder, "config.json", config, f);
+    write_text(folder, "tokenizer.json", m->tokenizer_json, f);
+    write_made(folder, "tokenizer_config.json", hf_tokenizer_config_text(m), f);
+    write_text(folder, "special_tokens_map.json", m->special_tokens_json, f);
+    write_made(folder, "generation_config.json", hf_generation_config_text(m), f);
+    write_text(folder, "chat_template.jinja", hf_template_is_apart(m) ? m->chat_template : NULL, f);
+    write_made(folder, "README.md", hf_card_text(m, from), f);
+    write_weights(x, folder, &m->model, f);
+    return write_made(folder, mark, hf_mark(x->lineage), f);
+}
+
+// temp takes the place of folder; an older one goes away.
+static bool put_in_place(const char *temp, const char *folder, struct fail *f) {
+    char *old = xasprintf("%s.old", temp);
+    bool existed = !rename(folder, old);
+    if (rename(temp, folder)) {
+        fail_set(f, EXIT_FAILED, "cannot rename '%s' to '%s': %s", temp, folder, strerror(errno));
+        if (existed && rename(old, folder)) warn("the former '%s' is now '%s'", folder, old);
+    } else if (existed && !remove_folder(old)) {
+        warn("files that are not of the export are now in '%s'", old);
+    }
+    free(old);
+    return !f->code;
+}
+
+bool hf_export_write(const struct hf_export *x, const struct model_file *m,
+                     const struct artefact *from, struct fail *f) {
+    if (f->code || !replaceable(x->folder, f)) return false;
+    char *temp = xasprintf("%s.partial", x->folder);
+    remove_folder(temp); // of a run that was killed
+    bool ready = artefact_prepare(temp, f);
+    if (ready && mkdir(temp, 0777))
+        fail_set(f, EXIT_FAILED, "cannot create '%s': %s", temp, strerror(errno));
+    else if (ready && write_all(x, temp, m, from, f))
+        put_in_place(temp, x->folder, f);
+    if (f->code) remove_folder(temp);
+    free(temp);
+    return !f->code;
+}

@@ -1,0 +1,20 @@
+// A model as a Hugging Face folder: config.json, safetensors (in several files where they would be
+// too large), the tokenizer's files as they came, generation_config.json, a model card that tells
+// where it comes from, and aligndistil.json by which the export is known again.
+//
+// The folder appears whole: it is made under another name beside it and renamed. An existing one is
+// replaced only where it is an export of ours or empty.
+#pragma once
+#include "formats/models/model_file.h"
+#include "formats/models/safetensors.h"
+
+struct hf_export {
+    const char *folder;
+    enum safe_type type; // SAFE_F32 or SAFE_BF16
+    size_t shard_bytes;  // most bytes of tensors in a file (one tensor at least)
+    const struct lineage *lineage;
+};
+// True: the folder is an export with the same lineage.
+bool hf_export_current(const struct hf_export *x, bool no_clobber, struct fail *f);
+bool hf_export_write(const struct hf_export *x, const struct model_file *m,
+                     const struct artefact *from, struct fail *f);

@@ -1,0 +1,169 @@
+#include "formats/models/hf_texts.h"
+#include "common/text/bpe.h"
+#include "common/base/jsonout.h"
+#include "common/base/version.h"
+#include "formats/bytes/json.h"
+#include "formats/models/tokenizer_json.h"
+#include <stdlib.h>
+#include <string.h>
+
+// ---- config.json --------------------------------------------------------------------------------
+
+struct writer { // members of one object
+    struct str *to;
+    size_t n;
+};
+
+static void key(struct writer *w, const char *name) {
+    str_puts(w->to, w->n++ ? ",\n  " : "{\n  ");
+    jsonout_text(w->to, name);
+    str_puts(w->to, ": ");
+}
+
+static void add_number(struct writer *w, const struct json *root, const char *name, int64_t value) {
+    if (json_get(root, name)) return;
+    key(w, name);
+    str_printf(w->to, "%lld", (long long)value);
+}
+
+// The class that loads the family, where the file names none.
+static void add_architecture(struct writer *w, const struct json *root) {
+    static const char *const known[][2] = {{"llama", "LlamaForCausalLM"},
+                                           {"mistral", "MistralForCausalLM"},
+                                           {"qwen2", "Qwen2ForCausalLM"},
+                                           {"qwen3", "Qwen3ForCausalLM"}};
+    const char *family = json_text(json_get(root, "model_type"), NULL);
+    for (size_t i = 0; i < 4 && family && !json_get(root, "architectures"); i++)
+        if (!strcmp(family, known[i][0])) {
+            key(w, "architectures");
+            str_printf(w->to, "[\"%s\"]", known[i][1]);
+        }
+}
+
+char *hf_config_text(const struct model_file *m, const char *type, struct fail *f) {
+    if (!m->config_json) {
+        fail_set(f, EXIT_BADDATA, "no config.json in the model; import it again");
+        return NULL;
+    }
+    struct json *root = json_parse(m->config_json, strlen(m->config_json), "config.json", f);
+    if (!root) return NULL;
+    struct str s = {0};
+    struct writer w = {.to = &s};
+    bool modern = json_get(root, "dtype") != NULL;
+    add_architecture(&w, root);
+    for (size_t i = 0; i < json_size(root); i++) {
+        const char *name = json_key(root, i);
+        if (!strcmp(name, "torch_dtype") || !strcmp(name, "dtype")) continue;
+        key(&w, name);
+        json_write(&s, json_value(root, i), 0);
+    }
+    key(&w, modern ? "dtype" : "torch_dtype");
+    str_printf(&s, "\"%s\"", type);
+    add_number(&w, root, "vocab_size", (int64_t)m->model.config.vocab);
+    add_number(&w, root, "max_position_embeddings", (int64_t)m->model.config.max_positions);
+    if (m->bos >= 0) add_number(&w, root, "bos_token_id", m->bos);
+    if (m->eos >= 0) add_number(&w, root, "eos_token_id", m->eos);
+    str_puts(&s, "\n}\n");
+    json_free(root);
+    return s.text;
+}
+
+// ---- the tokenizer's companions -----------------------------------------------------------------
+
+static void add_token(struct writer *w, const struct tokenizer *t, const char *name, int32_t id) {
+    const char *text = id >= 0 ? tokenizer_token(t, id) : NULL;
+    if (!text) return;
+    key(w, name);
+    jsonout_text(w->to, text);
+}
+
+static struct tokenizer *tokenizer_of(const struct model_file *m) {
+    struct fail f = {0};
+    const char *text = m->tokenizer_json;
+    return text ? tokenizer_parse(text, strlen(text), "tokenizer.json", &f) : NULL;
+}
+
+char *hf_tokenizer_config_text(const struct model_file *m) {
+    if (m->tokenizer_config_json) return xstrdup(m->tokenizer_config_json);
+    struct tokenizer *t = tokenizer_of(m);
+    if (!t) return NULL;
+    struct str s = {0};
+    struct writer w = {.to = &s};
+    key(&w, "tokenizer_class");
+    str_puts(&s, "\"PreTrainedTokenizerFast\"");
+    add_token(&w, t, "bos_token", m->bos);
+    add_token(&w, t, "eos_token", m->eos);
+    key(&w, "model_max_length");
+    str_printf(&s, "%zu", m->model.config.max_positions);
+    key(&w, "clean_up_tokenization_spaces");
+    str_puts(&s, "false\n}\n");
+    tokenizer_free(t);
+    return s.text;
+}
+
+char *hf_generation_config_text(const struct model_file *m) {
+    if (m->generation_config_json) return xstrdup(m->generation_config_json);
+    struct str s = {0};
+    struct writer w = {.to = &s};
+    key(&w, "_from_model_config");
+    str_puts(&s, "true");
+    if (m->bos >= 0) add_number(&w, NULL, "bos_token_id", m->bos);
+    if (m->eos >= 0) add_number(&w, NULL, "eos_token_id", m->eos);
+    str_puts(&s, "\n}\n");
+    return s.text;
+}
+
+bool hf_template_is_apart(const struct model_file *m) {
+    const char *text = m->tokenizer_config_json;
+    struct fail f = {0};
+    if (!m->chat_template) return false;
+    struct json *v = text ? json_parse(text, strlen(text), "tokenizer_config.json", &f) : NULL;
+    bool inside = json_type(json_get(v, "chat_template")) != JSON_NULL;
+    json_free(v);
+    return !inside;
+}
+
+// ---- provenance ---------------------------------------------------------------------------------
+
+static void add_options(struct str *s, const char *options) {
+    struct fail f = {0};
+    struct json *v = json_parse(options, strlen(options), "options", &f);
+    for (size_t i = 0; i < json_size(v); i++) {
+        str_printf(s, "| `%s` | `", json_key(v, i));
+        json_write(s, json_value(v, i), 0);
+        str_puts(s, "` |\n");
+    }
+    json_free(v);
+}
+
+char *hf_card_text(const struct model_file *m, const struct artefact *from) {
+    struct str s = {0};
+    char hash[33];
+    hash_text(from->content, hash);
+    str_puts(&s, "---\nlibrary_name: transformers\npipeline_tag: text-generation\n---\n\n");
+    str_printf(&s, "# Model made by aligndistil %s\n\n", ALIGNDISTIL_VERSION);
+    str_printf(&s, "%zu parameters; last stage `%s` of %s; content hash `%s`.\n\n",
+               model_count(&m->model), from->stage, from->created_by, hash);
+    str_puts(&s, "| option | value |\n|---|---|\n");
+    add_options(&s, from->options ? from->options : "{}");
+    str_puts(&s, "\nMade from:\n\n");
+    for (size_t i = 0; i < from->parents.n; i++) {
+        hash_text(from->parents.items[i].hash, hash);
+        str_printf(&s, "- %s `%s`\n", from->parents.items[i].kind, hash);
+    }
+    return s.text;
+}
+
+char *hf_mark(const struct lineage *l) {
+    struct str s = {0};
+    char hash[33];
+    str_printf(&s, "{\n  \"created_by\": \"aligndistil %s\",\n  \"options\": %s,\n  \"parents\": [",
+               ALIGNDISTIL_VERSION, l->options);
+    for (size_t i = 0; i < l->parents.n; i++) {
+        hash_text(l->parents.items[i].hash, hash);
+        str_printf(&s, "%s{\"kind\": \"%s\", \"hash\": \"%s\"}", i ? ", " : "",
+                   l->parents.items[i].kind, hash);
+    }
+    str_puts(&s, "]\n}\n");
+    return s.text;
+}

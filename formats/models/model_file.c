@@ -1,0 +1,347 @@
+#include "formats/models/model_file.h"
+#include "formats/store/h5.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// ---- what is stored besides the weights: one table for attributes, one for blobs
+
+enum field_type { FIELD_SIZE, FIELD_BOOL, FIELD_ID, FIELD_REAL };
+
+struct field {
+    const char *name; // of the attribute
+    enum field_type type;
+    size_t at; // in struct model_file
+};
+#define FIELD(name, type, member)                                                                  \
+    { name, FIELD_##type, offsetof(struct model_file, member) }
+static const struct field fields[] = {
+    FIELD("layers", SIZE, model.config.layers),
+    FIELD("width", SIZE, model.config.width),
+    FIELD("heads", SIZE, model.config.heads),
+    FIELD("kv_heads", SIZE, model.config.kv_heads),
+    FIELD("head_dim", SIZE, model.config.head_dim),
+    FIELD("hidden", SIZE, model.config.hidden),
+    FIELD("vocab", SIZE, model.config.vocab),
+    FIELD("vocab_used", SIZE, model.config.vocab_used),
+    FIELD("max_positions", SIZE, model.config.max_positions),
+    FIELD("norm_eps", REAL, model.config.norm_eps),
+    FIELD("rope_theta", REAL, model.config.rope_theta),
+    FIELD("rope_factor", REAL, model.config.rope_factor),
+    FIELD("rope_low", REAL, model.config.rope_low),
+    FIELD("rope_high", REAL, model.config.rope_high),
+    FIELD("rope_original", REAL, model.config.rope_original),
+    FIELD("tied", BOOL, model.config.tied),
+    FIELD("qkv_bias", BOOL, model.config.qkv_bias),
+    FIELD("qk_norm", BOOL, model.config.qk_norm),
+    FIELD("bos", ID, bos),
+    FIELD("eos", ID, eos),
+    FIELD("reward_beta", REAL, reward_beta),
+    FIELD("reversed", BOOL, reversed),
+};
+enum { FIELDS = sizeof fields / sizeof *fields };
+
+static const struct {
+    const char *name; // of the dataset
+    size_t at;        // a char * in struct model_file
+} blobs[] = {
+    {"config.json", offsetof(struct model_file, config_json)},
+    {"tokenizer.json", offsetof(struct model_file, tokenizer_json)},
+    {"tokenizer_config.json", offsetof(struct model_file, tokenizer_config_json)},
+    {"special_tokens_map.json", offsetof(struct model_file, special_tokens_json)},
+    {"generation_config.json", offsetof(struct model_file, generation_config_json)},
+    {"chat_template", offsetof(struct model_file, chat_template)},
+};
+enum { BLOBS = sizeof blobs / sizeof *blobs };
+
+static void *member(const struct model_file *m, size_t at) {
+    return (char *)m + at;
+}
+
+static int64_t field_int(const struct model_file *m, const struct field *field) {
+    const void *p = member(m, field->at);
+    if (field->type == FIELD_SIZE) return (int64_t) * (const size_t *)p;
+    return field->type == FIELD_BOOL ? *(const bool *)p : *(const int32_t *)p;
+}
+
+static bool field_set_int(struct model_file *m, const struct field *field, int64_t value) {
+    void *p = member(m, field->at);
+    bool ok = value >= (field->type == FIELD_ID ? -1 : 0) && value <= INT32_MAX;
+    if (!ok) return false;
+    if (field->type == FIELD_SIZE)
+        *(size_t *)p = (size_t)value;
+    else if (field->type == FIELD_BOOL)
+        *(bool *)p = value != 0;
+    else
+        *(int32_t *)p = (int32_t)value;
+    return true;
+}
+
+// ---- content_hash: XXH3-128 of lines that name every part; see FORMATS.md
+
+static void digest_fields(const struct model_file *m, struct str *digest) {
+    str_puts(digest, "model 1\n");
+    for (size_t i = 0; i < FIELDS; i++)
+        if (fields[i].type == FIELD_REAL)
+            str_printf(digest, "@%s %.17g\n", fields[i].name,
+                       *(const double *)member(m, fields[i].at));
+        else
+            str_printf(digest, "@%s %lld\n", fields[i].name, (long long)field_int(m, &fields[i]));
+}
+
+static void digest_blobs(const struct model_file *m, struct str *digest) {
+    for (size_t i = 0; i < BLOBS; i++) {
+        const char *text = *(char **)member(m, blobs[i].at);
+        char hash[33];
+        if (!text) continue;
+        hash_text(hash_bytes(text, strlen(text)), hash);
+        str_printf(digest, "%s uint8 %zu %s\n", blobs[i].name, strlen(text), hash);
+    }
+}
+
+static int by_name(const void *a, const void *b) {
+    const struct tensor *const *x = a, *const *y = b;
+    return strcmp((*x)->name, (*y)->name);
+}
+
+// hash: of each tensor's float32 numbers, in the table's order
+static void digest_weights(const struct model *m, const struct hash128 *hash, struct str *digest) {
+    const struct tensor **sorted = xmalloc(m->n_tensors * sizeof *sorted);
+    for (size_t i = 0; i < m->n_tensors; i++) sorted[i] = &m->tensors[i];
+    qsort(sorted, m->n_tensors, sizeof *sorted, by_name);
+    for (size_t i = 0; i < m->n_tensors; i++) {
+        const struct tensor *t = sorted[i];
+        char text[33];
+        hash_text(hash[t - m->tensors], text);
+        str_printf(digest, "weights/%s float32 ", t->name);
+        if (t->vector)
+            str_printf(digest, "%zu %s\n", t->cols, text);
+        else
+            str_printf(digest, "%zux%zu %s\n", t->rows, t->cols, text);
+    }
+    free(sorted);
+}
+
+static struct hash128 content_of(const struct model_file *m, const struct hash128 *weights) {
+    struct str digest = {0};
+    digest_fields(m, &digest);
+    digest_blobs(m, &digest);
+    digest_weights(&m->model, weights, &digest);
+    struct hash128 hash = hash_bytes(digest.text, digest.length);
+    str_release(&digest);
+    return hash;
+}
+
+static struct hash128 content_now(const struct model_file *m) {
+    const struct model *w = &m->model;
+    struct hash128 *hash = xmalloc(w->n_tensors * sizeof *hash);
+    for (size_t i = 0; i < w->n_tensors; i++) {
+        const struct tensor *t = &w->tensors[i];
+        hash[i] = hash_bytes(w->params + t->offset, t->rows * t->cols * sizeof(float));
+    }
+    struct hash128 content = content_of(m, hash);
+    free(hash);
+    return content;
+}
+
+// ---- writing
+
+static struct h5_shape shape_of(const struct tensor *t) {
+    struct h5_shape s = {.type = H5_FLOAT32,
+                         .rank = t->vector ? 1 : 2,
+                         .dims = {t->rows, t->cols},
+                         .count = t->rows * t->cols};
+    if (t->vector) s.dims[0] = t->cols, s.dims[1] = 1;
+    return s;
+}
+
+static void write_fields(struct h5 *h, const struct model_file *m) {
+    for (size_t i = 0; i < FIELDS; i++)
+        if (fields[i].type == FIELD_REAL)
+            h5_put_real(h, fields[i].name, *(const double *)member(m, fields[i].at));
+        else
+            h5_put_int(h, fields[i].name, field_int(m, &fields[i]));
+}
+
+static void write_datasets(struct h5 *h, const struct model_file *m) {
+    for (size_t i = 0; i < BLOBS; i++) {
+        const char *text = *(char **)member(m, blobs[i].at);
+        if (!text) continue;
+        struct h5_shape s = {
+            .type = H5_UINT8, .rank = 1, .dims = {strlen(text), 1}, .count = strlen(text)};
+        h5_write(h, blobs[i].name, &s, text);
+    }
+    h5_group(h, "weights");
+    for (size_t i = 0; i < m->model.n_tensors; i++) {
+        const struct tensor *t = &m->model.tensors[i];
+        char name[sizeof t->name + 8];
+        snprintf(name, sizeof name, "weights/%s", t->name);
+        struct h5_shape s = shape_of(t);
+        h5_write(h, name, &s, m->model.params + t->offset);
+    }
+}
+
+bool model_file_save(const char *path, const struct model_file *m, const struct lineage *l,
+                     struct fail *f) {
+    if (!artefact_prepare(path, f)) return false;
+    char *temp = artefact_temp(path);
+    struct h5 *h = h5_create(temp, f);
+    artefact_put(h, "model", l, content_now(m));
+    write_fields(h, m);
+    write_datasets(h, m);
+    h5_close(h);
+    bool ok = artefact_commit(temp, path, f);
+    free(temp);
+    return ok;
+}
+
+// ---- reading
+
+static bool read_fields(struct h5 *h, const char *path, struct model_file *m) {
+    for (size_t i = 0; i < FIELDS; i++) {
+        int64_t value = 0;
+        bool ok =
+            fields[i].type == FIELD_REAL
+                ? h5_get_real(h, fields[i].name, member(m, fields[i].at))
+                : h5_get_int(h, fields[i].name, &value) && field_set_int(m, &fields[i], value);
+        if (!ok)
+            return fail_set(h5_fail(h), EXIT_BADDATA,
+                            "'%s' has no proper attribute '%s'; it is not a whole model", path,
+                            fields[i].name);
+    }
+    return true;
+}
+
+static bool read_blobs(struct h5 *h, const char *path, struct model_file *m) {
+    for (size_t i = 0; i < BLOBS; i++) {
+        struct h5_shape s;
+        if (!h5_shape(h, blobs[i].name, &s)) continue;
+        if (s.type != H5_UINT8)
+            return fail_set(h5_fail(h), EXIT_BADDATA, "'%s': dataset '%s' is not uint8", path,
+                            blobs[i].name);
+        char *text = xmalloc(s.count + 1);
+        text[s.count] = 0;
+        *(char **)member(m, blobs[i].at) = text;
+        if (!h5_read(h, blobs[i].name, 0, s.count, text)) return false;
+        if (strlen(text) != s.count)
+            return fail_set(h5_fail(h), EXIT_BADDATA, "'%s': dataset '%s' is not text", path,
+                            blobs[i].name);
+    }
+    return !h5_fail(h)->code;
+}
+
+// Shapes before memory: nothing is allocated for a claim that the file does not back.
+static bool check_weights(struct h5 *h, const char *path, const struct model *m) {
+    size_t members;
+    char **names = h5_members(h, "weights", &members);
+    bool known = true;
+    for (size_t i = 0; known && i < members; i++)
+        if (!(known = model_tensor(m, names[i]) != NULL))
+            fail_set(h5_fail(h), EXIT_BADDATA, "'%s' has a tensor '%s' that the model does not use",
+                     path, names[i]);
+    h5_names_free(names, members);
+    for (size_t i = 0; known && i < m->n_tensors; i++) {
+        const struct tensor *t = &m->tensors[i];
+        struct h5_shape want = shape_of(t), s = {0};
+        char name[sizeof t->name + 8];
+        snprintf(name, sizeof name, "weights/%s", t->name);
+        if (!h5_shape(h, name, &s) || s.type != H5_FLOAT32 || s.rank != want.rank ||
+            s.dims[0] != want.dims[0] || s.dims[1] != want.dims[1])
+            return fail_set(h5_fail(h), EXIT_BADDATA,
+                            "'%s': tensor '%s' is missing or of another "
+                            "shape than the model's",
+                            path, t->name);
+    }
+    return known;
+}
+
+enum { READ_NUMBERS = 1 << 20 }; // at once, or a row where that is more
+
+static bool read_tensor(struct h5 *h, struct model *m, const struct tensor *t, float *buffer,
+                        struct hash128 *hash) {
+    struct hasher *hasher = hasher_new();
+    char name[sizeof t->name + 8];
+    size_t all = t->rows * t->cols, rows = READ_NUMBERS / t->cols, n = (rows ? rows : 1) * t->cols;
+    bool fine = true;
+    snprintf(name, sizeof name, "weights/%s", t->name);
+    for (size_t at = 0; fine && at < all; at += n) {
+        if (n > all - at) n = all - at;
+        fine = h5_read(h, name, at, n, buffer);
+        if (!fine) break;
+        hasher_add(hasher, buffer, n * sizeof *buffer);
+        model_store(m, t, at, n, buffer);
+    }
+    *hash = hasher_end(hasher);
+    return fine;
+}
+
+static bool read_weights(struct h5 *h, const char *path, struct model *m, struct hash128 *hash) {
+    if (!check_weights(h, path, m)) return false;
+    size_t most = READ_NUMBERS;
+    for (size_t i = 0; i < m->n_tensors; i++)
+        if (m->tensors[i].cols > most) most = m->tensors[i].cols;
+    float *buffer = xmalloc(most * sizeof *buffer);
+    bool fine = true;
+    model_alloc(m);
+    for (size_t i = 0; fine && i < m->n_tensors; i++)
+        fine = read_tensor(h, m, &m->tensors[i], buffer, &hash[i]);
+    free(buffer);
+    return fine;
+}
+
+static bool read_model(struct h5 *h, const char *path, bool bf16, struct model_file *m) {
+    char why[200];
+    if (!read_fields(h, path, m) || !read_blobs(h, path, m)) return false;
+    struct model_config config = m->model.config;
+    if (!(bf16 ? model_init_bf16 : model_init)(&m->model, &config, why, sizeof why))
+        return fail_set(h5_fail(h), EXIT_BADDATA, "'%s' is not a usable model: %s", path, why);
+    struct hash128 *hash = xmalloc(m->model.n_tensors * sizeof *hash);
+    bool fine = read_weights(h, path, &m->model, hash);
+    struct hash128 content = {0};
+    if (fine) content = content_of(m, hash);
+    free(hash);
+    if (!fine || hash_equal(content, m->content)) return fine;
+    return fail_set(h5_fail(h), EXIT_BADDATA,
+                    "'%s' is damaged: its bytes do not have its content_hash; make it again", path);
+}
+
+bool model_file_load(const char *path, struct model_file *m, struct fail *f) {
+    return model_file_load_frozen(path, false, m, f);
+}
+
+bool model_file_load_frozen(const char *path, bool bf16, struct model_file *m, struct fail *f) {
+    *m = (struct model_file){.bos = -1, .eos = -1};
+    struct artefact a;
+    struct h5 *h = h5_open(path, f);
+    if (artefact_get(h, path, "model", &a)) {
+        m->content = a.content;
+        m->options = a.options;
+        a.options = NULL;
+        memcpy(m->stage, a.stage, sizeof m->stage);
+        artefact_release(&a);
+        if (read_model(h, path, bf16, m) && m->tokenizer_json)
+            m->tokenizer = hash_bytes(m->tokenizer_json, strlen(m->tokenizer_json));
+    }
+    h5_close(h);
+    if (f->code) model_file_release(m);
+    return !f->code;
+}
+
+void frozen_dtype_row(struct options *o, const char **dtype, const char *help) {
+    const struct opt_row row[] = {
+        {"frozen-dtype", OPT_CHOICE, OPT_RESULT, dtype, .value = "float32",
+         .choices = "float32|bf16", .help = help},
+    };
+    options_add(o, row, 1);
+}
+
+bool frozen_is_bf16(const char *dtype) {
+    return choice_is(dtype, "bf16");
+}
+
+void model_file_release(struct model_file *m) {
+    for (size_t i = 0; i < BLOBS; i++) free(*(char **)member(m, blobs[i].at));
+    free(m->options);
+    model_release(&m->model);
+    *m = (struct model_file){0};
+}

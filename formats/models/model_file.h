@@ -1,0 +1,32 @@
+// Kind `model`: weights under Hugging Face names in /weights, with config.json, tokenizer.json and
+// chat template as datasets: one file is a whole model.
+#pragma once
+#include "common/engine/model.h"
+#include "common/base/options.h"
+#include "formats/store/artefact.h"
+
+struct model_file { // a model in memory with what its file says besides the weights
+    struct model model;
+    struct hash128 content;                             // of the file
+    struct hash128 tokenizer;                           // of tokenizer.json; zero: none
+    char *config_json, *tokenizer_json, *chat_template; // NULL: none
+    char *generation_config_json, *tokenizer_config_json, *special_tokens_json; // NULL: none
+    int32_t bos, eos;                                                           // -1: none
+    double reward_beta; // beta recorded by dpo-train, 0: none
+    bool reversed;      // trained by dpo-train --reverse
+    char *options;      // as recorded
+    char stage[32];
+};
+// Checks content_hash over all weights, texts and numbers. On failure nothing is left to release.
+bool model_file_load(const char *path, struct model_file *m, struct fail *f);
+// The same for a model that is only run, held in bf16 where `bf16` is set: each block of numbers is
+// checked and rounded as it is read, so that no more than the model is in memory.
+bool model_file_load_frozen(const char *path, bool bf16, struct model_file *m, struct fail *f);
+// Writes path atomically (artefact_prepare included). Weights from m->model.params. Lineage kind is
+// taken to be "model". Where it fails, a file of that name is as it was.
+bool model_file_save(const char *path, const struct model_file *m, const struct lineage *l,
+                     struct fail *f);
+// The option --frozen-dtype float32|bf16 of the stages that run models; a result option.
+void frozen_dtype_row(struct options *o, const char **dtype, const char *help);
+bool frozen_is_bf16(const char *dtype);
+void model_file_release(struct model_file *m);

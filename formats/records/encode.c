@@ -1,0 +1,180 @@
+#include "formats/records/encode.h"
+#include <stdlib.h>
+#include <string.h>
+
+size_t encoded_targets(const struct str *mask) { // one past it
+    size_t n = mask->length;
+    while (n && !mask->text[n - 1]) n--;
+    return n;
+}
+
+static void add_id(struct ids *ids, int32_t id) {
+    grow(&ids->id, &ids->capacity, ids->n + 1, sizeof *ids->id);
+    ids->id[ids->n++] = id;
+}
+
+void encoded_add(struct ids *to, const int32_t *id, size_t n) {
+    for (size_t i = 0; i < n; i++) add_id(to, id[i]);
+}
+
+static void fill_mask(struct encoded *out, char value) { // for the ids that have none yet
+    while (out->mask.length < out->ids.n) str_add(&out->mask, &value, 1);
+}
+
+// What the tokenizer puts in front, then the text; a BOS that the text spells out itself counts.
+static void encode_begin(const struct encoder *e, const char *text, size_t n, struct ids *out) {
+    const struct ids *before, *after;
+    tokenizer_surround(e->tokenizer, &before, &after);
+    encoded_add(out, before->id, before->n);
+    size_t at = out->n;
+    tokenizer_encode(e->tokenizer, text, n, false, e->parse_special, out);
+    bool twice = before->n && out->n > at && out->id[at] == before->id[before->n - 1] &&
+                 tokenizer_is_special(e->tokenizer, out->id[at]);
+    if (!twice) return;
+    memmove(out->id + at, out->id + at + 1, (out->n - at - 1) * sizeof *out->id);
+    out->n--;
+}
+
+// ---- without a template -------------------------------------------------------------------------
+
+static void encode_answer(const struct encoder *e, const struct turn *t, int32_t before,
+                          struct ids *out) {
+    bool after = tokenizer_is_special(e->tokenizer, before);
+    tokenizer_encode_continued(e->tokenizer, t->text, t->n, after, e->parse_special, out);
+    if (e->eos >= 0) add_id(out, e->eos);
+}
+
+static bool encode_plain(const struct encoder *e, const struct example *x, struct encoded *out) {
+    struct str prompt = {0};
+    example_prompt(x, &prompt);
+    encode_begin(e, prompt.text ? prompt.text : "", prompt.length, &out->ids);
+    str_release(&prompt);
+    if (e->kind == DATA_TEXT) {
+        if (e->eos >= 0) add_id(&out->ids, e->eos);
+        fill_mask(out, 1);
+        out->mask.text[0] = 0;
+        return true;
+    }
+    fill_mask(out, 0);
+    out->prompt_length = out->ids.n;
+    int32_t last = out->ids.n ? out->ids.id[out->ids.n - 1] : -1;
+    if (e->kind == DATA_SFT) {
+        encode_answer(e, &x->response, last, &out->ids);
+        fill_mask(out, 1);
+    }
+    if (e->kind == DATA_PREF) {
+        encode_answer(e, &x->response, last, &out->chosen);
+        encode_answer(e, &x->rejected, last, &out->rejected);
+    }
+    return true;
+}
+
+// ---- ids as they are ----------------------------------------------------------------------------
+
+static bool take_ids(const struct encoder *e, struct record *row, const struct example *x,
+                     struct encoded *out) {
+    for (size_t i = 0; i < x->ids.n; i++)
+        if ((size_t)x->ids.id[i] >= e->vocab)
+            return row_bad(row, "id %d is outside the vocabulary of %zu", (int)x->ids.id[i],
+                           e->vocab);
+    encoded_add(&out->ids, x->ids.id, x->ids.n);
+    out->prompt_length = x->prompt_length;
+    fill_mask(out, e->kind != DATA_PROMPT);
+    memset(out->mask.text, 0, e->kind == DATA_TEXT ? 1 : x->prompt_length);
+    return true;
+}
+
+// ---- length -------------------------------------------------------------------------------------
+
+static size_t longer(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+// A prompt keeps what the tokenizer puts in front and its end.
+static void cut_prompt(const struct encoder *e, struct encoded *x) {
+    const struct ids *before, *after;
+    tokenizer_surround(e->tokenizer, &before, &after);
+    size_t keep = before->n < e->max_length ? before->n : 0, gone = x->ids.n - e->max_length;
+    memmove(x->ids.id + keep, x->ids.id + keep + gone, (e->max_length - keep) * sizeof *x->ids.id);
+    x->ids.n = x->mask.length = x->prompt_length = e->max_length;
+}
+
+static void truncate_row(const struct encoder *e, struct encoded *x) {
+    size_t room = e->max_length > x->prompt_length ? e->max_length - x->prompt_length : 0;
+    x->truncated = true;
+    if (e->kind == DATA_PROMPT) {
+        cut_prompt(e, x);
+        return;
+    }
+    x->no_room = x->dropped = !room; // never an empty response
+    if (x->ids.n > e->max_length) x->ids.n = x->mask.length = e->max_length;
+    if (x->chosen.n > room) x->chosen.n = room;
+    if (x->rejected.n > room) x->rejected.n = room;
+}
+
+static bool fit(const struct encoder *e, struct record *row, struct encoded *x) {
+    x->longest = x->ids.n + longer(x->chosen.n, x->rejected.n);
+    if (!e->max_length || x->longest <= e->max_length || e->on_long == LONG_SPLIT) return true;
+    if (e->on_long == LONG_ERROR)
+        return row_bad(row,
+                       "%zu tokens, more than the --max-length of %zu; pass --on-long drop or "
+                       "truncate",
+                       x->longest, e->max_length);
+    if (e->on_long == LONG_DROP)
+        x->dropped = true;
+    else
+        truncate_row(e, x);
+    return true;
+}
+
+size_t encoded_pieces(const struct encoder *e, const struct encoded *x) {
+    size_t n = x->ids.n, most = e->max_length;
+    if (e->on_long != LONG_SPLIT || !most || n <= most) return 1;
+    return 1 + (n - most + most - 2) / (most - 1);
+}
+
+void encoded_piece(const struct encoder *e, const struct encoded *x, size_t i, size_t *first,
+                   size_t *n) {
+    bool whole = encoded_pieces(e, x) == 1;
+    *first = whole ? 0 : i * (e->max_length - 1);
+    *n = whole || x->ids.n - *first < e->max_length ? x->ids.n - *first : e->max_length;
+}
+
+// -------------------------------------------------------------------------------------------------
+
+static void clear(struct encoded *x) {
+    x->ids.n = x->mask.length = x->prompt_length = x->chosen.n = x->rejected.n = 0;
+    x->dropped = x->truncated = x->no_room = false;
+    str_puts(&x->mask, "");
+}
+
+// The loss needs something to predict.
+static bool check_targets(const struct encoder *e, struct record *row, const struct encoded *x) {
+    if (x->dropped) return true;
+    if (!x->ids.n) return row_bad(row, "no tokens");
+    if (e->kind == DATA_TEXT && x->ids.n < 2) return row_bad(row, "a single token");
+    if (e->kind == DATA_SFT && !encoded_targets(&x->mask))
+        return row_bad(row, "nothing to train on");
+    if (e->kind == DATA_PREF && (!x->chosen.n || !x->rejected.n))
+        return row_bad(row, "a response without tokens");
+    return true;
+}
+
+bool encode(const struct encoder *e, struct record *row, const struct example *x,
+            struct encoded *out) {
+    struct fail f = {0};
+    clear(out);
+    bool ok = x->ids.n                              ? take_ids(e, row, x, out)
+              : e->template && e->kind != DATA_TEXT ? encode_chat(e, x, out, &f)
+                                                    : encode_plain(e, x, out);
+    if (f.code) row_bad(row, "%s", f.text);
+    return ok && fit(e, row, out) && check_targets(e, row, out);
+}
+
+void encoded_release(struct encoded *x) {
+    ids_release(&x->ids);
+    ids_release(&x->chosen);
+    ids_release(&x->rejected);
+    str_release(&x->mask);
+    *x = (struct encoded){0};
+}

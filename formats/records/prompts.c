@@ -1,0 +1,75 @@
+#include "formats/records/prompts.h"
+#include "formats/records/records.h"
+#include <stdlib.h>
+#include <string.h>
+
+struct list {
+    struct ids ids;
+    size_t rows, capacity;
+    size_t *first;
+};
+
+static bool add_row(struct list *l, const struct record *r, const struct tokenizer *k,
+                    struct fail *f) {
+    size_t n;
+    const char *text = record_text(r, "prompt", &n);
+    if (!text) {
+        struct str names = {0};
+        record_names(r, &names);
+        fail_set(f, EXIT_BADDATA, "'%s' line %zu: no column 'prompt'; there are: %s", r->path,
+                 r->line, names.text ? names.text : "none");
+        str_release(&names);
+        return false;
+    }
+    grow(&l->first, &l->capacity, l->rows + 2, sizeof *l->first);
+    l->first[0] = 0;
+    tokenizer_encode(k, text, n, true, false, &l->ids);
+    l->first[++l->rows] = l->ids.n;
+    return true;
+}
+
+static void finish(struct tokens *t, struct list *l, const struct model_file *m) {
+    *t = (struct tokens){.kind = TOKENS_PROMPT,
+                         .rows = l->rows,
+                         .vocab = m->model.config.vocab,
+                         .first = l->first,
+                         .ids = l->ids.id,
+                         .tokenizer = m->tokenizer,
+                         .parts = 1};
+    t->mask = xcalloc(l->ids.n, 1);
+    t->prompt_length = xmalloc((l->rows + 1) * sizeof *t->prompt_length);
+    t->part_rows = xmalloc(sizeof *t->part_rows);
+    t->part_rows[0] = l->rows;
+    for (size_t i = 0; i < l->rows; i++) {
+        size_t n = l->first[i + 1] - l->first[i];
+        t->prompt_length[i] = (int32_t)n;
+        if (n > t->longest) t->longest = n;
+    }
+    // The prompts have no file of their own: their ids stand for it.
+    struct hash128 ids = hash_bytes(l->ids.id, l->ids.n * sizeof *l->ids.id);
+    struct hash128 rows = hash_bytes(l->first, (l->rows + 1) * sizeof *l->first);
+    parents_add(&t->parents, "prompts", (struct hash128){ids.high ^ rows.low, ids.low ^ rows.high});
+}
+
+bool prompts_read(struct tokens *t, size_t n, const char *const *paths, const struct tokenizer *k,
+                  const struct model_file *m, struct fail *f) {
+    struct list l = {0};
+    struct record row = {0};
+    struct records *r = records_open(n, paths, SYNTAX_AUTO, f);
+    while (!f->code && records_next(r, &row)) {
+        if (!record_parse(&row))
+            fail_pass(f, &row.bad);
+        else
+            add_row(&l, &row, k, f);
+    }
+    record_release(&row);
+    if (r) records_close(r);
+    if (!f->code && !l.rows) fail_set(f, EXIT_BADDATA, "no rows in '%s'; nothing to do", paths[0]);
+    if (f->code) {
+        ids_release(&l.ids);
+        free(l.first);
+        return false;
+    }
+    finish(t, &l, m);
+    return true;
+}

@@ -1,0 +1,319 @@
+#include "formats/records/shapes.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const shape_names[] = {"auto",       "text", "completion", "alpaca", "messages",
+                                          "preference", "v1",   "hh",         "ids"};
+
+enum shape shape_named(const char *name) {
+    for (size_t i = 0; i < sizeof shape_names / sizeof *shape_names; i++)
+        if (!strcmp(name, shape_names[i])) return (enum shape)i;
+    return SHAPE_AUTO;
+}
+
+const char *shape_name(enum shape s) {
+    return shape_names[s];
+}
+
+// ---- names of fields ----------------------------------------------------------------------------
+
+bool field_map_parse(struct field_map *m, const char *text, struct fail *f) {
+    *m = (struct field_map){0};
+    while (text && *text) {
+        size_t n = strcspn(text, ","), equal = strcspn(text, "=");
+        if (!equal || equal + 1 >= n)
+            return fail_set(f, EXIT_USAGE, "bad --map '%s': give ours=theirs,...", text);
+        m->ours = xrealloc(m->ours, (m->n + 1) * sizeof *m->ours);
+        m->theirs = xrealloc(m->theirs, (m->n + 1) * sizeof *m->theirs);
+        m->ours[m->n] = xasprintf("%.*s", (int)equal, text);
+        m->theirs[m->n++] = xasprintf("%.*s", (int)(n - equal - 1), text + equal + 1);
+        text += n + (text[n] == ',');
+    }
+    return true;
+}
+
+void field_map_release(struct field_map *m) {
+    for (size_t i = 0; i < m->n; i++) {
+        free(m->ours[i]);
+        free(m->theirs[i]);
+    }
+    free(m->ours);
+    free(m->theirs);
+    *m = (struct field_map){0};
+}
+
+const char *mapped(const struct field_map *map, const char *name) {
+    for (size_t i = 0; i < map->n; i++)
+        if (!strcmp(map->ours[i], name)) return map->theirs[i];
+    return name;
+}
+
+// Our name of a field, and the others that data sets use for the same.
+static const char *const prompt_names[] = {"prompt", "question", "query", NULL};
+static const char *const response_names[] = {"response", "completion", "output", "answer", NULL};
+static const char *const dialogue_names[] = {"messages", "conversations", "conversation", NULL};
+static const char *const chosen_names[] = {"chosen", "response_j", NULL};
+static const char *const rejected_names[] = {"rejected", "response_k", NULL};
+
+static const char *pick(const struct record *row, const struct field_map *map,
+                        const char *const *names) {
+    const char *ours = mapped(map, names[0]);
+    if (ours != names[0]) return record_has(row, ours) ? ours : NULL;
+    for (; *names; names++)
+        if (record_has(row, *names)) return *names;
+    return NULL;
+}
+
+static bool has(const struct record *row, const struct field_map *map, const char *name) {
+    return record_has(row, mapped(map, name));
+}
+
+// ---- examples -----------------------------------------------------------------------------------
+
+bool row_bad(struct record *row, const char *format, ...) {
+    char text[400];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    return fail_set(&row->bad, EXIT_BADDATA, "'%s' line %zu: %s", row->path, row->line, text);
+}
+
+const char *example_own(struct example *e, char *text) {
+    grow(&e->owned, &e->owned_capacity, e->n_owned + 1, sizeof *e->owned);
+    return e->owned[e->n_owned++] = text;
+}
+
+void example_add(struct example *e, struct turn t) {
+    grow(&e->turns, &e->capacity, e->n + 1, sizeof *e->turns);
+    e->turns[e->n++] = t;
+}
+
+static void clear(struct example *e) {
+    for (size_t i = 0; i < e->n_owned; i++) free(e->owned[i]);
+    e->n_owned = e->n = e->ids.n = e->prompt_length = 0;
+    e->dialogue = e->verbatim = false;
+    e->plain = e->response = e->rejected = e->instruction = e->input = (struct turn){0};
+}
+
+void example_release(struct example *e) {
+    clear(e);
+    free(e->owned);
+    free(e->turns);
+    ids_release(&e->ids);
+    *e = (struct example){0};
+}
+
+// ---- telling ------------------------------------------------------------------------------------
+
+static enum shape tell_pref(const struct record *row, const struct field_map *map) {
+    if (has(row, map, "chosen_messages") && has(row, map, "rejected_messages")) return SHAPE_V1;
+    if (!pick(row, map, chosen_names) || !pick(row, map, rejected_names)) return SHAPE_AUTO;
+    if (pick(row, map, prompt_names) || pick(row, map, dialogue_names)) return SHAPE_PREFERENCE;
+    return has(row, map, "instruction") ? SHAPE_ALPACA : SHAPE_HH;
+}
+
+static enum shape tell_sft(const struct record *row, const struct field_map *map, bool prompt) {
+    bool responds = prompt || pick(row, map, response_names);
+    if (pick(row, map, prompt_names) && responds) return SHAPE_COMPLETION;
+    if (has(row, map, "instruction") && responds) return SHAPE_ALPACA;
+    enum shape pairs = tell_pref(row, map); // its prompts, its chosen responses
+    if (pairs != SHAPE_AUTO) return pairs;
+    return pick(row, map, dialogue_names) ? SHAPE_MESSAGES : SHAPE_AUTO;
+}
+
+static const char *wanted(enum data_kind kind) {
+    static const char *const names[] = {
+        "text", "prompt and response, instruction and output, or messages",
+        "prompt, chosen and rejected", "prompt, instruction or messages"};
+    return names[kind];
+}
+
+enum shape shape_tell(struct record *row, enum data_kind kind, const struct field_map *map) {
+    enum shape s = SHAPE_AUTO;
+    if (kind != DATA_PREF && has(row, map, "ids")) return SHAPE_IDS;
+    if (kind == DATA_TEXT && has(row, map, "text")) return SHAPE_TEXT;
+    if (kind == DATA_PREF) s = tell_pref(row, map);
+    if (kind == DATA_SFT || kind == DATA_PROMPT) s = tell_sft(row, map, kind == DATA_PROMPT);
+    if (kind == DATA_PROMPT && row->syntax == SYNTAX_TEXT) s = SHAPE_COMPLETION;
+    if (s != SHAPE_AUTO) return s;
+    struct str names = {0};
+    str_puts(&names, "");
+    record_names(row, &names);
+    row_bad(row, "missing column: --kind %s needs %s; there are: %s; name others with --map",
+            (const char *[]){"text", "sft", "pref", "prompt"}[kind], wanted(kind), names.text);
+    str_release(&names);
+    return SHAPE_AUTO;
+}
+
+// ---- reading ------------------------------------------------------------------------------------
+
+static bool text_field(struct record *row, const char *name, const char *what, struct turn *to) {
+    to->text = name ? record_text(row, name, &to->n) : NULL;
+    if (to->text) return true;
+    return row_bad(row, name && record_has(row, name) ? "'%s' is not a text" : "no '%s'",
+                   name ? name : what);
+}
+
+// A response: a text, a message, or a list whose last message it is.
+static bool read_answer(struct record *row, const char *name, const char *what, struct example *e,
+                        struct turn *to) {
+    const struct json *v = name ? record_json(row, name) : NULL;
+    if (json_type(v) == JSON_OBJECT) {
+        e->dialogue = true;
+        if (!turn_read(row, v, e, to)) return false;
+        return to->role == ROLE_ASSISTANT ||
+               row_bad(row, "'%s' is not an assistant's message", name);
+    }
+    *to = (struct turn){.role = ROLE_ASSISTANT, .trained = true};
+    return text_field(row, name, what, to);
+}
+
+static bool read_prompt(struct record *row, const struct field_map *map, struct example *e) {
+    const char *name = pick(row, map, prompt_names), *list = pick(row, map, dialogue_names);
+    if (!name && row->syntax == SYNTAX_TEXT) name = "text";
+    const struct json *v = record_json(row, name ? name : list ? list : "");
+    if (json_type(v) == JSON_ARRAY) {
+        e->dialogue = true;
+        return turns_add(row, v, e);
+    }
+    struct turn t = {.role = ROLE_USER};
+    if (!text_field(row, name, "prompt", &t)) return false;
+    example_add(e, t);
+    return true;
+}
+
+static bool read_preference(struct record *row, const struct field_map *map, struct example *e) {
+    const char *good = pick(row, map, chosen_names), *bad = pick(row, map, rejected_names);
+    const struct json *chosen = record_json(row, good ? good : "");
+    const struct json *rejected = record_json(row, bad ? bad : "");
+    if (!read_prompt(row, map, e)) return false;
+    if (json_type(chosen) == JSON_ARRAY) return read_lists(row, chosen, rejected, e);
+    return read_answer(row, good, "chosen", e, &e->response) &&
+           read_answer(row, bad, "rejected", e, &e->rejected);
+}
+
+static bool read_alpaca(struct record *row, enum data_kind kind, const struct field_map *map,
+                        struct example *e) {
+    struct turn t = {.role = ROLE_USER}, input = {0};
+    if (!text_field(row, mapped(map, "instruction"), "instruction", &t)) return false;
+    input.text = record_text(row, mapped(map, "input"), &input.n);
+    if (input.text && input.n) {
+        e->instruction = t;
+        e->input = input;
+        t.text =
+            example_own(e, xasprintf("%.*s\n%.*s", (int)t.n, t.text, (int)input.n, input.text));
+        t.n += 1 + input.n;
+    }
+    example_add(e, t);
+    if (kind == DATA_PREF)
+        return read_answer(row, pick(row, map, chosen_names), "chosen", e, &e->response) &&
+               read_answer(row, pick(row, map, rejected_names), "rejected", e, &e->rejected);
+    const char *name = pick(row, map, response_names);
+    return kind == DATA_PROMPT || read_answer(row, name, "output", e, &e->response);
+}
+
+static bool read_completion(struct record *row, enum data_kind kind, const struct field_map *map,
+                            struct example *e) {
+    if (!read_prompt(row, map, e) || kind == DATA_PROMPT) return !row->bad.code;
+    return read_answer(row, pick(row, map, response_names), "response", e, &e->response);
+}
+
+// The last assistant's turn is the response; what follows it is of no use.
+static bool read_messages(struct record *row, enum data_kind kind, const struct field_map *map,
+                          struct example *e) {
+    const char *name = pick(row, map, dialogue_names);
+    const struct json *label = record_json(row, "label"); // KTO: a response nobody should learn
+    if (!name || json_type(record_json(row, name)) != JSON_ARRAY)
+        return row_bad(row, "no list of messages");
+    if (kind == DATA_SFT && json_type(label) == JSON_BOOL && !json_bool(label))
+        return row_bad(row, "its label is false");
+    e->dialogue = true;
+    if (!turns_add(row, record_json(row, name), e)) return false;
+    enum role last = kind == DATA_PROMPT ? ROLE_USER : ROLE_ASSISTANT;
+    while (e->n && e->turns[e->n - 1].role != last) e->n--;
+    if (!e->n) return row_bad(row, "no %s's message", role_name(last));
+    if (kind != DATA_PROMPT) e->response = e->turns[--e->n];
+    return true;
+}
+
+static bool read_ids(struct record *row, enum data_kind kind, const struct field_map *map,
+                     struct example *e) {
+    const struct json *v = record_json(row, mapped(map, "ids"));
+    const struct json *length = record_json(row, "prompt_length");
+    size_t n = json_size(v);
+    if (json_type(v) != JSON_ARRAY || !n) return row_bad(row, "'ids' is not a list of token ids");
+    grow(&e->ids.id, &e->ids.capacity, n, sizeof *e->ids.id);
+    for (size_t i = 0; i < n; i++) {
+        int64_t id = json_int(json_at(v, i));
+        if (!json_is_integer(json_at(v, i)) || id < 0 || id > INT32_MAX)
+            return row_bad(row, "'ids' holds something that is no token id");
+        e->ids.id[e->ids.n++] = (int32_t)id;
+    }
+    e->prompt_length = kind == DATA_PROMPT ? n : 0;
+    if (kind != DATA_SFT) return true;
+    if (!json_is_integer(length) || json_int(length) < 1 || (uint64_t)json_int(length) >= n)
+        return row_bad(row, "'prompt_length' is not from 1 to %zu", n - 1);
+    e->prompt_length = (size_t)json_int(length);
+    return true;
+}
+
+static bool read_v1(struct record *row, const struct field_map *map, struct example *e) {
+    return read_lists(row, record_json(row, mapped(map, "chosen_messages")),
+                      record_json(row, mapped(map, "rejected_messages")), e);
+}
+
+static bool read_shape(struct record *row, enum shape shape, enum data_kind kind,
+                       const struct field_map *map, struct example *e) {
+    struct turn text = {.role = ROLE_USER};
+    switch (shape) {
+    case SHAPE_TEXT:
+        if (!text_field(row, mapped(map, "text"), "text", &text)) return false;
+        example_add(e, text);
+        return true;
+    case SHAPE_COMPLETION:
+        return read_completion(row, kind, map, e);
+    case SHAPE_ALPACA:
+        return read_alpaca(row, kind, map, e);
+    case SHAPE_MESSAGES:
+        return read_messages(row, kind, map, e);
+    case SHAPE_PREFERENCE:
+        return read_preference(row, map, e);
+    case SHAPE_V1:
+        return read_v1(row, map, e);
+    case SHAPE_HH:
+        if (json_type(record_json(row, mapped(map, "chosen"))) != JSON_ARRAY)
+            return read_hh(row, map, e);
+        return read_lists(row, record_json(row, mapped(map, "chosen")),
+                          record_json(row, mapped(map, "rejected")), e);
+    case SHAPE_IDS:
+        return read_ids(row, kind, map, e);
+    default:
+        return row_bad(row, "its shape is not known");
+    }
+}
+
+static bool empty(const struct turn *t) {
+    for (size_t i = 0; i < t->n; i++)
+        if (!strchr(" \t\r\n", t->text[i]) || !t->text[i]) return false;
+    return true;
+}
+
+static bool check_filled(struct record *row, enum data_kind kind, const struct example *e) {
+    if (e->ids.n) return true;
+    bool asked = false;
+    for (size_t i = 0; i < e->n; i++) asked |= !empty(&e->turns[i]);
+    if (!asked) return row_bad(row, kind == DATA_TEXT ? "empty text" : "empty prompt");
+    if (kind == DATA_SFT && empty(&e->response)) return row_bad(row, "empty response");
+    if (kind == DATA_PREF && empty(&e->response)) return row_bad(row, "empty chosen response");
+    if (kind == DATA_PREF && empty(&e->rejected)) return row_bad(row, "empty rejected response");
+    return true;
+}
+
+bool shape_read(struct record *row, enum shape shape, enum data_kind kind,
+                const struct field_map *map, struct example *out) {
+    clear(out);
+    return read_shape(row, shape, kind, map, out) && check_filled(row, kind, out);
+}

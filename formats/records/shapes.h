@@ -1,0 +1,86 @@
+// What the rows of a data file mean. The common shapes of instruction and preference data are told
+// apart by the fields of a file's first row, or named; each becomes one `example`: the turns before
+// the response and the response, or chosen and rejected.
+//
+//   text          text
+//   completion    prompt, response (also completion, output, answer; question for prompt)
+//   alpaca        instruction, input, output (or chosen and rejected)
+//   messages      messages or conversations: lists of {role, content} or {from, value}
+//   preference    prompt or a dialogue, with chosen and rejected: texts, messages or lists of them
+//   v1            chosen_messages, rejected_messages
+//   hh            chosen and rejected that begin with the same dialogue
+//   ids           ids: token ids as they are (with prompt_length where there is a response)
+//
+// Every row is read by its file's shape; one that does not fit is bad, with a reason, file and
+// line.
+#pragma once
+#include "common/text/bpe.h"
+#include "formats/records/records.h"
+
+enum shape {
+    SHAPE_AUTO,
+    SHAPE_TEXT,
+    SHAPE_COMPLETION,
+    SHAPE_ALPACA,
+    SHAPE_MESSAGES,
+    SHAPE_PREFERENCE,
+    SHAPE_V1,
+    SHAPE_HH,
+    SHAPE_IDS,
+};
+#define SHAPE_NAMES "auto|text|completion|alpaca|messages|preference|v1|hh|ids"
+enum shape shape_named(const char *name);
+const char *shape_name(enum shape s);
+
+enum data_kind { DATA_TEXT, DATA_SFT, DATA_PREF, DATA_PROMPT };
+#define DATA_NAMES "text|sft|pref|prompt"
+
+struct field_map { // --map prompt=question,chosen=good: our names and the file's
+    size_t n;
+    char **ours, **theirs;
+};
+bool field_map_parse(struct field_map *m, const char *text, struct fail *f); // NULL: an empty one
+void field_map_release(struct field_map *m);
+
+enum role { ROLE_SYSTEM, ROLE_USER, ROLE_ASSISTANT };
+const char *role_name(enum role r);
+
+struct turn {
+    enum role role;
+    const char *text; // NULL: none
+    size_t n;
+    bool trained; // an assistant's turn that counts in the loss
+};
+
+struct example {   // zero-initialise; reused; texts live in the record or here
+    bool dialogue; // turns of a conversation; else turns[0] is a plain prompt (or the text)
+    bool verbatim; // `plain` is the whole prompt, separators and all (hh)
+    size_t n, capacity;
+    struct turn *turns;
+    struct turn plain, response, rejected;
+    struct turn instruction, input; // alpaca: the parts of turns[0], where there are two
+    struct ids ids;                 // shape ids
+    size_t prompt_length;
+    size_t n_owned, owned_capacity;
+    char **owned;
+};
+
+// The shape of a row for a kind of data. AUTO with record->bad set: none fits; the message lists
+// the fields there are.
+enum shape shape_tell(struct record *row, enum data_kind kind, const struct field_map *map);
+// False with row->bad set where the row does not fit.
+bool shape_read(struct record *row, enum shape shape, enum data_kind kind,
+                const struct field_map *map, struct example *out);
+void example_release(struct example *e);
+
+// ---- between the two files of this module
+
+const char *mapped(const struct field_map *map, const char *name);
+bool row_bad(struct record *row, const char *format, ...) __attribute__((format(printf, 2, 3)));
+const char *example_own(struct example *e, char *text); // freed with the example's next use
+void example_add(struct example *e, struct turn t);
+bool turns_add(struct record *row, const struct json *list, struct example *e);
+bool turn_read(struct record *row, const struct json *v, struct example *e, struct turn *to);
+bool read_hh(struct record *row, const struct field_map *map, struct example *e);
+bool read_lists(struct record *row, const struct json *chosen, const struct json *rejected,
+                struct example *e);

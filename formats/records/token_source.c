@@ -1,0 +1,69 @@
+#include "formats/records/token_source.h"
+#include "formats/models/huggingface.h"
+#include "formats/models/model_file.h"
+#include "formats/bytes/slurp.h"
+#include "formats/models/tokenizer_json.h"
+#include <stdlib.h>
+#include <string.h>
+
+static char *take(char **text) {
+    char *taken = *text;
+    *text = NULL;
+    return taken;
+}
+
+static bool from_model(struct token_source *s, const char *path, struct fail *f) {
+    struct model_file m;
+    if (!model_file_load(path, &m, f)) return false;
+    s->json = take(&m.tokenizer_json);
+    s->template = take(&m.chat_template);
+    s->bos = m.bos;
+    s->eos = m.eos;
+    s->vocab = m.model.config.vocab;
+    s->max_length = m.model.config.max_positions;
+    model_file_release(&m);
+    return s->json ||
+           fail_set(f, EXIT_BADDATA, "no tokenizer in '%s'; import it with --tokenizer", path);
+}
+
+static bool from_file(struct token_source *s, const char *path, struct fail *f) {
+    size_t n, k;
+    const char *slash = strrchr(path, '/');
+    char *beside =
+        xasprintf("%.*stokenizer_config.json", slash ? (int)(slash - path + 1) : 0, path);
+    s->json = slurp(path, 256 << 20, &n, f);
+    s->config = f->code ? NULL : slurp_optional(beside, 64 << 20, &k, f);
+    if (!f->code && strlen(s->json) != n)
+        fail_set(f, EXIT_BADDATA, "'%s' is not a text file", path);
+    free(beside);
+    return !f->code;
+}
+
+bool token_source_open(struct token_source *s, const char *model, const char *tokenizer,
+                       struct fail *f) {
+    *s = (struct token_source){.bos = -1, .eos = -1};
+    bool ok = model ? from_model(s, model, f) : from_file(s, tokenizer, f);
+    size_t n = ok ? strlen(s->json) : 0;
+    s->tokenizer = ok ? tokenizer_parse(s->json, n, model ? model : tokenizer, f) : NULL;
+    if (!s->tokenizer) {
+        token_source_close(s);
+        return false;
+    }
+    const struct ids *before, *after;
+    tokenizer_surround(s->tokenizer, &before, &after);
+    if (before->n) s->bos = before->id[0];
+    if (s->config) huggingface_beside(s->config, s->tokenizer, &s->eos, &s->template, f);
+    if (s->eos < 0) s->eos = huggingface_guess_eos(s->tokenizer);
+    if (!s->vocab) s->vocab = tokenizer_vocab(s->tokenizer);
+    s->hash = hash_bytes(s->json, n);
+    if (f->code) token_source_close(s);
+    return !f->code;
+}
+
+void token_source_close(struct token_source *s) {
+    tokenizer_free(s->tokenizer);
+    free(s->json);
+    free(s->template);
+    free(s->config);
+    *s = (struct token_source){0};
+}

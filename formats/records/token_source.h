@@ -1,0 +1,18 @@
+// The tokenizer that data is made with: out of a model file or a tokenizer.json, with what belongs
+// to it: BOS and EOS, the chat template's source, the vocabulary and the longest row of the model.
+#pragma once
+#include "common/text/bpe.h"
+#include "formats/store/artefact.h"
+
+struct token_source {
+    struct tokenizer *tokenizer;
+    char *json, *template, *config; // NULL: none; config: tokenizer_config.json beside the file
+    struct hash128 hash;            // of json
+    int32_t bos, eos;               // -1: none
+    size_t vocab, max_length;       // max_length 0: unknown
+};
+// One of model and tokenizer is given. For a tokenizer.json a tokenizer_config.json beside it tells
+// EOS and template; else EOS is guessed by its usual names.
+bool token_source_open(struct token_source *s, const char *model, const char *tokenizer,
+                       struct fail *f);
+void token_source_close(struct token_source *s);

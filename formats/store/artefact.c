@@ -1,0 +1,325 @@
+#include "formats/store/artefact.h"
+#include "common/base/version.h"
+#include "formats/store/h5.h"
+#include "formats/bytes/json.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+// ---- hashes
+
+bool hash_equal(struct hash128 a, struct hash128 b) {
+    return a.high == b.high && a.low == b.low;
+}
+
+bool hash_is_zero(struct hash128 h) {
+    return !h.high && !h.low;
+}
+
+void hash_text(struct hash128 h, char text[33]) {
+    snprintf(text, 33, "%016llx%016llx", (unsigned long long)h.high, (unsigned long long)h.low);
+}
+
+bool hash_parse(const char *text, struct hash128 *h) {
+    if (strspn(text, "0123456789abcdef") < 32) return false;
+    char half[17] = {0};
+    memcpy(half, text, 16);
+    h->high = strtoull(half, NULL, 16);
+    memcpy(half, text + 16, 16);
+    h->low = strtoull(half, NULL, 16);
+    return true;
+}
+
+struct hash128 hash_bytes(const void *bytes, size_t n) {
+    XXH128_hash_t h = XXH3_128bits(bytes, n);
+    return (struct hash128){h.high64, h.low64};
+}
+
+struct hasher *hasher_new(void) {
+    XXH3_state_t *state = XXH3_createState();
+    if (!state) die(EXIT_FAILED, "out of memory");
+    XXH3_128bits_reset(state);
+    return (struct hasher *)state;
+}
+
+void hasher_add(struct hasher *h, const void *bytes, size_t n) {
+    XXH3_128bits_update((XXH3_state_t *)h, bytes, n);
+}
+
+struct hash128 hasher_end(struct hasher *h) {
+    XXH128_hash_t hash = XXH3_128bits_digest((XXH3_state_t *)h);
+    XXH3_freeState((XXH3_state_t *)h);
+    return (struct hash128){hash.high64, hash.low64};
+}
+
+// ---- parents: an attribute of lines "kind hash"
+
+void parents_add(struct parents *p, const char *kind, struct hash128 hash) {
+    p->items = xrealloc(p->items, (p->n + 1) * sizeof *p->items);
+    struct parent *item = &p->items[p->n++];
+    *item = (struct parent){.hash = hash};
+    snprintf(item->kind, sizeof item->kind, "%s", kind);
+}
+
+bool parents_equal(const struct parents *a, const struct parents *b) {
+    bool same = a->n == b->n;
+    for (size_t i = 0; same && i < a->n; i++)
+        same = hash_equal(a->items[i].hash, b->items[i].hash) &&
+               strcmp(a->items[i].kind, b->items[i].kind) == 0;
+    return same;
+}
+
+void parents_release(struct parents *p) {
+    free(p->items);
+    *p = (struct parents){0};
+}
+
+static void parents_write(const struct parents *p, struct str *to) {
+    str_puts(to, "");
+    for (size_t i = 0; i < p->n; i++) {
+        char hash[33];
+        hash_text(p->items[i].hash, hash);
+        str_printf(to, "%s %s\n", p->items[i].kind, hash);
+    }
+}
+
+static bool parents_parse(const char *text, struct parents *p) {
+    while (*text) {
+        char kind[16];
+        size_t n = strcspn(text, " \n");
+        struct hash128 hash;
+        if (n >= sizeof kind || text[n] != ' ' || !hash_parse(text + n + 1, &hash)) return false;
+        memcpy(kind, text, n);
+        kind[n] = 0;
+        parents_add(p, kind, hash);
+        text += n + 33;
+        if (*text++ != '\n') return false;
+    }
+    return true;
+}
+
+// ---- the root attributes
+
+int artefact_version(const char *kind) {
+    static const struct {
+        const char *kind;
+        int version;
+    } known[] = {{"model", 1},     {"tokens", 1},  {"pairs", 1},
+                 {"reference", 1}, {"teacher", 4}, {"checkpoint", 1}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(known[i].kind, kind) == 0) return known[i].version;
+    return 0;
+}
+
+bool artefact_put(struct h5 *h, const char *kind, const struct lineage *l, struct hash128 content) {
+    struct str parents = {0};
+    char hash[33];
+    parents_write(&l->parents, &parents);
+    hash_text(content, hash);
+    h5_put_text(h, "kind", kind);
+    h5_put_int(h, "version", l->version ? l->version : artefact_version(kind));
+    h5_put_text(h, "created_by", "aligndistil " ALIGNDISTIL_VERSION);
+    h5_put_text(h, "stage", l->stage);
+    h5_put_text(h, "options", l->options ? l->options : "{}");
+    h5_put_text(h, "parents", parents.text);
+    bool ok = h5_put_text(h, "content_hash", hash);
+    str_release(&parents);
+    return ok;
+}
+
+static bool get_short(struct h5 *h, const char *name, char *to, size_t size) {
+    char *text = h5_get_text(h, name);
+    bool ok = text && strlen(text) < size;
+    if (ok) strcpy(to, text);
+    free(text);
+    return ok;
+}
+
+static bool check_kind(const struct artefact *a, const char *path, const char *kind,
+                       struct fail *f) {
+    int newest = artefact_version(a->kind);
+    if (kind && strcmp(a->kind, kind) != 0)
+        return fail_set(f, EXIT_BADDATA, "'%s' is a file of kind '%s', not '%s'", path, a->kind,
+                        kind);
+    if (!newest)
+        return fail_set(f, EXIT_BADDATA,
+                        "'%s' is of an unknown kind '%s'; a newer release may "
+                        "read it",
+                        path, a->kind);
+    if (a->version > newest)
+        return fail_set(f, EXIT_BADDATA,
+                        "'%s' has version %d of kind '%s', this release reads up to %d; use a "
+                        "newer release",
+                        path, a->version, a->kind, newest);
+    return true;
+}
+
+bool artefact_get(struct h5 *h, const char *path, const char *kind, struct artefact *a) {
+    *a = (struct artefact){0};
+    if (!h) return false;
+    int64_t version = 0;
+    char hash[33] = "", *parents = NULL;
+    bool ok = get_short(h, "kind", a->kind, sizeof a->kind) && h5_get_int(h, "version", &version) &&
+              version > 0 && version < INT32_MAX;
+    if (!ok) return fail_set(h5_fail(h), EXIT_BADDATA, "'%s' is not a file of aligndistil", path);
+    a->version = (int)version;
+    if (!check_kind(a, path, kind, h5_fail(h))) return false;
+    ok = get_short(h, "stage", a->stage, sizeof a->stage) &&
+         get_short(h, "created_by", a->created_by, sizeof a->created_by) &&
+         (a->options = h5_get_text(h, "options")) && (parents = h5_get_text(h, "parents")) &&
+         parents_parse(parents, &a->parents) && get_short(h, "content_hash", hash, sizeof hash) &&
+         hash_parse(hash, &a->content);
+    free(parents);
+    if (ok) return true;
+    artefact_release(a);
+    return fail_set(h5_fail(h), EXIT_BADDATA, "'%s' lacks its lineage; it is not whole", path);
+}
+
+bool artefact_read(const char *path, const char *kind, struct artefact *a, struct fail *f) {
+    *a = (struct artefact){0};
+    struct h5 *h = h5_open(path, f);
+    bool ok = artefact_get(h, path, kind, a);
+    h5_close(h);
+    return ok;
+}
+
+void artefact_release(struct artefact *a) {
+    free(a->options);
+    parents_release(&a->parents);
+    *a = (struct artefact){0};
+}
+
+// ---- lineage as text
+
+static char *lineage_lines(const char *kind, int version, const char *stage, const char *options,
+                           const struct parents *parents) {
+    struct str text = {0};
+    str_printf(&text, "kind: %s\nversion: %d\nstage: %s\noptions: %s\n", kind, version, stage,
+               options ? options : "{}");
+    for (size_t i = 0; i < parents->n; i++) {
+        char hash[33];
+        hash_text(parents->items[i].hash, hash);
+        str_printf(&text, "input %zu: %s %s\n", i + 1, parents->items[i].kind, hash);
+    }
+    return text.text;
+}
+
+char *lineage_text(const char *kind, const struct lineage *l) {
+    int version = l->version ? l->version : artefact_version(kind);
+    return lineage_lines(kind, version, l->stage, l->options, &l->parents);
+}
+
+char *artefact_lineage(const struct artefact *a) {
+    return lineage_lines(a->kind, a->version, a->stage, a->options, &a->parents);
+}
+
+static void value_text(struct str *to, const struct json *v) {
+    size_t start = to->length;
+    if (v)
+        json_write(to, v, 0);
+    else
+        str_puts(to, "not set");
+    if (to->length - start > 80) {
+        to->length = start + 77;
+        to->text[to->length] = 0;
+        str_puts(to, "...");
+    }
+}
+
+static bool same_value(const struct json *a, const struct json *b) {
+    struct str x = {0}, y = {0};
+    if (a) json_write(&x, a, 0);
+    if (b) json_write(&y, b, 0);
+    bool same = x.length == y.length && (!x.length || memcmp(x.text, y.text, x.length) == 0);
+    str_release(&x);
+    str_release(&y);
+    return same;
+}
+
+// The first member that differs, looked for from both sides.
+static void name_option(const char *found, size_t nf, const char *wanted, size_t nw,
+                        struct str *difference) {
+    struct fail ignored = {0};
+    struct json *a = json_parse(found, nf, "options", &ignored);
+    struct json *b = json_parse(wanted, nw, "options", &ignored);
+    const char *key = NULL;
+    for (size_t i = 0; a && b && !key && i < json_size(b); i++)
+        if (!same_value(json_get(a, json_key(b, i)), json_value(b, i))) key = json_key(b, i);
+    for (size_t i = 0; a && b && !key && i < json_size(a); i++)
+        if (!json_get(b, json_key(a, i))) key = json_key(a, i);
+    if (key) {
+        str_printf(difference, "option '%s' was ", key);
+        value_text(difference, json_get(a, key));
+        str_puts(difference, " and is ");
+        value_text(difference, json_get(b, key));
+    } else {
+        str_puts(difference, "the options differ");
+    }
+    json_free(a);
+    json_free(b);
+}
+
+static void name_line(const char *found, const char *wanted, struct str *difference) {
+    size_t nf = strcspn(found, "\n"), nw = strcspn(wanted, "\n");
+    size_t name = strcspn(wanted, ":\n");
+    if (!*wanted) name = strcspn(found, ":\n");
+    const char *from = *wanted ? wanted : found;
+    if (name == 7 && strncmp(from, "options", 7) == 0 && nf > 9 && nw > 9)
+        name_option(found + 9, nf - 9, wanted + 9, nw - 9, difference);
+    else if (strncmp(from, "input ", 6) == 0)
+        str_printf(difference, "%.*s is another file", (int)name, from);
+    else
+        str_printf(difference, "was '%.*s' and is '%.*s'", (int)(nf < 120 ? nf : 120), found,
+                   (int)(nw < 120 ? nw : 120), wanted);
+}
+
+bool lineage_same(const char *found, const char *wanted, struct str *difference) {
+    if (strcmp(found, wanted) == 0) return true;
+    while (*found && *wanted) {
+        size_t n = strcspn(found, "\n");
+        if (strncmp(found, wanted, n + 1) != 0) break;
+        found += n + (found[n] == '\n');
+        wanted += n + (wanted[n] == '\n');
+    }
+    name_line(found, wanted, difference);
+    return false;
+}
+
+void artefact_sweep_spool(const char *name, const struct lineage *l) {
+    enum { HEAD = 1 << 16 }; // longer than any header
+    char *lineage = lineage_text(l->kind, l), *head = xmalloc(HEAD);
+    FILE *file = fopen(name, "rb");
+    size_t n = file ? fread(head, 1, HEAD, file) : 0;
+    if (file) fclose(file);
+    if (n && memmem(head, n, lineage, strlen(lineage))) unlink(name);
+    free(head);
+    free(lineage);
+}
+
+bool artefact_is_current(const char *path, const struct lineage *l, bool no_clobber,
+                         struct fail *f) {
+    struct stat s;
+    if (f->code || stat(path, &s) != 0) return false;
+    struct fail ignored = {0};
+    struct artefact a;
+    bool same = false;
+    if (artefact_read(path, NULL, &a, &ignored)) {
+        char *found = artefact_lineage(&a), *wanted = lineage_text(l->kind, l);
+        same = strcmp(found, wanted) == 0 && utimensat(AT_FDCWD, path, NULL, 0) == 0;
+        free(found);
+        free(wanted);
+        artefact_release(&a);
+    }
+    char *spool = xasprintf("%s.spool", path);
+    if (same) artefact_sweep_spool(spool, l);
+    free(spool);
+    if (!same && no_clobber)
+        fail_set(f, EXIT_FAILED, "'%s' exists and --no-clobber was given", path);
+    return same;
+}

@@ -1,0 +1,173 @@
+#include "formats/store/artefact.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char *folder_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    if (!slash) return xstrdup(".");
+    if (slash == path) return xstrdup("/");
+    return xasprintf("%.*s", (int)(slash - path), path);
+}
+
+static const char *base_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+// ---- temporary names: NAME.tmp-HOST-PID-RANDOM
+
+static void host_name(char to[64]) {
+    if (gethostname(to, 64) != 0) strcpy(to, "localhost");
+    to[63] = 0;
+    for (char *c = to; *c; c++)
+        if (*c == '/') *c = '_';
+}
+
+char *artefact_temp(const char *path) {
+    char host[64];
+    uint32_t random = 0;
+    host_name(host);
+    if (getrandom(&random, sizeof random, GRND_NONBLOCK) < 0) random = (uint32_t)getppid();
+    return xasprintf("%s.tmp-%s-%ld-%08x", path, host, (long)getpid(), (unsigned)random);
+}
+
+// Ours: made for `base` on this host by a process that is no more.
+static bool is_stale(const char *name, const char *base, const char *host) {
+    size_t nb = strlen(base), nh = strlen(host);
+    if (strncmp(name, base, nb) != 0 || strncmp(name + nb, ".tmp-", 5) != 0) return false;
+    name += nb + 5;
+    if (strncmp(name, host, nh) != 0 || name[nh] != '-') return false;
+    char *end;
+    errno = 0;
+    long pid = strtol(name + nh + 1, &end, 10);
+    if (errno || pid <= 0 || *end != '-' || strlen(end + 1) != 8) return false;
+    if (strspn(end + 1, "0123456789abcdef") != 8) return false;
+    return kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+}
+
+static void sweep(const char *path) {
+    char host[64], *folder = folder_of(path);
+    host_name(host);
+    DIR *d = opendir(folder);
+    for (struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d))
+        if (is_stale(e->d_name, base_of(path), host)) unlinkat(dirfd(d), e->d_name, 0);
+    if (d) closedir(d);
+    free(folder);
+}
+
+bool artefact_prepare(const char *path, struct fail *f) {
+    struct stat s;
+    if (f->code) return false;
+    signal(SIGXFSZ, SIG_IGN); // writes then fail with EFBIG
+    if (!*path) return fail_set(f, EXIT_FAILED, "the output's name is empty; name a file");
+    if (!*base_of(path) || (stat(path, &s) == 0 && S_ISDIR(s.st_mode)))
+        return fail_set(f, EXIT_FAILED, "cannot write '%s': it is a folder; name a file", path);
+    sweep(path);
+    char *temp = artefact_temp(path);
+    int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0)
+        fail_set(f, EXIT_FAILED, "cannot write '%s': %s", path, strerror(errno));
+    else
+        unlink(temp);
+    if (fd >= 0) close(fd);
+    free(temp);
+    return !f->code;
+}
+
+static bool sync_path(const char *path, int flags) {
+    int fd = open(path, flags | O_CLOEXEC);
+    if (fd < 0) return false;
+    bool ok = fsync(fd) == 0 || errno == EINVAL || errno == ENOTSUP;
+    return close(fd) == 0 && ok;
+}
+
+bool artefact_commit(const char *temp, const char *path, struct fail *f) {
+    char *folder = folder_of(path);
+    if (!f->code && !(sync_path(temp, O_RDONLY) && rename(temp, path) == 0 &&
+                      sync_path(folder, O_RDONLY | O_DIRECTORY)))
+        fail_set(f, EXIT_FAILED, "cannot write '%s': %s", path, strerror(errno));
+    if (f->code) unlink(temp);
+    free(folder);
+    return !f->code;
+}
+
+// ---- names of shards and lists of them
+
+char *part_path(const char *path, size_t part, size_t parts) {
+    if (parts <= 1) return xstrdup(path);
+    const char *base = base_of(path), *dot = strrchr(base, '.');
+    if (!dot || dot == base) dot = base + strlen(base);
+    return xasprintf("%.*s-%05zu-of-%05zu%s", (int)(dot - path), path, part, parts, dot);
+}
+
+struct path_source {
+    size_t n, next;
+    const char *const *items;
+    bool (*stopped)(void);
+    struct str line;
+    char buffer[4096]; // of stdin, unread from `at` to `end`
+    size_t at, end;
+};
+
+struct path_source *path_source_open(size_t n, const char *const *items) {
+    struct path_source *s = xcalloc(1, sizeof *s);
+    *s = (struct path_source){.n = n, .items = items};
+    return s;
+}
+
+void path_source_stop(struct path_source *s, bool (*stopped)(void)) {
+    s->stopped = stopped;
+}
+
+// More of stdin; false: its end, or a stop. A deadline passes without a signal: hence the timeout.
+static bool fill(struct path_source *s) {
+    enum { MILLISECONDS = 100 };
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    while (s->stopped && poll(&input, 1, MILLISECONDS) <= 0)
+        if (s->stopped()) return false;
+    ssize_t n;
+    do n = read(STDIN_FILENO, s->buffer, sizeof s->buffer);
+    while (n < 0 && errno == EINTR);
+    s->at = 0;
+    s->end = n > 0 ? (size_t)n : 0;
+    return n > 0;
+}
+
+// The next line of stdin that is not empty, or NULL at its end.
+static const char *next_line(struct path_source *s) {
+    s->line.length = 0;
+    for (bool more = true; more;) {
+        more = s->at < s->end || fill(s);
+        char c = more ? s->buffer[s->at++] : '\n';
+        if (c != '\n' && c != '\r')
+            str_add(&s->line, &c, 1);
+        else if (s->line.length && !(s->stopped && s->stopped()))
+            return s->line.text;
+    }
+    return NULL;
+}
+
+const char *path_source_next(struct path_source *s) {
+    while (s->next < s->n) {
+        if (strcmp(s->items[s->next], "-") != 0) return s->items[s->next++];
+        const char *line = next_line(s);
+        if (line) return line;
+        s->next++;
+    }
+    return NULL;
+}
+
+void path_source_close(struct path_source *s) {
+    if (!s) return;
+    str_release(&s->line);
+    free(s);
+}

@@ -1,0 +1,117 @@
+#include "formats/store/columns.h"
+#include "formats/store/h5.h"
+#include <assert.h>
+#include <stdlib.h>
+
+// Stored types are h5.h's; ours are declared in the same order.
+_Static_assert((int)COLUMN_I32 == (int)H5_INT32 && (int)COLUMN_F64 == (int)H5_FLOAT64, "one order");
+
+size_t column_size(enum column_type type) {
+    return h5_size((enum h5_type)type);
+}
+
+// ---- which rows belong to which file
+
+struct columns_parts columns_cut(size_t rows_total, size_t rows_per_shard, size_t shards) {
+    struct columns_parts p = {.per = rows_per_shard, .parts = 1};
+    if (!p.per && shards) p.per = (rows_total + shards - 1) / shards;
+    if (!p.per) p.per = SIZE_MAX;
+    if (rows_total) p.parts = rows_total / p.per + (rows_total % p.per != 0);
+    return p;
+}
+
+void columns_share(size_t rows_total, size_t rows_per_shard, size_t shard, size_t shards,
+                   size_t *first, size_t *count) {
+    *first = 0;
+    *count = rows_total;
+    if (!shards) return;
+    assert(shard < shards);
+    struct columns_parts p = columns_cut(rows_total, rows_per_shard, shards);
+    size_t from = p.parts * shard / shards, to = p.parts * (shard + 1) / shards;
+    *first = from < p.parts ? from * p.per : rows_total;
+    size_t end = to < p.parts ? to * p.per : rows_total;
+    *count = from < to ? end - *first : 0;
+}
+
+// The same lineage may have been cut into shards otherwise.
+static bool is_part(const char *path, struct part want) {
+    struct fail ignored = {0};
+    struct columns_reader *r = columns_open(path, NULL, &ignored);
+    struct part p = r ? columns_part(r) : (struct part){0};
+    columns_close(r);
+    return p.part == want.part && p.parts == want.parts && p.rows == want.rows &&
+           p.rows_total == want.rows_total && p.first_row == want.first_row;
+}
+
+bool columns_part_is_current(const char *path, const struct lineage *l, struct part want,
+                             bool no_clobber, struct fail *f) {
+    if (!artefact_is_current(path, l, no_clobber, f)) return false;
+    if (is_part(path, want)) return true;
+    if (no_clobber) fail_set(f, EXIT_FAILED, "'%s' exists and --no-clobber was given", path);
+    return false;
+}
+
+struct part columns_part_of(struct columns_parts cut, size_t part, size_t rows_total) {
+    size_t first = cut.parts > 1 ? part * cut.per : 0, left = rows_total - first;
+    return (struct part){part, cut.parts, left < cut.per ? left : cut.per, rows_total, first};
+}
+
+char *columns_spool_name(const char *path, const struct columns_plan *plan) {
+    if (plan->shards <= 1) return xasprintf("%s.spool", path);
+    return xasprintf("%s.shard-%zu-of-%zu.spool", path, plan->shard, plan->shards);
+}
+
+bool columns_is_current(const char *path, const struct lineage *l, const struct columns_plan *plan,
+                        bool no_clobber, struct fail *f) {
+    if (!plan->rows_total) return artefact_is_current(path, l, no_clobber, f);
+    size_t first, count;
+    columns_share(plan->rows_total, plan->rows_per_shard, plan->shard, plan->shards, &first,
+                  &count);
+    struct columns_parts cut = columns_cut(plan->rows_total, plan->rows_per_shard, plan->shards);
+    size_t from = count ? first / cut.per : 0, to = count ? (first + count - 1) / cut.per + 1 : 0;
+    bool current = true;
+    for (int pass = 0; pass < 2 && current; pass++)
+        for (size_t part = from; part < to && current; part++) {
+            char *name = part_path(path, part, cut.parts);
+            struct part want = columns_part_of(cut, part, plan->rows_total);
+            if (!pass)
+                current = columns_part_is_current(name, l, want, no_clobber, f);
+            else if (plan->finished)
+                plan->finished(plan->self, name);
+            free(name);
+        }
+    char *spool = columns_spool_name(path, plan);
+    if (current) artefact_sweep_spool(spool, l);
+    free(spool);
+    return current;
+}
+
+// ---- content_hash
+
+void columns_digest_begin(struct columns_digest *d, const char *kind, int version, size_t rows) {
+    str_printf(&d->text, "%s %d\n@rows %zu\n", kind, version, rows);
+}
+
+void columns_digest_attr(struct columns_digest *d, const struct columns_attr *attr) {
+    if (attr->text)
+        str_printf(&d->text, "@%s %s\n", attr->name, attr->text);
+    else
+        str_printf(&d->text, "@%s %lld\n", attr->name, (long long)attr->number);
+}
+
+void columns_digest_dataset(struct columns_digest *d, const char *name, enum column_type type,
+                            size_t elements) {
+    str_printf(&d->text, "%s %s %zu\n", name, h5_type_name((enum h5_type)type), elements);
+}
+
+void columns_digest_chunk(struct columns_digest *d, struct hash128 raw) {
+    char hash[33];
+    hash_text(raw, hash);
+    str_printf(&d->text, "%s\n", hash);
+}
+
+struct hash128 columns_digest_end(struct columns_digest *d) {
+    struct hash128 hash = hash_bytes(d->text.text, d->text.length);
+    str_release(&d->text);
+    return hash;
+}

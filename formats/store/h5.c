@@ -1,0 +1,498 @@
+#include "formats/store/h5.h"
+#include "common/base/mem.h"
+#include "formats/bytes/slurp.h"
+#include "formats/store/zfilter.h"
+#include <assert.h>
+#include <errno.h>
+#include <hdf5.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct h5 {
+    hid_t file;
+    char *path;
+    bool writing;
+    struct fail *fail;
+    hid_t open; // the dataset used last, 0: none
+    char *open_name;
+    struct h5_shape shape; // of it
+    size_t held;           // its chunk that is in `chunk`, from 1 on; 0: none
+    void *chunk;
+};
+
+enum { TEXT_MAX = 64 << 20, CHUNK_MAX = 1 << 26 };
+
+static hid_t native(enum h5_type type) {
+    switch (type) {
+    case H5_INT32:
+        return H5T_STD_I32LE;
+    case H5_UINT8:
+        return H5T_STD_U8LE;
+    case H5_UINT16:
+        return H5T_STD_U16LE;
+    case H5_FLOAT32:
+        return H5T_IEEE_F32LE;
+    case H5_FLOAT64:
+        return H5T_IEEE_F64LE;
+    case H5_FOREIGN:
+        break;
+    }
+    return H5I_INVALID_HID;
+}
+
+// Before the first other call: after a failed write libhdf5's own exit handler can crash.
+static void library_ready(void) {
+    static const H5Z_class2_t zstd = {
+        .version = H5Z_CLASS_T_VERS,
+        .id = ZFILTER_ID,
+        .encoder_present = 1,
+        .decoder_present = 1,
+        .name = "zstd",
+        .filter = zfilter_callback,
+    };
+    H5dont_atexit();
+    H5open();
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    H5PLset_loading_state(0);
+    H5Zregister(&zstd);
+}
+
+static hid_t access_list(void) {
+    hid_t list = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_libver_bounds(list, H5F_LIBVER_V110, H5F_LIBVER_V110);
+    H5Pset_fclose_degree(list, H5F_CLOSE_STRONG);
+#if H5_VERSION_GE(1, 10, 7)
+    H5Pset_file_locking(list, 0, 1);
+#else
+    setenv("HDF5_USE_FILE_LOCKING", "FALSE", 0);
+#endif
+    return list;
+}
+
+// Attributes and links in the object header, which has a checksum, rather than in heaps and trees:
+// libhdf5 1.10 can crash on a damaged tree.
+static void keep_in_header(hid_t list) {
+    H5Pset_attr_phase_change(list, 200, 100);
+    H5Pset_link_phase_change(list, 60000, 50000);
+}
+
+static hid_t creation_list(void) {
+    hid_t list = H5Pcreate(H5P_FILE_CREATE);
+    H5Pset_obj_track_times(list, 0);
+    keep_in_header(list);
+    return list;
+}
+
+static struct h5 *handle(hid_t file, const char *path, bool writing, struct fail *f) {
+    struct h5 *h = xcalloc(1, sizeof *h);
+    *h = (struct h5){.file = file, .path = xstrdup(path), .writing = writing, .fail = f};
+    return h;
+}
+
+static const char *reason(void) {
+    return errno ? strerror(errno) : "libhdf5 cannot write it";
+}
+
+static bool alive(const struct h5 *h) {
+    return h && !h->fail->code;
+}
+
+static bool write_failed(struct h5 *h) {
+    return fail_set(h->fail, EXIT_FAILED, "cannot write '%s': %s", h->path, reason());
+}
+
+static bool damaged(struct h5 *h, const char *what, const char *name) {
+    return fail_set(h->fail, EXIT_BADDATA, "'%s' is damaged: %s '%s' cannot be read", h->path, what,
+                    name);
+}
+
+struct h5 *h5_create(const char *path, struct fail *f) {
+    if (f->code) return NULL;
+    library_ready();
+    hid_t access = access_list(), creation = creation_list();
+    errno = 0;
+    hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access);
+    H5Pclose(access);
+    H5Pclose(creation);
+    if (file >= 0) return handle(file, path, true, f);
+    fail_set(f, EXIT_FAILED, "cannot write '%s': %s", path, reason());
+    return NULL;
+}
+
+struct h5 *h5_open(const char *path, struct fail *f) {
+    if (f->code || !slurp_can(path, f)) return NULL;
+    library_ready();
+    hid_t access = access_list();
+    hid_t file = H5Fopen(path, H5F_ACC_RDONLY, access);
+    H5Pclose(access);
+    if (file >= 0) return handle(file, path, false, f);
+    if (H5Fis_hdf5(path) > 0)
+        fail_set(f, EXIT_BADDATA, "'%s' is damaged or cut short; make it again", path);
+    else
+        fail_set(f, EXIT_BADDATA, "'%s' is not an HDF5 file; text goes through tokenize", path);
+    return NULL;
+}
+
+static void close_dataset(struct h5 *h) {
+    if (!h->open) return;
+    if (H5Dclose(h->open) < 0 && h->writing) write_failed(h);
+    h->open = 0;
+    h->held = 0;
+    free(h->open_name);
+    free(h->chunk);
+    h->open_name = h->chunk = NULL;
+}
+
+bool h5_close(struct h5 *h) {
+    if (!h) return false;
+    errno = 0;
+    close_dataset(h);
+    if (H5Fclose(h->file) < 0 && h->writing) write_failed(h);
+    bool ok = !h->fail->code;
+    free(h->path);
+    free(h);
+    return ok;
+}
+
+struct fail *h5_fail(struct h5 *h) {
+    return h->fail;
+}
+
+// ---- attributes
+
+static bool put_attribute(struct h5 *h, const char *name, hid_t type, const void *value) {
+    if (!alive(h)) return false;
+    errno = 0;
+    hid_t space = H5Screate(H5S_SCALAR);
+    hid_t a = H5Acreate2(h->file, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+    bool ok = a >= 0 && H5Awrite(a, type, value) >= 0;
+    if (a >= 0) ok = H5Aclose(a) >= 0 && ok;
+    H5Sclose(space);
+    return ok || write_failed(h);
+}
+
+bool h5_put_text(struct h5 *h, const char *name, const char *text) {
+    if (!alive(h)) return false;
+    size_t n = strlen(text);
+    hid_t type = H5Tcopy(H5T_C_S1);
+    H5Tset_size(type, n ? n : 1); // an empty text is one NUL
+    H5Tset_strpad(type, H5T_STR_NULLPAD);
+    H5Tset_cset(type, H5T_CSET_UTF8);
+    bool ok = put_attribute(h, name, type, text);
+    H5Tclose(type);
+    return ok;
+}
+
+bool h5_put_int(struct h5 *h, const char *name, int64_t value) {
+    return put_attribute(h, name, H5T_STD_I64LE, &value);
+}
+
+bool h5_put_real(struct h5 *h, const char *name, double value) {
+    return put_attribute(h, name, H5T_IEEE_F64LE, &value);
+}
+
+// The open attribute, or a negative id: there is none, or it cannot be read (a failure).
+static hid_t find_attribute(struct h5 *h, const char *name) {
+    if (!alive(h)) return H5I_INVALID_HID;
+    htri_t exists = H5Aexists(h->file, name);
+    if (exists == 0) return H5I_INVALID_HID;
+    hid_t a = exists > 0 ? H5Aopen(h->file, name, H5P_DEFAULT) : H5I_INVALID_HID;
+    if (a < 0) damaged(h, "attribute", name);
+    return a;
+}
+
+static bool get_number(struct h5 *h, const char *name, hid_t type, void *value) {
+    hid_t a = find_attribute(h, name);
+    if (a < 0) return false;
+    hid_t stored = H5Aget_type(a), space = H5Aget_space(a);
+    bool ok = H5Tequal(stored, type) > 0 && H5Sget_simple_extent_npoints(space) == 1 &&
+              H5Aread(a, type, value) >= 0;
+    H5Sclose(space);
+    H5Tclose(stored);
+    H5Aclose(a);
+    return ok || damaged(h, "attribute", name);
+}
+
+bool h5_get_int(struct h5 *h, const char *name, int64_t *value) {
+    return get_number(h, name, H5T_STD_I64LE, value);
+}
+
+bool h5_get_real(struct h5 *h, const char *name, double *value) {
+    return get_number(h, name, H5T_IEEE_F64LE, value);
+}
+
+static bool of_class(struct h5 *h, const char *name, H5T_class_t class) {
+    hid_t a = find_attribute(h, name);
+    if (a < 0) return false;
+    hid_t stored = H5Aget_type(a);
+    bool same = H5Tget_class(stored) == class;
+    H5Tclose(stored);
+    H5Aclose(a);
+    return same;
+}
+
+bool h5_is_text(struct h5 *h, const char *name) {
+    return of_class(h, name, H5T_STRING);
+}
+
+bool h5_is_real(struct h5 *h, const char *name) {
+    return of_class(h, name, H5T_FLOAT);
+}
+
+char *h5_get_text(struct h5 *h, const char *name) {
+    hid_t a = find_attribute(h, name);
+    if (a < 0) return NULL;
+    hid_t stored = H5Aget_type(a), space = H5Aget_space(a);
+    size_t n = H5Tget_size(stored);
+    char *text = NULL;
+    bool ok = H5Tget_class(stored) == H5T_STRING && H5Tis_variable_str(stored) == 0 &&
+              H5Sget_simple_extent_npoints(space) == 1 && n <= TEXT_MAX;
+    if (ok) {
+        text = xcalloc(n + 1, 1);
+        ok = H5Aread(a, stored, text) >= 0;
+    }
+    H5Sclose(space);
+    H5Tclose(stored);
+    H5Aclose(a);
+    if (ok) return text;
+    free(text);
+    damaged(h, "attribute", name);
+    return NULL;
+}
+
+// ---- names
+
+static herr_t each_attribute(hid_t at, const char *name, const H5A_info_t *info, void *self) {
+    (void)at;
+    (void)info;
+    h5_names_add(self, name);
+    return 0;
+}
+
+char **h5_attributes(struct h5 *h, size_t *n) {
+    struct h5_names names = {0};
+    hsize_t at = 0;
+    if (alive(h) &&
+        H5Aiterate2(h->file, H5_INDEX_NAME, H5_ITER_NATIVE, &at, each_attribute, &names) < 0)
+        damaged(h, "group", "/");
+    return h5_names_sorted(&names, n);
+}
+
+static herr_t each_link(hid_t at, const char *name, const H5L_info_t *info, void *self) {
+    (void)at;
+    (void)info;
+    h5_names_add(self, name);
+    return 0;
+}
+
+// In native order, since libhdf5 1.10 sorts into a table that it releases wrongly after an error.
+char **h5_members(struct h5 *h, const char *group, size_t *n) {
+    struct h5_names names = {0};
+    hsize_t at = 0;
+    if (alive(h) && H5Literate_by_name(h->file, group, H5_INDEX_NAME, H5_ITER_NATIVE, &at,
+                                       each_link, &names, H5P_DEFAULT) < 0)
+        damaged(h, "group", group);
+    return h5_names_sorted(&names, n);
+}
+
+// ---- datasets
+
+bool h5_group(struct h5 *h, const char *name) {
+    if (!alive(h)) return false;
+    errno = 0;
+    hid_t list = H5Pcreate(H5P_GROUP_CREATE);
+    H5Pset_obj_track_times(list, 0);
+    keep_in_header(list);
+    hid_t group = H5Gcreate2(h->file, name, H5P_DEFAULT, list, H5P_DEFAULT);
+    H5Pclose(list);
+    return (group >= 0 && H5Gclose(group) >= 0) || write_failed(h);
+}
+
+static bool create_dataset(struct h5 *h, const char *name, const struct h5_shape *s) {
+    if (!alive(h)) return false;
+    errno = 0;
+    close_dataset(h);
+    hsize_t dims[2] = {s->dims[0], s->dims[1]}, chunk = s->chunk;
+    unsigned values[1] = {(unsigned)s->level};
+    hid_t space = H5Screate_simple(s->rank, dims, NULL), list = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_obj_track_times(list, 0);
+    H5Pset_fill_time(list, H5D_FILL_TIME_NEVER);
+    if (chunk) {
+        H5Pset_chunk(list, 1, &chunk);
+        if (h5_size(s->type) > 1) H5Pset_shuffle(list);
+        H5Pset_filter(list, ZFILTER_ID, H5Z_FLAG_MANDATORY, 1, values);
+        H5Pset_fletcher32(list);
+    }
+    h->open = H5Dcreate2(h->file, name, native(s->type), space, H5P_DEFAULT, list, H5P_DEFAULT);
+    H5Pclose(list);
+    H5Sclose(space);
+    if (h->open >= 0) {
+        h->open_name = xstrdup(name);
+        h->shape = *s;
+        return true;
+    }
+    h->open = 0;
+    return write_failed(h);
+}
+
+bool h5_write(struct h5 *h, const char *name, const struct h5_shape *s, const void *data) {
+    assert(!s->chunk);
+    if (!create_dataset(h, name, s)) return false;
+    bool ok =
+        !s->count || H5Dwrite(h->open, native(s->type), H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0;
+    if (!ok) write_failed(h);
+    close_dataset(h);
+    return alive(h);
+}
+
+bool h5_chunks_begin(struct h5 *h, const char *name, const struct h5_shape *s) {
+    assert(s->chunk && s->rank == 1);
+    return create_dataset(h, name, s);
+}
+
+bool h5_chunks_write(struct h5 *h, size_t chunk, const void *bytes, size_t n) {
+    if (!alive(h)) return false;
+    errno = 0;
+    hsize_t offset = chunk * h->shape.chunk;
+    return H5Dwrite_chunk(h->open, H5P_DEFAULT, 0, &offset, n, bytes) >= 0 || write_failed(h);
+}
+
+bool h5_chunks_end(struct h5 *h) {
+    if (!alive(h)) return false;
+    errno = 0;
+    close_dataset(h);
+    return alive(h);
+}
+
+static enum h5_type type_of(hid_t dataset) {
+    hid_t stored = H5Dget_type(dataset);
+    enum h5_type type = H5_INT32;
+    while (type < H5_FOREIGN && H5Tequal(stored, native(type)) <= 0) type++;
+    H5Tclose(stored);
+    return type;
+}
+
+// Whether chunks are coded as zfilter_encode does: (shuffle), zstd, Fletcher32; others are refused.
+static bool is_ours(hid_t list, struct h5_shape *s) {
+    const int want[] = {H5Z_FILTER_SHUFFLE, ZFILTER_ID, H5Z_FILTER_FLETCHER32};
+    int first = h5_size(s->type) == 1, n = 3 - first;
+    bool ok = H5Pget_nfilters(list) == n;
+    for (int i = 0; ok && i < n; i++) {
+        unsigned flags, values[1] = {0};
+        size_t n_values = 1;
+        ok = H5Pget_filter2(list, (unsigned)i, &flags, &n_values, values, 0, NULL, NULL) ==
+             want[first + i];
+        if (ok && want[first + i] == ZFILTER_ID && n_values) s->level = (int)values[0];
+    }
+    return ok;
+}
+
+// A shape is believed only where the file has the bytes for it: contiguous data in full, or every
+// chunk; so a reader may allocate what it claims.
+static bool backed(hid_t dataset, hid_t space, struct h5_shape *s) {
+    hid_t list = H5Dget_create_plist(dataset);
+    H5D_layout_t layout = H5Pget_layout(list);
+    hsize_t chunk = 0, chunks = 0;
+    bool ok = layout == H5D_CONTIGUOUS || layout == H5D_CHUNKED;
+    if (layout == H5D_CHUNKED)
+        ok = s->rank == 1 && H5Pget_chunk(list, 1, &chunk) == 1 && chunk && chunk <= CHUNK_MAX &&
+             H5Dget_num_chunks(dataset, space, &chunks) >= 0 &&
+             chunks == (s->count + chunk - 1) / chunk && is_ours(list, s);
+    else if (ok)
+        ok = H5Dget_storage_size(dataset) == s->count * h5_size(s->type);
+    s->stored = H5Dget_storage_size(dataset);
+    s->chunk = chunk;
+    H5Pclose(list);
+    return ok;
+}
+
+static bool shape_of(hid_t dataset, struct h5_shape *s) {
+    *s = (struct h5_shape){.type = type_of(dataset), .dims = {0, 1}};
+    hid_t space = H5Dget_space(dataset);
+    hsize_t dims[2] = {0, 1};
+    s->rank = H5Sget_simple_extent_ndims(space);
+    bool ok = (s->rank == 1 || s->rank == 2) && s->type != H5_FOREIGN &&
+              H5Sget_simple_extent_dims(space, dims, NULL) == s->rank;
+    ok = ok && dims[0] < (hsize_t)1 << 48 && dims[1] < (hsize_t)1 << 48 &&
+         (!dims[0] || dims[1] < ((hsize_t)1 << 56) / dims[0]);
+    if (ok) {
+        s->dims[0] = dims[0];
+        s->dims[1] = dims[1];
+        s->count = dims[0] * dims[1];
+        ok = backed(dataset, space, s);
+    }
+    H5Sclose(space);
+    return ok;
+}
+
+// Opens `name` as the current dataset, which stays open with its chunk cache until another is.
+bool h5_shape(struct h5 *h, const char *name, struct h5_shape *s) {
+    if (!alive(h)) return false;
+    if (!h->open || strcmp(h->open_name, name) != 0) {
+        close_dataset(h);
+        htri_t exists = H5Lexists(h->file, name, H5P_DEFAULT);
+        if (exists == 0) return false;
+        hid_t d = exists > 0 ? H5Dopen2(h->file, name, H5P_DEFAULT) : H5I_INVALID_HID;
+        if (d < 0) return damaged(h, "dataset", name);
+        h->open = d;
+        h->open_name = xstrdup(name);
+        if (!shape_of(d, &h->shape)) return damaged(h, "dataset", name);
+    }
+    *s = h->shape;
+    return true;
+}
+
+// libhdf5 takes a chunk's size from its bytes and then reads as many as it should have.
+static bool read_chunk(struct h5 *h, size_t chunk) {
+    if (h->held == chunk + 1) return true;
+    size_t size = h5_size(h->shape.type), bytes = h->shape.chunk * size;
+    hsize_t offset = chunk * h->shape.chunk, stored = 0;
+    uint32_t skipped = 1;
+    h->held = 0;
+    if (H5Dget_chunk_storage_size(h->open, &offset, &stored) < 0 || stored > zfilter_bound(bytes))
+        return false;
+    if (!h->chunk) h->chunk = xmalloc(bytes);
+    void *raw = xmalloc(stored);
+    bool ok = H5Dread_chunk(h->open, H5P_DEFAULT, &offset, &skipped, raw) >= 0 && !skipped &&
+              zfilter_decode(raw, stored, bytes, size, h->chunk);
+    free(raw);
+    h->held = ok ? chunk + 1 : 0;
+    return ok;
+}
+
+static bool read_chunks(struct h5 *h, size_t first, size_t n, unsigned char *to) {
+    size_t size = h5_size(h->shape.type), chunk = h->shape.chunk;
+    for (size_t at = first, take; at < first + n; at += take) {
+        size_t from = at % chunk;
+        take = first + n - at < chunk - from ? first + n - at : chunk - from;
+        if (!read_chunk(h, at / chunk)) return false;
+        memcpy(to + (at - first) * size, (char *)h->chunk + from * size, take * size);
+    }
+    return true;
+}
+
+static bool read_rows(struct h5 *h, size_t first, size_t n, void *to) {
+    const struct h5_shape *s = &h->shape;
+    hsize_t width = s->rank == 2 ? s->dims[1] : 1, at[2] = {first / width, 0};
+    hsize_t count[2] = {n / width, width};
+    assert(first % width == 0 && n % width == 0);
+    hid_t space = H5Dget_space(h->open), memory = H5Screate_simple(s->rank, count, NULL);
+    H5Sselect_hyperslab(space, H5S_SELECT_SET, at, NULL, count, NULL);
+    bool ok = H5Dread(h->open, native(s->type), memory, space, H5P_DEFAULT, to) >= 0;
+    H5Sclose(space);
+    H5Sclose(memory);
+    return ok;
+}
+
+bool h5_read(struct h5 *h, const char *name, size_t first, size_t n, void *to) {
+    struct h5_shape s;
+    if (!alive(h)) return false;
+    if (!h5_shape(h, name, &s))
+        return fail_set(h->fail, EXIT_BADDATA, "'%s' has no dataset '%s'", h->path, name);
+    assert(first <= s.count && n <= s.count - first);
+    if (!n || (s.chunk ? read_chunks(h, first, n, to) : read_rows(h, first, n, to))) return true;
+    return fail_set(h->fail, EXIT_BADDATA,
+                    "'%s' is damaged: dataset '%s', elements %zu to %zu: wrong checksum or "
+                    "missing bytes; make it again",
+                    h->path, name, first, first + n - 1);
+}

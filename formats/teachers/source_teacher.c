@@ -1,0 +1,94 @@
+#include "formats/teachers/sources.h"
+#include <assert.h>
+
+// Rows and shards of the set, as far as they are among those chosen.
+static size_t teacher_part(void *self, size_t part) {
+    struct teacher_source *t = self;
+    size_t first, end;
+    if (t->replay) {
+        size_t rows = replay_part_rows(t->replay, part, &first);
+        end = first + rows;
+    } else {
+        size_t rows = teacher_set_part_rows(t->set, part);
+        first = rows ? teacher_set_part_first(t->set, part) : 0;
+        end = first + rows;
+    }
+    if (first < t->first) first = t->first;
+    if (end > t->first + t->rows) end = t->first + t->rows;
+    return first < end ? end - first : 0;
+}
+
+static bool teacher_prepare(void *self, uint64_t step, const size_t *rows, size_t n,
+                            struct fail *f) {
+    struct teacher_source *t = self;
+    t->current = SIZE_MAX;
+    if (!t->replay) return true;
+    size_t least = SIZE_MAX, most = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (rows[i] < least) least = rows[i];
+        if (rows[i] > most) most = rows[i];
+    }
+    bool more = step / t->epoch_steps < (t->steps - 1) / t->epoch_steps;
+    return replay_prepare(t->replay, t->first + least, t->first + most, more, f);
+}
+
+static bool fetch(struct teacher_source *t, size_t row) {
+    if (t->current == row) return true;
+    if (t->replay)
+        t->row = replay_row(t->replay, t->first + row);
+    else if (!teacher_set_row(t->set, t->first + row, &t->row))
+        return false;
+    t->current = row;
+    return true;
+}
+
+static size_t teacher_measure(void *self, size_t row, struct step_totals *totals) {
+    struct teacher_source *t = self;
+    if (!fetch(t, row)) return 1; // the failure is met again, and reported, in add
+    totals->tokens += t->row.positions;
+    totals->responses += t->row.n > 0;
+    return t->row.n; // 0: lost
+}
+
+static bool teacher_add(void *self, struct batch *b, size_t row, struct fail *f) {
+    struct teacher_source *t = self;
+    if (!fetch(t, row)) return fail_pass(f, teacher_set_fail(t->set));
+    size_t first = b->positions;
+    batch_sequence(b, t->row.ids, t->row.mask, t->row.n, row, RESPONSE_ONLY);
+    assert(b->positions - first == t->row.positions);
+    for (size_t i = 0; i < t->row.positions; i++) b->teacher[first + i] = t->row.position[i];
+    return true;
+}
+
+static void teacher_quiet(void *self, bool on) {
+    teacher_set_quiet(((struct teacher_source *)self)->set, on);
+}
+
+void source_teacher(struct source *s, struct teacher_source *t) {
+    size_t longest = teacher_set_info(t->set)->max_length;
+    t->current = SIZE_MAX;
+    if (!t->rows) t->rows = teacher_set_rows(t->set) - t->first;
+    *s = (struct source){.self = t,
+                         .rows = t->rows,
+                         .parts = teacher_set_parts(t->set),
+                         .longest = longest,
+                         .span = longest,
+                         .part_rows = teacher_part,
+                         .prepare = teacher_prepare,
+                         .measure = teacher_measure,
+                         .add = teacher_add,
+                         .quiet = teacher_quiet};
+}
+
+void source_teacher_start(struct teacher_source *t, const struct train_options *o) {
+    size_t batch = (size_t)o->batch_size;
+    t->steps = train_steps(o, t->rows);
+    t->epoch_steps = (t->rows + batch - 1) / batch;
+    t->replay = replay_start(t->set, (size_t)o->window, t->first, t->rows);
+}
+
+struct teacher_set_numbers source_teacher_stop(struct teacher_source *t) {
+    replay_stop(t->replay);
+    t->replay = NULL;
+    return teacher_set_numbers(t->set);
+}

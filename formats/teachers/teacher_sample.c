@@ -1,0 +1,195 @@
+#include "formats/teachers/teacher_sample.h"
+#include "common/base/parallel.h"
+#include "common/engine/rowmath.h"
+#include "common/training/score.h"
+#include "common/base/stop.h"
+#include "formats/teachers/sources.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct pass {
+    struct teacher_sample *s;
+    struct source all;
+    struct live *live, **student;
+    struct batch batch;
+    float *star, **own;                  // (CHUNK_POSITIONS, V): log p*; each student's
+    float *scratch;                      // (threads, 3V)
+    struct teacher_entry *entries, *top; // (threads, room)
+    int32_t *ids;                        // (threads, room)
+    size_t room;
+    struct teacher_position info[CHUNK_POSITIONS];
+    size_t first; // position of the chunk in the batch
+};
+
+static size_t measure(void *self, size_t i, struct step_totals *totals) {
+    struct pass *p = self;
+    return p->all.measure(p->all.self, p->s->row[i], totals);
+}
+
+static bool add(void *self, struct batch *b, size_t i, struct fail *f) {
+    struct pass *p = self;
+    return p->all.add(p->all.self, b, p->s->row[i], f);
+}
+
+// Which tokens are kept: the likeliest, the student's likeliest, the realised one, the end.
+static void choose(struct pass *p, size_t i, struct sample_position *out) {
+    struct teacher_sample *s = p->s;
+    size_t self = (size_t)parallel_self() * p->room, likely = 0;
+    const float *star = p->star + i * s->V;
+    struct teacher_entry *top = p->top + self, *e = p->entries + self;
+    int32_t *ids = p->ids + self;
+    double tail;
+    if (s->students && s->student_k) {
+        const struct teacher_cut cut = {.top_k = s->student_k, .mass = 1, .eos = -1};
+        likely = teacher_truncate(&cut, p->own[0] + i * s->V, s->V, -1, top, &tail);
+    }
+    for (size_t k = 0; k < likely; k++) ids[k] = top[k].id;
+    const struct teacher_cut cut = {
+        .top_k = s->top_k, .mass = 1, .eos = s->eos, .must = ids, .n_must = likely};
+    out->n = teacher_truncate(&cut, star, s->V, out->target, e, &tail);
+    out->entry = xmalloc(out->n * sizeof *out->entry);
+    out->rank = xmalloc(out->n * sizeof *out->rank);
+    memcpy(out->entry, e, out->n * sizeof *e);
+    for (size_t k = 0; k < out->n; k++) {
+        out->rank[k] = UINT16_MAX;
+        for (size_t r = 0; r < likely; r++)
+            if (ids[r] == e[k].id) out->rank[k] = (uint16_t)r;
+    }
+}
+
+static void sum_rest(const float *star, size_t V, float *scratch, struct sample_position *out) {
+    row_exp(scratch, star, V, 0);
+    for (size_t k = 0; k < out->n; k++) scratch[out->entry[k].id] = 0;
+    for (size_t v = 0; v < V; v++) {
+        double q = (double)scratch[v];
+        out->q += q;
+        if (q > 0) out->qlogq += q * (double)star[v];
+    }
+}
+
+static void take_position(void *self, size_t i) {
+    struct pass *p = self;
+    struct teacher_sample *s = p->s;
+    struct sample_position *out = &s->position[s->positions + i];
+    const float *star = p->star + i * s->V;
+    size_t own = (size_t)parallel_self();
+    float *scratch = p->scratch + own * 3 * s->V;
+    int32_t *ids = p->ids + own * p->room;
+    *out = (struct sample_position){
+        .target = p->batch.target[p->first + i], .alpha = p->info[i].alpha, .tvd = p->info[i].tvd};
+    out->realised = star[out->target];
+    out->entropy = (float)teacher_entropy(star, s->V);
+    choose(p, i, out);
+    sum_rest(star, s->V, scratch, out);
+    for (size_t k = 0; k < out->n; k++) ids[k] = out->entry[k].id;
+    out->student = xcalloc(s->students, sizeof *out->student);
+    for (size_t m = 0; m < s->students; m++) {
+        struct fidelity_student *t = &out->student[m];
+        t->logp = xmalloc(out->n * sizeof *t->logp);
+        for (int kind = 0; kind < FIDELITY_KINDS; kind++)
+            t->g[kind] = xmalloc(out->n * sizeof *t->g[kind]);
+        fidelity_dense(p->own[m] + i * s->V, star, s->V, ids, out->n, scratch, t);
+    }
+}
+
+static bool take_batch(struct pass *p, struct fail *f) {
+    struct teacher_sample *s = p->s;
+    const struct batch *b = &p->batch;
+    grow(&s->position, &s->capacity, s->positions + b->positions, sizeof *s->position);
+    for (size_t u = 0; u < b->units; u++)
+        for (size_t at = b->unit_position[u]; at < b->unit_position[u + 1];) {
+            size_t left = b->unit_position[u + 1] - at;
+            size_t n = left < CHUNK_POSITIONS ? left : CHUNK_POSITIONS;
+            p->first = at;
+            live_teacher(p->live, b, at, n, p->star, p->info);
+            for (size_t m = 0; m < s->students; m++)
+                live_reference(p->student[m], b, at, n, p->own[m]);
+            parallel_for(n, take_position, p);
+            s->positions += n;
+            at += n;
+        }
+    for (size_t i = s->positions - b->positions; i < s->positions; i++)
+        if (!isfinite(s->position[i].realised) || !isfinite(s->position[i].alpha))
+            return fail_set(f, EXIT_FAILED,
+                            "the teachers' logits are not finite; the models diverged");
+    return true;
+}
+
+static void allocate(struct pass *p) {
+    struct teacher_sample *s = p->s;
+    struct net_limits limits = score_limits(&p->all, s->micro_tokens);
+    size_t threads = (size_t)parallel_threads();
+    s->V = s->models.dpo->config.vocab;
+    p->room = s->top_k + 2 + s->student_k;
+    p->live = live_new(&s->models, &s->rule, &limits);
+    p->student = xmalloc(s->students * sizeof *p->student);
+    p->own = xmalloc(s->students * sizeof *p->own);
+    for (size_t m = 0; m < s->students; m++) {
+        p->student[m] = live_new(&(struct live_models){.ref = s->student[m]}, NULL, &limits);
+        p->own[m] = xmalloc(CHUNK_POSITIONS * s->V * sizeof **p->own);
+    }
+    p->star = xmalloc(CHUNK_POSITIONS * s->V * sizeof *p->star);
+    p->scratch = xmalloc(threads * 3 * s->V * sizeof *p->scratch);
+    p->entries = xmalloc(threads * p->room * sizeof *p->entries);
+    p->top = xmalloc(threads * p->room * sizeof *p->top);
+    p->ids = xmalloc(threads * p->room * sizeof *p->ids);
+}
+
+static void release(struct pass *p) {
+    for (size_t m = 0; m < p->s->students; m++) {
+        live_free(p->student[m]);
+        free(p->own[m]);
+    }
+    live_free(p->live);
+    batch_release(&p->batch);
+    void *all[] = {p->student, p->own, p->star, p->scratch, p->entries, p->top, p->ids};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
+}
+
+int teacher_sample_run(struct teacher_sample *s, struct fail *f) {
+    struct pass *p = xcalloc(1, sizeof *p);
+    struct source chosen = {.self = p, .rows = s->rows, .measure = measure, .add = add};
+    p->s = s;
+    source_tokens(&p->all, s->tokens);
+    allocate(p);
+    for (size_t row = 0; row < s->rows && !f->code && !stop_requested();) {
+        row = score_fill(&p->batch, &chosen, row, s->rows, s->micro_tokens, f);
+        if (f->code || !take_batch(p, f)) break;
+        log_progress(s->log, "row", row, s->rows, NAN);
+    }
+    log_end_progress(s->log);
+    release(p);
+    free(p);
+    return f->code ? f->code : stop_requested() ? EXIT_STOPPED : EXIT_DONE;
+}
+
+void teacher_sample_release(struct teacher_sample *s) {
+    for (size_t i = 0; i < s->positions; i++) {
+        struct sample_position *p = &s->position[i];
+        for (size_t m = 0; m < s->students; m++) {
+            free(p->student[m].logp);
+            for (int kind = 0; kind < FIDELITY_KINDS; kind++) free(p->student[m].g[kind]);
+        }
+        free(p->student);
+        free(p->entry);
+        free(p->rank);
+    }
+    free(s->position);
+    s->position = NULL;
+    s->positions = s->capacity = 0;
+}
+
+double teacher_sample_cut(const struct sample_position *p, const struct teacher_cut *cut,
+                          size_t student_k, float *kept) {
+    size_t by_mass = teacher_enough(cut, p->entry, p->n);
+    double tail = p->q;
+    for (size_t k = 0; k < p->n; k++) {
+        const struct teacher_entry *e = &p->entry[k];
+        bool keep =
+            k < by_mass || e->id == p->target || e->id == cut->eos || p->rank[k] < student_k;
+        kept[k] = keep ? e->logp : NAN;
+        if (!keep) tail += exp((double)e->logp);
+    }
+    return tail > 1e-30 ? log(tail) : (double)ROW_LOG_FLOOR;
+}

@@ -1,0 +1,41 @@
+// A sample of teacher positions from which caches of any setting can be made without running the
+// models again: for each position the tokens that any setting may keep, with the exact log p*, and
+// what common/method/fidelity.h wants of each student. One pass of the models over the rows.
+#pragma once
+#include "common/method/fidelity.h"
+#include "common/training/live.h"
+#include "formats/teachers/teacher_file.h"
+#include "formats/tokens/tokens.h"
+
+struct teacher_sample {
+    // given
+    struct live_models models;
+    struct teacher_rule rule;
+    size_t students;
+    const struct model *const *student; // (students); the first: the one to be trained
+    struct tokens *tokens;              // the whole set
+    size_t rows, *row;                  // which of its rows, ascending
+    size_t top_k, student_k;            // most that a setting may ask for
+    int32_t eos;
+    size_t micro_tokens;
+    struct log *log;
+    // made
+    size_t V, positions, capacity;
+    struct sample_position *position; // (positions)
+};
+struct sample_position {
+    size_t n;                    // tokens U, in rank order
+    struct teacher_entry *entry; // (n) exact log p*
+    uint16_t *rank;              // (n) for the first student, from 0; UINT16_MAX: behind student_k
+    struct fidelity_student *student; // (students)
+    int32_t target;
+    float alpha, tvd, realised, entropy;
+    double q, qlogq; // p*, p* log p* summed over the tokens outside U
+};
+// EXIT_DONE, EXIT_STOPPED, or the code in f.
+int teacher_sample_run(struct teacher_sample *s, struct fail *f);
+void teacher_sample_release(struct teacher_sample *s);
+// The entries that a dump with this cut (its `must` apart) and student_k of the first student's
+// tokens keeps of a position: kept (n) = log p*, NAN: not kept. Returns log Q.
+double teacher_sample_cut(const struct sample_position *p, const struct teacher_cut *cut,
+                          size_t student_k, float *kept);

@@ -1,0 +1,61 @@
+// Kinds `tokens` (text, sft, prompt) and `pairs` in memory: whole sets, flat columns.
+// Columns in the file: tokens: ids int32, mask uint8 (1 = a target), length int32 (a row),
+// prompt_length int32 (leading tokens before the response; 0 for text). pairs: prompt, chosen,
+// rejected int32 with prompt_length, chosen_length, rejected_length int32.
+#pragma once
+#include "formats/store/artefact.h"
+#include "formats/store/columns.h"
+
+enum tokens_kind { TOKENS_TEXT, TOKENS_SFT, TOKENS_PROMPT };
+
+struct tokens {
+    enum tokens_kind kind;
+    size_t rows, vocab, longest; // longest row in tokens
+    size_t *first;               // (rows + 1) into ids and mask
+    int32_t *ids;
+    uint8_t *mask;
+    int32_t *prompt_length;   // (rows)
+    struct hash128 tokenizer; // zero: unknown
+    struct parents parents;   // the files, in order
+    size_t parts;
+    size_t *part_rows; // (parts)
+};
+// All shards of a set, in order; several sets may follow each other. Refuses incomplete or mixed
+// sets, mixed tokenizers or kinds.
+bool tokens_load(struct tokens *t, size_t n, const char *const *paths, struct fail *f);
+// The same, and refuses tokens of kind text: a row is a prompt, or begins with one (sft).
+bool tokens_load_prompts(struct tokens *t, size_t n, const char *const *paths, struct fail *f);
+size_t tokens_bytes(const struct tokens *t); // in memory
+void tokens_release(struct tokens *t);
+
+struct pairs {
+    size_t rows, vocab, longest; // longest: most tokens of prompt + chosen or prompt + rejected
+    size_t longest_shared;       // most tokens of prompt + chosen + rejected
+    size_t *prompt_first, *chosen_first, *rejected_first; // (rows + 1)
+    int32_t *prompt, *chosen, *rejected;
+    struct hash128 tokenizer;
+    struct parents parents;
+    size_t parts;
+    size_t *part_rows;
+};
+bool pairs_load(struct pairs *p, size_t n, const char *const *paths, struct fail *f);
+size_t pairs_bytes(const struct pairs *p); // in memory
+void pairs_release(struct pairs *p);
+
+struct tokens_info { // what writers state besides the columns
+    enum tokens_kind kind;
+    size_t vocab;
+    struct hash128 tokenizer;
+    const char *tokenizer_json; // stored as a dataset, so that tools can decode; NULL: none
+};
+// A long writer on a spool: see formats/store/columns.h for stopping, resuming, shards.
+struct columns_writer *tokens_writer_open(const char *path, const struct lineage *l,
+                                          const struct tokens_info *i,
+                                          const struct columns_plan *plan, struct fail *f);
+bool tokens_write(struct columns_writer *w, const int32_t *ids, const uint8_t *mask, size_t n,
+                  size_t prompt_length);
+struct columns_writer *pairs_writer_open(const char *path, const struct lineage *l,
+                                         const struct tokens_info *i,
+                                         const struct columns_plan *plan, struct fail *f);
+bool pairs_write(struct columns_writer *w, const int32_t *prompt, size_t np, const int32_t *chosen,
+                 size_t nc, const int32_t *rejected, size_t nr);

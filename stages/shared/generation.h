@@ -1,0 +1,26 @@
+// Sampling responses to a set of prompts into a file of kind `tokens` (sft: prompt, sampled
+// response), resumable, in row order; and that file as JSONL or CSV text.
+#pragma once
+#include "common/text/bpe.h"
+#include "common/base/log.h"
+#include "common/engine/sample.h"
+#include "formats/tokens/tokens.h"
+
+struct generation {
+    struct sampler sampler; // decoders, options, seed; length fits the longest prompt
+    const struct tokens *prompts;
+    size_t samples;          // of each prompt
+    double checkpoint_every; // seconds
+    struct columns_writer *writer;
+    struct log *log;
+};
+// EXIT_DONE, EXIT_STOPPED (spool kept, with what was complete up to the first that was not) or the
+// code in f. The writer is closed in any case.
+int generation_run(struct generation *g, struct fail *f);
+// Bytes beside the decoders, for responses of `most` tokens.
+size_t generation_plan(size_t slots, size_t most);
+
+// Rows of `path` as {"row", "sample", "prompt", "response", "tokens", "finished"} objects, or CSV
+// columns of these names, by the ending of `to`. Written whole or not at all.
+bool generation_text(const char *path, const char *to, const struct tokenizer *t, size_t samples,
+                     size_t n_eos, const int32_t *eos, struct fail *f);

@@ -1,0 +1,74 @@
+#include "stages/shared/import_plan.h"
+#include "common/engine/gemm.h"
+#include "common/base/mem.h"
+#include "common/engine/net.h"
+#include "common/base/parallel.h"
+#include <math.h>
+#include <stdio.h>
+#include <time.h>
+
+enum { ROWS = 1024 }; // tokens of the micro-batch that the table assumes
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+// Floating-point operations a second of y (512,1024) = x w^T, K = 1024.
+static double product_rate(void) {
+    enum { N = 512, M = 1024, K = 1024 };
+    size_t first[] = {0, N}, bytes = sizeof(float) * (N * M + N * K + M * K);
+    struct rowplan plan = {1, first};
+    float *y = big_alloc(bytes), *x = y + N * M, *w = x + N * K;
+    double begin = 0, runs = 0, best = 0;
+    for (int i = 0; i < 2 || (begin < 0.2 && i < 200); i++) {
+        double t = now();
+        gemm_forward(&plan, y, M, x, K, (struct weights){.f32 = w}, M, K, false);
+        t = now() - t;
+        begin += t;
+        runs++;
+        if (t > 0) best = fmax(best, 2.0 * N * M * K / t);
+    }
+    big_free(y, bytes);
+    return best;
+}
+
+static double gigabytes(double bytes) {
+    return bytes / (1 << 30);
+}
+
+static size_t arena(const struct model *m, bool backward) {
+    size_t rows = m->config.max_positions < ROWS ? m->config.max_positions : ROWS;
+    struct net_limits l = {
+        .rows = rows, .positions = rows, .trees_tokens = rows, .backward = backward};
+    return net_plan(m, &l);
+}
+
+static void print_memory(struct log *log, const struct model *m) {
+    double weights = 4.0 * (double)m->n_params, forward = (double)arena(m, false);
+    double backward = (double)arena(m, true);
+    log_note(log, "memory: %d tokens at a time, float32", ROWS);
+    log_note(log, "  import, export, generate, eval nll  %8.2f GiB", gigabytes(weights + forward));
+    log_note(log, "  sft, distill (off-policy)           %8.2f GiB",
+             gigabytes(4 * weights + backward));
+    log_note(log, "  dpo-train                           %8.2f GiB",
+             gigabytes(4 * weights + backward));
+    log_note(log, "  teacher-dump (dpo, reverse, ref)    %8.2f GiB",
+             gigabytes(3 * (weights + forward)));
+}
+
+void import_plan(struct log *log, const struct model *m) {
+    const struct model_config *c = &m->config;
+    size_t count = model_count(m), looked_up = c->tied ? 0 : c->vocab * c->width;
+    double rate = product_rate(), work = 2.0 * (double)(count - looked_up);
+    log_note(log,
+             "%zu layers, width %zu, %zu heads (%zu key-value) of %zu, hidden %zu, vocabulary "
+             "%zu%s, %zu positions",
+             c->layers, c->width, c->heads, c->kv_heads, c->head_dim, c->hidden, c->vocab,
+             c->tied ? " (tied)" : "", c->max_positions);
+    log_note(log, "parameters: %zu (%.2f GiB as float32)", count, gigabytes(4.0 * (double)count));
+    print_memory(log, m);
+    log_note(log, "time a token on %d threads (%.0f GFLOP/s): %.3g ms forward, %.3g ms trained",
+             parallel_threads(), rate / 1e9, 1e3 * work / rate, 3e3 * work / rate);
+}

@@ -1,0 +1,290 @@
+#include "stages/shared/target_kl.h"
+#include "common/method/divergence.h"
+#include "common/base/parallel.h"
+#include "common/base/rng.h"
+#include "common/training/score.h"
+#include "common/method/star.h"
+#include "common/base/stop.h"
+#include "formats/store/artefact.h"
+#include "formats/bytes/json.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { SLOTS = 32, MOST_TRIALS = 24 };
+static const double close_enough = 0.01; // of K
+
+void target_kl_rows(struct options *o, struct target_kl_options *t) {
+    const struct opt_row rows[] = {
+        {"target-kl", OPT_REAL, OPT_RESULT, &t->kl, .value = "0", .low = 0, .high = 1e9,
+         .metavar = "K",
+         .help =
+             "find the strength of --alpha at which p* is K nats a response from --ref, 0 = off"},
+        {"target-rows", OPT_INT, OPT_RESULT, &t->rows, .value = "256", .low = 1, .high = 1e9,
+         .metavar = "N", .help = "prompts on which --target-kl is measured"},
+        {"max-new", OPT_INT, OPT_RESULT, &t->max_new, .value = "256", .low = 1, .high = 1e6,
+         .metavar = "N", .help = "most tokens of a response sampled for --target-kl"},
+    };
+    options_add(o, rows, sizeof rows / sizeof *rows);
+}
+
+// ---- the sampled responses as a source ----
+
+struct trial {
+    struct target_kl *t;
+    size_t n, length; // responses; most tokens of a sequence
+    struct sample_job *jobs;
+    int32_t *ids, *row_ids;
+    uint8_t *row_mask;
+};
+
+static size_t measure(void *self, size_t i, struct step_totals *totals) {
+    const struct trial *r = self;
+    (void)totals;
+    return r->jobs[i].n + r->jobs[i].count;
+}
+
+static bool add(void *self, struct batch *b, size_t i, struct fail *f) {
+    const struct trial *r = self;
+    const struct sample_job *j = &r->jobs[i];
+    (void)f;
+    memcpy(r->row_ids, j->prompt, j->n * sizeof *r->row_ids);
+    memcpy(r->row_ids + j->n, j->ids, j->count * sizeof *r->row_ids);
+    memset(r->row_mask, 0, j->n);
+    memset(r->row_mask + j->n, 1, j->count);
+    batch_sequence(b, r->row_ids, r->row_mask, j->n + j->count, i, RESPONSE_ONLY);
+    return true;
+}
+
+static size_t prompt_length(const struct tokens *t, size_t row) {
+    if (t->kind == TOKENS_SFT) return (size_t)t->prompt_length[row];
+    return t->first[row + 1] - t->first[row];
+}
+
+// The prompts of the search: the first rows of a seeded order.
+static void choose_prompts(struct trial *r) {
+    const struct tokens *t = r->t->prompts;
+    size_t *order = xmalloc(t->rows * sizeof *order), max_new = (size_t)r->t->options->max_new;
+    rng_permute(r->t->seed, RNG_ORDER, UINT64_MAX, t->rows, order);
+    for (size_t i = 0; i < r->n; i++)
+        r->jobs[i] = (struct sample_job){.prompt = t->ids + t->first[order[i]],
+                                         .n = prompt_length(t, order[i]),
+                                         .row = i,
+                                         .ids = r->ids + i * max_new};
+    free(order);
+}
+
+static size_t sequence_length(const struct target_kl *t) {
+    size_t longest = 0, most = t->models.dpo->config.max_positions;
+    for (size_t i = 0; i < t->prompts->rows; i++) {
+        size_t n = prompt_length(t->prompts, i);
+        if (n > longest) longest = n;
+    }
+    longest += (size_t)t->options->max_new;
+    return longest < most ? longest : most;
+}
+
+static void open_trial(struct trial *r, struct target_kl *t) {
+    size_t wanted = (size_t)t->options->rows;
+    *r = (struct trial){.t = t,
+                        .n = wanted < t->prompts->rows ? wanted : t->prompts->rows,
+                        .length = sequence_length(t)};
+    r->jobs = xmalloc(r->n * sizeof *r->jobs);
+    r->ids = xmalloc(r->n * (size_t)t->options->max_new * sizeof *r->ids);
+    r->row_ids = xmalloc(r->length * sizeof *r->row_ids);
+    r->row_mask = xmalloc(r->length);
+    choose_prompts(r);
+}
+
+static void close_trial(struct trial *r) {
+    free(r->jobs);
+    free(r->ids);
+    free(r->row_ids);
+    free(r->row_mask);
+}
+
+static bool sample(struct trial *r, const struct teacher_rule *rule) {
+    const struct target_kl *t = r->t;
+    struct star star;
+    struct sampler s = {.seed = t->seed,
+                        .n_eos = t->eos >= 0,
+                        .eos = &t->eos,
+                        .options = {.temperature = 1, .top_p = 1, .max_new = t->options->max_new}};
+    star_init(&star, &t->models, rule);
+    star_open(&star, SLOTS, r->length, &s);
+    bool done = sample_run(&s, r->jobs, r->n);
+    star_close(&star);
+    return done;
+}
+
+// ---- their KL ----
+
+struct sums {
+    double kl, alpha, positions;
+};
+
+struct pass {
+    struct live *live;
+    size_t V;
+    float *star, *ref; // (CHUNK_POSITIONS, V) log-probabilities
+    struct teacher_position info[CHUNK_POSITIONS];
+    double kl[CHUNK_POSITIONS];
+};
+
+static void kl_row(void *self, size_t i) {
+    struct pass *p = self; // log-probabilities are logits whose lse is 0
+    p->kl[i] = divergence_kl(p->star + i * p->V, p->ref + i * p->V, p->V, 0);
+}
+
+static void add_batch(struct pass *p, const struct batch *b, struct sums *s) {
+    for (size_t u = 0; u < b->units; u++)
+        for (size_t at = b->unit_position[u], n; at < b->unit_position[u + 1]; at += n) {
+            size_t left = b->unit_position[u + 1] - at;
+            n = left < CHUNK_POSITIONS ? left : CHUNK_POSITIONS;
+            live_teacher(p->live, b, at, n, p->star, p->info);
+            live_reference(p->live, b, at, n, p->ref);
+            parallel_for(n, kl_row, p);
+            for (size_t i = 0; i < n; i++) s->kl += p->kl[i];
+            for (size_t i = 0; i < n; i++) s->alpha += (double)p->info[i].alpha;
+            s->positions += (double)n;
+        }
+}
+
+static bool sum_kl(struct trial *r, const struct teacher_rule *rule, struct sums *s) {
+    struct fail f = {0}; // samples in memory do not fail
+    struct batch b = {0};
+    struct source source = {.self = r,
+                            .rows = r->n,
+                            .longest = r->length,
+                            .span = r->length,
+                            .measure = measure,
+                            .add = add};
+    struct net_limits limits = score_limits(&source, r->t->micro_tokens);
+    struct pass *p = xcalloc(1, sizeof *p);
+    p->V = r->t->models.dpo->config.vocab;
+    p->live = live_new(&r->t->models, rule, &limits);
+    p->star = xmalloc(CHUNK_POSITIONS * p->V * sizeof *p->star);
+    p->ref = xmalloc(CHUNK_POSITIONS * p->V * sizeof *p->ref);
+    for (size_t i = 0; i < r->n && !stop_requested();) {
+        i = score_fill(&b, &source, i, r->n, r->t->micro_tokens, &f);
+        add_batch(p, &b, s);
+    }
+    live_free(p->live);
+    free(p->star);
+    free(p->ref);
+    free(p);
+    batch_release(&b);
+    return !stop_requested();
+}
+
+size_t target_kl_plan(const struct target_kl *t) {
+    struct star star;
+    size_t length = sequence_length(t), rows = 2 * CHUNK_POSITIONS * t->models.dpo->config.vocab;
+    struct source source = {.longest = length, .span = length};
+    struct net_limits limits = score_limits(&source, t->micro_tokens);
+    star_init(&star, &t->models, &t->rule);
+    size_t sampling = star_plan(&star, SLOTS, length);
+    size_t measuring = live_plan(&t->models, &limits) + rows * sizeof(float);
+    return sampling > measuring ? sampling : measuring;
+}
+
+bool target_kl_try(struct target_kl *t, double strength, struct target_kl_trial *out) {
+    struct trial r;
+    struct sums s = {0};
+    struct teacher_rule rule = t->rule;
+    rule.strength = strength;
+    open_trial(&r, t);
+    bool done = sample(&r, &rule) && sum_kl(&r, &rule, &s);
+    *out = (struct target_kl_trial){strength, s.kl / (double)r.n, s.alpha / s.positions,
+                                    s.positions / (double)r.n};
+    close_trial(&r);
+    return done;
+}
+
+// ---- the search ----
+
+static double six_digits(double x) {
+    char text[32];
+    snprintf(text, sizeof text, "%.6g", x);
+    return strtod(text, NULL);
+}
+
+struct search {
+    struct target_kl *t;
+    struct target_kl_trial low, high, best; // low, high: strength 0 where there is none yet
+    int trials;
+};
+
+static double distance(const struct search *s, const struct target_kl_trial *x) {
+    return fabs(log(x->kl / s->t->options->kl));
+}
+
+static bool attempt(struct search *s, double strength, struct fail *f) {
+    struct target_kl_trial x;
+    if (!target_kl_try(s->t, six_digits(strength), &x))
+        return fail_set(f, EXIT_STOPPED, "stopped while looking for the strength");
+    log_note(s->t->log, "strength %-8g  KL %9.4f nats a response  mean alpha %7.4f  length %6.1f",
+             x.strength, x.kl, x.alpha, x.length);
+    *(x.kl < s->t->options->kl ? &s->low : &s->high) = x;
+    if (!s->trials++ || distance(s, &x) < distance(s, &s->best)) s->best = x;
+    return true;
+}
+
+static bool bracket(struct search *s, struct fail *f) {
+    double S = s->t->rule.strength > 0 ? s->t->rule.strength : 1, K = s->t->options->kl;
+    if (!attempt(s, S, f)) return false;
+    bool up = s->low.strength > 0;
+    while (!(s->low.strength > 0 && s->high.strength > 0)) {
+        if (distance(s, &s->best) < close_enough) return true;
+        if (s->trials > MOST_TRIALS / 2)
+            return fail_set(f, EXIT_FAILED,
+                            "no strength gives a KL of %g nats: %g at strength %g; "
+                            "%s",
+                            K, s->best.kl, s->best.strength,
+                            up ? "p* has no more to give, take another --plausible or --base"
+                               : "that is the base's own, take --base ref or a larger K");
+        S = up ? 2 * S : S / 2;
+        if (!attempt(s, S, f)) return false;
+    }
+    return true;
+}
+
+static bool check_prompts(const struct target_kl *t, struct fail *f) {
+    size_t most = t->models.dpo->config.max_positions;
+    if (t->prompts->kind == TOKENS_TEXT)
+        return fail_set(f, EXIT_BADDATA, "--target-kl needs prompts, and these are texts");
+    for (size_t i = 0; i < t->prompts->rows; i++) {
+        size_t n = prompt_length(t->prompts, i);
+        if (!n || n + 1 > most)
+            return fail_set(f, EXIT_BADDATA,
+                            "prompt %zu has %zu tokens; --target-kl needs from 1 to "
+                            "%zu",
+                            i, n, most - 1);
+    }
+    return true;
+}
+
+bool target_kl_search(struct target_kl *t, struct target_kl_trial *best, struct fail *f) {
+    struct search s = {.t = t};
+    if (!check_prompts(t, f) || !bracket(&s, f)) return false;
+    while (distance(&s, &s.best) >= close_enough && s.trials < MOST_TRIALS) {
+        double middle = six_digits(sqrt(s.low.strength * s.high.strength));
+        if (middle == s.low.strength || middle == s.high.strength) break;
+        if (!attempt(&s, middle, f)) return false;
+    }
+    *best = s.best;
+    return true;
+}
+
+double target_kl_recorded(const char *path) {
+    struct fail f = {0};
+    struct artefact a;
+    if (access(path, R_OK) || !artefact_read(path, "teacher", &a, &f)) return 0;
+    struct json *j = json_parse(a.options, strlen(a.options), path, &f);
+    double strength = choice_number(json_text(json_get(j, "alpha"), NULL));
+    json_free(j);
+    artefact_release(&a);
+    return strength > 0 ? strength : 0;
+}

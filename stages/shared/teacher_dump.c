@@ -1,0 +1,294 @@
+#include "stages/shared/teacher_dump.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/base/parallel.h"
+#include "common/training/runaway.h"
+#include "common/training/score.h"
+#include "common/base/stop.h"
+#include "formats/teachers/sources.h"
+#include "formats/teachers/teacher_gather.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct pass {
+    struct teacher_dump *d;
+    struct live *live, *student;
+    struct source source;
+    struct batch batch;
+    size_t V, room;                // vocabulary; entries a position may have
+    struct arena arena;            // of what follows
+    float *logp, *own;             // (CHUNK_POSITIONS, V): log p*, the student's
+    struct teacher_position *info; // (positions)
+    float *entropy;                // (positions)
+    float *moved; // (positions): mass out of the base's likeliest; NAN: not looked at
+    double moved_sum, moved_count;
+    int32_t *ids;                  // (positions, room)
+    float *values;                 // (positions, room)
+    struct teacher_entry *entries; // (threads, room)
+    int32_t *must;                 // (threads, student_k)
+    struct chunk chunk;
+    struct live_logits logits; // of the chunk
+    // of the components layout, with `values` its low ends
+    struct teacher_gather *gather;
+    struct teacher_parts *parts; // (positions)
+    float *high;                 // (positions, room)
+    float *tails;                // (positions, grid)
+};
+
+// The student's likeliest tokens, which carry the reverse KL, into cut->must.
+static void add_student(struct pass *p, size_t i, struct teacher_cut *cut) {
+    size_t self = (size_t)parallel_self(), k = p->d->student_k;
+    struct teacher_entry *e = p->entries + self * p->room;
+    int32_t *must = p->must + self * k;
+    struct teacher_cut top = {.top_k = k, .mass = 1, .eos = -1};
+    double tail;
+    cut->n_must = teacher_truncate(&top, p->own + i * p->V, p->V, -1, e, &tail);
+    for (size_t n = 0; n < cut->n_must; n++) must[n] = e[n].id;
+    cut->must = must;
+}
+
+// Whether p*, logp (V) of position i of the chunk, leaves its base: every 16th position of a
+// response is enough to see it.
+static void look_at(struct pass *p, size_t i, const float *logp) {
+    const struct batch *b = &p->batch;
+    size_t at = p->chunk.first + i;
+    bool looked = (at - b->response[b->owner[at]].first) % 16 == 0;
+    p->moved[at] = looked ? (float)policy_moved(p->logits.base + i * p->V, logp, p->V) : NAN;
+}
+
+static void truncate_row(void *self, size_t i) {
+    struct pass *p = self;
+    size_t at = p->chunk.first + i;
+    const float *logp = p->logp + i * p->V;
+    struct teacher_entry *e = p->entries + (size_t)parallel_self() * p->room;
+    struct teacher_position *t = &p->info[at];
+    int32_t realised = p->batch.target[at];
+    struct teacher_cut cut = p->d->cut;
+    double tail;
+    if (p->student) add_student(p, i, &cut);
+    size_t n = teacher_truncate(&cut, logp, p->V, realised, e, &tail);
+    for (size_t k = 0; k < n; k++) {
+        p->ids[at * p->room + k] = e[k].id;
+        p->values[at * p->room + k] = e[k].logp;
+    }
+    t->n = (uint32_t)n;
+    t->ids = p->ids + at * p->room;
+    t->logp = p->values + at * p->room;
+    t->log_tail = (float)tail;
+    t->realised = logp[realised];
+    p->entropy[at] = (float)teacher_entropy(logp, p->V);
+    look_at(p, i, logp);
+}
+
+static void gather_row(void *self, size_t i) {
+    struct pass *p = self;
+    size_t at = p->chunk.first + i, V = p->V;
+    const struct live_logits *l = &p->logits;
+    struct teacher_logits z = {l->base + i * V, l->dpo + i * V, l->negative + i * V};
+    struct teacher_gathered to = {.ids = p->ids + at * p->room,
+                                  .low = p->values + at * p->room,
+                                  .high = p->high + at * p->room,
+                                  .tail = p->tails + at * p->d->grid.n};
+    struct teacher_cut cut = p->d->cut;
+    if (p->student) add_student(p, i, &cut);
+    bool finite = teacher_gather(p->gather, parallel_self(), &z, &cut, p->batch.target[at], &to);
+    p->info[at] = (struct teacher_position){
+        .n = to.n, .ids = to.ids, .tvd = (float)to.tvd, .alpha = finite ? (float)to.alpha : NAN};
+    p->parts[at] = (struct teacher_parts){to.low, to.high, to.tail};
+    p->entropy[at] = (float)to.entropy;
+    look_at(p, i, teacher_gather_star(p->gather, parallel_self()));
+}
+
+// One chunk of positions, from hidden states to what is kept of them.
+static void dump_chunk(struct pass *p) {
+    const struct batch *b = &p->batch;
+    size_t first = p->chunk.first, count = p->chunk.count;
+    if (p->student) live_reference(p->student, b, first, count, p->own);
+    p->logits = live_logits(p->live, b, first, count);
+    if (!p->gather) live_teacher(p->live, b, first, count, p->logp, p->info + first);
+    parallel_for(count, p->gather ? gather_row : truncate_row, p);
+}
+
+static bool write_rows(struct pass *p) {
+    const struct batch *b = &p->batch;
+    const struct tokens *t = p->d->tokens;
+    struct columns_writer *columns = teacher_writer_columns(p->d->writer);
+    for (size_t r = 0; r < b->responses; r++) {
+        const struct response *y = &b->response[r];
+        size_t row = y->row, first = t->first[row];
+        for (size_t i = y->first; i < y->first + y->count; i++)
+            if ((!p->gather && !isfinite(p->info[i].realised)) || !isfinite(p->info[i].alpha))
+                return fail_set(columns_fail(columns), EXIT_FAILED,
+                                "row %zu: the teachers' logits are not finite; the models diverged",
+                                row);
+        struct teacher_row out = {.n = t->first[row + 1] - first,
+                                  .prompt_length = (size_t)t->prompt_length[row],
+                                  .ids = t->ids + first,
+                                  .mask = t->mask + first,
+                                  .positions = y->count,
+                                  .position = p->info + y->first,
+                                  .entropy = p->entropy + y->first,
+                                  .parts = p->gather ? p->parts + y->first : NULL};
+        if (!teacher_write(p->d->writer, &out)) return false;
+        for (size_t i = y->first; i < y->first + y->count; i++) {
+            if (isnan(p->moved[i])) continue;
+            p->moved_sum += (double)p->moved[i];
+            p->moved_count++;
+        }
+    }
+    return true;
+}
+
+static bool dump_batch(struct pass *p) {
+    const struct batch *b = &p->batch;
+    for (size_t u = 0; u < b->units; u++)
+        for (size_t at = b->unit_position[u]; at < b->unit_position[u + 1];) {
+            size_t left = b->unit_position[u + 1] - at;
+            p->chunk = (struct chunk){at, left < CHUNK_POSITIONS ? left : CHUNK_POSITIONS};
+            dump_chunk(p);
+            at += p->chunk.count;
+            if (stop_requested()) return true; // the batch is dropped
+        }
+    return write_rows(p);
+}
+
+static int run(struct pass *p, struct fail *f) {
+    struct teacher_dump *d = p->d;
+    struct columns_writer *columns = teacher_writer_columns(d->writer);
+    size_t row = d->first + columns_rows(columns), end = d->first + d->count, saved = row;
+    double last = clock_seconds();
+    while (row < end && !f->code) {
+        size_t next = score_fill(&p->batch, &p->source, row, end, d->micro_tokens, f);
+        if (f->code || !dump_batch(p)) break;
+        if (stop_requested()) {
+            log_end_progress(d->log);
+            return columns_checkpoint(columns, NULL, 0) ? EXIT_STOPPED
+                                                        : columns_fail(columns)->code;
+        }
+        row = next;
+        log_progress(d->log, "row", row - d->first, d->count, NAN);
+        const struct opt_every *e = &d->checkpoint_every;
+        bool due = e->steps ? row - saved >= (size_t)e->steps
+                            : e->seconds > 0 && clock_seconds() - last >= e->seconds;
+        if (!due) continue;
+        if (!columns_checkpoint(columns, NULL, 0)) break;
+        last = clock_seconds();
+        saved = row;
+    }
+    log_end_progress(d->log);
+    return fail_pass(f, columns_fail(columns)) ? EXIT_DONE : f->code;
+}
+
+// What the pass holds beside the models and their nets; n: positions of a micro-batch.
+static void place(struct pass *p, struct arena *a, size_t n) {
+    const struct teacher_grid *g = &p->d->grid;
+    size_t threads = (size_t)parallel_threads(), row = CHUNK_POSITIONS * p->V;
+    struct teacher_cut most = p->d->cut;
+    most.n_must = p->d->student_k;
+    p->room = g->n ? teacher_gather_room(g, &most, p->V) : most.top_k + 2 + most.n_must;
+    p->own = p->d->student ? arena_take(a, row * sizeof *p->own) : NULL;
+    p->must = arena_take(a, threads * p->d->student_k * sizeof *p->must);
+    p->info = arena_take(a, n * sizeof *p->info);
+    p->entropy = arena_take(a, n * sizeof *p->entropy);
+    p->moved = arena_take(a, n * sizeof *p->moved);
+    p->ids = arena_take(a, n * p->room * sizeof *p->ids);
+    p->values = arena_take(a, n * p->room * sizeof *p->values);
+    p->entries = arena_take(a, threads * p->room * sizeof *p->entries);
+    if (g->n) {
+        p->parts = arena_take(a, n * sizeof *p->parts);
+        p->high = arena_take(a, n * p->room * sizeof *p->high);
+        p->tails = arena_take(a, n * g->n * sizeof *p->tails);
+    } else {
+        p->logp = arena_take(a, row * sizeof *p->logp);
+    }
+}
+
+static struct net_limits begin(struct pass *p, struct teacher_dump *d) {
+    *p = (struct pass){.d = d, .V = d->models.dpo->config.vocab};
+    source_tokens(&p->source, d->tokens);
+    struct net_limits limits = score_limits(&p->source, d->micro_tokens);
+    place(p, &p->arena, limits.positions); // measures
+    return limits;
+}
+
+static void allocate(struct pass *p, const struct net_limits *limits) {
+    struct teacher_dump *d = p->d;
+    arena_init(&p->arena, p->arena.peak);
+    place(p, &p->arena, limits->positions);
+    p->live = live_new(&d->models, &d->rule, limits);
+    if (d->student) p->student = live_new(&(struct live_models){.ref = d->student}, NULL, limits);
+    if (d->grid.n) p->gather = teacher_gather_new(&d->rule, &d->grid, p->V, parallel_threads());
+}
+
+size_t teacher_dump_plan(struct teacher_dump *d) {
+    struct pass p;
+    struct net_limits limits = begin(&p, d);
+    const struct live_models student = {.ref = d->student};
+    return p.arena.peak + live_plan(&d->models, &limits) + live_plan(&student, &limits) +
+           (size_t)parallel_threads() * teacher_gather_bytes(&d->grid, p.V);
+}
+
+static void warn_of_mass(const struct pass *p) {
+    double mean = p->moved_count > 0 ? p->moved_sum / p->moved_count : 0;
+    if (mean > RUNAWAY_OUTSIDE)
+        warn("p* leaves its base: mass moved out of the base's 64 likeliest tokens %.2g on the "
+             "mean, more than %g; try a lower strength in --alpha, or --plausible",
+             mean, RUNAWAY_OUTSIDE);
+}
+
+int teacher_dump_run(struct teacher_dump *d, struct fail *f) {
+    struct pass p;
+    struct net_limits limits = begin(&p, d);
+    allocate(&p, &limits);
+    int code = run(&p, f);
+    warn_of_mass(&p);
+    if (code == EXIT_DONE) {
+        if (!teacher_writer_commit(d->writer, NULL)) code = f->code ? f->code : EXIT_FAILED;
+    } else {
+        teacher_writer_abandon(d->writer, true);
+    }
+    live_free(p.live);
+    live_free(p.student);
+    batch_release(&p.batch);
+    teacher_gather_free(p.gather);
+    arena_release(&p.arena);
+    return code;
+}
+
+static void append(struct tokens *t, const int32_t *prompt, size_t np, const int32_t *y, size_t n) {
+    size_t at = t->first[t->rows], total = np + n;
+    memcpy(t->ids + at, prompt, np * sizeof *prompt);
+    memcpy(t->ids + at + np, y, n * sizeof *y);
+    memset(t->mask + at, 0, np);
+    memset(t->mask + at + np, 1, n);
+    t->prompt_length[t->rows++] = (int32_t)np;
+    t->first[t->rows] = at + total;
+    if (total > t->longest) t->longest = total;
+}
+
+bool teacher_dump_responses(const struct pairs *p, bool chosen, bool rejected, struct tokens *t) {
+    size_t per = (size_t)chosen + (size_t)rejected, R = p->rows;
+    size_t room = per * p->prompt_first[R] + p->chosen_first[R] + p->rejected_first[R];
+    *t = (struct tokens){.kind = TOKENS_SFT, .vocab = p->vocab, .tokenizer = p->tokenizer};
+    t->first = xcalloc(per * R + 1, sizeof *t->first);
+    t->prompt_length = xmalloc(per * R * sizeof *t->prompt_length);
+    t->ids = xmalloc(room * sizeof *t->ids);
+    t->mask = xmalloc(room);
+    t->parts = 1;
+    t->part_rows = xmalloc(sizeof *t->part_rows);
+    t->part_rows[0] = per * R;
+    for (size_t i = 0; i < R; i++) {
+        const int32_t *x = p->prompt + p->prompt_first[i];
+        size_t np = p->prompt_first[i + 1] - p->prompt_first[i];
+        if (chosen)
+            append(t, x, np, p->chosen + p->chosen_first[i],
+                   p->chosen_first[i + 1] - p->chosen_first[i]);
+        if (rejected)
+            append(t, x, np, p->rejected + p->rejected_first[i],
+                   p->rejected_first[i + 1] - p->rejected_first[i]);
+    }
+    for (size_t i = 0; i < p->parents.n; i++)
+        parents_add(&t->parents, p->parents.items[i].kind, p->parents.items[i].hash);
+    return t->rows > 0;
+}

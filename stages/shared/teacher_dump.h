@@ -1,0 +1,29 @@
+// The pass of the teachers over rows of tokens: compose p* at every response position from the full
+// vocabulary, truncate it, write it. Every row is a unit of its own, so a row's numbers do not
+// depend on which shard or run it is in.
+#pragma once
+#include "common/training/live.h"
+#include "common/base/options.h"
+#include "formats/teachers/teacher_file.h"
+#include "formats/tokens/tokens.h"
+
+struct teacher_dump {
+    struct live_models models;
+    struct teacher_rule rule;
+    struct teacher_grid grid; // of the components layout; n 0: composed
+    struct teacher_cut cut;
+    const struct model *student; // NULL: none. Its student_k likeliest tokens are kept as well
+    size_t student_k;
+    struct tokens *tokens; // the whole set
+    size_t first, count;   // the rows to dump
+    size_t micro_tokens;
+    struct opt_every checkpoint_every;
+    struct teacher_writer *writer;
+    struct log *log;
+};
+// EXIT_DONE, EXIT_STOPPED (spool kept), or the code in f. The writer is closed in any case.
+int teacher_dump_run(struct teacher_dump *d, struct fail *f);
+size_t teacher_dump_plan(struct teacher_dump *d); // bytes of the pass, beside the models
+
+// Pairs as rows of tokens: the chosen, the rejected, or both (chosen first) responses.
+bool teacher_dump_responses(const struct pairs *p, bool chosen, bool rejected, struct tokens *t);

@@ -1,0 +1,71 @@
+#include "stages/shared/teachers.h"
+
+void teachers_rows(struct options *o, struct teachers *t) {
+    const struct opt_row rows[] = {
+        {"dpo", OPT_TEXT, OPT_INPUT, &t->dpo, .metavar = "FILE", .help = "DPO model"},
+        {"reverse", OPT_TEXT, OPT_INPUT, &t->reverse, .metavar = "FILE",
+         .help = "reverse DPO model (with --negative reverse)"},
+        {"ref", OPT_TEXT, OPT_INPUT, &t->ref, .metavar = "FILE",
+         .help = "reference model (with --negative ref or --base ref)"},
+    };
+    options_add(o, rows, sizeof rows / sizeof *rows);
+    frozen_dtype_row(
+        o, &t->dtype,
+        "models that are only run, in memory: bf16 rounds their matrices, 2 bytes each");
+}
+
+static bool takes_ref(const struct teacher_rule *rule) {
+    return !rule->base_dpo || !rule->negative_reverse;
+}
+
+bool teachers_check(const struct teachers *t, const struct teacher_rule *rule, struct fail *f) {
+    if (!t->dpo) return fail_set(f, EXIT_USAGE, "no --dpo MODEL");
+    if (!(rule->strength >= 0))
+        return fail_set(f, EXIT_USAGE, "--alpha takes a strength of 0 or more, not %g",
+                        rule->strength);
+    if (rule->negative_reverse && !t->reverse)
+        return fail_set(f, EXIT_USAGE,
+                        "--negative reverse needs --reverse MODEL; or give "
+                        "--negative ref");
+    if (takes_ref(rule) && !t->ref)
+        return fail_set(f, EXIT_USAGE, "--base ref and --negative ref need --ref MODEL");
+    return true;
+}
+
+static bool load(struct teachers *t, const char *path, struct model_file *m, bool reversed,
+                 const char *option, struct parents *parents, struct fail *f) {
+    if (!model_file_load_frozen(path, frozen_is_bf16(t->dtype), m, f)) return false;
+    parents_add(parents, "model", m->content);
+    if (m->reward_beta > 0 && m->reversed != reversed)
+        warn("'%s', given as --%s, was trained %s --reverse", path, option,
+             m->reversed ? "with" : "without");
+    const struct model_config *a = &t->dpo_model.model.config, *b = &m->model.config;
+    if (a->vocab == b->vocab && hash_equal(t->dpo_model.tokenizer, m->tokenizer)) return true;
+    return fail_set(f, EXIT_BADDATA,
+                    "'%s' has another vocabulary or tokenizer than '%s'; the "
+                    "teachers must come from one base model",
+                    path, t->dpo);
+}
+
+bool teachers_load(struct teachers *t, const struct teacher_rule *rule, bool watch,
+                   struct parents *parents, struct fail *f) {
+    if (!load(t, t->dpo, &t->dpo_model, false, "dpo", parents, f)) return false;
+    t->models.dpo = &t->dpo_model.model;
+    if (rule->negative_reverse) {
+        if (!load(t, t->reverse, &t->reverse_model, true, "reverse", parents, f)) return false;
+        t->models.reverse = &t->reverse_model.model;
+    }
+    if (!t->ref) return true;
+    if (!load(t, t->ref, &t->ref_model, false, "ref", parents, f)) return false;
+    if (watch || takes_ref(rule))
+        t->models.ref = &t->ref_model.model;
+    else
+        model_release(&t->ref_model.model);
+    return true;
+}
+
+void teachers_release(struct teachers *t) {
+    model_file_release(&t->dpo_model);
+    model_file_release(&t->reverse_model);
+    model_file_release(&t->ref_model);
+}

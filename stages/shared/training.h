@@ -1,0 +1,58 @@
+// What the training stages share around the loop of common/training/train.h: the lineage, the "already
+// there" rule, the checkpoint and snapshots, the dry run, the finished model.
+#pragma once
+#include "common/training/train.h"
+#include "formats/store/artefact.h"
+#include "formats/models/model_file.h"
+
+struct training {
+    const char *stage, *output;
+    const struct options *options;
+    const struct common_options *common;
+    const struct train_options *train;
+    struct log *log;
+    // Parents are added by the stage. `lineage` names what is known at the start (it goes into
+    // checkpoints and snapshots); `rest` are further parents, which a stream knows at its end only.
+    struct lineage lineage;
+    struct parents rest;
+    bool (*finish)(void *self, struct parents *rest, struct fail *f); // NULL: rest is known
+    char *options_json, *checkpoint_path;
+    struct model_file *model; // start weights in, trained weights out
+    struct source source;
+    struct objective *objective;
+    // of the stage; each may be NULL: before the first step, when a checkpoint was read; after
+    // every step; the first step's loss of an unresumed run
+    void *self;
+    void (*begin)(void *self);
+    bool (*after_step)(void *self, uint64_t step, bool *end, struct fail *f);
+    bool (*first_loss)(void *self, double loss, struct fail *f);
+    // the stage's own state in checkpoints, in any form; restore: false where it makes no sense,
+    // dies where it is another run's
+    void (*keep)(void *self, struct str *extra);
+    bool (*restore)(void *self, const struct str *extra);
+    const struct fail *read_fail; // may be NULL: of what the source reads, for the plan
+    size_t more_bytes;            // live models and the like, for the plan of --dry-run
+    double reward_beta;           // recorded in the output, 0: none
+    bool reversed;
+    struct metrics *metrics; // of the run under way, for after_step: give every step the same names
+    // internal
+    struct optim *optim;
+};
+
+// Threads, signals, log. Before anything is read.
+void training_begin(struct training *t);
+// Takes the result options anew, after a recipe has settled them.
+void training_options(struct training *t);
+// After the parents are known: true: the output is there already, its path was printed.
+bool training_current(struct training *t);
+// Whether the output is there with this run's options and the parents that are known so far; dies
+// if it is another's and --no-clobber was given. A stream then waits for its end to be sure.
+bool training_may_be_current(const struct training *t);
+// Resumes or starts, trains, saves; or prints the plan (--dry-run). Returns the exit code.
+int training_run(struct training *t);
+// Frees what training_begin and the parents took; closes the log.
+void training_end(struct training *t);
+// Dies (exit 3) unless data made with `tokenizer` and `vocab` suits the model and its `longest` row
+// fits its positions.
+void training_check(const struct model_file *m, struct hash128 tokenizer, size_t vocab,
+                    size_t longest, size_t rows, const char *what);

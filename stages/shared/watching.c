@@ -1,0 +1,89 @@
+#include "stages/shared/watching.h"
+#include "common/method/recipe.h"
+#include <math.h>
+#include <stdlib.h>
+
+void watching_rows(struct options *o, struct watching *w) {
+    const struct opt_row rows[] = {
+        {"watch-every", OPT_INT, OPT_EXEC, &w->every, .value = "10", .low = 1, .high = 1e12,
+         .metavar = "N",
+         .help = "off-policy, with --dpo and the other models of the cache: run them every N-th "
+                 "step for the log's reward and KL"},
+    };
+    options_add(o, rows, sizeof rows / sizeof *rows);
+}
+
+void watching_load(struct watching *w, struct teachers *t, struct teacher_set *cache,
+                   const char *path, const char *alpha) {
+    struct fail f = {0};
+    struct parents unused = {0}; // they do not make the student
+    const struct teacher_info *i = teacher_set_info(cache);
+    struct teacher_rule replayed;
+    if (!teacher_rule_alpha(i->rule, &w->rule) || (alpha && !recipe_alpha(alpha, &replayed)))
+        die(EXIT_BADDATA, "the cache does not say by which rule it was made; leave out --dpo");
+    if (alpha) {
+        w->rule.alpha = replayed.alpha;
+        w->rule.strength = replayed.strength;
+    }
+    teachers_check(t, &w->rule, &f);
+    die_if(&f);
+    teachers_load(t, &w->rule, true, &unused, &f);
+    die_if(&f);
+    parents_release(&unused);
+    const struct model_file *models[] = {&t->dpo_model, &t->reverse_model, &t->ref_model};
+    for (size_t k = 0; k < sizeof models / sizeof *models; k++)
+        if (models[k]->model.n_params)
+            training_check(models[k], i->tokenizer, i->vocab, i->max_length,
+                           teacher_set_rows(cache), path);
+    w->teachers = t;
+}
+
+static struct net_limits limits(const struct training *t) {
+    return train_limits(t->train, &t->source);
+}
+
+size_t watching_plan(const struct watching *w, const struct training *t) {
+    struct net_limits l = limits(t);
+    const struct live_models *m = &w->teachers->models;
+    const struct model *all[] = {m->dpo, m->reverse, m->ref};
+    size_t bytes = live_plan(m, &l) +
+                   CHUNK_POSITIONS * (m->dpo->config.vocab * sizeof *w->logp + sizeof *w->info);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) bytes += all[i] ? model_bytes(all[i]) : 0;
+    return bytes;
+}
+
+static void watch(void *self, const struct batch *b, size_t first, size_t count,
+                  const float *logits, const float *logp, const struct teacher_position *info,
+                  struct policy_position *out) {
+    struct watching *w = self;
+    (void)logp, (void)info; // the cache's are not whole
+    live_teacher(w->live, b, first, count, w->logp, w->info);
+    live_measure(w->live, b, first, count, logits, w->logp, w->info, out);
+}
+
+void watching_start(struct watching *w, const struct training *t, struct distill_options *d) {
+    struct net_limits l = limits(t);
+    size_t V = w->teachers->models.dpo->config.vocab;
+    w->live = live_new(&w->teachers->models, &w->rule, &l);
+    w->logp = xmalloc(CHUNK_POSITIONS * V * sizeof *w->logp);
+    w->info = xmalloc(CHUNK_POSITIONS * sizeof *w->info);
+    d->watch = watch;
+    d->teacher_ctx = w;
+    d->watch_every = (uint64_t)w->every;
+    d->numbers = &w->numbers;
+}
+
+void watching_step(struct watching *w, uint64_t step) {
+    if (!w->live || (step - 1) % (uint64_t)w->every) return;
+    double kl = w->teachers->models.ref ? w->numbers.kl_ref : w->numbers.kl_base;
+    char *text =
+        runaway_step(&w->runaway, &(struct runaway_numbers){step, NAN, kl, w->numbers.outside});
+    if (text) warn("%s", text);
+    free(text);
+}
+
+void watching_close(struct watching *w) {
+    live_free(w->live);
+    free(w->logp);
+    free(w->info);
+}

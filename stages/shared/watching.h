@@ -1,0 +1,31 @@
+// Watching a student that is trained from a cache: on every N-th step the models that the cache was
+// made by run on the step's responses, for the log's reward, KL to base and to the DPO model, and
+// mass that p* moves. The student is the same with and without. Dies on bad input, like
+// stages/shared/training.h.
+#pragma once
+#include "common/training/runaway.h"
+#include "formats/teachers/teacher_set.h"
+#include "stages/shared/teachers.h"
+#include "stages/shared/training.h"
+
+struct watching {
+    int64_t every; // --watch-every
+    // internal
+    const struct teachers *teachers;
+    struct teacher_rule rule;
+    struct live *live;
+    float *logp;                   // (CHUNK_POSITIONS, V) log p*
+    struct teacher_position *info; // (CHUNK_POSITIONS)
+    struct distill_numbers numbers;
+    struct runaway runaway;
+};
+void watching_rows(struct options *o, struct watching *w);
+// Loads --dpo, and --reverse and --ref as the rule of the (first) cache takes them; alpha: the one
+// of the replay, NULL: the rule's own.
+void watching_load(struct watching *w, struct teachers *t, struct teacher_set *cache,
+                   const char *path, const char *alpha);
+size_t watching_plan(const struct watching *w, const struct training *t); // bytes
+// Takes the memory and puts the watch into d.
+void watching_start(struct watching *w, const struct training *t, struct distill_options *d);
+void watching_step(struct watching *w, uint64_t step); // after it: warnings of its numbers
+void watching_close(struct watching *w);               // a w of zeros is fine
