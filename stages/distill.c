@@ -4,7 +4,7 @@
 #include "formats/teachers/recompose.h"
 #include "formats/teachers/sources.h"
 #include "formats/teachers/teacher_shift.h"
-#include "stages/shared/watching.h"
+#include "stages/shared/monitor.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +25,7 @@ struct distill {
     struct teacher_set_numbers told;
     struct log *log;
     struct policy_training policy; // on-policy; its teachers are watching's else
-    struct watching watching;
+    struct monitor watching;
     struct distill_options options;
 };
 
@@ -59,7 +59,7 @@ static void declare(struct options *o, struct distill *d) {
     recipe_row(o, &d->recipe);
     policy_training_rows(o, &d->policy);
     student_options_rows(o, &d->student);
-    watching_rows(o, &d->watching);
+    monitor_rows(o, &d->watching);
     const struct opt_row beta[] = {
         {"reward-beta", OPT_REAL, OPT_RESULT, &d->reward_beta, .value = "0", .low = 0, .high = 1e6,
          .metavar = "X", .help = "b0 of --token-weight; 0 = the DPO model's beta"},
@@ -198,8 +198,8 @@ static void open_cache(struct distill *d, const struct options *o, struct traini
     t->read_fail = f;
     t->more_bytes = teacher_set_bytes(s, 2 * (size_t)d->train.window); // two windows
     if (!d->policy.teachers.dpo) return;
-    watching_load(&d->watching, &d->policy.teachers, s, d->teacher.items[0], d->alpha);
-    t->more_bytes += watching_plan(&d->watching, t);
+    monitor_load(&d->watching, &d->policy.teachers, s, d->teacher.items[0], d->alpha);
+    t->more_bytes += monitor_plan(&d->watching, t);
 }
 
 static bool add_shards(void *self, struct parents *rest, struct fail *f) {
@@ -325,14 +325,14 @@ static bool after_step(void *self, uint64_t step, bool *end, struct fail *f) {
     struct distill *d = self;
     (void)end;
     (void)f;
-    watching_step(&d->watching, step);
-    if (d->source.replay) tell(d, replay_numbers(d->source.replay));
+    monitor_step(&d->watching, step);
+    if (d->source.replay) tell(d, cache_prefetch_numbers(d->source.replay));
     return true;
 }
 
 static void sum_up(struct distill *d, struct training *t) {
     if (d->source.replay)
-        log_detail(t->log, "waited %.2f s for the cache", replay_waited(d->source.replay));
+        log_detail(t->log, "waited %.2f s for the cache", cache_prefetch_waited(d->source.replay));
     tell(d, source_teacher_stop(&d->source));
     const struct teacher_set_numbers *n = &d->told;
     for (size_t part = 0; n->lost && part < teacher_set_parts(d->source.set); part++) {
@@ -355,7 +355,7 @@ static int train(struct distill *d, struct training *t) {
     if (d->on_policy)
         policy_training_start(&d->policy, &d->start, &d->options, t);
     else if (d->policy.teachers.dpo && !d->common.dry_run)
-        watching_start(&d->watching, t, &d->options);
+        monitor_start(&d->watching, t, &d->options);
     struct objective objective = objective_distill_new(&d->options, d->start.model.config.vocab);
     t->model = &d->start;
     t->objective = &objective;
@@ -394,7 +394,7 @@ int main(int argc, char **argv) {
     open_inputs(&d, &o, &t);
     bool there = !t.finish && training_current(&t);
     int code = there ? EXIT_DONE : train(&d, &t);
-    watching_close(&d.watching);
+    monitor_close(&d.watching);
     if (!d.on_policy) teacher_set_close(d.source.set);
     policy_training_close(&d.policy);
     model_file_release(&d.start);

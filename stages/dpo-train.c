@@ -1,5 +1,5 @@
 // dpo-train: preference training, forward or (--reverse) on swapped pairs.
-#include "common/training/live.h"
+#include "common/training/online_teachers.h"
 #include "stages/shared/reference_pass.h"
 #include "formats/teachers/sources.h"
 #include "stages/shared/training.h"
@@ -17,7 +17,7 @@ struct dpo {
     struct pairs pairs;
     struct pair_source source;
     double *chosen, *rejected;
-    struct live *live; // tdpo only
+    struct online_teachers *live; // tdpo only
 };
 
 static void declare(struct options *o, struct dpo *d) {
@@ -78,7 +78,7 @@ static void load(struct dpo *d, struct parents *parents) {
 // The reference's log-probabilities, from the file they are kept in or by a pass of the reference.
 static int find_reference(struct dpo *d, struct log *log) {
     struct fail f = {0};
-    artefact_prepare(d->output, &f); // an output that cannot be is found before the work
+    whole_file_prepare(d->output, &f); // an output that cannot be is found before the work
     die_if(&f);
     char *path = d->reference ? xstrdup(d->reference) : xasprintf("%s.reference.h5", d->output);
     d->chosen = xmalloc(d->pairs.rows * sizeof *d->chosen);
@@ -101,11 +101,11 @@ static void start_live(struct dpo *d, struct training *t) {
     } else if (!d->ref) {
         model_copy(ref, &d->policy.model);
     }
-    struct live_models m = {.ref = &d->ref_model.model};
+    struct teacher_models m = {.ref = &d->ref_model.model};
     struct net_limits limits = train_limits(&d->train, &t->source);
-    t->more_bytes += live_plan(&m, &limits) + model_bytes(ref);
-    d->live = live_new(&m, NULL, &limits);
-    d->options.reference = live_reference;
+    t->more_bytes += online_teachers_plan(&m, &limits) + model_bytes(ref);
+    d->live = online_teachers_new(&m, NULL, &limits);
+    d->options.reference = online_teachers_reference;
     d->options.reference_ctx = d->live;
 }
 
@@ -156,7 +156,7 @@ static int run(struct dpo *d, struct training *t) {
     t->reward_beta = d->options.beta;
     t->reversed = d->options.reverse;
     if (code == EXIT_DONE) code = training_run(t);
-    live_free(d->live);
+    online_teachers_free(d->live);
     objective_free(&objective);
     return code;
 }

@@ -2,7 +2,7 @@
 #include "common/base/clock.h"
 #include "common/base/parallel.h"
 #include "common/method/recipe.h"
-#include "common/method/star.h"
+#include "common/method/teacher_sampler.h"
 #include "common/base/stop.h"
 #include "stages/shared/generation.h"
 #include "formats/records/prompts.h"
@@ -23,7 +23,7 @@ struct generate {
     struct common_options common;
     struct teacher_rule rule;
     struct model_file file;        // --model
-    struct star star;              // or the teachers
+    struct teacher_sampler star;   // or the teachers
     const struct model_file *main; // the model, or the DPO model: vocabulary, tokenizer, end
     struct decoder *decoder;       // of --model
     struct tokens prompts;
@@ -102,7 +102,7 @@ static void load_models(struct generate *g) {
     teachers_load(&g->teachers, &g->rule, false, parents, &f);
     die_if(&f);
     g->main = &g->teachers.dpo_model;
-    star_init(&g->star, &g->teachers.models, &g->rule);
+    teacher_sampler_init(&g->star, &g->teachers.models, &g->rule);
 }
 
 static void load_prompts(struct generate *g) {
@@ -160,19 +160,19 @@ static struct sampler open_sampler(struct generate *g) {
     if (g->model)
         g->decoder = decoder_new(&m->model, s.slots, s.length);
     else
-        star_open(&g->star, s.slots, s.length, &s);
+        teacher_sampler_open(&g->star, s.slots, s.length, &s);
     return s;
 }
 
 static void close_sampler(struct generate *g) {
     decoder_free(g->decoder);
-    star_close(&g->star);
+    teacher_sampler_close(&g->star);
 }
 
 static int sample(struct generate *g) {
     struct fail f = {0};
     const struct model_file *m = g->main;
-    artefact_prepare(g->output, &f);
+    whole_file_prepare(g->output, &f);
     die_if(&f);
     struct tokens_info info = {.kind = TOKENS_SFT,
                                .vocab = m->model.config.vocab,
@@ -241,7 +241,7 @@ static void print_plan(struct generate *g) {
     bytes +=
         tokens_bytes(&g->prompts) + generation_plan(slots, max_new < length ? max_new : length);
     bytes += g->model ? decoder_plan(&g->main->model, slots, length)
-                      : star_plan(&g->star, slots, length);
+                      : teacher_sampler_plan(&g->star, slots, length);
     double sampled = 0, kept = 0;
     for (size_t i = 0; i < g->prompts.rows; i++) {
         double prompt = (double)prompt_tokens(&g->prompts, i), most = (double)length - prompt;

@@ -78,7 +78,7 @@ static void train_tokenizer(struct import *s) {
     size_t n;
     if (s->common.no_clobber && !access(s->output, F_OK))
         die(EXIT_FAILED, "'%s' exists; drop --no-clobber to replace it", s->output);
-    if (!s->common.dry_run) artefact_prepare(s->output, &f);
+    if (!s->common.dry_run) whole_file_prepare(s->output, &f);
     die_if(&f);
     name_stdin(&s->corpus);
     char *json = import_corpus(s->corpus.n, s->corpus.items, &t, &n, &f);
@@ -147,7 +147,7 @@ static void make_model(struct import *s, const char *options) {
     if (there)
         log_note(s->log, "'%s' is there already, made with the same options and inputs", s->output);
     if (!there && !s->common.dry_run) {
-        artefact_prepare(s->output, &f);
+        whole_file_prepare(s->output, &f);
         die_if(&f);
         fill(s, &m);
         model_file_save(s->output, &m, &l, &f);

@@ -286,8 +286,8 @@ static struct teacher_writer *open_writer(struct dump *d, const struct columns_p
                                 .grid = d->run.grid,
                                 .eos = d->teachers.dpo_model.eos};
     const struct tokens *t = &d->tokens;
-    int32_t *common = teacher_code_common(t->ids, t->first[t->rows], info.vocab,
-                                          d->teachers.dpo_model.eos, &info.n_common);
+    int32_t *common = teacher_codec_common(t->ids, t->first[t->rows], info.vocab,
+                                           d->teachers.dpo_model.eos, &info.n_common);
     info.common = common;
     struct teacher_writer *w = teacher_writer_open(d->output, &d->lineage, &info, plan, f);
     free(common);
@@ -373,7 +373,7 @@ static int dump(struct dump *d) {
         log_note(d->log, "share %s of the shards is empty; nothing to do", d->shard);
         return EXIT_DONE;
     }
-    artefact_prepare(d->output, &f);
+    whole_file_prepare(d->output, &f);
     die_if(&f);
     struct teacher_dump *r = &d->run;
     r->writer = open_writer(d, &d->plan, &f);

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct model;
+
 enum teacher_alpha { ALPHA_FIXED, ALPHA_DAMPED, ALPHA_TVD };
 
 struct teacher_rule {
@@ -14,6 +16,10 @@ struct teacher_rule {
     enum teacher_alpha alpha;
     double strength;  // S
     double plausible; // E; 0 = off
+};
+
+struct teacher_models { // what it is composed of; NULL: not needed
+    const struct model *dpo, *reverse, *ref;
 };
 
 struct teacher_cut {

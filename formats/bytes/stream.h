@@ -3,6 +3,7 @@
 // fail and look like the end.
 #pragma once
 #include "common/base/fail.h"
+#include "formats/bytes/hash.h"
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -15,7 +16,6 @@ void stream_skip(struct stream *s, size_t n); // n <= what peek gave
 void stream_close(struct stream *s);
 
 // XXH3-128 over a file's bytes as they are.
-struct hash128;
 bool stream_hash(const char *path, struct hash128 *hash, struct fail *f);
 // Whether a path ("-": stdin) is a pipe or the like, which can be read once only.
 bool stream_passes(const char *path);

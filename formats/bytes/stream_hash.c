@@ -1,5 +1,4 @@
 // The identity of an input file; see formats/bytes/stream.h.
-#include "formats/store/artefact.h"
 #include "formats/bytes/stream.h"
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,17 @@
-// A plain file written whole or not at all: temporary name in its folder, fsync, rename.
+// A file that is there whole or not at all: a temporary name in its folder, fsync, rename, fsync of
+// the folder. Failures are EXIT_FAILED.
 #pragma once
 #include "common/base/fail.h"
 #include <stddef.h>
 
+// Sweeps stale temporary files of `path` and checks early that its folder can be written. From here
+// on a file-size limit is an error of the write, not a signal.
+bool whole_file_prepare(const char *path, struct fail *f);
+
+// A name beside `path` that nobody has; free() it. whole_file_commit: fsync, rename to `path`,
+// fsync of the folder; where it fails, or f is set already, the temporary file is removed.
+char *whole_file_temp(const char *path);
+bool whole_file_commit(const char *temp, const char *path, struct fail *f);
+
+// A plain file of these n bytes.
 bool whole_file_write(const char *path, const void *bytes, size_t n, struct fail *f);

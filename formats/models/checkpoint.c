@@ -28,9 +28,9 @@ static struct hash128 content_of(const struct checkpoint *c) {
 
 bool checkpoint_save(const char *path, const struct lineage *l, const struct checkpoint *c,
                      struct fail *f) {
-    if (!artefact_prepare(path, f)) return false;
+    if (!whole_file_prepare(path, f)) return false;
     const float *data[] = {c->params, c->m, c->v};
-    char *temp = artefact_temp(path);
+    char *temp = whole_file_temp(path);
     struct h5 *h = h5_create(temp, f);
     artefact_put(h, "checkpoint", l, content_of(c));
     h5_put_int(h, "step", (int64_t)c->step);
@@ -42,7 +42,7 @@ bool checkpoint_save(const char *path, const struct lineage *l, const struct che
         .type = H5_FLOAT32, .rank = 1, .dims = {c->n_params, 1}, .count = c->n_params};
     for (int i = 0; i < 3; i++) h5_write(h, moment_name[i], &s, data[i]);
     h5_close(h);
-    bool ok = artefact_commit(temp, path, f);
+    bool ok = whole_file_commit(temp, path, f);
     free(temp);
     return ok;
 }

@@ -198,7 +198,7 @@ bool hf_export_write(const struct hf_export *x, const struct model_file *m,
     if (f->code || !replaceable(x->folder, f)) return false;
     char *temp = xasprintf("%s.partial", x->folder);
     remove_folder(temp); // of a run that was killed
-    bool ready = artefact_prepare(temp, f);
+    bool ready = whole_file_prepare(temp, f);
     if (ready && mkdir(temp, 0777))
         fail_set(f, EXIT_FAILED, "cannot create '%s': %s", temp, strerror(errno));
     else if (ready && write_all(x, temp, m, from, f))

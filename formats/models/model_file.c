@@ -183,14 +183,14 @@ static void write_datasets(struct h5 *h, const struct model_file *m) {
 
 bool model_file_save(const char *path, const struct model_file *m, const struct lineage *l,
                      struct fail *f) {
-    if (!artefact_prepare(path, f)) return false;
-    char *temp = artefact_temp(path);
+    if (!whole_file_prepare(path, f)) return false;
+    char *temp = whole_file_temp(path);
     struct h5 *h = h5_create(temp, f);
     artefact_put(h, "model", l, content_now(m));
     write_fields(h, m);
     write_datasets(h, m);
     h5_close(h);
-    bool ok = artefact_commit(temp, path, f);
+    bool ok = whole_file_commit(temp, path, f);
     free(temp);
     return ok;
 }

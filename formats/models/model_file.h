@@ -22,8 +22,8 @@ bool model_file_load(const char *path, struct model_file *m, struct fail *f);
 // The same for a model that is only run, held in bf16 where `bf16` is set: each block of numbers is
 // checked and rounded as it is read, so that no more than the model is in memory.
 bool model_file_load_frozen(const char *path, bool bf16, struct model_file *m, struct fail *f);
-// Writes path atomically (artefact_prepare included). Weights from m->model.params. Lineage kind is
-// taken to be "model". Where it fails, a file of that name is as it was.
+// Writes path atomically (whole_file_prepare included). Weights from m->model.params. Lineage kind
+// is taken to be "model". Where it fails, a file of that name is as it was.
 bool model_file_save(const char *path, const struct model_file *m, const struct lineage *l,
                      struct fail *f);
 // The option --frozen-dtype float32|bf16 of the stages that run models; a result option.

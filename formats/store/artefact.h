@@ -4,24 +4,14 @@
 #pragma once
 #include "common/base/fail.h"
 #include "common/base/mem.h"
+#include "formats/bytes/hash.h"
+#include "formats/bytes/path_source.h"
+#include "formats/bytes/whole_file.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct h5;
-
-struct hash128 {
-    uint64_t high, low;
-};
-bool hash_equal(struct hash128 a, struct hash128 b);
-bool hash_is_zero(struct hash128 h);
-void hash_text(struct hash128 h, char text[33]);        // 32 hex digits
-bool hash_parse(const char *text, struct hash128 *h);   // 32 hex digits at `text`
-struct hash128 hash_bytes(const void *bytes, size_t n); // XXH3-128
-struct hasher;                                          // the same, a piece at a time
-struct hasher *hasher_new(void);
-void hasher_add(struct hasher *h, const void *bytes, size_t n);
-struct hash128 hasher_end(struct hasher *h); // frees h
 
 struct parent {
     char kind[16];
@@ -57,20 +47,6 @@ void artefact_release(struct artefact *a);
 // was touched. False with f set: it exists and no_clobber; false otherwise: compute it.
 bool artefact_is_current(const char *path, const struct lineage *l, bool no_clobber,
                          struct fail *f);
-// Sweeps stale temporary files of `path` and checks early that its folder can be written. From here
-// on a file-size limit is an error of the write, not a signal.
-bool artefact_prepare(const char *path, struct fail *f);
-
-// Every path of a data option: "-" reads paths from stdin, one a line, until EOF. Streaming readers
-// take the paths one by one instead: path_source_next waits for the next line. `items` stay the
-// caller's; what _next returns lives until the next call.
-struct path_source;
-struct path_source *path_source_open(size_t n, const char *const *items);
-const char *path_source_next(struct path_source *s); // NULL: no more
-// From now on a wait for a line ends, with NULL, as soon as `stopped` says so.
-void path_source_stop(struct path_source *s, bool (*stopped)(void));
-void path_source_close(struct path_source *s);
-
 // The set a shard belongs to (root attributes part, parts, rows_total; 0 of 1 where there is one).
 struct part {
     size_t part, parts, rows, rows_total, first_row;
@@ -85,16 +61,12 @@ int artefact_version(const char *kind);
 bool artefact_put(struct h5 *h, const char *kind, const struct lineage *l, struct hash128 content);
 bool artefact_get(struct h5 *h, const char *path, const char *kind, struct artefact *a);
 
-// A name beside `path` that nobody has; free() it. artefact_commit: fsync, rename to `path`, fsync
-// of the folder; where it fails, or f is set already, the temporary file is removed.
-char *artefact_temp(const char *path);
-bool artefact_commit(const char *temp, const char *path, struct fail *f);
-
-// A lineage as lines "name: value". lineage_same: whether two are equal; if not, `difference` says
-// what the first one is ("option 'beta' was 0.1 and is 0.2").
 // Removes the spool `name` where its header says that it is of this lineage: a kill between the
 // output's rename and the spool's removal leaves one.
 void artefact_sweep_spool(const char *name, const struct lineage *l);
+
+// A lineage as lines "name: value". lineage_same: whether two are equal; if not, `difference` says
+// what the first difference is ("option 'beta' was 0.1 and is 0.2").
 char *lineage_text(const char *kind, const struct lineage *l); // free() it
 char *artefact_lineage(const struct artefact *a);              // free() it
 bool lineage_same(const char *found, const char *wanted, struct str *difference);

@@ -58,8 +58,8 @@ char *columns_spool_name(const char *path, const struct columns_plan *plan); // 
 bool columns_is_current(const char *path, const struct lineage *l, const struct columns_plan *plan,
                         bool no_clobber, struct fail *f);
 
-// Includes artefact_prepare. All arguments are copied. NULL: f says why. A NULL writer and one that
-// has failed do nothing.
+// Includes whole_file_prepare. All arguments are copied. NULL: f says why. A NULL writer and one
+// that has failed do nothing.
 struct columns_writer;
 struct columns_writer *columns_create(const char *path, const struct lineage *l, size_t n,
                                       const struct column *columns, size_t n_attrs,

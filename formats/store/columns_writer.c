@@ -263,8 +263,8 @@ static bool write_part(struct columns_writer *w, uint64_t part, struct columns_p
         return true;
     }
     struct part p = columns_part_of(cut, part, rows_total);
-    char *path = part_path(w->path, part, cut.parts), *temp = artefact_temp(path);
-    artefact_prepare(path, w->fail); // sweeps what a killed run left of this part
+    char *path = part_path(w->path, part, cut.parts), *temp = whole_file_temp(path);
+    whole_file_prepare(path, w->fail); // sweeps what a killed run left of this part
     struct columns_digest d = {0};
     columns_digest_begin(&d, w->kind, w->lineage.version, p.rows);
     for (size_t i = 0; i < w->n_attrs; i++) columns_digest_attr(&d, &w->attrs[i]);
@@ -275,7 +275,7 @@ static bool write_part(struct columns_writer *w, uint64_t part, struct columns_p
     artefact_put(h, w->kind, &w->lineage, w->content);
     write_attrs(w, h, &p);
     h5_close(h);
-    bool ok = artefact_commit(temp, path, w->fail);
+    bool ok = whole_file_commit(temp, path, w->fail);
     if (ok && w->plan.finished) w->plan.finished(w->plan.self, path);
     free(path);
     free(temp);
@@ -403,7 +403,7 @@ struct columns_writer *columns_create(const char *path, const struct lineage *l,
                                       const struct columns_attr *attrs, size_t n_blobs,
                                       const struct columns_blob *blobs,
                                       const struct columns_plan *plan, struct fail *f) {
-    if (plan->counted ? f->code : !artefact_prepare(path, f)) return NULL;
+    if (plan->counted ? f->code : !whole_file_prepare(path, f)) return NULL;
     struct columns_writer *w = xcalloc(1, sizeof *w);
     *w = (struct columns_writer){.path = xstrdup(path),
                                  .n = n,

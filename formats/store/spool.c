@@ -177,7 +177,7 @@ static int open_locked(const char *path, struct fail *f) {
 }
 
 struct spool *spool_open(const char *path, const char *header, bool resume, struct fail *f) {
-    if (!artefact_prepare(path, f)) return NULL; // sweeps what a killed compaction left
+    if (!whole_file_prepare(path, f)) return NULL; // sweeps what a killed compaction left
     int fd = open_locked(path, f);
     if (fd < 0) return NULL;
     struct spool *s = xcalloc(1, sizeof *s);
@@ -225,11 +225,11 @@ static bool copy_parts(struct spool *s, struct spool *to, uint64_t part, const v
 
 bool spool_compact(struct spool *s, uint64_t part, const void *state, size_t n) {
     if (!alive(s)) return false;
-    char *temp = artefact_temp(s->path);
+    char *temp = whole_file_temp(s->path);
     int fd = open_locked(temp, s->fail);
     struct spool fresh = {.path = s->path, .header = s->header, .fd = fd, .fail = s->fail};
-    bool ok =
-        fd >= 0 && copy_parts(s, &fresh, part, state, n) && artefact_commit(temp, s->path, s->fail);
+    bool ok = fd >= 0 && copy_parts(s, &fresh, part, state, n) &&
+              whole_file_commit(temp, s->path, s->fail);
     if (fd >= 0 && !ok) unlink(temp);
     free(temp);
     str_release(&fresh.scratch);

@@ -6,7 +6,7 @@ static size_t teacher_part(void *self, size_t part) {
     struct teacher_source *t = self;
     size_t first, end;
     if (t->replay) {
-        size_t rows = replay_part_rows(t->replay, part, &first);
+        size_t rows = cache_prefetch_part_rows(t->replay, part, &first);
         end = first + rows;
     } else {
         size_t rows = teacher_set_part_rows(t->set, part);
@@ -29,13 +29,13 @@ static bool teacher_prepare(void *self, uint64_t step, const size_t *rows, size_
         if (rows[i] > most) most = rows[i];
     }
     bool more = step / t->epoch_steps < (t->steps - 1) / t->epoch_steps;
-    return replay_prepare(t->replay, t->first + least, t->first + most, more, f);
+    return cache_prefetch_prepare(t->replay, t->first + least, t->first + most, more, f);
 }
 
 static bool fetch(struct teacher_source *t, size_t row) {
     if (t->current == row) return true;
     if (t->replay)
-        t->row = replay_row(t->replay, t->first + row);
+        t->row = cache_prefetch_row(t->replay, t->first + row);
     else if (!teacher_set_row(t->set, t->first + row, &t->row))
         return false;
     t->current = row;
@@ -84,11 +84,11 @@ void source_teacher_start(struct teacher_source *t, const struct train_options *
     size_t batch = (size_t)o->batch_size;
     t->steps = train_steps(o, t->rows);
     t->epoch_steps = (t->rows + batch - 1) / batch;
-    t->replay = replay_start(t->set, (size_t)o->window, t->first, t->rows);
+    t->replay = cache_prefetch_start(t->set, (size_t)o->window, t->first, t->rows);
 }
 
 struct teacher_set_numbers source_teacher_stop(struct teacher_source *t) {
-    replay_stop(t->replay);
+    cache_prefetch_stop(t->replay);
     t->replay = NULL;
     return teacher_set_numbers(t->set);
 }

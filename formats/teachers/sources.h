@@ -1,7 +1,8 @@
-// The data sets as sources of the training loop (common/training/train.h), and batches of them for scoring.
+// The data sets as sources of the training loop (common/training/train.h), and batches of them for
+// scoring.
 #pragma once
 #include "common/training/train.h"
-#include "formats/teachers/replay.h"
+#include "formats/teachers/cache_prefetch.h"
 #include "formats/tokens/tokens.h"
 
 // One response a row; its targets are the masked tokens.
@@ -20,12 +21,12 @@ struct teacher_source {
     // internal
     struct teacher_row row; // the one read last
     size_t current;
-    struct replay *replay;
+    struct cache_prefetch *replay;
     uint64_t steps, epoch_steps;
 };
 // One response a row with teacher positions; a row that is lost measures 0.
 void source_teacher(struct source *s, struct teacher_source *t);
-// From now on the set is read ahead (formats/teachers/replay.h), for a run of train_run with these options,
-// until it is stopped.
+// From now on the set is read ahead (formats/teachers/cache_prefetch.h), for a run of train_run
+// with these options, until it is stopped.
 void source_teacher_start(struct teacher_source *t, const struct train_options *o);
 struct teacher_set_numbers source_teacher_stop(struct teacher_source *t);

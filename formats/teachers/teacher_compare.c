@@ -7,7 +7,7 @@
 struct teacher_compare {
     struct teacher_rule rule;
     struct teacher_grid grid;
-    struct teacher_code code; // its steps
+    struct teacher_codec code; // its steps
     int bits;
     size_t V, levels;
     float *level; // (levels) as stored; NULL: nothing is coded
@@ -31,8 +31,8 @@ struct teacher_compare *teacher_compare_new(struct columns_reader *r, const stru
     if (i->bits != 32) c->level = (float *)(void *)columns_blob(r, "levels", &n);
     c->levels = c->level ? n / sizeof *c->level : 0;
     bool ok = teacher_rule_alpha(i->rule, &c->rule) && (i->bits == 32 || c->levels > 1) &&
-              teacher_code_init(&c->code, i->bits, i->vocab, 0, NULL, 0, NULL);
-    teacher_code_version(&c->code, columns_artefact(r)->version, !i->grid.n, i->eos);
+              teacher_codec_init(&c->code, i->bits, i->vocab, 0, NULL, 0, NULL);
+    teacher_codec_version(&c->code, columns_artefact(r)->version, !i->grid.n, i->eos);
     if (ok && i->grid.n) c->gather = teacher_gather_new(&c->rule, &i->grid, i->vocab, threads);
     if (ok) return c;
     fail_set(f, EXIT_BADDATA, "'%s' does not say by which rule it was made", columns_path(r));
@@ -43,7 +43,7 @@ struct teacher_compare *teacher_compare_new(struct columns_reader *r, const stru
 void teacher_compare_free(struct teacher_compare *c) {
     if (!c) return;
     teacher_gather_free(c->gather);
-    teacher_code_release(&c->code);
+    teacher_codec_release(&c->code);
     free(c->level);
     free(c);
 }
@@ -69,7 +69,7 @@ static double level_error(const struct teacher_compare *c, double logp) {
 static double field_error(const struct teacher_compare *c, enum teacher_field field) {
     if (c->bits == 32) return 0;
     double step =
-        fabs(teacher_code_value(&c->code, field, 1) - teacher_code_value(&c->code, field, 0));
+        fabs(teacher_codec_value(&c->code, field, 1) - teacher_codec_value(&c->code, field, 0));
     return field == CODE_TAIL ? step : step / 2; // the first step of log Q stands for all below
 }
 

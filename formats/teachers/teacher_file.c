@@ -50,13 +50,13 @@ static bool read_raw(struct raw *raw, struct columns_reader *r, int last, bool c
 }
 
 // A field's columns of bytes, put together.
-static bool read_field(struct raw *raw, enum teacher_field field, const struct teacher_code *c,
+static bool read_field(struct raw *raw, enum teacher_field field, const struct teacher_codec *c,
                        struct columns_reader *r) {
     bool ok = true;
-    for (size_t k = 0; ok && k < teacher_code_planes(c, field); k++) {
+    for (size_t k = 0; ok && k < teacher_codec_planes(c, field); k++) {
         char name[CODE_NAME];
         size_t n = 0;
-        teacher_code_name(c, field, k, name);
+        teacher_codec_name(c, field, k, name);
         struct column column = {name, COLUMN_U8};
         uint8_t *bytes = columns_expect(r, 1, &column) ? columns_read_all(r, name, &n) : NULL;
         ok = bytes && (!k || n == raw->fields[field]);
@@ -68,12 +68,12 @@ static bool read_field(struct raw *raw, enum teacher_field field, const struct t
     return ok;
 }
 
-static bool read_code(struct teacher_code *c, int bits, size_t vocab, struct columns_reader *r) {
+static bool read_code(struct teacher_codec *c, int bits, size_t vocab, struct columns_reader *r) {
     size_t n = 0, levels = 0;
     char *common = columns_blob(r, "common", &n), *level = columns_blob(r, "levels", &levels);
     bool ok = common && level && n % sizeof *c->token == 0 && levels % sizeof *c->level == 0 &&
-              teacher_code_init(c, bits, vocab, n / sizeof *c->token, (int32_t *)(void *)common,
-                                levels / sizeof *c->level, (float *)(void *)level);
+              teacher_codec_init(c, bits, vocab, n / sizeof *c->token, (int32_t *)(void *)common,
+                                 levels / sizeof *c->level, (float *)(void *)level);
     free(common);
     free(level);
     return ok;
@@ -170,7 +170,7 @@ static bool in_vocabulary(const int32_t *ids, size_t n, size_t vocab) {
 }
 
 // Token ids from differences of codes; false where they leave the vocabulary.
-static bool decode_support(const struct teacher_code *c, const uint32_t *delta, size_t n,
+static bool decode_support(const struct teacher_codec *c, const uint32_t *delta, size_t n,
                            int32_t *ids) {
     uint64_t number = 0;
     for (size_t i = 0; i < n; i++) {
@@ -182,7 +182,7 @@ static bool decode_support(const struct teacher_code *c, const uint32_t *delta, 
 }
 
 // Puts the tokens that are apart behind the n others; false where one is among them.
-static bool join(const struct teacher_code *c, const struct raw *raw, size_t i, int32_t realised,
+static bool join(const struct teacher_codec *c, const struct raw *raw, size_t i, int32_t realised,
                  size_t *n, int32_t *ids, uint32_t *level) {
     if (!c->apart) return true;
     if (*n + 2 > UINT16_MAX) return false;
@@ -206,21 +206,21 @@ struct place { // of a position: in the columns, in the row; of its entries: the
     int32_t realised;
 };
 
-static bool decode_position(struct teacher_shard *t, const struct teacher_code *c,
+static bool decode_position(struct teacher_shard *t, const struct teacher_codec *c,
                             const struct raw *raw, const struct place *place, uint32_t *level) {
     size_t i = place->stored, n = raw->field[CODE_ENTRIES][i];
     int32_t *ids = t->support + place->to;
     float *logp = t->logp + place->to;
     memcpy(level, raw->field[CODE_LEVEL] + place->at, n * sizeof *level);
-    double tail = teacher_code_value(c, CODE_TAIL, raw->field[CODE_TAIL][i]);
+    double tail = teacher_codec_value(c, CODE_TAIL, raw->field[CODE_TAIL][i]);
     bool ok = decode_support(c, raw->field[CODE_SUPPORT] + place->at, n, ids) &&
               join(c, raw, i, place->realised, &n, ids, level) && n && tail < 0;
     for (size_t k = 0; k < n; k++)
         if (level[k] >= c->levels) return false;
     if (!ok) return false;
-    teacher_code_decode(c, level, n, tail, logp);
+    teacher_codec_decode(c, level, n, tail, logp);
     if (!isfinite(logp[0])) return false; // all of it below what a double holds
-    double tvd = teacher_code_value(c, CODE_TVD, raw->field[CODE_TVD][i]);
+    double tvd = teacher_codec_value(c, CODE_TVD, raw->field[CODE_TVD][i]);
     const float *alpha = raw->column[ALPHA];
     if (alpha && !isfinite(alpha[i])) return false;
     t->position[place->position] =
@@ -231,20 +231,21 @@ static bool decode_position(struct teacher_shard *t, const struct teacher_code *
                                   .alpha = alpha ? alpha[i] : (float)teacher_alpha(&t->rule, tvd),
                                   .tvd = (float)tvd,
                                   .realised = NAN};
-    double entropy = teacher_code_value(c, CODE_ENTROPY, raw->field[CODE_ENTROPY][i]);
+    double entropy = teacher_codec_value(c, CODE_ENTROPY, raw->field[CODE_ENTROPY][i]);
     if (c->apart) entropy = fmax(entropy + teacher_entropy_kept(logp, n, tail), 0);
     t->entropy[place->position] = (float)entropy;
     return true;
 }
 
 // All positions of a row, whose entries begin at *at of the columns and at *to of what is decoded.
-static bool decode_row(struct teacher_shard *t, const struct teacher_code *c, const struct raw *raw,
-                       size_t row, size_t *at, size_t *to, struct scratch *s) {
+static bool decode_row(struct teacher_shard *t, const struct teacher_codec *c,
+                       const struct raw *raw, size_t row, size_t *at, size_t *to,
+                       struct scratch *s) {
     size_t first = t->first[row], n = t->first[row + 1] - first, position = t->position_first[row];
     size_t positions = t->position_first[row + 1] - position;
     if (!t->lost[row]) {
         grow(&s->place, &s->tokens, n, sizeof *s->place);
-        teacher_code_places(c, n, t->ids + first, t->mask + first, s->place);
+        teacher_codec_places(c, n, t->ids + first, t->mask + first, s->place);
     }
     for (size_t k = 0; k < positions; k++) {
         size_t i = position + k, here = raw->field[CODE_ENTRIES][i];
@@ -260,11 +261,11 @@ static bool decode_row(struct teacher_shard *t, const struct teacher_code *c, co
     return true;
 }
 
-static bool decode_positions(struct teacher_shard *t, const struct teacher_code *c,
+static bool decode_positions(struct teacher_shard *t, const struct teacher_codec *c,
                              const struct raw *raw) {
     size_t n = raw->fields[CODE_ENTRIES], entries = raw->fields[CODE_SUPPORT], at = 0, to = 0;
     for (int f = CODE_REALISED; f < CODE_FIELDS; f++)
-        if (teacher_code_planes(c, f) && raw->fields[f] != n) return false;
+        if (teacher_codec_planes(c, f) && raw->fields[f] != n) return false;
     if (raw->fields[CODE_LEVEL] != entries || (raw->column[ALPHA] && raw->n[ALPHA] != n))
         return false;
     t->position = xcalloc(n, sizeof *t->position);
@@ -321,17 +322,17 @@ static bool load_plain_parts(struct teacher_shard *t, const struct raw *raw) {
     return t->n_lost || at == all;
 }
 
-static bool decode_part(struct teacher_shard *t, const struct teacher_code *c,
+static bool decode_part(struct teacher_shard *t, const struct teacher_codec *c,
                         const struct raw *raw, size_t i, size_t at) {
     size_t n = raw->field[CODE_ENTRIES][i];
     if (!decode_support(c, raw->field[CODE_SUPPORT] + at, n, t->support + at)) return false;
     lay_part(t, i, at, n);
-    t->position[i].tvd = (float)teacher_code_value(c, CODE_TVD, raw->field[CODE_TVD][i]);
-    t->entropy[i] = (float)teacher_code_value(c, CODE_ENTROPY, raw->field[CODE_ENTROPY][i]);
+    t->position[i].tvd = (float)teacher_codec_value(c, CODE_TVD, raw->field[CODE_TVD][i]);
+    t->entropy[i] = (float)teacher_codec_value(c, CODE_ENTROPY, raw->field[CODE_ENTROPY][i]);
     return true;
 }
 
-static bool decode_parts(struct teacher_shard *t, const struct teacher_code *c,
+static bool decode_parts(struct teacher_shard *t, const struct teacher_codec *c,
                          const struct raw *raw) {
     size_t n = raw->fields[CODE_ENTRIES], all = raw->fields[CODE_SUPPORT], G = t->grid.n, at = 0;
     if (raw->fields[CODE_LEVEL] != 2 * all || raw->fields[CODE_TAIL] != n * G ||
@@ -347,7 +348,7 @@ static bool decode_parts(struct teacher_shard *t, const struct teacher_code *c,
         t->ends[i] = c->level[raw->field[CODE_LEVEL][i]];
     }
     for (size_t i = 0; i < n * G; i++)
-        t->tails[i] = (float)teacher_code_value(c, CODE_TAIL, raw->field[CODE_TAIL][i]);
+        t->tails[i] = (float)teacher_codec_value(c, CODE_TAIL, raw->field[CODE_TAIL][i]);
     for (size_t row = 0; row < t->rows; row++)
         for (size_t i = t->position_first[row]; i < t->position_first[row + 1]; i++) {
             size_t here = raw->field[CODE_ENTRIES][i];
@@ -376,17 +377,17 @@ static bool find_realised(struct teacher_shard *t) {
 
 static bool load_coded(struct teacher_shard *t, struct raw *raw, const struct teacher_info *i,
                        struct columns_reader *r) {
-    struct teacher_code c = {0};
+    struct teacher_codec c = {0};
     char *rule = columns_text(r, "rule");
     bool ok = read_code(&c, i->bits, i->vocab, r);
-    teacher_code_version(&c, columns_artefact(r)->version, !t->grid.n, i->eos);
+    teacher_codec_version(&c, columns_artefact(r)->version, !t->grid.n, i->eos);
     for (int f = 0; ok && f < CODE_FIELDS; f++) ok = read_field(raw, f, &c, r);
     if (ok && !t->grid.n && !teacher_rule_alpha(rule, &t->rule))
         ok = columns_expect(r, 1, &table[ALPHA]) &&
              (raw->column[ALPHA] = columns_read_all(r, "alpha", &raw->n[ALPHA])) != NULL;
     ok = ok && lay_rows(t, raw, raw->fields[CODE_ENTRIES]) && lay_damage(t, raw) &&
          (t->grid.n ? decode_parts(t, &c, raw) : decode_positions(t, &c, raw) && find_realised(t));
-    teacher_code_release(&c);
+    teacher_codec_release(&c);
     free(rule);
     return ok;
 }

@@ -1,14 +1,14 @@
 // Kind `teacher`: token rows, loss mask and lengths, and for each response position the truncated
 // p* with its exact tail (layout composed), or what p* of every strength follows from (layout
-// components, see formats/teachers/teacher_components.h). Self-contained: `distill` needs it and a student
-// only. Bits 32: float32 numbers as they are, supports in rank order. Fewer bits: coded, see
-// formats/teachers/teacher_code.h; supports in the order of the codes, `realised` found in them, alpha from
-// tvd where the rule says how. FORMATS.md names the columns.
+// components, see formats/teachers/teacher_components.h). Self-contained: `distill` needs it and a
+// student only. Bits 32: float32 numbers as they are, supports in rank order. Fewer bits: coded,
+// see formats/teachers/teacher_codec.h; supports in the order of the codes, `realised` found in
+// them, alpha from tvd where the rule says how. FORMATS.md names the columns.
 #pragma once
 #include "common/engine/batch.h"
 #include "common/method/teacher.h"
 #include "formats/store/columns.h"
-#include "formats/teachers/teacher_code.h"
+#include "formats/teachers/teacher_codec.h"
 #include "formats/teachers/teacher_components.h"
 #include "formats/tokens/tokens.h"
 
@@ -21,7 +21,7 @@ struct teacher_info {                    // root attributes
     struct teacher_grid grid;  // of the components layout; n 0: composed
     int32_t eos;               // -1: none, or the file does not say
     int bits;                  // of teacher_code.h; 0 is 32. The writer only:
-    size_t n_common;           // tokens with the lowest codes, see teacher_code_init
+    size_t n_common;           // tokens with the lowest codes, see teacher_codec_init
     const int32_t *common;
 };
 // A long writer on a spool: see formats/store/columns.h for stopping, resuming, shards.

@@ -20,7 +20,7 @@ static bool read_size(struct columns_reader *r, const char *name, size_t *to) {
 static int teacher_bits(struct columns_reader *r) {
     int64_t bits = 32;
     columns_int(r, "bits", &bits);
-    return teacher_code_bits(bits) ? (int)bits : 0;
+    return teacher_codec_bits(bits) ? (int)bits : 0;
 }
 
 // False: a layout that is not known here.

@@ -27,7 +27,7 @@ struct entry {
 struct teacher_writer {
     struct columns_writer *columns;
     struct teacher_grid grid; // n 0: composed
-    struct teacher_code code;
+    struct teacher_codec code;
     size_t field[CODE_FIELDS], alpha; // columns; alpha 0: it follows from tvd
     struct entry *entry;              // (room)
     struct teacher_place *place;      // (tokens)
@@ -62,8 +62,8 @@ static size_t list_columns(struct teacher_writer *w, bool alpha, struct column *
     if (w->code.bits == 32) return n;
     for (int f = 0; f < CODE_FIELDS; f++) {
         w->field[f] = n;
-        for (size_t k = 0; k < teacher_code_planes(&w->code, f); k++) {
-            teacher_code_name(&w->code, f, k, names[named]);
+        for (size_t k = 0; k < teacher_codec_planes(&w->code, f); k++) {
+            teacher_codec_name(&w->code, f, k, names[named]);
             columns[n++] = (struct column){names[named++], COLUMN_U8};
         }
     }
@@ -124,13 +124,13 @@ struct teacher_writer *teacher_writer_open(const char *path, const struct lineag
     int bits = i->bits ? i->bits : 32;
     size_t levels = 0;
     float *level = i->grid.n ? teacher_parts_levels(bits, &levels) : NULL;
-    bool ok = teacher_code_init(&w->code, bits, i->vocab, i->n_common, i->common, levels, level);
+    bool ok = teacher_codec_init(&w->code, bits, i->vocab, i->n_common, i->common, levels, level);
     assert(ok);
     free(level);
     w->grid = i->grid;
-    teacher_code_version(&w->code, artefact_version("teacher"), !i->grid.n, i->eos);
+    teacher_codec_version(&w->code, artefact_version("teacher"), !i->grid.n, i->eos);
     if (ok && create(w, path, l, i, plan, f)) return w;
-    teacher_code_release(&w->code);
+    teacher_codec_release(&w->code);
     free(w);
     return NULL;
 }
@@ -140,7 +140,7 @@ struct columns_writer *teacher_writer_columns(struct teacher_writer *w) {
 }
 
 static void writer_free(struct teacher_writer *w) {
-    teacher_code_release(&w->code);
+    teacher_codec_release(&w->code);
     free(w->entry);
     free(w->place);
     free(w->number);
@@ -173,7 +173,7 @@ static bool write_plain(struct columns_writer *w, const struct teacher_position 
 
 static bool put(struct teacher_writer *w, enum teacher_field field, const uint32_t *x, size_t n) {
     bool ok = true;
-    for (size_t k = 0; ok && k < teacher_code_planes(&w->code, field); k++) {
+    for (size_t k = 0; ok && k < teacher_codec_planes(&w->code, field); k++) {
         for (size_t i = 0; i < n; i++) w->bytes[i] = (uint8_t)(x[i] >> 8 * k);
         ok = columns_append(w->columns, w->field[field] + k, w->bytes, n);
     }
@@ -181,7 +181,7 @@ static bool put(struct teacher_writer *w, enum teacher_field field, const uint32
 }
 
 static bool put_number(struct teacher_writer *w, enum teacher_field field, double x) {
-    uint32_t code = teacher_code_number(&w->code, field, x);
+    uint32_t code = teacher_codec_number(&w->code, field, x);
     return put(w, field, &code, 1);
 }
 
@@ -203,7 +203,7 @@ static bool put_entries(struct teacher_writer *w, const struct teacher_position 
         if (w->code.apart && (p->ids[i] == realised || p->ids[i] == w->code.end)) continue;
         w->entry[n].number = (uint32_t)w->code.number[p->ids[i]];
         for (int e = 0; e < ends; e++)
-            w->entry[n].level[e] = teacher_code_level(&w->code, values[e][i]);
+            w->entry[n].level[e] = teacher_codec_level(&w->code, values[e][i]);
         n++;
     }
     qsort(w->entry, n, sizeof *w->entry, by_number);
@@ -219,7 +219,7 @@ static bool put_apart(struct teacher_writer *w, const struct teacher_position *p
                       enum teacher_field field, int32_t token) {
     for (uint32_t k = 0; k < p->n; k++) {
         if (p->ids[k] != token) continue;
-        uint32_t level = teacher_code_level(&w->code, p->logp[k]);
+        uint32_t level = teacher_codec_level(&w->code, p->logp[k]);
         return put(w, field, &level, 1);
     }
     return fail_set(columns_fail(w->columns), EXIT_BADDATA,
@@ -229,7 +229,7 @@ static bool put_apart(struct teacher_writer *w, const struct teacher_position *p
 
 static bool write_coded(struct teacher_writer *w, const struct teacher_position *p,
                         int32_t realised, float entropy) {
-    double own = teacher_code_entropy(&w->code, p->logp, p->n, (double)p->log_tail);
+    double own = teacher_codec_entropy(&w->code, p->logp, p->n, (double)p->log_tail);
     return put_entries(w, p, realised, (const float *const[]){p->logp, NULL}, 1) &&
            put_apart(w, p, CODE_REALISED, realised) &&
            (w->code.end < 0 || put_apart(w, p, CODE_END, w->code.end)) &&
@@ -274,7 +274,7 @@ bool teacher_write(struct teacher_writer *w, const struct teacher_row *row) {
               columns_append(c, MASK, row->mask, row->n) && columns_append(c, LENGTH, &length, 1) &&
               columns_append(c, PROMPT, &prompt, 1);
     grow(&w->place, &w->tokens, row->n, sizeof *w->place);
-    size_t positions = teacher_code_places(&w->code, row->n, row->ids, row->mask, w->place);
+    size_t positions = teacher_codec_places(&w->code, row->n, row->ids, row->mask, w->place);
     assert(positions == row->positions);
     for (size_t k = 0; ok && k < positions; k++) {
         size_t i = w->place[k].position;

@@ -8,7 +8,7 @@
 // The counts come into the logits through the first component of the hidden state, which is made
 // nearly constant. Sharpening: the other columns of the head are scaled until the mean entropy is
 // that of --entropy nats.
-#include "common/training/live.h"
+#include "common/training/online_teachers.h"
 #include "common/base/log.h"
 #include "common/base/options.h"
 #include "common/base/parallel.h"
@@ -90,7 +90,8 @@ static double mean_entropy(struct wide *w) {
     struct batch b = {0};
     source_tokens(&source, &w->tokens);
     struct net_limits limits = score_limits(&source, 1);
-    struct live *live = live_new(&(struct live_models){.ref = &w->file.model}, NULL, &limits);
+    struct online_teachers *live =
+        online_teachers_new(&(struct teacher_models){.ref = &w->file.model}, NULL, &limits);
     struct entropies e = {.V = w->file.model.config.vocab};
     float *logp = xmalloc(CHUNK_POSITIONS * e.V * sizeof *logp);
     double sum = 0, n = 0;
@@ -100,13 +101,13 @@ static double mean_entropy(struct wide *w) {
         score_fill(&b, &source, row, row + 1, 1, &f);
         die_if(&f);
         size_t here = b.positions < 32 ? b.positions : 32;
-        live_reference(live, &b, 0, here, logp);
+        online_teachers_reference(live, &b, 0, here, logp);
         parallel_for(here, entropy_at, &e);
         for (size_t i = 0; i < here; i++) sum += e.at[i];
         n += (double)here;
     }
     free(logp);
-    live_free(live);
+    online_teachers_free(live);
     batch_release(&b);
     return sum / n;
 }

@@ -1,5 +1,5 @@
 #include "common/base/fail.h"
-#include "formats/store/columns_rows.h"
+#include "formats/teachers/columns_rows.h"
 #include "formats/teachers/teacher_file.h"
 #include "stages/shard/shard.h"
 #include <math.h>

@@ -114,7 +114,7 @@ static int32_t *take_common(struct recode *s, struct fail *f) {
                      columns_path(s->set[0]));
     int32_t *common =
         f->code ? NULL
-                : teacher_code_common(ids, total, s->info.vocab, s->info.eos, &s->info.n_common);
+                : teacher_codec_common(ids, total, s->info.vocab, s->info.eos, &s->info.n_common);
     free(ids);
     return common;
 }

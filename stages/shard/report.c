@@ -28,7 +28,7 @@ struct report {
     const struct model **models;
     struct parents parents;
     struct tokens tokens;
-    struct teacher_sample sample;
+    struct fidelity_sample sample;
     struct report_trial *trial;
     size_t trials, capacity;
     struct str csv;
@@ -134,7 +134,7 @@ static void make_grid(struct report *r) {
         at /= own.n;
         s.mass = mass.x[at % mass.n];
         s.top_k = (size_t)k.x[at / mass.n];
-        if (!teacher_code_bits(s.bits))
+        if (!teacher_codec_bits(s.bits))
             die(EXIT_USAGE, "--bits %d is none of 32, 16, 12, 8, 6", s.bits);
         add_setting(r, s);
     }
@@ -196,7 +196,7 @@ static int ascending(const void *a, const void *b) {
 }
 
 static void pick_rows(struct report *r) {
-    struct teacher_sample *s = &r->sample;
+    struct fidelity_sample *s = &r->sample;
     size_t all = r->tokens.rows;
     s->rows = (size_t)r->rows < all ? (size_t)r->rows : all;
     s->row = xmalloc(all * sizeof *s->row);
@@ -272,8 +272,8 @@ static void recommend(const struct report *r, struct log *log) {
 
 static void begin_table(struct report *r) {
     struct fail f = {0};
-    if (r->output) artefact_prepare(r->output, &f);
-    if (r->figure) artefact_prepare(r->figure, &f);
+    if (r->output) whole_file_prepare(r->output, &f);
+    if (r->figure) whole_file_prepare(r->figure, &f);
     die_if(&f);
     str_puts(&r->csv, "coding,top_k,mass,least,bits,student_k,entries,bytes,kl,student,fkl_cosine,"
                       "fkl_error,rkl_cosine,rkl_error,alike\n");
@@ -309,8 +309,8 @@ static void try_all(struct report *r, struct log *log) {
                                 .rule = rule,
                                 .recipe = r->recipe,
                                 .eos = r->sample.eos};
-    int32_t *common = teacher_code_common(r->tokens.ids, r->tokens.first[r->tokens.rows],
-                                          info.vocab, r->sample.eos, &info.n_common);
+    int32_t *common = teacher_codec_common(r->tokens.ids, r->tokens.first[r->tokens.rows],
+                                           info.vocab, r->sample.eos, &info.n_common);
     info.common = common;
     struct report_job j = {&r->sample, &info, (int)r->zstd_level, file,
                            xmalloc(info.vocab * sizeof(int32_t))};
@@ -332,7 +332,7 @@ static void release(struct report *r) {
     for (size_t i = 0; i < r->trials; i++) free(r->trial[i].sum);
     free(r->trial);
     str_release(&r->csv);
-    teacher_sample_release(&r->sample);
+    fidelity_sample_release(&r->sample);
     free(r->sample.row);
     for (size_t i = 0; i < r->student.n; i++) model_file_release(&r->students[i]);
     free(r->students);
@@ -344,7 +344,7 @@ static void release(struct report *r) {
 
 static int run(struct report *r, struct log *log) {
     struct fail f = {0};
-    struct teacher_sample *s = &r->sample;
+    struct fidelity_sample *s = &r->sample;
     load_models(r);
     load_data(r);
     pick_rows(r);
@@ -356,7 +356,7 @@ static int run(struct report *r, struct log *log) {
     s->micro_tokens = (size_t)r->micro_tokens;
     s->log = log;
     begin_table(r);
-    int code = teacher_sample_run(s, &f);
+    int code = fidelity_sample_run(s, &f);
     die_if(&f);
     if (code == EXIT_STOPPED || !s->positions)
         die(EXIT_FAILED, code == EXIT_STOPPED ? "stopped" : "the rows have no response positions");

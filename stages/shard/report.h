@@ -2,7 +2,7 @@
 // files and for two ways that others store teachers. All work on one sample of positions.
 #pragma once
 #include "common/base/mem.h"
-#include "formats/teachers/teacher_sample.h"
+#include "formats/teachers/fidelity_sample.h"
 
 enum report_coding {
     REPORT_CACHE, // our own file, written and read back
@@ -24,7 +24,7 @@ struct report_trial {
     struct fidelity_sum (*sum)[FIDELITY_KINDS]; // (students); free() it
 };
 struct report_job {
-    const struct teacher_sample *sample;
+    const struct fidelity_sample *sample;
     const struct teacher_info *info;
     int zstd_level;
     const char *scratch; // path of a file that may be written and removed

@@ -96,14 +96,14 @@ static void decode(const struct report_trial *t, const struct sample_position *p
     if (n > exact) fit(y + exact, n - exact, basis, terms);
 }
 
-static size_t least_entries(const struct teacher_sample *m, size_t k) {
+static size_t least_entries(const struct fidelity_sample *m, size_t k) {
     for (size_t i = 0; i < m->positions; i++)
         if (m->position[i].n < k) k = m->position[i].n;
     return k;
 }
 
 void report_peer(const struct report_job *j, struct report_trial *t) {
-    const struct teacher_sample *m = j->sample;
+    const struct fidelity_sample *m = j->sample;
     size_t n = least_entries(m, t->setting.top_k), count = n * m->positions, at = 0;
     bool fixed = t->setting.coding == REPORT_FIXED;
     struct form form = fixed ? (struct form){n, 0} : form_of(t->setting.coding);

@@ -43,7 +43,7 @@ static void fill_position(const struct report_setting *s, int32_t eos,
                           size_t *at) {
     const struct teacher_cut cut = {
         .top_k = s->top_k, .mass = s->mass, .least = s->least, .eos = eos};
-    double tail = teacher_sample_cut(p, &cut, s->student_k, b->kept);
+    double tail = fidelity_sample_cut(p, &cut, s->student_k, b->kept);
     size_t first = *at;
     for (size_t k = 0; k < p->n; k++) {
         if (isnan(b->kept[k])) continue;
@@ -62,7 +62,7 @@ static void fill_position(const struct report_setting *s, int32_t eos,
 
 static bool write_rows(const struct report_job *j, const struct report_setting *s,
                        struct teacher_writer *w) {
-    const struct teacher_sample *m = j->sample;
+    const struct fidelity_sample *m = j->sample;
     const struct tokens *t = m->tokens;
     size_t longest = t->longest, room = longest * (m->top_k + 2 + m->student_k), done = 0;
     struct row_buffers b = {xmalloc(longest * sizeof *b.position),

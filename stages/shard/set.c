@@ -1,7 +1,7 @@
 // The whole set that files belong to, and files made from it.
 #include "common/base/fail.h"
 #include "common/base/log.h"
-#include "formats/store/columns_rows.h"
+#include "formats/teachers/columns_rows.h"
 #include "stages/shard/shard.h"
 #include <stdlib.h>
 #include <string.h>

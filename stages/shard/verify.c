@@ -24,10 +24,10 @@ struct verify {
     struct teacher_compare *compare;
     size_t n, *row; // (n) the rows that are looked at, ascending
     struct tokens tokens;
-    struct live *live;
+    struct online_teachers *live;
     struct batch batch;
     struct chunk chunk;
-    struct live_logits logits;
+    struct online_logits logits;
     float *scratch;       // (threads, V)
     struct compared *all; // (positions of the batch)
     // the sum of it
@@ -72,7 +72,7 @@ static void load_models(struct verify *v, const struct teacher_rule *rule) {
 static void check_models(struct verify *v, const struct columns_reader *r) {
     const struct model_file *m = &v->teachers.dpo_model;
     const struct teacher_rule *rule = teacher_compare_rule(v->compare);
-    const struct live_models *models = &v->teachers.models;
+    const struct teacher_models *models = &v->teachers.models;
     if (m->model.config.vocab != v->info.vocab || !hash_equal(m->tokenizer, v->info.tokenizer))
         die(EXIT_BADDATA,
             "'%s' has another vocabulary or tokenizer than '%s'; verify it with the "
@@ -166,7 +166,7 @@ static void compare_batch(struct verify *v, size_t first_row) {
         for (size_t at = b->unit_position[u]; at < b->unit_position[u + 1];) {
             size_t left = b->unit_position[u + 1] - at;
             v->chunk = (struct chunk){at, left < CHUNK_POSITIONS ? left : CHUNK_POSITIONS};
-            v->logits = live_logits(v->live, b, at, v->chunk.count);
+            v->logits = online_teachers_logits(v->live, b, at, v->chunk.count);
             parallel_for(v->chunk.count, compare_position, v);
             at += v->chunk.count;
         }
@@ -178,7 +178,7 @@ static void compare_rows(struct verify *v, size_t first_row) {
     struct source source;
     source_tokens(&source, &v->tokens);
     struct net_limits limits = score_limits(&source, (size_t)v->micro_tokens);
-    v->live = live_new(&v->teachers.models, teacher_compare_rule(v->compare), &limits);
+    v->live = online_teachers_new(&v->teachers.models, teacher_compare_rule(v->compare), &limits);
     v->scratch = xmalloc((size_t)parallel_threads() * v->info.vocab * sizeof *v->scratch);
     v->all = xmalloc(limits.positions * sizeof *v->all);
     for (size_t row = 0; row < v->n;) {
@@ -186,7 +186,7 @@ static void compare_rows(struct verify *v, size_t first_row) {
         die_if(&f);
         compare_batch(v, first_row);
     }
-    live_free(v->live);
+    online_teachers_free(v->live);
     free(v->scratch);
     free(v->all);
 }

@@ -108,9 +108,9 @@ static void measure_batch(struct on_policy *p, size_t offset) {
     for (size_t i = 0; i < net_chunks(p->net, &p->batch); i++) {
         struct chunk c = net_chunk(p->net, &p->batch, i);
         net_logits(p->net, &p->batch, c, logits);
-        live_teacher(p->live, &p->batch, c.first, c.count, p->logp, p->info);
-        live_measure(p->live, &p->batch, c.first, c.count, logits, p->logp, p->info,
-                     p->position + offset + c.first);
+        online_teachers_compose(p->live, &p->batch, c.first, c.count, p->logp, p->info);
+        online_teachers_measure(p->live, &p->batch, c.first, c.count, logits, p->logp, p->info,
+                                p->position + offset + c.first);
     }
 }
 
@@ -179,8 +179,8 @@ bool on_policy_source(struct on_policy *p, struct source *s, struct fail *f) {
 
 size_t on_policy_plan(const struct on_policy *p) {
     struct net_limits limits = train_limits(p->train, &p->source), i = limits;
-    size_t bytes =
-        live_plan(&p->teachers, &limits) + decoder_plan(p->student, p->slots, p->source.longest);
+    size_t bytes = online_teachers_plan(&p->teachers, &limits) +
+                   decoder_plan(p->student, p->slots, p->source.longest);
     const struct model *teachers[] = {p->teachers.dpo, p->teachers.reverse, p->teachers.ref};
     for (size_t k = 0; k < 3; k++) bytes += teachers[k] ? model_bytes(teachers[k]) : 0;
     i.backward = false;
@@ -207,7 +207,7 @@ void on_policy_open(struct on_policy *p) {
     p->first = xmalloc((batch + 1) * sizeof *p->first);
     p->row_ids = xmalloc(longest * sizeof *p->row_ids);
     p->row_mask = xmalloc(longest);
-    p->live = live_new(&p->teachers, &p->rule, &limits);
+    p->live = online_teachers_new(&p->teachers, &p->rule, &limits);
     if (!weighted(p)) return;
     limits.backward = false;
     p->net = net_new(p->student, &limits);
@@ -220,7 +220,7 @@ void on_policy_close(struct on_policy *p) {
                    p->row_mask, p->logp, p->info,  p->position, p->weight};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
     decoder_free(p->decoder);
-    live_free(p->live);
+    online_teachers_free(p->live);
     if (p->net) net_free(p->net);
     batch_release(&p->batch);
 }
@@ -229,7 +229,7 @@ void on_policy_close(struct on_policy *p) {
 
 void on_policy_teacher(void *self, const struct batch *b, size_t first, size_t count, float *logp,
                        struct teacher_position *info) {
-    live_teacher(((struct on_policy *)self)->live, b, first, count, logp, info);
+    online_teachers_compose(((struct on_policy *)self)->live, b, first, count, logp, info);
 }
 
 void on_policy_watch(void *self, const struct batch *b, size_t first, size_t count,
@@ -237,7 +237,7 @@ void on_policy_watch(void *self, const struct batch *b, size_t first, size_t cou
                      struct policy_position *out) {
     struct on_policy *p = self;
     if (logp) {
-        live_measure(p->live, b, first, count, logits, logp, info, out);
+        online_teachers_measure(p->live, b, first, count, logits, logp, info, out);
         return;
     }
     for (size_t k = 0; k < count; k++) { // measured by prepare, before the step

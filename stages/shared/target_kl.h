@@ -4,7 +4,7 @@
 // the sum takes the exact KL at every prefix. Bracketed by doubling and halving from the S that is
 // given, then halved in log S.
 #pragma once
-#include "common/training/live.h"
+#include "common/training/online_teachers.h"
 #include "common/base/log.h"
 #include "common/base/options.h"
 #include "formats/tokens/tokens.h"
@@ -16,7 +16,7 @@ struct target_kl_options {
 void target_kl_rows(struct options *o, struct target_kl_options *t);
 
 struct target_kl {
-    struct live_models models;    // the reference always; the others as the rule wants them
+    struct teacher_models models; // the reference always; the others as the rule wants them
     struct teacher_rule rule;     // its strength is where the search begins
     const struct tokens *prompts; // rows with prompts: kind prompt or sft
     const struct target_kl_options *options;

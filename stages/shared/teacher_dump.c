@@ -13,7 +13,7 @@
 
 struct pass {
     struct teacher_dump *d;
-    struct live *live, *student;
+    struct online_teachers *live, *student;
     struct source source;
     struct batch batch;
     size_t V, room;                // vocabulary; entries a position may have
@@ -28,7 +28,7 @@ struct pass {
     struct teacher_entry *entries; // (threads, room)
     int32_t *must;                 // (threads, student_k)
     struct chunk chunk;
-    struct live_logits logits; // of the chunk
+    struct online_logits logits; // of the chunk
     // of the components layout, with `values` its low ends
     struct teacher_gather *gather;
     struct teacher_parts *parts; // (positions)
@@ -84,7 +84,7 @@ static void truncate_row(void *self, size_t i) {
 static void gather_row(void *self, size_t i) {
     struct pass *p = self;
     size_t at = p->chunk.first + i, V = p->V;
-    const struct live_logits *l = &p->logits;
+    const struct online_logits *l = &p->logits;
     struct teacher_logits z = {l->base + i * V, l->dpo + i * V, l->negative + i * V};
     struct teacher_gathered to = {.ids = p->ids + at * p->room,
                                   .low = p->values + at * p->room,
@@ -104,9 +104,9 @@ static void gather_row(void *self, size_t i) {
 static void dump_chunk(struct pass *p) {
     const struct batch *b = &p->batch;
     size_t first = p->chunk.first, count = p->chunk.count;
-    if (p->student) live_reference(p->student, b, first, count, p->own);
-    p->logits = live_logits(p->live, b, first, count);
-    if (!p->gather) live_teacher(p->live, b, first, count, p->logp, p->info + first);
+    if (p->student) online_teachers_reference(p->student, b, first, count, p->own);
+    p->logits = online_teachers_logits(p->live, b, first, count);
+    if (!p->gather) online_teachers_compose(p->live, b, first, count, p->logp, p->info + first);
     parallel_for(count, p->gather ? gather_row : truncate_row, p);
 }
 
@@ -216,16 +216,18 @@ static void allocate(struct pass *p, const struct net_limits *limits) {
     struct teacher_dump *d = p->d;
     arena_init(&p->arena, p->arena.peak);
     place(p, &p->arena, limits->positions);
-    p->live = live_new(&d->models, &d->rule, limits);
-    if (d->student) p->student = live_new(&(struct live_models){.ref = d->student}, NULL, limits);
+    p->live = online_teachers_new(&d->models, &d->rule, limits);
+    if (d->student)
+        p->student = online_teachers_new(&(struct teacher_models){.ref = d->student}, NULL, limits);
     if (d->grid.n) p->gather = teacher_gather_new(&d->rule, &d->grid, p->V, parallel_threads());
 }
 
 size_t teacher_dump_plan(struct teacher_dump *d) {
     struct pass p;
     struct net_limits limits = begin(&p, d);
-    const struct live_models student = {.ref = d->student};
-    return p.arena.peak + live_plan(&d->models, &limits) + live_plan(&student, &limits) +
+    const struct teacher_models student = {.ref = d->student};
+    return p.arena.peak + online_teachers_plan(&d->models, &limits) +
+           online_teachers_plan(&student, &limits) +
            (size_t)parallel_threads() * teacher_gather_bytes(&d->grid, p.V);
 }
 
@@ -248,8 +250,8 @@ int teacher_dump_run(struct teacher_dump *d, struct fail *f) {
     } else {
         teacher_writer_abandon(d->writer, true);
     }
-    live_free(p.live);
-    live_free(p.student);
+    online_teachers_free(p.live);
+    online_teachers_free(p.student);
     batch_release(&p.batch);
     teacher_gather_free(p.gather);
     arena_release(&p.arena);

@@ -2,13 +2,13 @@
 // vocabulary, truncate it, write it. Every row is a unit of its own, so a row's numbers do not
 // depend on which shard or run it is in.
 #pragma once
-#include "common/training/live.h"
+#include "common/training/online_teachers.h"
 #include "common/base/options.h"
 #include "formats/teachers/teacher_file.h"
 #include "formats/tokens/tokens.h"
 
 struct teacher_dump {
-    struct live_models models;
+    struct teacher_models models;
     struct teacher_rule rule;
     struct teacher_grid grid; // of the components layout; n 0: composed
     struct teacher_cut cut;

@@ -1,6 +1,6 @@
 // The teachers' models as the stages open them: options, files, and what a rule needs of them.
 #pragma once
-#include "common/training/live.h"
+#include "common/training/online_teachers.h"
 #include "common/base/options.h"
 #include "formats/models/model_file.h"
 
@@ -8,7 +8,7 @@ struct teachers {
     const char *dpo, *reverse, *ref; // --dpo --reverse --ref; NULL: not given
     const char *dtype;               // --frozen-dtype
     struct model_file dpo_model, reverse_model, ref_model;
-    struct live_models models; // what is to run
+    struct teacher_models models; // what is to run
 };
 void teachers_rows(struct options *o, struct teachers *t);
 // EXIT_USAGE where the rule needs a model that is not given, or its strength is negative.

@@ -261,8 +261,8 @@ int training_run(struct training *t) {
         print_plan(t);
         return EXIT_DONE;
     }
-    artefact_prepare(t->output, &f);
-    artefact_prepare(t->checkpoint_path, &f); // also sweeps what a run killed while saving left
+    whole_file_prepare(t->output, &f);
+    whole_file_prepare(t->checkpoint_path, &f); // also sweeps what a run killed while saving left
     die_if(&f);
     t->optim = optim_new(&t->model->model);
     int code = train_and_save(t);

@@ -25,11 +25,11 @@ static void write_artefact(const char *path, const struct lineage *l, int versio
     struct fail f = {0};
     struct lineage own = *l;
     own.version = version;
-    char *temp = artefact_temp(path);
+    char *temp = whole_file_temp(path);
     struct h5 *h = h5_create(temp, &f);
     artefact_put(h, l->kind, &own, some);
     h5_close(h);
-    assert_true(artefact_commit(temp, path, &f));
+    assert_true(whole_file_commit(temp, path, &f));
     free(temp);
 }
 
@@ -112,12 +112,12 @@ static void test_sweep(void **state) {
     (void)state;
     pid_t child = fork();
     if (child == 0) {
-        char *path = scratch_path("c.h5"), *temp = artefact_temp(path);
+        char *path = scratch_path("c.h5"), *temp = whole_file_temp(path);
         file_write(temp, "x", 1);
         _exit(0);
     }
     waitpid(child, NULL, 0);
-    char *path = scratch_path("c.h5"), *mine = artefact_temp(path);
+    char *path = scratch_path("c.h5"), *mine = whole_file_temp(path);
     char *other = scratch_path("c.h5.tmp-elsewhere-1-00000000");
     char *kept = scratch_path("c.h5.tmp-notes");
     file_write(mine, "x", 1);
@@ -125,7 +125,7 @@ static void test_sweep(void **state) {
     file_write(kept, "x", 1);
     size_t before = scratch_count();
     struct fail f = {0};
-    assert_true(artefact_prepare(path, &f));
+    assert_true(whole_file_prepare(path, &f));
     assert_int_equal(scratch_count(), before - 1);
     assert_int_equal(access(mine, F_OK), 0);
     free(mine);
@@ -137,10 +137,10 @@ static void test_sweep(void **state) {
 static void test_prepare_refuses(void **state) {
     (void)state;
     struct fail f = {0};
-    assert_false(artefact_prepare("/no/such/folder/x.h5", &f));
+    assert_false(whole_file_prepare("/no/such/folder/x.h5", &f));
     assert_int_equal(f.code, EXIT_FAILED);
     f = (struct fail){0};
-    assert_false(artefact_prepare(scratch, &f));
+    assert_false(whole_file_prepare(scratch, &f));
     assert_non_null(strstr(f.text, "is a folder"));
 }
 

@@ -1,6 +1,6 @@
 // A cache that holds the whole vocabulary is the live teacher: the same losses and gradients of the
 // logits, but for the rounding of float32 and the order of the sums.
-#include "common/training/live.h"
+#include "common/training/online_teachers.h"
 #include "common/base/parallel.h"
 #include "common/base/rng.h"
 #include "common/training/score.h"
@@ -19,7 +19,7 @@ struct world {
     struct model model[MODELS]; // student, dpo, reverse, ref
     struct tokens tokens;
     struct teacher_rule rule;
-    struct live_models live;
+    struct teacher_models live;
 };
 
 static void make_model(struct model *m, uint64_t seed, size_t used) {
@@ -70,7 +70,7 @@ static void setup(struct world *w, enum teacher_alpha alpha, size_t used) {
                                     .alpha = alpha,
                                     .strength = 1.5,
                                     .plausible = 1e-3};
-    w->live = (struct live_models){&w->model[1], &w->model[2], &w->model[3]};
+    w->live = (struct teacher_models){&w->model[1], &w->model[2], &w->model[3]};
 }
 
 static void teardown(struct world *w) {
@@ -134,7 +134,7 @@ static void compare(struct world *w, struct source *s, struct errors *e) {
     struct step_totals totals = {.rows = ROWS};
     struct net_limits limits = score_limits(s, ROWS * LONGEST);
     struct net *net = net_new(&w->model[0], &limits);
-    struct live *live = live_new(&w->live, &w->rule, &limits);
+    struct online_teachers *live = online_teachers_new(&w->live, &w->rule, &limits);
     assert_int_equal(score_fill(&b, s, 0, ROWS, ROWS * LONGEST, &f), ROWS);
     for (size_t r = 0; r < ROWS; r++) s->measure(s->self, r, &totals);
     float *cached = xcalloc(2 * b.positions * V, sizeof *cached), *want = cached + b.positions * V;
@@ -146,7 +146,7 @@ static void compare(struct world *w, struct source *s, struct errors *e) {
                                     .weight = k < 3 ? DISTILL_UNIFORM : DISTILL_INVERSE_ALPHA,
                                     .normalise = k < 3 ? DISTILL_TOKEN : DISTILL_SEQUENCE};
         struct objective replayed = objective_distill_new(&o, V);
-        o.teacher = live_teacher;
+        o.teacher = online_teachers_compose;
         o.teacher_ctx = live;
         struct objective dense = objective_distill_new(&o, V);
         double a = run(&replayed, net, &b, &totals, cached),
@@ -161,7 +161,7 @@ static void compare(struct world *w, struct source *s, struct errors *e) {
     free(cached);
     batch_release(&b);
     net_free(net);
-    live_free(live);
+    online_teachers_free(live);
 }
 
 static struct errors errors_of(enum teacher_alpha alpha, size_t used, int bits, size_t top_k) {

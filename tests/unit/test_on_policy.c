@@ -182,15 +182,16 @@ static void weights_are_in_place(void **state) {
         prepare(&x, 3, rows, 4, &b, &totals);
         struct net_limits limits = {.rows = 80, .positions = MOST, .trees_tokens = LENGTH};
         struct net *net = net_new(&x.model[0], &limits);
-        struct live *live = live_new(&x.policy.teachers, &x.policy.rule, &limits);
+        struct online_teachers *live =
+            online_teachers_new(&x.policy.teachers, &x.policy.rule, &limits);
         static float logp[MOST * V], weight[MOST];
         struct teacher_position info[MOST];
         struct policy_position mine[MOST], theirs[MOST];
         float *z = net_logits_buffer(net);
         net_forward(net, &b);
         net_logits(net, &b, (struct chunk){0, b.positions}, z);
-        live_teacher(live, &b, 0, b.positions, logp, info);
-        live_measure(live, &b, 0, b.positions, z, logp, info, mine);
+        online_teachers_compose(live, &b, 0, b.positions, logp, info);
+        online_teachers_measure(live, &b, 0, b.positions, z, logp, info, mine);
         on_policy_watch(&x.policy, &b, 0, b.positions, z, NULL, NULL, theirs);
         size_t first[BATCH + 1] = {0};
         for (size_t r = 0; r < 4; r++) first[r + 1] = b.response[r].first + b.response[r].count;
@@ -206,7 +207,7 @@ static void weights_are_in_place(void **state) {
         }
         assert_true(size > 0.1); // they are not all nothing
         net_free(net);
-        live_free(live);
+        online_teachers_free(live);
         batch_release(&b);
         teardown(&x);
     }

@@ -355,18 +355,18 @@ static void test_levels(void **state) {
     assert_null(teacher_parts_levels(32, &n));
     for (int b = 0; b < 4; b++) {
         float *level = teacher_parts_levels(all_bits[b], &n);
-        struct teacher_code c;
-        assert_true(teacher_code_init(&c, all_bits[b], V, 0, NULL, n, level));
+        struct teacher_codec c;
+        assert_true(teacher_codec_init(&c, all_bits[b], V, 0, NULL, n, level));
         assert_true(n > 50 && level[0] == 0 && level[n - 1] < -1500);
         double used = 0;
         for (double x = 0; x < 1900; x += 0.01 + x / 1000) {
-            double off = fabs((double)level[teacher_code_level(&c, (float)-x)] + x);
+            double off = fabs((double)level[teacher_codec_level(&c, (float)-x)] + x);
             double limit = teacher_parts_error(all_bits[b], -x);
             assert_true(off <= limit + 1e-4);
             used = fmax(used, off / limit);
         }
         assert_true(used > 0.9);
-        teacher_code_release(&c);
+        teacher_codec_release(&c);
         free(level);
     }
 }

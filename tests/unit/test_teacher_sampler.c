@@ -2,7 +2,7 @@
 // it, and the KL of --target-kl is the exact one of an enumerable world.
 #include "common/base/parallel.h"
 #include "common/base/rng.h"
-#include "common/method/star.h"
+#include "common/method/teacher_sampler.h"
 #include "stages/shared/target_kl.h"
 #include <math.h>
 #include <setjmp.h>
@@ -47,14 +47,14 @@ static void make_model(struct model *m, uint64_t seed) {
 
 struct teachers {
     struct model dpo, reverse, ref;
-    struct live_models models;
+    struct teacher_models models;
 };
 
 static void make_teachers(struct teachers *t) {
     make_model(&t->dpo, 1);
     make_model(&t->reverse, 2);
     make_model(&t->ref, 3);
-    t->models = (struct live_models){&t->dpo, &t->reverse, &t->ref};
+    t->models = (struct teacher_models){&t->dpo, &t->reverse, &t->ref};
 }
 
 static void free_teachers(struct teachers *t) {
@@ -67,7 +67,7 @@ static void free_teachers(struct teachers *t) {
 static void teach(const struct teachers *t, const struct teacher_rule *rule, const int32_t *ids,
                   size_t n, size_t np, float *logp) {
     struct net_limits limits = {.rows = LENGTH, .positions = LENGTH, .trees_tokens = LENGTH};
-    struct live *live = live_new(&t->models, rule, &limits);
+    struct online_teachers *live = online_teachers_new(&t->models, rule, &limits);
     struct teacher_position info[LENGTH];
     struct batch b = {0};
     uint8_t mask[LENGTH] = {0};
@@ -76,20 +76,20 @@ static void teach(const struct teachers *t, const struct teacher_rule *rule, con
     batch_begin_unit(&b);
     batch_sequence(&b, ids, mask, n, 0, RESPONSE_ONLY);
     batch_end(&b);
-    live_teacher(live, &b, 0, n - np, logp, info);
-    live_free(live);
+    online_teachers_compose(live, &b, 0, n - np, logp, info);
+    online_teachers_free(live);
     batch_release(&b);
 }
 
 struct record {
-    struct star star;
+    struct teacher_sampler star;
     size_t n;
     float z[NEW][V]; // what was drawn from
 };
 
 static void compose(void *self, float **z, size_t v) {
     struct record *r = self;
-    star_compose(&r->star, z, v);
+    teacher_sampler_compose(&r->star, z, v);
     memcpy(r->z[r->n++], z[0], sizeof r->z[0]);
 }
 
@@ -105,8 +105,8 @@ static void composes_like_the_teachers(void **state) {
             struct sample_job job = {.prompt = ids, .n = 3, .row = row, .ids = ids + 3};
             struct sampler s = {.options = {.temperature = 1, .top_p = 1, .max_new = NEW},
                                 .seed = 9};
-            star_init(&r.star, &t.models, &rules[k]);
-            star_open(&r.star, 1, LENGTH, &s);
+            teacher_sampler_init(&r.star, &t.models, &rules[k]);
+            teacher_sampler_open(&r.star, 1, LENGTH, &s);
             s.compose = compose;
             s.self = &r;
             assert_true(sample_run(&s, &job, 1));
@@ -114,7 +114,7 @@ static void composes_like_the_teachers(void **state) {
             teach(&t, &rules[k], ids, 3 + NEW, 3, logp[0]);
             for (size_t i = 0; i < NEW; i++)
                 for (size_t v = 0; v < V; v++) assert_true(fabsf(r.z[i][v] - logp[i][v]) < 2e-5f);
-            star_close(&r.star);
+            teacher_sampler_close(&r.star);
         }
     free_teachers(&t);
 }
@@ -239,7 +239,7 @@ static void draws_follow(void **state) {
     make_teachers(&t);
     struct tokens prompts = make_prompts();
     for (size_t k = 0; k < RULES; k++) {
-        struct star star;
+        struct teacher_sampler star;
         struct sampler s = {.options = {.temperature = 1, .top_p = 1, .max_new = 1}, .seed = 21};
         struct sample_job *jobs = calloc(DRAWS, sizeof *jobs);
         int32_t ids[DRAWS], first[3] = {1, 5, 0};
@@ -247,10 +247,10 @@ static void draws_follow(void **state) {
         float p[V];
         for (size_t i = 0; i < DRAWS; i++)
             jobs[i] = (struct sample_job){.prompt = prompts.ids, .n = 2, .row = i, .ids = &ids[i]};
-        star_init(&star, &t.models, &rules[k]);
-        star_open(&star, 8, 8, &s);
+        teacher_sampler_init(&star, &t.models, &rules[k]);
+        teacher_sampler_open(&star, 8, 8, &s);
         assert_true(sample_run(&s, jobs, DRAWS));
-        star_close(&star);
+        teacher_sampler_close(&star);
         teach(&t, &rules[k], first, 3, 2, p);
         for (size_t i = 0; i < DRAWS; i++) count[ids[i]]++;
         for (size_t v = 0; v < V; v++) {

@@ -1,4 +1,4 @@
-#include "formats/teachers/teacher_code.h"
+#include "formats/teachers/teacher_codec.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,11 +22,11 @@ static const struct table *table_of(int64_t bits) {
     return NULL;
 }
 
-bool teacher_code_bits(int64_t bits) {
+bool teacher_codec_bits(int64_t bits) {
     return bits == 32 || table_of(bits);
 }
 
-void teacher_code_version(struct teacher_code *c, int version, bool composed, int32_t eos) {
+void teacher_codec_version(struct teacher_codec *c, int version, bool composed, int32_t eos) {
     c->brief = version > 2 && c->bits <= 12 && composed;
     c->apart = version > 3 && composed && c->bits != 32;
     c->end = c->apart ? eos : -1;
@@ -36,7 +36,7 @@ static double step_at(const struct table *t, double x) {
     return fmin(t->first * exp(t->power * x), t->most);
 }
 
-static void make_levels(struct teacher_code *c, const struct table *t) {
+static void make_levels(struct teacher_codec *c, const struct table *t) {
     c->level = xmalloc(((size_t)1 << t->bits) * sizeof *c->level);
     double x = 0;
     for (;;) {
@@ -46,7 +46,7 @@ static void make_levels(struct teacher_code *c, const struct table *t) {
     }
 }
 
-static bool take_levels(struct teacher_code *c, size_t n, const float *level) {
+static bool take_levels(struct teacher_codec *c, size_t n, const float *level) {
     if (!n || n > 1 << 16) return false;
     c->level = xmalloc(n * sizeof *c->level);
     c->levels = n;
@@ -58,7 +58,7 @@ static bool take_levels(struct teacher_code *c, size_t n, const float *level) {
     return true;
 }
 
-static bool number_tokens(struct teacher_code *c, size_t n, const int32_t *common) {
+static bool number_tokens(struct teacher_codec *c, size_t n, const int32_t *common) {
     c->token = xmalloc(c->vocab * sizeof *c->token);
     c->number = xmalloc(c->vocab * sizeof *c->number);
     for (size_t v = 0; v < c->vocab; v++) c->number[v] = -1;
@@ -76,9 +76,9 @@ static bool number_tokens(struct teacher_code *c, size_t n, const int32_t *commo
     return true;
 }
 
-bool teacher_code_init(struct teacher_code *c, int bits, size_t vocab, size_t n,
-                       const int32_t *common, size_t levels, const float *level) {
-    *c = (struct teacher_code){.bits = bits, .vocab = vocab, .end = -1};
+bool teacher_codec_init(struct teacher_codec *c, int bits, size_t vocab, size_t n,
+                        const int32_t *common, size_t levels, const float *level) {
+    *c = (struct teacher_codec){.bits = bits, .vocab = vocab, .end = -1};
     if (bits == 32) return true;
     const struct table *t = table_of(bits);
     if (!t) return false;
@@ -89,16 +89,16 @@ bool teacher_code_init(struct teacher_code *c, int bits, size_t vocab, size_t n,
     return number_tokens(c, n, common);
 }
 
-void teacher_code_release(struct teacher_code *c) {
+void teacher_codec_release(struct teacher_codec *c) {
     free(c->level);
     free(c->mass);
     free(c->token);
     free(c->number);
-    *c = (struct teacher_code){0};
+    *c = (struct teacher_codec){0};
 }
 
 // The last level that is not below log p; the last but one at most.
-static size_t level_above(const struct teacher_code *c, float logp) {
+static size_t level_above(const struct teacher_codec *c, float logp) {
     size_t low = 0, high = c->levels - 1; // level[low] >= logp or low is 0
     while (high - low > 1) {
         size_t at = low + (high - low) / 2;
@@ -110,13 +110,13 @@ static size_t level_above(const struct teacher_code *c, float logp) {
     return low;
 }
 
-uint32_t teacher_code_level(const struct teacher_code *c, float logp) {
+uint32_t teacher_codec_level(const struct teacher_codec *c, float logp) {
     size_t low = level_above(c, logp), high = c->levels - 1 > low ? low + 1 : low;
     if (!(logp > c->level[high])) return (uint32_t)high;
     return (uint32_t)(c->level[low] - logp <= logp - c->level[high] ? low : high);
 }
 
-double teacher_code_error(const struct teacher_code *c, float logp) {
+double teacher_codec_error(const struct teacher_codec *c, float logp) {
     const struct table *t = table_of(c->bits);
     if (!t) return 0;
     double x =
@@ -124,23 +124,23 @@ double teacher_code_error(const struct teacher_code *c, float logp) {
     return step_at(t, x) / 2;
 }
 
-static double step_of(const struct teacher_code *c, enum teacher_field field) {
+static double step_of(const struct teacher_codec *c, enum teacher_field field) {
     if (field == CODE_TVD) return c->brief ? 1. / 16 : 1. / 65535;
     if (field == CODE_ENTROPY) return c->brief || c->apart ? 1. / 16 : 1. / 256;
     return c->bits == 16 ? 1. / 512 : 1. / 64;
 }
 
 // Logarithms count downwards from 0.
-static bool is_log(const struct teacher_code *c, enum teacher_field field) {
+static bool is_log(const struct teacher_codec *c, enum teacher_field field) {
     return field == CODE_TAIL || (field == CODE_TVD && c->brief);
 }
 
 // What entropy is counted from: the support's own may come out higher, as it is rounded.
-static double least_of(const struct teacher_code *c, enum teacher_field field) {
+static double least_of(const struct teacher_codec *c, enum teacher_field field) {
     return field == CODE_ENTROPY && c->apart ? -1 : 0;
 }
 
-uint32_t teacher_code_number(const struct teacher_code *c, enum teacher_field field, double x) {
+uint32_t teacher_codec_number(const struct teacher_codec *c, enum teacher_field field, double x) {
     if (field == CODE_TAIL && c->apart) {
         bool below = x <= (double)c->level[c->levels - 1];
         return (uint32_t)(below ? c->levels - 1 : level_above(c, (float)x));
@@ -148,10 +148,10 @@ uint32_t teacher_code_number(const struct teacher_code *c, enum teacher_field fi
     if (field == CODE_TVD && is_log(c, field)) x = log(x); // of 0: the last code
     double k = nearbyint(((is_log(c, field) ? -x : x) - least_of(c, field)) / step_of(c, field));
     if (field == CODE_TAIL && k < 1) k = 1; // Q < 1 remains so
-    return (uint32_t)fmin(fmax(k, 0), teacher_code_planes(c, field) > 1 ? 65535 : 255);
+    return (uint32_t)fmin(fmax(k, 0), teacher_codec_planes(c, field) > 1 ? 65535 : 255);
 }
 
-double teacher_code_value(const struct teacher_code *c, enum teacher_field field, uint32_t code) {
+double teacher_codec_value(const struct teacher_codec *c, enum teacher_field field, uint32_t code) {
     if (field == CODE_TAIL && c->apart) {
         if (code >= c->levels) return NAN;
         size_t next = code + 1 < c->levels ? code + 1 : code;
@@ -162,7 +162,7 @@ double teacher_code_value(const struct teacher_code *c, enum teacher_field field
     return code < 255 ? exp(-x) : 0;
 }
 
-size_t teacher_code_planes(const struct teacher_code *c, enum teacher_field field) {
+size_t teacher_codec_planes(const struct teacher_codec *c, enum teacher_field field) {
     size_t level = c->bits <= 8 ? 1 : 2;
     switch (field) {
     case CODE_SUPPORT:
@@ -184,8 +184,8 @@ size_t teacher_code_planes(const struct teacher_code *c, enum teacher_field fiel
     }
 }
 
-void teacher_code_name(const struct teacher_code *c, enum teacher_field field, size_t plane,
-                       char name[CODE_NAME]) {
+void teacher_codec_name(const struct teacher_codec *c, enum teacher_field field, size_t plane,
+                        char name[CODE_NAME]) {
     static const char *const names[] = {"entries", "support", "level", "realised",
                                         "end",     "tail",    "tvd",   "entropy"};
     static const char *const planes[] = {"low", "high", "top"};
@@ -193,8 +193,8 @@ void teacher_code_name(const struct teacher_code *c, enum teacher_field field, s
     snprintf(name, CODE_NAME, "%s_%s", names[field], planes[plane]);
 }
 
-void teacher_code_decode(const struct teacher_code *c, const uint32_t *level, size_t n,
-                         double log_tail, float *logp) {
+void teacher_codec_decode(const struct teacher_codec *c, const uint32_t *level, size_t n,
+                          double log_tail, float *logp) {
     double sum = 0;
     for (size_t i = 0; i < n; i++) sum += (double)c->mass[level[i]];
     float shift = (float)(log1p(-exp(log_tail)) - log(sum));
@@ -207,8 +207,8 @@ static int by_before(const void *a, const void *b) {
     return (x->position > y->position) - (x->position < y->position);
 }
 
-size_t teacher_code_places(const struct teacher_code *c, size_t n, const int32_t *ids,
-                           const uint8_t *mask, struct teacher_place *place) {
+size_t teacher_codec_places(const struct teacher_codec *c, size_t n, const int32_t *ids,
+                            const uint8_t *mask, struct teacher_place *place) {
     uint32_t positions = 0;
     for (size_t i = 1; i < n; i++) {
         if (!mask[i]) continue;
@@ -225,12 +225,12 @@ double teacher_entropy_kept(const float *logp, size_t n, double log_tail) {
     return sum;
 }
 
-double teacher_code_entropy(const struct teacher_code *c, const float *logp, size_t n,
-                            double log_tail) {
-    double tail = teacher_code_value(c, CODE_TAIL, teacher_code_number(c, CODE_TAIL, log_tail));
+double teacher_codec_entropy(const struct teacher_codec *c, const float *logp, size_t n,
+                             double log_tail) {
+    double tail = teacher_codec_value(c, CODE_TAIL, teacher_codec_number(c, CODE_TAIL, log_tail));
     double mass = 0, sum = 0; // of levels x: sums of exp x and x exp x
     for (size_t k = 0; k < n; k++) {
-        uint32_t level = teacher_code_level(c, logp[k]);
+        uint32_t level = teacher_codec_level(c, logp[k]);
         mass += (double)c->mass[level];
         sum += (double)c->mass[level] * (double)c->level[level];
     }
@@ -249,8 +249,8 @@ static int by_count(const void *a, const void *b) {
     return (x->id > y->id) - (x->id < y->id);
 }
 
-int32_t *teacher_code_common(const int32_t *ids, size_t n, size_t vocab, int32_t first,
-                             size_t *count) {
+int32_t *teacher_codec_common(const int32_t *ids, size_t n, size_t vocab, int32_t first,
+                              size_t *count) {
     struct count *c = xcalloc(vocab, sizeof *c);
     size_t kinds = 0;
     for (size_t v = 0; v < vocab; v++) c[v].id = (int32_t)v;

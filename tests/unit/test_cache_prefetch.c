@@ -1,19 +1,19 @@
 // The prefetching reader against the set itself, in the order of the training loop.
 #include "common/base/order.h"
-#include "formats/teachers/replay.h"
+#include "formats/teachers/cache_prefetch.h"
 #include "tests/unit/made_teacher.h"
 #include <sys/wait.h>
 
 enum { ROWS = 43, PER = 4, PARTS = 11 };
 
 struct run {
-    struct replay *replay;
+    struct cache_prefetch *replay;
     size_t first, rows;
 };
 
 static size_t part_rows(void *self, size_t part) {
     struct run *r = self;
-    size_t first, rows = replay_part_rows(r->replay, part, &first), end = first + rows;
+    size_t first, rows = cache_prefetch_part_rows(r->replay, part, &first), end = first + rows;
     if (first < r->first) first = r->first;
     if (end > r->first + r->rows) end = r->first + r->rows;
     return first < end ? end - first : 0;
@@ -23,7 +23,7 @@ static size_t part_rows(void *self, size_t part) {
 // failure.
 static size_t read_epochs(struct teacher_set *s, size_t window, size_t batch, size_t epochs,
                           size_t first, size_t rows, struct fail *f) {
-    struct run run = {replay_start(s, window, first, rows), first, rows};
+    struct run run = {cache_prefetch_start(s, window, first, rows), first, rows};
     struct order order;
     size_t done = 0, at[ROWS], seen[ROWS] = {0};
     order_init(&order, 5, rows, teacher_set_parts(s), window, part_rows, &run);
@@ -35,16 +35,16 @@ static size_t read_epochs(struct teacher_set *s, size_t window, size_t batch, si
                 if (at[i] < least) least = at[i];
                 if (at[i] > most) most = at[i];
             }
-            if (!replay_prepare(run.replay, least, most, e + 1 < epochs, f)) goto end;
+            if (!cache_prefetch_prepare(run.replay, least, most, e + 1 < epochs, f)) goto end;
             for (size_t i = 0; i < n; i++, done++) {
-                struct teacher_row row = replay_row(run.replay, at[i]);
+                struct teacher_row row = cache_prefetch_row(run.replay, at[i]);
                 check_row(&row, at[i]);
                 assert_int_equal(seen[at[i]]++, e);
             }
         }
 end:
     order_release(&order);
-    replay_stop(run.replay);
+    cache_prefetch_stop(run.replay);
     return done;
 }
 
@@ -147,17 +147,17 @@ static void test_quiet(void **state) {
     write_set(path, "{}", ROWS, PER, 32);
     struct fail f = {0};
     struct teacher_set *s = open_set(path, PARTS, &f);
-    struct replay *r = replay_start(s, 1, 0, ROWS);
+    struct cache_prefetch *r = cache_prefetch_start(s, 1, 0, ROWS);
     for (size_t row = 0; row < ROWS; row++) {
-        assert_true(replay_prepare(r, row, row, false, &f));
+        assert_true(cache_prefetch_prepare(r, row, row, false, &f));
         teacher_set_quiet(s, true);
         write_set(other, "{}", 3, 0, 32);
         teacher_set_quiet(s, false);
-        struct teacher_row got = replay_row(r, row);
+        struct teacher_row got = cache_prefetch_row(r, row);
         check_row(&got, row);
     }
-    assert_true(replay_waited(r) >= 0);
-    replay_stop(r);
+    assert_true(cache_prefetch_waited(r) >= 0);
+    cache_prefetch_stop(r);
     teacher_set_close(s);
     free(path);
     free(other);

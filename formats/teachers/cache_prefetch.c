@@ -1,4 +1,4 @@
-#include "formats/teachers/replay.h"
+#include "formats/teachers/cache_prefetch.h"
 #include "common/base/clock.h"
 #include <assert.h>
 #include <pthread.h>
@@ -10,7 +10,7 @@ struct place { // a shard, as the threads share it
     const struct teacher_shard *data; // NULL: not decoded
 };
 
-struct replay {
+struct cache_prefetch {
     struct teacher_set *set;  // the thread's
     size_t window, low, high; // parts low .. high-1 hold the rows wanted
     size_t first_row, end_row;
@@ -28,22 +28,22 @@ struct replay {
 
 // ---- the thread
 
-static size_t nth_wanted(const struct replay *r, size_t i) {
+static size_t nth_wanted(const struct cache_prefetch *r, size_t i) {
     size_t part = r->from + i;
     return part < r->high ? part : part - r->high + r->low;
 }
 
-static bool is_wanted(const struct replay *r, size_t part) {
+static bool is_wanted(const struct cache_prefetch *r, size_t part) {
     size_t i = part >= r->from ? part - r->from : part + r->high - r->low - r->from;
     return part >= r->low && part < r->high && i < r->count;
 }
 
-static bool has_rows(const struct replay *r, const struct place *p) {
+static bool has_rows(const struct cache_prefetch *r, const struct place *p) {
     return p->first < r->end_row && p->first + p->rows > r->first_row;
 }
 
 // The next shard to wait for, or to decode; SIZE_MAX: none.
-static size_t next_part(const struct replay *r) {
+static size_t next_part(const struct cache_prefetch *r) {
     if (r->known < r->ask) return r->known;
     for (size_t i = 0; i < r->count; i++) {
         size_t part = nth_wanted(r, i);
@@ -53,7 +53,7 @@ static size_t next_part(const struct replay *r) {
     return SIZE_MAX;
 }
 
-static void drop_unwanted(struct replay *r) {
+static void drop_unwanted(struct cache_prefetch *r) {
     for (size_t part = 0; part < r->known; part++)
         if (r->place[part].data && !is_wanted(r, part)) {
             r->place[part].data = NULL;
@@ -61,7 +61,7 @@ static void drop_unwanted(struct replay *r) {
         }
 }
 
-static void note_news(struct replay *r) {
+static void note_news(struct cache_prefetch *r) {
     while (r->known < teacher_set_parts(r->set) && teacher_set_there(r->set, r->known)) {
         struct place *p = &r->place[r->known];
         p->first = teacher_set_part_first(r->set, r->known);
@@ -71,7 +71,7 @@ static void note_news(struct replay *r) {
 }
 
 static void *serve(void *self) {
-    struct replay *r = self;
+    struct cache_prefetch *r = self;
     pthread_mutex_lock(&r->mutex);
     while (!r->quit) {
         drop_unwanted(r);
@@ -97,7 +97,7 @@ static void *serve(void *self) {
 
 // ---- the training
 
-static size_t part_of(const struct replay *r, size_t row) { // known
+static size_t part_of(const struct cache_prefetch *r, size_t row) { // known
     size_t low = 0, high = r->known;
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
@@ -110,7 +110,7 @@ static size_t part_of(const struct replay *r, size_t row) { // known
 }
 
 // The parts that hold the rows; what is not there yet may be any.
-static void limit(struct replay *r) {
+static void limit(struct cache_prefetch *r) {
     note_news(r);
     r->high = teacher_set_parts(r->set);
     if (!r->known) return;
@@ -118,9 +118,11 @@ static void limit(struct replay *r) {
     if (r->known == r->high) r->high = part_of(r, r->end_row - 1) + 1;
 }
 
-struct replay *replay_start(struct teacher_set *s, size_t window, size_t first, size_t rows) {
-    struct replay *r = xcalloc(1, sizeof *r);
-    *r = (struct replay){.set = s, .window = window, .first_row = first, .end_row = first + rows};
+struct cache_prefetch *cache_prefetch_start(struct teacher_set *s, size_t window, size_t first,
+                                            size_t rows) {
+    struct cache_prefetch *r = xcalloc(1, sizeof *r);
+    *r = (struct cache_prefetch){
+        .set = s, .window = window, .first_row = first, .end_row = first + rows};
     r->place = xcalloc(teacher_set_parts(s), sizeof *r->place);
     limit(r);
     r->from = r->low;
@@ -138,7 +140,7 @@ struct replay *replay_start(struct teacher_set *s, size_t window, size_t first, 
     return r;
 }
 
-size_t replay_part_rows(struct replay *r, size_t part, size_t *first) {
+size_t cache_prefetch_part_rows(struct cache_prefetch *r, size_t part, size_t *first) {
     pthread_mutex_lock(&r->mutex);
     if (part >= r->ask) r->ask = part + 1;
     pthread_cond_signal(&r->wanted);
@@ -150,7 +152,7 @@ size_t replay_part_rows(struct replay *r, size_t part, size_t *first) {
 }
 
 // From the window of the first part to that after the last part's.
-static void want(struct replay *r, size_t first, size_t last, bool more) {
+static void want(struct cache_prefetch *r, size_t first, size_t last, bool more) {
     size_t W = r->window, begin = first / W * W, end = (last / W + 1) * W, all = r->high - r->low;
     r->from = begin > r->low ? begin : r->low;
     r->count = end + (more || end < r->high ? W : 0) - r->from;
@@ -159,13 +161,14 @@ static void want(struct replay *r, size_t first, size_t last, bool more) {
     pthread_cond_signal(&r->wanted);
 }
 
-static bool are_decoded(const struct replay *r, size_t first, size_t last) {
+static bool are_decoded(const struct cache_prefetch *r, size_t first, size_t last) {
     for (size_t part = first; part <= last; part++)
         if (!r->place[part].data && has_rows(r, &r->place[part])) return false;
     return true;
 }
 
-bool replay_prepare(struct replay *r, size_t least, size_t most, bool more, struct fail *f) {
+bool cache_prefetch_prepare(struct cache_prefetch *r, size_t least, size_t most, bool more,
+                            struct fail *f) {
     double start = clock_seconds();
     pthread_mutex_lock(&r->mutex);
     bool ok = most < r->end_row && r->known; // else its shard has not come
@@ -182,7 +185,7 @@ bool replay_prepare(struct replay *r, size_t least, size_t most, bool more, stru
     return ok;
 }
 
-struct teacher_row replay_row(struct replay *r, size_t row) {
+struct teacher_row cache_prefetch_row(struct cache_prefetch *r, size_t row) {
     pthread_mutex_lock(&r->mutex);
     const struct place *p = &r->place[part_of(r, row)];
     pthread_mutex_unlock(&r->mutex);
@@ -190,18 +193,18 @@ struct teacher_row replay_row(struct replay *r, size_t row) {
     return teacher_shard_row(p->data, row - p->first);
 }
 
-struct teacher_set_numbers replay_numbers(struct replay *r) {
+struct teacher_set_numbers cache_prefetch_numbers(struct cache_prefetch *r) {
     pthread_mutex_lock(&r->mutex);
     struct teacher_set_numbers n = r->numbers;
     pthread_mutex_unlock(&r->mutex);
     return n;
 }
 
-double replay_waited(struct replay *r) {
+double cache_prefetch_waited(struct cache_prefetch *r) {
     return r->waited;
 }
 
-void replay_stop(struct replay *r) {
+void cache_prefetch_stop(struct cache_prefetch *r) {
     if (!r) return;
     pthread_mutex_lock(&r->mutex);
     r->quit = true;

@@ -1,4 +1,4 @@
-#include "formats/teachers/teacher_sample.h"
+#include "formats/teachers/fidelity_sample.h"
 #include "common/base/parallel.h"
 #include "common/engine/rowmath.h"
 #include "common/training/score.h"
@@ -9,9 +9,9 @@
 #include <string.h>
 
 struct pass {
-    struct teacher_sample *s;
+    struct fidelity_sample *s;
     struct source all;
-    struct live *live, **student;
+    struct online_teachers *live, **student;
     struct batch batch;
     float *star, **own;                  // (CHUNK_POSITIONS, V): log p*; each student's
     float *scratch;                      // (threads, 3V)
@@ -34,7 +34,7 @@ static bool add(void *self, struct batch *b, size_t i, struct fail *f) {
 
 // Which tokens are kept: the likeliest, the student's likeliest, the realised one, the end.
 static void choose(struct pass *p, size_t i, struct sample_position *out) {
-    struct teacher_sample *s = p->s;
+    struct fidelity_sample *s = p->s;
     size_t self = (size_t)parallel_self() * p->room, likely = 0;
     const float *star = p->star + i * s->V;
     struct teacher_entry *top = p->top + self, *e = p->entries + self;
@@ -70,7 +70,7 @@ static void sum_rest(const float *star, size_t V, float *scratch, struct sample_
 
 static void take_position(void *self, size_t i) {
     struct pass *p = self;
-    struct teacher_sample *s = p->s;
+    struct fidelity_sample *s = p->s;
     struct sample_position *out = &s->position[s->positions + i];
     const float *star = p->star + i * s->V;
     size_t own = (size_t)parallel_self();
@@ -94,7 +94,7 @@ static void take_position(void *self, size_t i) {
 }
 
 static bool take_batch(struct pass *p, struct fail *f) {
-    struct teacher_sample *s = p->s;
+    struct fidelity_sample *s = p->s;
     const struct batch *b = &p->batch;
     grow(&s->position, &s->capacity, s->positions + b->positions, sizeof *s->position);
     for (size_t u = 0; u < b->units; u++)
@@ -102,9 +102,9 @@ static bool take_batch(struct pass *p, struct fail *f) {
             size_t left = b->unit_position[u + 1] - at;
             size_t n = left < CHUNK_POSITIONS ? left : CHUNK_POSITIONS;
             p->first = at;
-            live_teacher(p->live, b, at, n, p->star, p->info);
+            online_teachers_compose(p->live, b, at, n, p->star, p->info);
             for (size_t m = 0; m < s->students; m++)
-                live_reference(p->student[m], b, at, n, p->own[m]);
+                online_teachers_reference(p->student[m], b, at, n, p->own[m]);
             parallel_for(n, take_position, p);
             s->positions += n;
             at += n;
@@ -117,16 +117,17 @@ static bool take_batch(struct pass *p, struct fail *f) {
 }
 
 static void allocate(struct pass *p) {
-    struct teacher_sample *s = p->s;
+    struct fidelity_sample *s = p->s;
     struct net_limits limits = score_limits(&p->all, s->micro_tokens);
     size_t threads = (size_t)parallel_threads();
     s->V = s->models.dpo->config.vocab;
     p->room = s->top_k + 2 + s->student_k;
-    p->live = live_new(&s->models, &s->rule, &limits);
+    p->live = online_teachers_new(&s->models, &s->rule, &limits);
     p->student = xmalloc(s->students * sizeof *p->student);
     p->own = xmalloc(s->students * sizeof *p->own);
     for (size_t m = 0; m < s->students; m++) {
-        p->student[m] = live_new(&(struct live_models){.ref = s->student[m]}, NULL, &limits);
+        p->student[m] =
+            online_teachers_new(&(struct teacher_models){.ref = s->student[m]}, NULL, &limits);
         p->own[m] = xmalloc(CHUNK_POSITIONS * s->V * sizeof **p->own);
     }
     p->star = xmalloc(CHUNK_POSITIONS * s->V * sizeof *p->star);
@@ -138,16 +139,16 @@ static void allocate(struct pass *p) {
 
 static void release(struct pass *p) {
     for (size_t m = 0; m < p->s->students; m++) {
-        live_free(p->student[m]);
+        online_teachers_free(p->student[m]);
         free(p->own[m]);
     }
-    live_free(p->live);
+    online_teachers_free(p->live);
     batch_release(&p->batch);
     void *all[] = {p->student, p->own, p->star, p->scratch, p->entries, p->top, p->ids};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 
-int teacher_sample_run(struct teacher_sample *s, struct fail *f) {
+int fidelity_sample_run(struct fidelity_sample *s, struct fail *f) {
     struct pass *p = xcalloc(1, sizeof *p);
     struct source chosen = {.self = p, .rows = s->rows, .measure = measure, .add = add};
     p->s = s;
@@ -164,7 +165,7 @@ int teacher_sample_run(struct teacher_sample *s, struct fail *f) {
     return f->code ? f->code : stop_requested() ? EXIT_STOPPED : EXIT_DONE;
 }
 
-void teacher_sample_release(struct teacher_sample *s) {
+void fidelity_sample_release(struct fidelity_sample *s) {
     for (size_t i = 0; i < s->positions; i++) {
         struct sample_position *p = &s->position[i];
         for (size_t m = 0; m < s->students; m++) {
@@ -180,8 +181,8 @@ void teacher_sample_release(struct teacher_sample *s) {
     s->positions = s->capacity = 0;
 }
 
-double teacher_sample_cut(const struct sample_position *p, const struct teacher_cut *cut,
-                          size_t student_k, float *kept) {
+double fidelity_sample_cut(const struct sample_position *p, const struct teacher_cut *cut,
+                           size_t student_k, float *kept) {
     size_t by_mass = teacher_enough(cut, p->entry, p->n);
     double tail = p->q;
     for (size_t k = 0; k < p->n; k++) {

@@ -1,4 +1,4 @@
-#include "common/training/live.h"
+#include "common/training/online_teachers.h"
 #include "common/base/mem.h"
 #include "common/base/parallel.h"
 #include "common/engine/rowmath.h"
@@ -7,7 +7,7 @@
 
 enum { DPO, REVERSE, REF, MODELS };
 
-struct live {
+struct online_teachers {
     struct net *net[MODELS];
     struct teacher_rule rule;
     size_t V;
@@ -18,7 +18,7 @@ struct live {
     } held[MODELS];
 };
 
-static const struct model *pick(const struct live_models *m, int k) {
+static const struct model *pick(const struct teacher_models *m, int k) {
     return k == DPO ? m->dpo : k == REVERSE ? m->reverse : m->ref;
 }
 
@@ -28,7 +28,7 @@ static struct net_limits inference(const struct net_limits *l) {
     return i;
 }
 
-size_t live_plan(const struct live_models *m, const struct net_limits *limits) {
+size_t online_teachers_plan(const struct teacher_models *m, const struct net_limits *limits) {
     struct net_limits l = inference(limits);
     size_t bytes = 0;
     for (int k = 0; k < MODELS; k++)
@@ -36,9 +36,10 @@ size_t live_plan(const struct live_models *m, const struct net_limits *limits) {
     return bytes;
 }
 
-struct live *live_new(const struct live_models *m, const struct teacher_rule *rule,
-                      const struct net_limits *limits) {
-    struct live *l = xcalloc(1, sizeof *l);
+struct online_teachers *online_teachers_new(const struct teacher_models *m,
+                                            const struct teacher_rule *rule,
+                                            const struct net_limits *limits) {
+    struct online_teachers *l = xcalloc(1, sizeof *l);
     struct net_limits i = inference(limits);
     if (rule) l->rule = *rule;
     for (int k = 0; k < MODELS; k++) {
@@ -49,7 +50,7 @@ struct live *live_new(const struct live_models *m, const struct teacher_rule *ru
     return l;
 }
 
-void live_free(struct live *l) {
+void online_teachers_free(struct online_teachers *l) {
     if (!l) return;
     for (int k = 0; k < MODELS; k++) net_free(l->net[k]);
     free(l);
@@ -57,7 +58,8 @@ void live_free(struct live *l) {
 
 // Logits of the chunk by model k; the forward pass is run once a micro-batch, the head once a
 // chunk.
-static const float *logits(struct live *l, int k, const struct batch *b, struct chunk c) {
+static const float *logits(struct online_teachers *l, int k, const struct batch *b,
+                           struct chunk c) {
     float *z = net_logits_buffer(l->net[k]);
     bool same = l->held[k].batch == b && l->held[k].serial == b->serial;
     if (same && l->held[k].chunk.first == c.first && l->held[k].chunk.count == c.count) return z;
@@ -70,7 +72,7 @@ static const float *logits(struct live *l, int k, const struct batch *b, struct 
 }
 
 struct compose_job {
-    const struct live *live;
+    const struct online_teachers *live;
     const float *dpo, *negative, *base;
     float *out;
     struct teacher_position *info;
@@ -85,9 +87,10 @@ static void compose_row(void *self, size_t i) {
     j->info[i].tvd = (float)tvd;
 }
 
-struct live_logits live_logits(struct live *l, const struct batch *b, size_t first, size_t count) {
+struct online_logits online_teachers_logits(struct online_teachers *l, const struct batch *b,
+                                            size_t first, size_t count) {
     struct chunk c = {first, count};
-    struct live_logits p = {.dpo = logits(l, DPO, b, c)};
+    struct online_logits p = {.dpo = logits(l, DPO, b, c)};
     const float *reverse = l->net[REVERSE] ? logits(l, REVERSE, b, c) : NULL;
     p.ref = l->net[REF] ? logits(l, REF, b, c) : NULL;
     p.negative = l->rule.negative_reverse ? reverse : p.ref;
@@ -95,17 +98,17 @@ struct live_logits live_logits(struct live *l, const struct batch *b, size_t fir
     return p;
 }
 
-void live_teacher(void *live, const struct batch *b, size_t first, size_t count, float *logp,
-                  struct teacher_position *info) {
-    struct live *l = live;
-    struct live_logits p = live_logits(l, b, first, count);
+void online_teachers_compose(void *live, const struct batch *b, size_t first, size_t count,
+                             float *logp, struct teacher_position *info) {
+    struct online_teachers *l = live;
+    struct online_logits p = online_teachers_logits(l, b, first, count);
     struct compose_job j = {l, p.dpo, p.negative, p.base, logp, info};
     parallel_for(count, compose_row, &j);
 }
 
 struct measure_job {
-    const struct live *live;
-    struct live_logits parts;
+    const struct online_teachers *live;
+    struct online_logits parts;
     const float *student, *star;
     const int32_t *token;
     struct policy_position *out;
@@ -124,10 +127,10 @@ static void measure_row(void *self, size_t i) {
     policy_measure(&j->live->rule, &z, j->token[i], &j->out[i]);
 }
 
-void live_measure(struct live *l, const struct batch *b, size_t first, size_t count,
-                  const float *student, const float *logp, const struct teacher_position *info,
-                  struct policy_position *out) {
-    struct live_logits p = live_logits(l, b, first, count);
+void online_teachers_measure(struct online_teachers *l, const struct batch *b, size_t first,
+                             size_t count, const float *student, const float *logp,
+                             const struct teacher_position *info, struct policy_position *out) {
+    struct online_logits p = online_teachers_logits(l, b, first, count);
     struct measure_job j = {l, p, student, logp, b->target + first, out};
     for (size_t i = 0; i < count; i++)
         out[i] =
@@ -148,8 +151,9 @@ static void log_softmax_row(void *self, size_t i) {
     for (size_t v = 0; v < j->V; v++) j->out[i * j->V + v] = z[v] - lse;
 }
 
-void live_reference(void *live, const struct batch *b, size_t first, size_t count, float *logp) {
-    struct live *l = live;
+void online_teachers_reference(void *live, const struct batch *b, size_t first, size_t count,
+                               float *logp) {
+    struct online_teachers *l = live;
     struct softmax_job j = {logits(l, REF, b, (struct chunk){first, count}), logp, l->V};
     parallel_for(count, log_softmax_row, &j);
 }

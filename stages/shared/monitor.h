@@ -8,24 +8,24 @@
 #include "stages/shared/teachers.h"
 #include "stages/shared/training.h"
 
-struct watching {
+struct monitor {
     int64_t every; // --watch-every
     // internal
     const struct teachers *teachers;
     struct teacher_rule rule;
-    struct live *live;
+    struct online_teachers *live;
     float *logp;                   // (CHUNK_POSITIONS, V) log p*
     struct teacher_position *info; // (CHUNK_POSITIONS)
     struct distill_numbers numbers;
     struct runaway runaway;
 };
-void watching_rows(struct options *o, struct watching *w);
+void monitor_rows(struct options *o, struct monitor *w);
 // Loads --dpo, and --reverse and --ref as the rule of the (first) cache takes them; alpha: the one
 // of the replay, NULL: the rule's own.
-void watching_load(struct watching *w, struct teachers *t, struct teacher_set *cache,
-                   const char *path, const char *alpha);
-size_t watching_plan(const struct watching *w, const struct training *t); // bytes
+void monitor_load(struct monitor *w, struct teachers *t, struct teacher_set *cache,
+                  const char *path, const char *alpha);
+size_t monitor_plan(const struct monitor *w, const struct training *t); // bytes
 // Takes the memory and puts the watch into d.
-void watching_start(struct watching *w, const struct training *t, struct distill_options *d);
-void watching_step(struct watching *w, uint64_t step); // after it: warnings of its numbers
-void watching_close(struct watching *w);               // a w of zeros is fine
+void monitor_start(struct monitor *w, const struct training *t, struct distill_options *d);
+void monitor_step(struct monitor *w, uint64_t step); // after it: warnings of its numbers
+void monitor_close(struct monitor *w);               // a w of zeros is fine

@@ -1,9 +1,9 @@
-#include "stages/shared/watching.h"
+#include "stages/shared/monitor.h"
 #include "common/method/recipe.h"
 #include <math.h>
 #include <stdlib.h>
 
-void watching_rows(struct options *o, struct watching *w) {
+void monitor_rows(struct options *o, struct monitor *w) {
     const struct opt_row rows[] = {
         {"watch-every", OPT_INT, OPT_EXEC, &w->every, .value = "10", .low = 1, .high = 1e12,
          .metavar = "N",
@@ -13,8 +13,8 @@ void watching_rows(struct options *o, struct watching *w) {
     options_add(o, rows, sizeof rows / sizeof *rows);
 }
 
-void watching_load(struct watching *w, struct teachers *t, struct teacher_set *cache,
-                   const char *path, const char *alpha) {
+void monitor_load(struct monitor *w, struct teachers *t, struct teacher_set *cache,
+                  const char *path, const char *alpha) {
     struct fail f = {0};
     struct parents unused = {0}; // they do not make the student
     const struct teacher_info *i = teacher_set_info(cache);
@@ -42,11 +42,11 @@ static struct net_limits limits(const struct training *t) {
     return train_limits(t->train, &t->source);
 }
 
-size_t watching_plan(const struct watching *w, const struct training *t) {
+size_t monitor_plan(const struct monitor *w, const struct training *t) {
     struct net_limits l = limits(t);
-    const struct live_models *m = &w->teachers->models;
+    const struct teacher_models *m = &w->teachers->models;
     const struct model *all[] = {m->dpo, m->reverse, m->ref};
-    size_t bytes = live_plan(m, &l) +
+    size_t bytes = online_teachers_plan(m, &l) +
                    CHUNK_POSITIONS * (m->dpo->config.vocab * sizeof *w->logp + sizeof *w->info);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) bytes += all[i] ? model_bytes(all[i]) : 0;
     return bytes;
@@ -55,16 +55,16 @@ size_t watching_plan(const struct watching *w, const struct training *t) {
 static void watch(void *self, const struct batch *b, size_t first, size_t count,
                   const float *logits, const float *logp, const struct teacher_position *info,
                   struct policy_position *out) {
-    struct watching *w = self;
+    struct monitor *w = self;
     (void)logp, (void)info; // the cache's are not whole
-    live_teacher(w->live, b, first, count, w->logp, w->info);
-    live_measure(w->live, b, first, count, logits, w->logp, w->info, out);
+    online_teachers_compose(w->live, b, first, count, w->logp, w->info);
+    online_teachers_measure(w->live, b, first, count, logits, w->logp, w->info, out);
 }
 
-void watching_start(struct watching *w, const struct training *t, struct distill_options *d) {
+void monitor_start(struct monitor *w, const struct training *t, struct distill_options *d) {
     struct net_limits l = limits(t);
     size_t V = w->teachers->models.dpo->config.vocab;
-    w->live = live_new(&w->teachers->models, &w->rule, &l);
+    w->live = online_teachers_new(&w->teachers->models, &w->rule, &l);
     w->logp = xmalloc(CHUNK_POSITIONS * V * sizeof *w->logp);
     w->info = xmalloc(CHUNK_POSITIONS * sizeof *w->info);
     d->watch = watch;
@@ -73,7 +73,7 @@ void watching_start(struct watching *w, const struct training *t, struct distill
     d->numbers = &w->numbers;
 }
 
-void watching_step(struct watching *w, uint64_t step) {
+void monitor_step(struct monitor *w, uint64_t step) {
     if (!w->live || (step - 1) % (uint64_t)w->every) return;
     double kl = w->teachers->models.ref ? w->numbers.kl_ref : w->numbers.kl_base;
     char *text =
@@ -82,8 +82,8 @@ void watching_step(struct watching *w, uint64_t step) {
     free(text);
 }
 
-void watching_close(struct watching *w) {
-    live_free(w->live);
+void monitor_close(struct monitor *w) {
+    online_teachers_free(w->live);
     free(w->logp);
     free(w->info);
 }

@@ -3,13 +3,13 @@
 // what common/method/fidelity.h wants of each student. One pass of the models over the rows.
 #pragma once
 #include "common/method/fidelity.h"
-#include "common/training/live.h"
+#include "common/training/online_teachers.h"
 #include "formats/teachers/teacher_file.h"
 #include "formats/tokens/tokens.h"
 
-struct teacher_sample {
+struct fidelity_sample {
     // given
-    struct live_models models;
+    struct teacher_models models;
     struct teacher_rule rule;
     size_t students;
     const struct model *const *student; // (students); the first: the one to be trained
@@ -33,9 +33,9 @@ struct sample_position {
     double q, qlogq; // p*, p* log p* summed over the tokens outside U
 };
 // EXIT_DONE, EXIT_STOPPED, or the code in f.
-int teacher_sample_run(struct teacher_sample *s, struct fail *f);
-void teacher_sample_release(struct teacher_sample *s);
+int fidelity_sample_run(struct fidelity_sample *s, struct fail *f);
+void fidelity_sample_release(struct fidelity_sample *s);
 // The entries that a dump with this cut (its `must` apart) and student_k of the first student's
 // tokens keeps of a position: kept (n) = log p*, NAN: not kept. Returns log Q.
-double teacher_sample_cut(const struct sample_position *p, const struct teacher_cut *cut,
-                          size_t student_k, float *kept);
+double fidelity_sample_cut(const struct sample_position *p, const struct teacher_cut *cut,
+                           size_t student_k, float *kept);

@@ -13,118 +13,118 @@ static const int all_bits[] = {32, 16, 12, 8, 6};
 static void test_levels(void **state) { // the stated worst case, over the whole range
     (void)state;
     for (int b = 1; b < 5; b++) {
-        struct teacher_code c;
-        assert_true(teacher_code_init(&c, all_bits[b], VOCAB, 0, NULL, 0, NULL));
+        struct teacher_codec c;
+        assert_true(teacher_codec_init(&c, all_bits[b], VOCAB, 0, NULL, 0, NULL));
         assert_true(c.levels <= (size_t)1 << c.bits && c.level[0] == 0);
         double worst = 0;
         for (double x = 0; x < 69.07; x += 0.0007) {
-            uint32_t k = teacher_code_level(&c, (float)-x);
+            uint32_t k = teacher_codec_level(&c, (float)-x);
             assert_true(k < c.levels);
-            double off = fabs((double)c.level[k] + x), limit = teacher_code_error(&c, (float)-x);
+            double off = fabs((double)c.level[k] + x), limit = teacher_codec_error(&c, (float)-x);
             assert_true(off <= limit + 1e-5);
             worst = fmax(worst, off / limit);
         }
         assert_true(worst > 0.9); // the statement is not idle
-        assert_int_equal(teacher_code_level(&c, -INFINITY), c.levels - 1);
-        assert_int_equal(teacher_code_level(&c, 0), 0);
-        teacher_code_release(&c);
+        assert_int_equal(teacher_codec_level(&c, -INFINITY), c.levels - 1);
+        assert_int_equal(teacher_codec_level(&c, 0), 0);
+        teacher_codec_release(&c);
     }
-    assert_false(teacher_code_bits(7));
+    assert_false(teacher_codec_bits(7));
 }
 
 static void test_numbers(void **state) {
     (void)state;
-    struct teacher_code c;
+    struct teacher_codec c;
     const int32_t common[] = {7, 2}, twice[] = {3, 3}, outside[] = {VOCAB};
-    assert_true(teacher_code_init(&c, 8, VOCAB, 2, common, 0, NULL));
+    assert_true(teacher_codec_init(&c, 8, VOCAB, 2, common, 0, NULL));
     assert_int_equal(c.token[0], 7);
     assert_int_equal(c.token[1], 2);
     assert_int_equal(c.token[2], 0);
     assert_int_equal(c.token[4], 3);
     for (int32_t v = 0; v < VOCAB; v++) assert_int_equal(c.token[c.number[v]], v);
-    assert_true(teacher_code_number(&c, CODE_TAIL, -1e-9) == 1); // Q stays below 1
-    teacher_code_release(&c);
-    assert_false(teacher_code_init(&c, 8, VOCAB, 2, twice, 0, NULL));
-    teacher_code_release(&c);
-    assert_false(teacher_code_init(&c, 8, VOCAB, 1, outside, 0, NULL));
-    teacher_code_release(&c);
+    assert_true(teacher_codec_number(&c, CODE_TAIL, -1e-9) == 1); // Q stays below 1
+    teacher_codec_release(&c);
+    assert_false(teacher_codec_init(&c, 8, VOCAB, 2, twice, 0, NULL));
+    teacher_codec_release(&c);
+    assert_false(teacher_codec_init(&c, 8, VOCAB, 1, outside, 0, NULL));
+    teacher_codec_release(&c);
     const float rising[] = {0, -1, -0.5f};
-    assert_false(teacher_code_init(&c, 8, VOCAB, 0, NULL, 3, rising));
-    teacher_code_release(&c);
+    assert_false(teacher_codec_init(&c, 8, VOCAB, 0, NULL, 3, rising));
+    teacher_codec_release(&c);
     const int32_t ids[] = {5, 9, 9, 1, 5, 9, 0};
     size_t n;
-    int32_t *got = teacher_code_common(ids, 7, 12, -1, &n);
+    int32_t *got = teacher_codec_common(ids, 7, 12, -1, &n);
     assert_int_equal(n, 4);
     assert_memory_equal(got, ((int32_t[]){9, 5, 0, 1}), 4 * sizeof *got);
     free(got);
-    got = teacher_code_common(ids, 7, 12, 1, &n); // the token of all supports first, seen or not
+    got = teacher_codec_common(ids, 7, 12, 1, &n); // the token of all supports first, seen or not
     assert_memory_equal(got, ((int32_t[]){1, 9, 5, 0}), 4 * sizeof *got);
     free(got);
-    got = teacher_code_common(ids, 7, 12, 11, &n);
+    got = teacher_codec_common(ids, 7, 12, 11, &n);
     assert_true(n == 5 && got[0] == 11);
     free(got);
 }
 
 static void test_brief(void **state) { // TVD by its logarithm, to 0; version 2 has it as it is
     (void)state;
-    struct teacher_code c;
-    assert_true(teacher_code_init(&c, 8, VOCAB, 0, NULL, 0, NULL));
+    struct teacher_codec c;
+    assert_true(teacher_codec_init(&c, 8, VOCAB, 0, NULL, 0, NULL));
     for (int brief = 0; brief < 2; brief++) {
-        teacher_code_version(&c, 2 + brief, true, 5);
+        teacher_codec_version(&c, 2 + brief, true, 5);
         assert_true(c.brief == brief && !c.apart && c.end < 0);
-        assert_int_equal(teacher_code_planes(&c, CODE_REALISED), 0);
-        assert_int_equal(teacher_code_planes(&c, CODE_TVD), brief ? 1 : 2);
-        assert_true(teacher_code_value(&c, CODE_TVD, teacher_code_number(&c, CODE_TVD, 0)) == 0);
-        assert_true(teacher_code_value(&c, CODE_TVD, teacher_code_number(&c, CODE_TVD, 1)) == 1);
+        assert_int_equal(teacher_codec_planes(&c, CODE_REALISED), 0);
+        assert_int_equal(teacher_codec_planes(&c, CODE_TVD), brief ? 1 : 2);
+        assert_true(teacher_codec_value(&c, CODE_TVD, teacher_codec_number(&c, CODE_TVD, 0)) == 0);
+        assert_true(teacher_codec_value(&c, CODE_TVD, teacher_codec_number(&c, CODE_TVD, 1)) == 1);
         for (double x = 1e-6; x < 1; x *= 1.013) {
-            double y = teacher_code_value(&c, CODE_TVD, teacher_code_number(&c, CODE_TVD, x));
+            double y = teacher_codec_value(&c, CODE_TVD, teacher_codec_number(&c, CODE_TVD, x));
             assert_true(fabs(y - x) <= (brief ? 0.032 * x : 1. / 131070 + 1e-9));
         }
         for (double x = 0; x < 15.9; x += 0.01) {
             double y =
-                teacher_code_value(&c, CODE_ENTROPY, teacher_code_number(&c, CODE_ENTROPY, x));
+                teacher_codec_value(&c, CODE_ENTROPY, teacher_codec_number(&c, CODE_ENTROPY, x));
             assert_true(fabs(y - x) <= (brief ? 1. / 32 : 1. / 512) + 1e-9);
         }
     }
-    teacher_code_version(&c, 3, false, 5);
+    teacher_codec_version(&c, 3, false, 5);
     assert_false(c.brief || c.apart);
     c.bits = 16;
-    teacher_code_version(&c, 3, true, 5);
+    teacher_codec_version(&c, 3, true, 5);
     assert_false(c.brief);
-    teacher_code_release(&c);
+    teacher_codec_release(&c);
 }
 
 // What is apart: the tail is the middle of two levels, never 1; entropy may be less than nothing.
 static void test_apart(void **state) {
     (void)state;
     for (int b = 1; b < 5; b++) {
-        struct teacher_code c;
-        assert_true(teacher_code_init(&c, all_bits[b], VOCAB, 0, NULL, 0, NULL));
-        teacher_code_version(&c, 4, true, 5);
+        struct teacher_codec c;
+        assert_true(teacher_codec_init(&c, all_bits[b], VOCAB, 0, NULL, 0, NULL));
+        teacher_codec_version(&c, 4, true, 5);
         assert_true(c.apart && c.end == 5);
-        assert_int_equal(teacher_code_planes(&c, CODE_END), teacher_code_planes(&c, CODE_LEVEL));
+        assert_int_equal(teacher_codec_planes(&c, CODE_END), teacher_codec_planes(&c, CODE_LEVEL));
         for (double x = 1e-7; x < 69.07; x *= 1.001) {
-            uint32_t k = teacher_code_number(&c, CODE_TAIL, -x);
-            double y = teacher_code_value(&c, CODE_TAIL, k);
+            uint32_t k = teacher_codec_number(&c, CODE_TAIL, -x);
+            double y = teacher_codec_value(&c, CODE_TAIL, k);
             assert_true(k < c.levels && y < 0);
-            assert_true(fabs(y + x) <= teacher_code_error(&c, (float)-x) + 1e-5);
+            assert_true(fabs(y + x) <= teacher_codec_error(&c, (float)-x) + 1e-5);
         }
-        assert_true(isnan(teacher_code_value(&c, CODE_TAIL, (uint32_t)c.levels)));
+        assert_true(isnan(teacher_codec_value(&c, CODE_TAIL, (uint32_t)c.levels)));
         for (double x = -1; x < 14.9; x += 0.01) {
-            uint32_t k = teacher_code_number(&c, CODE_ENTROPY, x);
-            assert_true(fabs(teacher_code_value(&c, CODE_ENTROPY, k) - x) <= 1. / 32 + 1e-9);
+            uint32_t k = teacher_codec_number(&c, CODE_ENTROPY, x);
+            assert_true(fabs(teacher_codec_value(&c, CODE_ENTROPY, k) - x) <= 1. / 32 + 1e-9);
         }
         const float logp[] = {-1, -2, -4.5f};
-        const uint32_t level[] = {teacher_code_level(&c, -1), teacher_code_level(&c, -2),
-                                  teacher_code_level(&c, -4.5f)};
+        const uint32_t level[] = {teacher_codec_level(&c, -1), teacher_codec_level(&c, -2),
+                                  teacher_codec_level(&c, -4.5f)};
         float decoded[3];
-        double tail = teacher_code_value(&c, CODE_TAIL, teacher_code_number(&c, CODE_TAIL, -0.7));
-        teacher_code_decode(&c, level, 3, tail, decoded);
-        assert_true(fabs(teacher_code_entropy(&c, logp, 3, -0.7) -
+        double tail = teacher_codec_value(&c, CODE_TAIL, teacher_codec_number(&c, CODE_TAIL, -0.7));
+        teacher_codec_decode(&c, level, 3, tail, decoded);
+        assert_true(fabs(teacher_codec_entropy(&c, logp, 3, -0.7) -
                          teacher_entropy_kept(decoded, 3, tail)) < 1e-6);
-        teacher_code_version(&c, 4, true, -1);
-        assert_int_equal(teacher_code_planes(&c, CODE_END), 0);
-        teacher_code_release(&c);
+        teacher_codec_version(&c, 4, true, -1);
+        assert_int_equal(teacher_codec_planes(&c, CODE_END), 0);
+        teacher_codec_release(&c);
     }
 }
 
@@ -175,22 +175,22 @@ static struct teacher_row make_row(size_t row, struct made *m) {
 }
 
 static void check_position(const struct teacher_position *a, const struct teacher_position *b,
-                           const struct teacher_code *c) {
+                           const struct teacher_codec *c) {
     double sum = 0, limit = 1e-5;
     assert_int_equal(a->n, b->n);
     for (uint32_t k = 0; k < b->n; k++)
         limit =
-            fmax(limit, 2 * teacher_code_error(c, b->logp[k])); // twice: the scale is off as well
+            fmax(limit, 2 * teacher_codec_error(c, b->logp[k])); // twice: the scale is off as well
     for (uint32_t i = 0; i < a->n; i++) {
         uint32_t k = 0;
         while (k < b->n && b->ids[k] != a->ids[i]) k++;
         assert_true(k < b->n);
         assert_true(fabs((double)(a->logp[i] - b->logp[k])) <=
-                    limit + teacher_code_error(c, 0)); // and 1 - Q
+                    limit + teacher_codec_error(c, 0)); // and 1 - Q
         sum += exp((double)a->logp[i]);
     }
     assert_true(fabs(sum + exp((double)a->log_tail) - 1) < 1e-5); // renormalised to 1 - Q
-    double step = teacher_code_error(c, b->log_tail);
+    double step = teacher_codec_error(c, b->log_tail);
     assert_true(fabs((double)(a->log_tail - b->log_tail)) <= step + 1e-5);
     double tvd = c->bits > 12 ? 1e-5 : 0.032 * (double)b->tvd + 1e-6;
     assert_true(fabs((double)(a->tvd - b->tvd)) <= tvd &&
@@ -220,8 +220,8 @@ static void round_trip(int bits, const char *rule) {
     struct teacher_set *s = teacher_set_open(1, (const char *[]){path}, &f);
     if (!s) fail_msg("%s", f.text);
     assert_int_equal(teacher_set_info(s)->bits, bits);
-    struct teacher_code c;
-    assert_true(teacher_code_init(&c, bits, VOCAB, 0, NULL, 0, NULL));
+    struct teacher_codec c;
+    assert_true(teacher_codec_init(&c, bits, VOCAB, 0, NULL, 0, NULL));
     for (size_t i = 0; i < ROWS; i++) {
         struct teacher_row want = make_row(i, &m), got;
         if (!teacher_set_row(s, i, &got)) fail_msg("%s", f.text);
@@ -235,7 +235,7 @@ static void round_trip(int bits, const char *rule) {
                         (bits == 32 ? 0 : 1. / 32) + 1e-6);
         }
     }
-    teacher_code_release(&c);
+    teacher_codec_release(&c);
     teacher_set_close(s);
     free(path);
 }

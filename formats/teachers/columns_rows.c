@@ -1,4 +1,4 @@
-#include "formats/store/columns_rows.h"
+#include "formats/teachers/columns_rows.h"
 #include "formats/teachers/teacher_components.h"
 #include <stdlib.h>
 #include <string.h>
