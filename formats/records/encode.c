@@ -44,8 +44,12 @@ static void encode_answer(const struct encoder *e, const struct turn *t, int32_t
     if (e->eos >= 0) add_id(out, e->eos);
 }
 
-static bool encode_plain(const struct encoder *e, const struct example *x, struct encoded *out) {
+static bool encode_plain(const struct encoder *e, struct record *row, const struct example *x,
+                         struct encoded *out) {
     struct str prompt = {0};
+    for (size_t i = 0; i < x->n; i++)
+        if (x->turns[i].role == ROLE_TOOL)
+            return row_bad(row, "role 'tool' needs a chat template; name one with --template");
     example_prompt(x, &prompt);
     encode_begin(e, prompt.text ? prompt.text : "", prompt.length, &out->ids);
     str_release(&prompt);
@@ -166,7 +170,7 @@ bool encode(const struct encoder *e, struct record *row, const struct example *x
     clear(out);
     bool ok = x->ids.n                              ? take_ids(e, row, x, out)
               : e->template && e->kind != DATA_TEXT ? encode_chat(e, x, out, &f)
-                                                    : encode_plain(e, x, out);
+                                                    : encode_plain(e, row, x, out);
     if (f.code) row_bad(row, "%s", f.text);
     return ok && fit(e, row, out) && check_targets(e, row, out);
 }

@@ -1,6 +1,7 @@
-// Responses as text, as `generate --text` writes them: rows of any text format (formats/records/records.h)
-// with columns prompt and response, in memory. Taken where they are there: row and sample (else the
-// row's own number and 0) and difficulty, a number that says how hard the instruction is.
+// Responses as text, as `generate --text` writes them: rows of any text format
+// (formats/records/records.h) with columns prompt and response, in memory. Taken where they are
+// there: row and sample (else the row's own number and 0) and difficulty, a number that says how
+// hard the instruction is.
 #pragma once
 #include "common/base/fail.h"
 #include <stddef.h>

@@ -96,6 +96,7 @@ static void clear(struct example *e) {
     e->n_owned = e->n = e->ids.n = e->prompt_length = 0;
     e->dialogue = e->verbatim = false;
     e->plain = e->response = e->rejected = e->instruction = e->input = (struct turn){0};
+    e->tools = NULL;
 }
 
 void example_release(struct example *e) {
@@ -315,5 +316,6 @@ static bool check_filled(struct record *row, enum data_kind kind, const struct e
 bool shape_read(struct record *row, enum shape shape, enum data_kind kind,
                 const struct field_map *map, struct example *out) {
     clear(out);
+    out->tools = record_json(row, mapped(map, "tools"));
     return read_shape(row, shape, kind, map, out) && check_filled(row, kind, out);
 }

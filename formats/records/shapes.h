@@ -42,14 +42,15 @@ struct field_map { // --map prompt=question,chosen=good: our names and the file'
 bool field_map_parse(struct field_map *m, const char *text, struct fail *f); // NULL: an empty one
 void field_map_release(struct field_map *m);
 
-enum role { ROLE_SYSTEM, ROLE_USER, ROLE_ASSISTANT };
+enum role { ROLE_SYSTEM, ROLE_USER, ROLE_ASSISTANT, ROLE_TOOL };
 const char *role_name(enum role r);
 
 struct turn {
     enum role role;
     const char *text; // NULL: none
     size_t n;
-    bool trained; // an assistant's turn that counts in the loss
+    bool trained;               // an assistant's turn that counts in the loss
+    const struct json *message; // as the file has it, with tool_calls and the like; NULL: a text
 };
 
 struct example {   // zero-initialise; reused; texts live in the record or here
@@ -59,6 +60,7 @@ struct example {   // zero-initialise; reused; texts live in the record or here
     struct turn *turns;
     struct turn plain, response, rejected;
     struct turn instruction, input; // alpaca: the parts of turns[0], where there are two
+    const struct json *tools;       // the row's column `tools`, for templates; NULL: none
     struct ids ids;                 // shape ids
     size_t prompt_length;
     size_t n_owned, owned_capacity;

@@ -10,11 +10,12 @@ static const struct {
     {"system", ROLE_SYSTEM}, {"developer", ROLE_SYSTEM}, {"user", ROLE_USER},
     {"human", ROLE_USER},    {"prompter", ROLE_USER},    {"assistant", ROLE_ASSISTANT},
     {"gpt", ROLE_ASSISTANT}, {"model", ROLE_ASSISTANT},  {"chatgpt", ROLE_ASSISTANT},
-    {"bot", ROLE_ASSISTANT},
+    {"bot", ROLE_ASSISTANT}, {"tool", ROLE_TOOL},        {"observation", ROLE_TOOL},
+    {"ipython", ROLE_TOOL},
 };
 
 const char *role_name(enum role r) {
-    static const char *const names[] = {"system", "user", "assistant"};
+    static const char *const names[] = {"system", "user", "assistant", "tool"};
     return names[r];
 }
 
@@ -52,13 +53,13 @@ bool turn_read(struct record *row, const struct json *v, struct example *e, stru
     while (i < sizeof roles / sizeof *roles && strcmp(name, roles[i].name)) i++;
     if (i == sizeof roles / sizeof *roles)
         return row_bad(row,
-                       "role '%s' of a message is not understood; system, user and assistant "
-                       "are",
+                       "role '%s' of a message is not understood; system, user, assistant and "
+                       "tool are",
                        name);
     const struct json *content = json_get(v, "content"), *weight = json_get(v, "loss_weight");
     if (!content) content = json_get(v, "value");
     if (!weight) weight = json_get(v, "weight");
-    *to = (struct turn){.role = roles[i].role};
+    *to = (struct turn){.role = roles[i].role, .message = v};
     to->trained = to->role == ROLE_ASSISTANT &&
                   (json_type(weight) != JSON_NUMBER || json_number(weight) != 0);
     return read_content(row, content, e, to);
@@ -158,7 +159,7 @@ bool read_hh(struct record *row, const struct field_map *map, struct example *e)
                             "and 'Assistant:'");
     e->dialogue = e->verbatim = true;
     e->plain = (struct turn){.role = ROLE_USER, .text = a, .n = cut};
-    e->response = (struct turn){ROLE_ASSISTANT, a + cut, n - cut, true};
-    e->rejected = (struct turn){ROLE_ASSISTANT, b + cut, k - cut, true};
+    e->response = (struct turn){ROLE_ASSISTANT, a + cut, n - cut, true, NULL};
+    e->rejected = (struct turn){ROLE_ASSISTANT, b + cut, k - cut, true, NULL};
     return true;
 }

@@ -168,7 +168,7 @@ static void lists(void **state) {
     expect(DATA_PREF, "{\"chosen\":[" U("q") "," A("g") "],\"rejected\":[" U("r") "," A("b") "]}",
            "chosen and rejected differ before their last message");
     expect(DATA_SFT, "{\"messages\":[{\"role\":\"wizard\",\"content\":\"x\"}]}",
-           "role 'wizard' of a message is not understood; system, user and assistant are");
+           "role 'wizard' of a message is not understood; system, user, assistant and tool are");
 }
 
 static void hh(void **state) {
