@@ -9,12 +9,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+size_t model_qkv_width(const struct model_config *c) {
+    return (c->heads + 2 * c->kv_heads) * c->head_dim;
+}
+
 // Adds a tensor at the end of the layout; returns its offset.
 static size_t add(struct model *m, size_t rows, size_t cols, bool vector, const char *format, ...) {
     m->tensors = xrealloc(m->tensors, (m->n_tensors + 1) * sizeof *m->tensors);
     struct tensor *t = &m->tensors[m->n_tensors++];
-    *t = (struct tensor){
-        .rows = rows, .cols = cols, .offset = m->n_params, .vector = vector, .decay = !vector};
+    *t = (struct tensor){.rows = rows,
+                         .cols = cols,
+                         .offset = m->n_params,
+                         .vector = vector,
+                         .decay = !vector,
+                         .trainable = true};
     va_list args;
     va_start(args, format);
     vsnprintf(t->name, sizeof t->name, format, args);

@@ -27,6 +27,7 @@ struct tensor {
     size_t offset;     // into the flat buffer
     bool vector;       // 1-dimensional in files
     bool decay;        // weight decay: matrices only
+    bool trainable;    // else the optimiser leaves it as it is
 };
 
 struct layer_offsets { // into the flat buffers; SIZE_MAX: the model has none
@@ -44,6 +45,8 @@ struct model {
     float *params;               // (n_params), or NULL before model_alloc and in bf16
     uint16_t *half;              // (n_params) in bf16; a number of a vector takes two places
 };
+
+size_t model_qkv_width(const struct model_config *c); // (H+2G)D
 
 // Lays out the table. Embedding first, then layers, final norm, head. False with a message in `why`
 // (of `size` bytes) where the config makes no sense (heads not a multiple of kv_heads, ...).

@@ -24,7 +24,6 @@ struct net *net_new(const struct model *m, const struct net_limits *l);
 void net_free(struct net *net);
 
 void net_forward(struct net *net, const struct batch *b);
-const float *net_hidden(const struct net *net); // (n,C) after the final norm
 
 struct chunk { // positions first .. first+count-1 of one unit
     size_t first, count;

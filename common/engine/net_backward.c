@@ -9,11 +9,10 @@ enum { GRAIN = 16, COLUMNS = 64 };
 void net_head_backward(struct net *net, const struct batch *b, struct chunk c, const float *dlogits,
                        float *grads) {
     (void)b;
-    const struct model *m = net->model;
-    size_t C = m->config.width, V = m->config.vocab, rows[2] = {0, c.count};
-    struct rowplan plan = {.units = 1, .first = rows};
-    gemm_dx(&plan, net->dhidden + c.first * C, C, dlogits, V, m->params + m->head, V, C, false);
-    gemm_dw(&plan, grads + m->head, dlogits, V, net->hidden + c.first * C, C, V, C);
+    size_t at = c.first * net->model->config.width, rows[2] = {0, c.count};
+    struct linear_rows r = {.plan = {.units = 1, .first = rows}};
+    linear_backward(net->model, &r, 0, PROJECT_HEAD, net->dhidden + at, dlogits, net->hidden + at,
+                    grads);
 }
 
 struct back_job {
@@ -44,11 +43,12 @@ static void norm_dx(void *self, size_t first, size_t last) {
     }
 }
 
-// Columns first .. last-1 of dw += sum over rows, in order, of dy x r. The rows' r are in net->act.
+// Columns first .. last-1 of dw += sum over rows, in order, of dy x r. The rows' r are in
+// net->rows.act.
 static void norm_dw(void *self, size_t first, size_t last) {
     const struct back_job *j = self;
     size_t C = j->net->model->config.width;
-    const float *r = j->net->act;
+    const float *r = j->net->rows.act;
     for (size_t i = 0; i < j->rows; i++) {
         const float *x = j->x + (j->row ? j->row[i] : i) * C, *dy = j->dy + i * C;
         for (size_t c = first; c < last; c++) j->dw[c] += dy[c] * x[c] * r[i];
@@ -59,11 +59,11 @@ static void norm_scale(void *self, size_t first, size_t last) {
     const struct back_job *j = self;
     const struct model_config *c = &j->net->model->config;
     for (size_t i = first; i < last; i++)
-        j->net->act[i] =
+        j->net->rows.act[i] =
             inverse_rms(j->x + (j->row ? j->row[i] : i) * c->width, c->width, c->norm_eps);
 }
 
-// dx += RMSNorm's gradient for dy (rows,C); dw += its weights'. Uses net->act as scratch.
+// dx += RMSNorm's gradient for dy (rows,C); dw += its weights'. Uses net->rows.act as scratch.
 static void norm_backward(struct net *net, const float *x, const float *dy, const size_t *row,
                           size_t rows, size_t offset, float *dx, float *grads) {
     struct back_job j = {.net = net,
@@ -93,7 +93,7 @@ static void unfinish_qkv(void *self, size_t first, size_t last) {
     const struct back_job *j = self;
     const struct model *m = j->net->model;
     const struct model_config *c = &m->config;
-    size_t D = c->head_dim, W = net_qkv_width(c), turned = c->heads + c->kv_heads;
+    size_t D = c->head_dim, W = model_qkv_width(c), turned = c->heads + c->kv_heads;
     for (size_t i = first; i < last; i++) {
         const float *cosine = j->net->cosine + j->net->place[i] * (D / 2);
         const float *sine = j->net->sine + j->net->place[i] * (D / 2);
@@ -106,7 +106,7 @@ static void unfinish_qkv(void *self, size_t first, size_t last) {
 static void qk_norm_weights(struct net *net, const struct layer_state *s, size_t n,
                             const struct layer_offsets *o, float *grads) {
     const struct model_config *c = &net->model->config;
-    size_t D = c->head_dim, W = net_qkv_width(c), turned = c->heads + c->kv_heads;
+    size_t D = c->head_dim, W = model_qkv_width(c), turned = c->heads + c->kv_heads;
     for (size_t i = 0; i < n; i++)
         for (size_t h = 0; h < turned; h++) {
             const float *x = s->raw + (i * turned + h) * D, *dy = net->dqkv + i * W + h * D;
@@ -120,7 +120,7 @@ static void qk_norm_dx(void *self, size_t first, size_t last) {
     const struct back_job *j = self;
     const struct model *m = j->net->model;
     const struct model_config *c = &m->config;
-    size_t D = c->head_dim, W = net_qkv_width(c), turned = c->heads + c->kv_heads;
+    size_t D = c->head_dim, W = model_qkv_width(c), turned = c->heads + c->kv_heads;
     float *dy = j->net->datt; // (HD) a row at least as wide as one head; scratch of this row
     for (size_t i = first; i < last; i++)
         for (size_t h = 0; h < turned; h++) {
@@ -145,7 +145,7 @@ static void backward_qkv(struct net *net, const struct batch *b, size_t l, float
     const struct model_config *c = &m->config;
     const struct layer_offsets *o = &m->layer[l];
     const struct layer_state *s = &net->layer[l];
-    size_t W = net_qkv_width(c), C = c->width;
+    size_t W = model_qkv_width(c);
     struct back_job j = {.net = net, .batch = b, .state = s, .offsets = o};
     parallel_range(b->n, GRAIN, unfinish_qkv, &j);
     if (c->qk_norm) {
@@ -157,9 +157,9 @@ static void backward_qkv(struct net *net, const struct batch *b, size_t l, float
             .net = net, .dy = net->dqkv, .dw = grads + o->q_bias, .rows = b->n, .ld = W};
         parallel_range(W, COLUMNS, bias_columns, &k);
     }
-    net_norm_rows(net, net->norm, s->in, o->norm1, b->n);
-    gemm_dw(&net->rows, grads + o->q, net->dqkv, W, net->norm, C, W, C);
-    gemm_dx(&net->rows, net->dnorm, C, net->dqkv, W, m->params + o->q, W, C, false);
+    layer_norm(m, net->rows.norm, s->in, NULL, b->n, o->norm1);
+    linear_backward(m, &net->rows.linear, l, PROJECT_QKV, net->dnorm, net->dqkv, net->rows.norm,
+                    grads);
     norm_backward(net, s->in, net->dnorm, NULL, b->n, o->norm1, net->dx, grads);
 }
 
@@ -168,22 +168,19 @@ static void backward_layer(struct net *net, const struct batch *b, size_t l, flo
     const struct model_config *c = &m->config;
     const struct layer_offsets *o = &m->layer[l];
     const struct layer_state *s = &net->layer[l];
-    size_t N = b->n, C = c->width, F = c->hidden, HD = c->heads * c->head_dim;
+    const struct layer_rows *r = &net->rows;
     struct back_job j = {.net = net, .batch = b, .state = s, .offsets = o};
     // the last layer's state is still there
-    if (net->limits.recompute && l + 1 < c->layers) net_layer_inside(net, b, l);
+    if (net->limits.recompute && l + 1 < c->layers) layer_inside(r, l, s);
     // feed-forward part
-    net_swiglu(net, s, NULL, N);
-    gemm_dw(&net->rows, grads + o->down, net->dx, C, net->act, F, C, F);
-    gemm_dx(&net->rows, net->dact, F, net->dx, C, m->params + o->down, C, F, false);
-    parallel_range(N, GRAIN, swiglu_back, &j);
-    net_norm_rows(net, net->norm, s->mid, o->norm2, N);
-    gemm_dw(&net->rows, grads + o->gate, s->gate_up, 2 * F, net->norm, C, 2 * F, C);
-    gemm_dx(&net->rows, net->dnorm, C, s->gate_up, 2 * F, m->params + o->gate, 2 * F, C, false);
-    norm_backward(net, s->mid, net->dnorm, NULL, N, o->norm2, net->dx, grads);
+    layer_swiglu(r, s, NULL);
+    linear_backward(m, &r->linear, l, PROJECT_DOWN, net->dact, net->dx, r->act, grads);
+    parallel_range(b->n, GRAIN, swiglu_back, &j);
+    layer_norm(m, r->norm, s->mid, NULL, b->n, o->norm2);
+    linear_backward(m, &r->linear, l, PROJECT_GATE_UP, net->dnorm, s->gate_up, r->norm, grads);
+    norm_backward(net, s->mid, net->dnorm, NULL, b->n, o->norm2, net->dx, grads);
     // attention part
-    gemm_dw(&net->rows, grads + o->o, net->dx, C, s->att, HD, C, HD);
-    gemm_dx(&net->rows, net->datt, HD, net->dx, C, m->params + o->o, C, HD, false);
+    linear_backward(m, &r->linear, l, PROJECT_OUT, net->datt, net->dx, s->att, grads);
     attention_backward(&net->attention, s->qkv, s->att, s->lse, net->datt, net->dqkv);
     backward_qkv(net, b, l, grads);
 }
@@ -212,7 +209,7 @@ void net_backward(struct net *net, const struct batch *b, float *grads) {
                          .dx = net->dx};
     // Positions may share a row (two responses at the prompt's last token): one thread adds them.
     for (size_t i = 0; i < b->positions; i++)
-        net->act[i] = inverse_rms(net->out + b->row[i] * C, C, m->config.norm_eps);
+        net->rows.act[i] = inverse_rms(net->out + b->row[i] * C, C, m->config.norm_eps);
     parallel_range(C, COLUMNS, norm_dw, &j);
     norm_dx(&j, 0, b->positions);
     for (size_t l = m->config.layers; l-- > 0;) backward_layer(net, b, l, grads);

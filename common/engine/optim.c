@@ -40,7 +40,7 @@ static size_t cut(const struct model *m, struct optim_tile *tile) {
     size_t n = 0;
     for (size_t i = 0; i < m->n_tensors; i++) {
         const struct tensor *t = &m->tensors[i];
-        size_t size = t->rows * t->cols;
+        size_t size = t->trainable ? t->rows * t->cols : 0;
         for (size_t at = 0; at < size; at += TILE, n++)
             if (tile)
                 tile[n] = (struct optim_tile){t->offset + at, size - at < TILE ? size - at : TILE,

@@ -1,0 +1,31 @@
+// The projections of the decoder, y = x W^T, forward and backward in one place: what a projection
+// may have besides its weights (another precision, an adapter) belongs here.
+#pragma once
+#include "common/engine/gemm.h"
+#include "common/engine/model.h"
+
+enum projection {    // of a layer, but for the last
+    PROJECT_QKV,     // C -> (H+2G)D: queries, keys, values
+    PROJECT_OUT,     // HD -> C: after attention
+    PROJECT_GATE_UP, // C -> 2F
+    PROJECT_DOWN,    // F -> C
+    PROJECT_HEAD,    // C -> V; its `layer` is ignored
+};
+
+struct linear { // W (out,in) at an offset of the model's numbers
+    size_t weight, out, in;
+};
+struct linear linear_of(const struct model *m, size_t layer, enum projection which);
+
+struct linear_rows {     // how the rows of x are multiplied
+    struct rowplan plan; // units, in order; by tiles
+    bool few;            // each output by itself (gemm_rows): the bits do not depend on how many
+};
+
+// y (n,out) = x (n,in) W^T, + y if add.
+void linear_forward(const struct model *m, const struct linear_rows *r, size_t layer,
+                    enum projection which, float *y, const float *x, bool add);
+// dx (n,in) = dy (n,out) W. The weights' gradients are added to grads where W is trainable.
+void linear_backward(const struct model *m, const struct linear_rows *r, size_t layer,
+                     enum projection which, float *dx, const float *dy, const float *x,
+                     float *grads);
