@@ -44,6 +44,8 @@ FORMATS := $(filter-out formats/store/zplugin.c,$(wildcard formats/*/*.c))
 JOINT := $(wildcard stages/shared/*.c)
 STAGES := $(patsubst stages/%.c,%,$(wildcard stages/*.c))
 FOLDERS := $(filter-out shared,$(patsubst stages/%/,%,$(filter %/,$(wildcard stages/*/))))
+# What the dispatcher runs.
+INSTALLED := $(strip $(filter-out aligndistil,$(STAGES)) $(FOLDERS))
 # pipelines/lib is shared by the programs of the experiments; each other file is a program.
 SHARED := $(wildcard pipelines/lib/*.c)
 PROGRAMS := $(filter-out $(SHARED),$(wildcard pipelines/*/*.c))
@@ -157,7 +159,7 @@ demo: deps
 	@$(MAKE) --no-print-directory -s -C pipelines/demo
 
 # Coverage-guided fuzzing of every reader of foreign bytes (clang's libFuzzer), SECONDS each; a find
-# stays in build/fuzz and belongs into tests/fuzz/corpus once it is mended.
+# stays in build/fuzz and belongs into tests/fuzz/corpus once it is fixed.
 SECONDS ?= 60
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 $(FUZZERS:%=$(BUILD)/fuzzers/%): $(BUILD)/fuzzers/%: tests/fuzz/%.c $(LIBRARY)
@@ -173,6 +175,17 @@ fuzz: deps
 	        -print_final_stats=1 -close_fd_mask=1 $$c $$(ls -d tests/fuzz/corpus/$${f#fuzz_} 2>/dev/null) 2>&1 | \
 	        grep -E 'ERROR|SUMMARY|Test unit written|number_of_executed_units' ; \
 	    ! ls build/fuzz/$$f-* >/dev/null 2>&1 || { echo "fuzz: finds in build/fuzz/$$f-*"; exit 1; }; done
+
+# The manual pages, from the programs' own option tables; a page for each stage and subcommand.
+MAN := $(BUILD)/man
+man: all
+	@rm -rf $(MAN) && mkdir -p $(MAN)
+	@page() { "$(BIN)/$$1" $$2 --describe man > "$(MAN)/$$3.1" || exit 1; }; \
+	page aligndistil '' aligndistil; \
+	for stage in $(INSTALLED); do page $$stage '' aligndistil-$$stage; done; \
+	for stage in $(FOLDERS); do for name in $$($(BIN)/$$stage --describe words); do \
+	    page $$stage $$name aligndistil-$$stage-$$name; done; done
+	@echo "  MAN   $(MAN)"
 
 bench bench-results: WANT := bench
 bench: deps
@@ -191,16 +204,20 @@ bench-results: deps
 BINDIR = $(DESTDIR)$(PREFIX)/bin
 STAGEDIR = $(DESTDIR)$(PREFIX)/libexec/aligndistil
 PLUGINDIR = $(DESTDIR)$(PREFIX)/lib/aligndistil
-INSTALLED := $(strip $(filter-out aligndistil,$(STAGES)) $(FOLDERS))
+MANDIR = $(DESTDIR)$(PREFIX)/share/man/man1
+COMPLETIONDIR = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 
-install: all
-	install -d '$(BINDIR)' '$(STAGEDIR)' '$(PLUGINDIR)'
+install: all man
+	install -d '$(BINDIR)' '$(STAGEDIR)' '$(PLUGINDIR)' '$(MANDIR)' '$(COMPLETIONDIR)'
 	install $(BIN)/aligndistil '$(BINDIR)'
 	$(if $(INSTALLED),install $(INSTALLED:%=$(BIN)/%) '$(STAGEDIR)')
 	$(if $(wildcard formats/store/zplugin.c),install -m 644 $(BUILD)/plugin/libh5zstd.so '$(PLUGINDIR)')
+	install -m 644 $(MAN)/*.1 '$(MANDIR)'
+	install -m 644 stages/completion.bash '$(COMPLETIONDIR)/aligndistil'
 
 uninstall:
-	rm -f '$(BINDIR)/aligndistil' $(INSTALLED:%='$(STAGEDIR)/%') '$(PLUGINDIR)/libh5zstd.so'
+	rm -f '$(BINDIR)/aligndistil' $(INSTALLED:%='$(STAGEDIR)/%') '$(PLUGINDIR)/libh5zstd.so' \
+	    '$(MANDIR)'/aligndistil.1 '$(MANDIR)'/aligndistil-*.1 '$(COMPLETIONDIR)/aligndistil'
 	-rmdir '$(STAGEDIR)' '$(PLUGINDIR)'
 
 format:
@@ -214,7 +231,8 @@ help:
 	@echo 'make fuzz       fuzz every reader of foreign bytes, SECONDS=60 each (clang)'
 	@echo 'make bench      deps and OpenBLAS, build and run the benchmarks; QUICK=1 in a minute'
 	@echo 'make bench-results   the same, into the table of tests/bench/RESULTS.md'
-	@echo 'make bless      write the golden files anew; then read the diff'
+	@echo 'make bless      write the golden files again; then read the diff'
+	@echo 'make man        the manual pages, into build/MODE/man'
 	@echo 'make install    into PREFIX (/usr/local), below DESTDIR; make uninstall takes it back'
 	@echo 'make format     clang-format all sources'
 	@echo 'make clean      remove build/'
@@ -224,6 +242,6 @@ help:
 clean:
 	rm -rf build
 
-.PHONY: all unit tools fuzz fuzzers deps test bless demo bench bench-results install uninstall format help clean
+.PHONY: all man unit tools fuzz fuzzers deps test bless demo bench bench-results install uninstall format help clean
 .SECONDARY:
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -66,6 +66,7 @@ static void declare(struct options *o, struct distill *d) {
     };
     options_add(o, beta, 1);
     train_options_rows(o, &d->train, "1e-3", "32");
+    common_log_row(o, &d->common);
     common_options_rows(o, &d->common);
 }
 

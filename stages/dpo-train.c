@@ -24,8 +24,8 @@ static void declare(struct options *o, struct dpo *d) {
     const struct opt_row rows[] = {
         {"model", OPT_TEXT, OPT_INPUT, &d->model, .metavar = "FILE", .help = "model to start from",
          .required = true},
-        {"data", OPT_LIST, OPT_INPUT, &d->data, .metavar = "FILE...",
-         .help = "preference pairs, or - for paths on stdin", .required = true},
+        {"data", OPT_LIST, OPT_INPUT, &d->data, .metavar = "FILE...", .help = "preference pairs",
+         .required = true, .paths = true},
         {"ref", OPT_TEXT, OPT_INPUT, &d->ref, .metavar = "FILE",
          .help = "reference model; the start model if not given"},
         {"output", OPT_TEXT, OPT_OUTPUT, &d->output, .letter = 'o', .metavar = "FILE",
@@ -52,6 +52,7 @@ static void declare(struct options *o, struct dpo *d) {
     frozen_dtype_row(o, &d->dtype,
                      "tdpo's reference in memory: bf16 rounds its matrices, 2 bytes each");
     train_options_rows(o, &d->train, "1e-4", "32");
+    common_log_row(o, &d->common);
     common_options_rows(o, &d->common);
 }
 

@@ -85,7 +85,6 @@ int main(int argc, char **argv) {
                         .summary = "Write a model in the formats of other programs."};
     declare(&o, &s);
     options_parse(&o, argc, argv, NULL);
-    common_no_log(&o, &s.common);
     parallel_init((int)s.common.threads);
     s.log = log_open(s.common.progress, s.common.quiet, s.common.verbose);
     char *options = options_json(&o);

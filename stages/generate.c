@@ -42,9 +42,9 @@ static void declare(struct options *o, struct generate *g) {
     teachers_rows(o, &g->teachers);
     const struct opt_row rows[] = {
         {"data", OPT_LIST, OPT_INPUT, &g->data, .metavar = "FILE...",
-         .help = "prompts: tokens of kind prompt or sft"},
+         .help = "prompts: tokens of kind prompt or sft", .paths = true},
         {"input", OPT_LIST, OPT_INPUT, &g->input, .metavar = "FILE...",
-         .help = "prompts as CSV or JSONL with a column prompt"},
+         .help = "prompts as CSV or JSONL with a column prompt; - is stdin"},
         {"output", OPT_TEXT, OPT_OUTPUT, &g->output, .letter = 'o', .metavar = "FILE.h5",
          .help = "prompts and sampled ids, kind tokens", .required = true},
         {"text", OPT_TEXT, OPT_OUTPUT, &g->text, .metavar = "FILE",
@@ -283,7 +283,6 @@ int main(int argc, char **argv) {
                         .summary = "Sample responses to prompts."};
     declare(&o, &g);
     options_parse(&o, argc, argv, NULL);
-    common_no_log(&o, &g.common);
     parallel_init((int)g.common.threads);
     stop_init(g.stop_after);
     g.log = log_open(g.common.progress, g.common.quiet, g.common.verbose);

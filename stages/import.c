@@ -171,7 +171,6 @@ int main(int argc, char **argv) {
     };
     declare(&o, &s);
     options_parse(&o, argc, argv, NULL);
-    common_no_log(&o, &s.common);
     check_usage(&s);
     parallel_init((int)s.common.threads);
     s.log = log_open(s.common.progress, s.common.quiet, s.common.verbose);

@@ -22,7 +22,7 @@ static void declare(struct options *o, struct sft *s) {
         {"model", OPT_TEXT, OPT_INPUT, &s->model, .metavar = "FILE", .help = "model to start from",
          .required = true},
         {"data", OPT_LIST, OPT_INPUT, &s->data, .metavar = "FILE...",
-         .help = "tokens (kind text or sft), or - for paths on stdin", .required = true},
+         .help = "tokens of kind text or sft", .required = true, .paths = true},
         {"output", OPT_TEXT, OPT_OUTPUT, &s->output, .letter = 'o', .metavar = "FILE",
          .help = "the trained model", .required = true},
         {"loss-on", OPT_CHOICE, OPT_RESULT, &s->loss_on, .value = "response",
@@ -32,6 +32,7 @@ static void declare(struct options *o, struct sft *s) {
     options_add(o, rows, sizeof rows / sizeof *rows);
     validation_rows(o, &s->valid);
     train_options_rows(o, &s->train, "1e-3", "32");
+    common_log_row(o, &s->common);
     common_options_rows(o, &s->common);
 }
 

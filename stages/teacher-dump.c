@@ -39,7 +39,7 @@ static void declare(struct options *o, struct dump *d) {
     teachers_rows(o, &d->teachers);
     const struct opt_row in[] = {
         {"data", OPT_LIST, OPT_INPUT, &d->data, .metavar = "FILE...",
-         .help = "pairs, or tokens with responses; - for paths on stdin", .required = true},
+         .help = "pairs, or tokens with responses", .required = true, .paths = true},
         {"output", OPT_TEXT, OPT_OUTPUT, &d->output, .letter = 'o', .metavar = "FILE",
          .help = "the teacher cache", .required = true},
         {"responses", OPT_CHOICE, OPT_RESULT, &d->responses, .value = "chosen",
@@ -407,7 +407,6 @@ int main(int argc, char **argv) {
                         .summary = "Compute the teachers' distributions once, into a cache."};
     declare(&o, &d);
     options_parse(&o, argc, argv, NULL);
-    common_no_log(&o, &d.common);
     parallel_init((int)d.common.threads);
     stop_init(d.stop_after);
     d.log = log_open(d.common.progress, d.common.quiet, d.common.verbose);

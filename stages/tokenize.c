@@ -292,7 +292,6 @@ int main(int argc, char **argv) {
     };
     declare(&o, &s);
     options_parse(&o, argc, argv, NULL);
-    common_no_log(&o, &s.common);
     check_usage(&s);
     parallel_init((int)s.common.threads);
     stop_init(s.stop_after);

@@ -13,6 +13,7 @@ enum exit_code {
     EXIT_USAGE = 2,
     EXIT_BADDATA = 3,
     EXIT_STOPPED = 75, // stopped after saving: run the same command again
+    EXIT_PIPE = 141,   // the reader of stdout is gone, as the shell says of SIGPIPE (128 + 13)
 };
 
 struct fail { // zero: no failure

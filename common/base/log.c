@@ -156,7 +156,9 @@ void guard_streams(void) {
             _exit(EXIT_FAILED);
 }
 
+// Who reads our stdout and has seen enough closes it (`| head`): no failure to speak of.
 static _Noreturn void stdout_failed(int error) {
+    if (error == EPIPE) exit(EXIT_PIPE);
     die(EXIT_FAILED, "cannot write to 'stdout': %s; results that are whole stay in their files",
         strerror(error));
 }

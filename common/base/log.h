@@ -1,6 +1,7 @@
 // What people and plots see of a run: notes and a progress line on stderr, metrics in a file.
 // stdout is for results alone: print_result() writes one path or row a line and dies (exit 1, one
-// line) if stdout is closed or full.
+// line) if stdout is closed or full; where its reader is gone (`| head`) the program ends silently,
+// exit 141, as a program that is killed by SIGPIPE.
 #pragma once
 #include "common/base/metrics.h"
 #include <stdbool.h>
@@ -20,7 +21,7 @@ void log_progress(struct log *l, const char *what, uint64_t done, uint64_t total
 void log_end_progress(struct log *l);
 void log_close(struct log *l);
 
-// Ignores SIGPIPE (a closed pipe is then an error that is reported) and fills closed standard file
+// Ignores SIGPIPE (a closed pipe is then an error of the write) and fills closed standard file
 // descriptors, so that no output file is ever opened as stdout. options_parse() calls it.
 void guard_streams(void);
 void print_result(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -59,7 +59,8 @@ static int find_letter(const struct options *o, char letter) {
 static bool unknown(const struct options *o, const char *name, size_t n, const char *dashes,
                     const char *where, struct fail *f) {
     struct nearest near = nearest_to(name, n);
-    for (size_t i = 0; i < o->n; i++) nearest_try(&near, o->rows[i].name);
+    for (size_t i = 0; i < o->n; i++)
+        if (!o->rows[i].hidden) nearest_try(&near, o->rows[i].name);
     if (near.best)
         return fail_set(f, EXIT_USAGE, "%sunknown option '%s%.*s'; did you mean '%s%s'?", where,
                         dashes, (int)n, name, dashes, near.best);
@@ -148,6 +149,25 @@ static bool set_every(struct opt_every *to, const char *value) {
     return true;
 }
 
+static void list_add(struct options *o, struct opt_list *list, const char *text) {
+    list->items = xrealloc(list->items, (list->n + 1) * sizeof *list->items);
+    list->items[list->n++] = keep(o, text, strlen(text));
+}
+
+// "-" in a list of files: each line of stdin that is not empty is a path.
+static bool set_paths(struct options *o, struct opt_list *list, const char *name, struct fail *f) {
+    char *line = NULL;
+    size_t capacity = 0, before = list->n;
+    while (getline(&line, &capacity, stdin) >= 0) {
+        line[strcspn(line, "\r\n")] = 0;
+        if (*line) list_add(o, list, line);
+    }
+    free(line);
+    return list->n > before ||
+           fail_set(f, EXIT_BADDATA, "'--%s -' got no paths on stdin; write one on each line",
+                    name);
+}
+
 static bool set_value(struct options *o, struct opt_row *row, const char *value, const char *where,
                       struct fail *f) {
     int64_t n;
@@ -172,12 +192,10 @@ static bool set_value(struct options *o, struct opt_row *row, const char *value,
         return true;
     case OPT_CHOICE:
         return set_choice(o, row, value, where, f);
-    case OPT_LIST: {
-        struct opt_list *list = row->to;
-        list->items = xrealloc(list->items, (list->n + 1) * sizeof *list->items);
-        list->items[list->n++] = keep(o, value, strlen(value));
+    case OPT_LIST:
+        if (row->paths && !strcmp(value, "-")) return set_paths(o, row->to, row->name, f);
+        list_add(o, row->to, value);
         return true;
-    }
     case OPT_TIME:
         return value_time(value, row->to) ||
                fail_set(f, EXIT_USAGE, "%s'--%s %s' is not a time; write 90, 10m or 3h50m", where,
@@ -282,15 +300,16 @@ static bool take_rest(struct scan *s, const char *word) {
     return true;
 }
 
-// --help and --version count at once, whatever else is on the line after them.
+// --help, --version and --describe count at once, whatever else is on the line after them.
 static bool asked(struct scan *s) {
     for (size_t i = 0; i < s->out.n; i++) {
         const void *to = s->o->rows[s->out.items[i].row].to;
         if (to == &s->o->help) s->o->help = true;
         if (to == &s->o->version) s->o->version = true;
         if (to == &s->o->config) s->o->config = s->out.items[i].value;
+        if (to == &s->o->describe) s->o->describe = s->out.items[i].value;
     }
-    return s->o->help || s->o->version;
+    return s->o->help || s->o->version || s->o->describe;
 }
 
 static bool scan_words(struct scan *s) {
@@ -347,7 +366,7 @@ static bool config_line(struct options *o, char *text, size_t line, struct setti
     int row = find_name(o, name, strlen(name));
     if (row == NO_ROW) return unknown(o, name, strlen(name), "", where, f);
     const void *to = o->rows[row].to;
-    if (to == &o->config || to == &o->help || to == &o->version)
+    if (to == &o->config || to == &o->help || to == &o->version || to == &o->describe)
         return fail_set(f, EXIT_USAGE, "%s'%s' belongs on the command line", where, name);
     bool list = o->rows[row].type == OPT_LIST, bad = false;
     size_t count = 0;
@@ -383,10 +402,12 @@ static bool read_config(struct options *o, struct settings *out, struct fail *f)
 
 static void add_builtin(struct options *o) {
     const struct opt_row rows[] = {
-        {"config", OPT_TEXT, OPT_EXEC, &o->config, .metavar = "FILE",
+        {"config", OPT_TEXT, OPT_EXEC, &o->config, .metavar = "FILE", .shared = true,
          .help = "read options from FILE, as lines `name = value`"},
-        {"help", OPT_FLAG, OPT_EXEC, &o->help, .letter = 'h', .help = "print this text"},
-        {"version", OPT_FLAG, OPT_EXEC, &o->version, .help = "print the version"},
+        {"help", OPT_FLAG, OPT_EXEC, &o->help, .letter = 'h', .shared = true,
+         .help = "print this text"},
+        {"version", OPT_FLAG, OPT_EXEC, &o->version, .shared = true, .help = "print the version"},
+        {"describe", OPT_CHOICE, OPT_EXEC, &o->describe, .choices = "man|words", .hidden = true},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
 }
@@ -404,7 +425,7 @@ bool options_try(struct options *o, int argc, char **argv, struct opt_list *rest
     apply_defaults(o);
     struct scan s = {.o = o, .n = argc, .at = 1, .words = argv, .rest = rest, .fail = f};
     struct settings config = {0};
-    if (scan_words(&s) && !o->help && !o->version) {
+    if (scan_words(&s) && !asked(&s)) {
         if (o->config && read_config(o, &config, f)) apply(o, &config, FROM_CONFIG, f);
         if (!f->code && apply(o, &s.out, FROM_COMMAND, f) && check_required(o, f))
             options_check_files(o, rest, f);
@@ -419,12 +440,12 @@ void options_parse(struct options *o, int argc, char **argv, struct opt_list *re
     guard_streams();
     options_try(o, argc, argv, rest, &f);
     die_if(&f);
-    if (!o->help && !o->version) return;
-    char *text = options_help(o);
-    if (o->help)
-        print_result("%.*s", (int)strlen(text) - 1, text); // print_result ends the line
-    else
-        print_result("%s (aligndistil) %s", o->program, ALIGNDISTIL_VERSION);
+    if (!o->help && !o->version && !o->describe) return;
+    char *text = o->version ? xasprintf("%s (aligndistil) %s\n", o->program, ALIGNDISTIL_VERSION)
+                 : !o->describe                ? options_help(o)
+                 : !strcmp(o->describe, "man") ? options_man(o)
+                                               : options_completion(o);
+    print_result("%.*s", (int)strlen(text) - 1, text); // print_result ends the line
     free(text);
     options_release(o);
     finish_stdout();

@@ -11,14 +11,17 @@
 //   at
 //   '|'; a choice that ends in ':' takes a number after it, as in "fixed:|damped:|tvd:"; the number
 //   is kept in its shortest form) |
-//   OPT_LIST struct opt_list (all words up to the next option; repeated options append; "-" stands
-//   for stdin) | OPT_TIME double seconds ("90", "10m", "3h50m") | OPT_EVERY struct opt_every
-//   ("500" steps, or a time).
+//   OPT_LIST struct opt_list (all words up to the next option; repeated options append; where the
+//   row has `paths`, "-" stands for the lines of stdin) | OPT_TIME double seconds ("90", "10m",
+//   "3h50m") | OPT_EVERY struct opt_every ("500" steps, or a time).
 //
 // On the command line: --name value, --name=value, -o value; a flag may say --name=false. Names are
 // never abbreviated; the last of a repeated option counts. --help, --version and --config FILE are
-// in every table. A config file holds `name = value` lines, # comments, and "quoted" values; the
-// command line wins over it, for lists too.
+// in every table, and a hidden one, --describe man|words: the manual page, or a line for each
+// option
+// (`--NAME flag|list|value [CHOICES]`) as the shell's completion reads it. A config file holds
+// `name = value` lines, # comments, and "quoted" values; the command line wins over it, for lists
+// too.
 #pragma once
 #include "common/base/fail.h"
 #include "common/base/mem.h"
@@ -50,6 +53,9 @@ struct opt_row {
     const char *metavar; // FILE, N, X ... in --help
     const char *help;
     bool required;
+    bool paths;  // OPT_LIST of files: "-" is replaced by the lines of stdin
+    bool shared; // by all stages: in the last block of the help
+    bool hidden; // from the help
 };
 
 struct options {
@@ -59,7 +65,7 @@ struct options {
     size_t n, capacity;
     unsigned char *from; // one a row: 0 default, 1 config file, 2 command line
     bool help, version;  // asked for
-    const char *config;
+    const char *config, *describe;
     size_t n_words, word_capacity; // the values' text, kept until options_release
     char **words;
 };
@@ -73,7 +79,10 @@ void options_parse(struct options *o, int argc, char **argv, struct opt_list *re
 bool options_try(struct options *o, int argc, char **argv, struct opt_list *rest, struct fail *f);
 // Whether no file that is written is also read (`rest` are files too, or NULL) or written twice.
 bool options_check_files(const struct options *o, const struct opt_list *rest, struct fail *f);
-char *options_help(const struct options *o); // the --help text; free() it
+// The --help text, the manual page, the completion's lines; free() them.
+char *options_help(const struct options *o);
+char *options_man(const struct options *o);
+char *options_completion(const struct options *o);
 bool options_given(const struct options *o, const char *name);
 // Dies, exit 2, if the option was given: "--NAME " and `why`. For options that would do nothing
 // here.
@@ -84,15 +93,23 @@ void options_release(struct options *o);     // values of text and lists are gon
 // "from 1 to 8", "at least 0", "" where any number goes; for help and messages.
 void opt_range(const struct opt_row *row, struct str *s);
 void opt_choices(const struct opt_row *row, struct str *s); // "fixed:N|tvd:N|none"
+// "--lr X", "-o, --output FILE", with no value for a flag; and "what it does (facts)", where the
+// facts of an option that all stages share are its default alone.
+void opt_left(const struct opt_row *row, struct str *s);
+void opt_right(const struct opt_row *row, struct str *s);
+// The blocks of the help: titles, and which rows stand in each.
+enum { OPT_BLOCKS = 5 };
+const char *opt_block_title(int block);
+bool opt_in_block(const struct opt_row *row, int block);
 
-// --seed --threads --progress --log --dry-run --force --no-clobber -q -v, the same in all stages
+// --seed --threads --progress --dry-run --force --no-clobber -q -v, the same in all stages
 struct common_options {
     int64_t seed, threads;
     const char *progress, *log;
     bool dry_run, force, no_clobber, quiet, verbose;
 };
 void common_options_rows(struct options *o, struct common_options *c);
-void common_no_log(const struct options *o, const struct common_options *c); // --log dies, exit 2
+void common_log_row(struct options *o, struct common_options *c); // --log, where there are steps
 
 // "fixed:0.5" -> 0.5; NaN where the choice has no number.
 double choice_number(const char *choice);

@@ -31,38 +31,54 @@ void opt_choices(const struct opt_row *row, struct str *s) {
     }
 }
 
-// "what it does (one of a|b; from 1 to 8; default 3)"
-static void describe(struct str *s, const struct opt_row *row) {
-    struct str facts = {0};
+static void add_fact(struct str *facts, const char *text) {
+    if (facts->length && *text) str_puts(facts, "; ");
+    str_puts(facts, text);
+}
+
+static void add_default(struct str *facts, const struct opt_row *row) {
+    if (row->required) return add_fact(facts, "required");
+    if (row->shared && !row->value) return;
+    add_fact(facts, "default ");
+    str_puts(facts, row->value              ? (*row->value ? row->value : "''")
+                    : row->type == OPT_FLAG ? "off"
+                                            : "none");
+}
+
+void opt_right(const struct opt_row *row, struct str *s) {
+    struct str facts = {0}, text = {0};
     if (row->type == OPT_CHOICE) {
-        str_puts(&facts, "one of ");
-        opt_choices(row, &facts);
-        str_puts(&facts, "; ");
+        str_puts(&text, "one of ");
+        opt_choices(row, &text);
+        add_fact(&facts, text.text);
     }
-    size_t before = facts.length;
-    opt_range(row, &facts);
-    if (facts.length > before) str_puts(&facts, "; ");
-    if (row->value)
-        str_printf(&facts, "default %s", *row->value ? row->value : "''");
-    else if (row->required)
-        str_puts(&facts, "required");
-    else if (row->type == OPT_FLAG)
-        str_puts(&facts, "default off");
-    else
-        str_puts(&facts, "default none");
-    str_printf(s, "%s (%s)", row->help ? row->help : "", facts.text);
+    text.length = 0;
+    str_puts(&text, "");
+    struct opt_row open = *row; // a limit that nobody meets is left out
+    if (open.high >= 1e9 && open.low < open.high) open.high = (double)INFINITY;
+    if (!row->shared) opt_range(&open, &text);
+    add_fact(&facts, text.text);
+    if (row->paths) add_fact(&facts, "- reads paths from stdin");
+    add_default(&facts, row);
+    str_puts(s, row->help ? row->help : "");
+    if (facts.length) str_printf(s, " (%s)", facts.text);
     str_release(&facts);
+    str_release(&text);
+}
+
+void opt_left(const struct opt_row *row, struct str *s) {
+    if (row->letter) str_printf(s, "-%c, ", row->letter);
+    str_printf(s, "--%s", row->name);
+    const char *metavar = row->metavar ? row->metavar : row->type == OPT_CHOICE ? "NAME" : "X";
+    if (row->type != OPT_FLAG) str_printf(s, " %s", metavar);
+    if (row->type == OPT_LIST && !strstr(metavar, "...")) str_puts(s, "...");
 }
 
 static void help_row(struct str *s, const struct opt_row *row) {
     struct str left = {0}, right = {0};
     str_puts(&left, "  ");
-    if (row->letter) str_printf(&left, "-%c, ", row->letter);
-    str_printf(&left, "--%s", row->name);
-    const char *metavar = row->metavar ? row->metavar : row->type == OPT_CHOICE ? "NAME" : "X";
-    if (row->type != OPT_FLAG) str_printf(&left, " %s", metavar);
-    if (row->type == OPT_LIST && !strstr(metavar, "...")) str_puts(&left, "...");
-    describe(&right, row);
+    opt_left(row, &left);
+    opt_right(row, &right);
     str_puts(s, left.text);
     if (left.length + 2 > HELP_COLUMN)
         str_printf(s, "\n%*s", HELP_COLUMN, "");
@@ -73,22 +89,36 @@ static void help_row(struct str *s, const struct opt_row *row) {
     str_release(&right);
 }
 
+// ---- blocks: the shared options, which a reader knows from the first stage, stand last ----------
+
+static const struct {
+    enum opt_class class;
+    bool shared;
+    const char *title;
+} blocks[OPT_BLOCKS] = {{OPT_INPUT, false, "Input"},
+                        {OPT_OUTPUT, false, "Output"},
+                        {OPT_RESULT, false, "What decides the result (recorded in the output)"},
+                        {OPT_EXEC, false, "How it runs (never changes the result)"},
+                        {OPT_EXEC, true, "In every stage"}};
+
+const char *opt_block_title(int block) {
+    return blocks[block].title;
+}
+
+bool opt_in_block(const struct opt_row *row, int block) {
+    if (row->hidden || row->shared != blocks[block].shared) return false;
+    return row->shared || row->class == blocks[block].class;
+}
+
 char *options_help(const struct options *o) {
-    static const struct {
-        enum opt_class class;
-        const char *title;
-    } parts[] = {{OPT_INPUT, "Input:"},
-                 {OPT_OUTPUT, "Output:"},
-                 {OPT_RESULT, "What decides the result (recorded in the output):"},
-                 {OPT_EXEC, "How it runs (never changes the result):"}};
     struct str s = {0};
     str_printf(&s, "usage: %s %s\n", o->program, o->usage ? o->usage : "[options]");
     if (o->summary) str_printf(&s, "%s\n", o->summary);
-    for (size_t p = 0; p < sizeof parts / sizeof *parts; p++) {
+    for (int block = 0; block < OPT_BLOCKS; block++) {
         bool any = false;
         for (size_t i = 0; i < o->n; i++) {
-            if (o->rows[i].class != parts[p].class) continue;
-            if (!any) str_printf(&s, "\n%s\n", parts[p].title);
+            if (!opt_in_block(&o->rows[i], block)) continue;
+            if (!any) str_printf(&s, "\n%s:\n", opt_block_title(block));
             any = true;
             help_row(&s, &o->rows[i]);
         }
@@ -155,32 +185,40 @@ char *options_json(const struct options *o) {
 }
 
 void common_options_rows(struct options *o, struct common_options *c) {
-    const struct opt_row rows[] = {
+    struct opt_row rows[] = {
         {"seed", OPT_INT, OPT_RESULT, &c->seed, .value = "0", .low = 0, .high = 9.3e18,
-         .metavar = "N", .help = "seed of all that is random"},
+         .metavar = "N", .help = "random seed, recorded in the output"},
         {"threads", OPT_INT, OPT_EXEC, &c->threads, .value = "0", .low = 0, .high = 4096,
          .metavar = "N",
-         .help = "threads; 0 takes the CPUs this process may use, capped by OMP_NUM_THREADS"},
+         .help = "threads; 0: as many CPUs as the process may use, at most "
+                 "OMP_NUM_THREADS"},
         {"progress", OPT_CHOICE, OPT_EXEC, &c->progress, .value = "auto",
          .choices = "auto|always|never", .metavar = "WHEN",
          .help = "progress on stderr; auto redraws a line on a terminal"},
-        {"log", OPT_TEXT, OPT_OUTPUT, &c->log, .metavar = "FILE",
-         .help = "training: write one row of numbers a step to FILE, which ends in .csv or .jsonl"},
         {"dry-run", OPT_FLAG, OPT_EXEC, &c->dry_run,
          .help = "check every input, print what would run and its cost, write nothing"},
         {"force", OPT_FLAG, OPT_EXEC, &c->force,
-         .help = "compute again even if the output is there and current"},
+         .help = "compute again even if the output is up to date"},
         {"no-clobber", OPT_FLAG, OPT_EXEC, &c->no_clobber,
          .help = "refuse to replace an existing output"},
         {"quiet", OPT_FLAG, OPT_EXEC, &c->quiet, .letter = 'q',
-         .help = "say nothing but warnings and errors"},
-        {"verbose", OPT_FLAG, OPT_EXEC, &c->verbose, .letter = 'v', .help = "say more on stderr"},
+         .help = "print only warnings and errors"},
+        {"verbose", OPT_FLAG, OPT_EXEC, &c->verbose, .letter = 'v', .help = "print more on stderr"},
     };
-    options_add(o, rows, sizeof rows / sizeof *rows);
+    enum { N = sizeof rows / sizeof *rows };
+    for (size_t i = 0; i < N; i++) rows[i].shared = true;
+    options_add(o, rows, N);
 }
 
-void common_no_log(const struct options *o, const struct common_options *c) {
-    if (c->log) die(EXIT_USAGE, "%s has no steps to log; leave --log out", o->program);
+void common_log_row(struct options *o, struct common_options *c) {
+    const struct opt_row row = {"log",
+                                OPT_TEXT,
+                                OPT_OUTPUT,
+                                &c->log,
+                                .metavar = "FILE",
+                                .help = "write a row of numbers for each step to FILE, which ends "
+                                        "in .csv or .jsonl"};
+    options_add(o, &row, 1);
 }
 
 double choice_number(const char *choice) {

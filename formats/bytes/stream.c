@@ -81,7 +81,8 @@ static void drop_mark(struct stream *s) {
 struct stream *stream_open(const char *path, struct fail *f) {
     if (f->code) return NULL;
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool is_stdin = !strcmp(path, "-");
+    int fd = is_stdin ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) : open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) || S_ISDIR(st.st_mode)) {
         if (fd >= 0) errno = EISDIR;
         fail_set(f, EXIT_BADDATA, "cannot open '%s': %s", path, strerror(errno));
@@ -91,7 +92,7 @@ struct stream *stream_open(const char *path, struct fail *f) {
     struct stream *s = xmalloc(sizeof *s);
     memset(s, 0, offsetof(struct stream, buffer));
     s->fd = fd;
-    s->path = xstrdup(path);
+    s->path = xstrdup(is_stdin ? "stdin" : path);
     s->f = f;
     tell_packing(s);
     drop_mark(s);

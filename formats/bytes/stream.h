@@ -9,7 +9,7 @@
 
 struct stream;
 
-struct stream *stream_open(const char *path, struct fail *f); // NULL with f set
+struct stream *stream_open(const char *path, struct fail *f); // "-": stdin; NULL with f set
 // The bytes at hand: *n of them at the return value, more than 0 except at the end.
 const char *stream_peek(struct stream *s, size_t *n);
 void stream_skip(struct stream *s, size_t n); // n <= what peek gave

@@ -250,7 +250,7 @@ int eval_judge(int argc, char **argv) {
             "shown_first is the rate at which the response shown first is preferred."};
     declare(&o, &j);
     options_parse(&o, argc, argv, NULL);
-    task_check_common(&o, &j.common, j.output, j.summary);
+    task_check_outputs(&j.common, j.output, j.summary);
     if (!j.command && !j.verdicts)
         die(EXIT_USAGE, "give --judge COMMAND, or a --verdicts log to replay");
     j.log = log_open(j.common.progress, j.common.quiet, j.common.verbose);

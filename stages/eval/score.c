@@ -124,7 +124,7 @@ int eval_score(int argc, char **argv) {
                                    "numbers, a line for each input."};
     declare(&o, &s);
     options_parse(&o, argc, argv, NULL);
-    task_check_common(&o, &s.common, s.output, s.summary);
+    task_check_outputs(&s.common, s.output, s.summary);
     s.log = log_open(s.common.progress, s.common.quiet, s.common.verbose);
     if (s.common.dry_run)
         for (size_t i = 0; i < s.input.n; i++) check_input(s.input.items[i]);

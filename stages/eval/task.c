@@ -8,7 +8,7 @@ void task_options(struct options *o, struct task *t, const char *data_help,
                   const char *output_help) {
     const struct opt_row rows[] = {
         {"data", OPT_LIST, OPT_INPUT, &t->data, .metavar = "FILE...", .help = data_help,
-         .required = true},
+         .required = true, .paths = true},
         {"output", OPT_TEXT, OPT_OUTPUT, &t->output, .letter = 'o', .metavar = "FILE",
          .help = output_help},
         {"micro-tokens", OPT_INT, OPT_EXEC, &t->micro_tokens, .value = "4096", .low = 1,
@@ -37,16 +37,14 @@ static void check_output(const char *path, bool no_clobber) {
         die(EXIT_FAILED, "'%s' is there already; leave --no-clobber out to replace it", path);
 }
 
-void task_check_common(const struct options *o, const struct common_options *c, const char *output,
-                       const char *summary) {
-    common_no_log(o, c);
+void task_check_outputs(const struct common_options *c, const char *output, const char *summary) {
     check_output(output, c->no_clobber);
     check_output(summary, c->no_clobber);
 }
 
 void task_begin(struct task *t, struct options *o, int argc, char **argv) {
     options_parse(o, argc, argv, NULL);
-    task_check_common(o, &t->common, t->output, t->summary);
+    task_check_outputs(&t->common, t->output, t->summary);
     parallel_init((int)t->common.threads);
     t->log = log_open(t->common.progress, t->common.quiet, t->common.verbose);
 }

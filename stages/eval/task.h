@@ -34,8 +34,6 @@ size_t task_source(struct task *t, struct source *s);
 // Runs the measure over it; with --dry-run it prints the plan and returns false.
 bool task_run(struct task *t);
 void task_end(struct task *t, struct options *o);
-// What all subcommands refuse: --log, and outputs that are neither .csv nor .json or are there
-// already with --no-clobber.
-void task_check_common(const struct options *o, const struct common_options *c, const char *output,
-                       const char *summary);
+// Refuses outputs that end neither in .csv nor in .json, or exist with --no-clobber.
+void task_check_outputs(const struct common_options *c, const char *output, const char *summary);
 void task_summary_row(struct options *o, const char **summary); // --summary FILE

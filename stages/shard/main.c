@@ -1,17 +1,10 @@
 // shard: looks into the files of all kinds; one subcommand for each purpose.
 #include "common/base/fail.h"
 #include "common/base/log.h"
-#include "common/base/version.h"
 #include "formats/store/artefact.h"
 #include "stages/shard/shard.h"
+#include "stages/shared/commands.h"
 #include <stdlib.h>
-#include <string.h>
-
-struct command {
-    const char *name;
-    int (*run)(int argc, char **argv);
-    const char *summary;
-};
 
 static const struct command commands[] = {
     {"ls", shard_ls, "one line a file: kind, part, rows, bytes, stage, content hash"},
@@ -25,10 +18,9 @@ static const struct command commands[] = {
     {"filter", shard_filter, "some rows of a set, by number, length or entropy"},
     {"recode", shard_recode,
      "a teacher cache with fewer entries, fewer bits or another zstd level"},
-    {"verify", shard_verify, "a teacher cache against its teachers, run anew on random rows"},
+    {"verify", shard_verify, "a teacher cache against its teachers, run again on random rows"},
     {"report", shard_report, "bytes against the gradient's error, over settings of a cache"},
 };
-enum { COMMANDS = sizeof commands / sizeof *commands };
 
 void shard_options(struct options *o, int argc, char **argv, struct opt_list *files, size_t least) {
     struct opt_list words = {0};
@@ -51,28 +43,14 @@ void shard_files_release(struct opt_list *files) {
     free(files->items);
 }
 
-static int help(void) {
-    print_result("usage: shard COMMAND [options] FILE...; shard COMMAND --help tells more");
-    for (int i = 0; i < COMMANDS; i++)
-        print_result("  %-6s %s", commands[i].name, commands[i].summary);
-    finish_stdout();
-    return EXIT_DONE;
-}
-
 int main(int argc, char **argv) {
-    guard_streams();
-    if (argc < 2) die(EXIT_USAGE, "no command is given; shard --help lists them");
-    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) return help();
-    if (!strcmp(argv[1], "--version")) {
-        print_result("shard (aligndistil) %s", ALIGNDISTIL_VERSION);
-        finish_stdout();
-        return EXIT_DONE;
-    }
-    for (int i = 0; i < COMMANDS; i++)
-        if (!strcmp(argv[1], commands[i].name)) {
-            int code = commands[i].run(argc - 1, argv + 1);
-            finish_stdout();
-            return code;
-        }
-    die(EXIT_USAGE, "there is no command '%s'; shard --help lists them", argv[1]);
+    const struct commands c = {.program = "shard",
+                               .what = "command",
+                               .usage = "COMMAND [options] FILE...",
+                               .summary = "List, check, print, compare and rewrite files.",
+                               .n = sizeof commands / sizeof *commands,
+                               .items = commands};
+    int code = commands_run(&c, argc, argv);
+    finish_stdout();
+    return code;
 }

@@ -38,7 +38,7 @@ static void declare(struct options *o, struct report *r) {
     teachers_rows(o, &r->teachers);
     const struct opt_row in[] = {
         {"data", OPT_LIST, OPT_INPUT, &r->data, .metavar = "FILE...",
-         .help = "pairs, or tokens with responses", .required = true},
+         .help = "pairs, or tokens with responses", .required = true, .paths = true},
         {"student", OPT_LIST, OPT_INPUT, &r->student, .metavar = "FILE...",
          .help = "models whose gradients are compared: the start model first, "
                  "then ones from later in training",

@@ -4,7 +4,7 @@
 void policy_training_inputs(struct options *o, struct policy_training *p) {
     const struct opt_row data[] = {
         {"data", OPT_LIST, OPT_INPUT, &p->data, .metavar = "FILE...",
-         .help = "on-policy: prompts, tokens of kind prompt or sft"},
+         .help = "on-policy: prompts, tokens of kind prompt or sft", .paths = true},
     };
     options_add(o, data, 1);
     teachers_rows(o, &p->teachers);

@@ -8,7 +8,7 @@
 void validation_rows(struct options *o, struct validation_options *v) {
     const struct opt_row rows[] = {
         {"valid", OPT_LIST, OPT_INPUT, &v->data, .metavar = "FILE...",
-         .help = "held-out tokens to validate on"},
+         .help = "held-out tokens to validate on", .paths = true},
         {"valid-every", OPT_INT, OPT_RESULT, &v->every, .value = "0", .low = 0, .high = 1e12,
          .metavar = "N",
          .help = "steps between validations, 0 = an epoch; the last step is validated too"},

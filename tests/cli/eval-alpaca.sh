@@ -33,8 +33,8 @@ refuse() { # code, words of the message, arguments
     [ $got = "$code" ] || fail "exit $got instead of $code: $*"
     grep -q -- "$words" "$TMP/err" || fail "'$words' is not in: $(cat "$TMP/err")"
 }
-refuse 2 "no command" ""
-refuse 2 "no command 'x'" x
+refuse 2 "unknown command ''" ""
+refuse 2 "unknown command 'x'" x
 refuse 2 "gamed needs --difficulty" alpaca --annotations "$TMP/a.json" --gamed "$TMP/a.json"
 refuse 2 "neither in .csv" alpaca --annotations "$TMP/a.json" -o "$TMP/table"
 printf '[{"prompt": "x"}]' >"$TMP/c.json"

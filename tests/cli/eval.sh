@@ -108,11 +108,11 @@ check 'NR == FNR && FNR == 2 { a = $9; e = $10 } NR != FNR && FNR == 2 { ok = (a
 cut -d, -f8 forward.csv | tr -d '\n' | grep -q 'sat on the mat' || fail "no text: $(cat forward.csv)"
 
 # what is refused
-run 2 "no command 'nil'" $eval nil
+run 2 "unknown command 'nil'; did you mean 'nll'" $eval nil
 run 2 "needs --reverse MODEL" $eval tokens --dpo m1.h5 --ref m2.h5 --negative reverse --data sft.h5
 run 2 "give --reverse MODEL, or --ref" $eval tokens --dpo m1.h5 --data sft.h5
 run 2 "takes stdout" $eval nll --model m1.h5 --data sft.h5 --per-token --summary s.csv
-run 2 "no steps to log" $eval nll --model m1.h5 --data sft.h5 --log x.csv
+run 2 "unknown option .--log" $eval nll --model m1.h5 --data sft.h5 --log x.csv
 run 2 "neither in .csv" $eval kl --model m1.h5 --base m2.h5 --data sft.h5 -o kl.txt
 run 1 "'kl.csv' is there already" $eval kl --model m1.h5 --base m2.h5 --data sft.h5 -o kl.csv --no-clobber
 run 1 "cannot write" $eval nll --model m1.h5 --data sft.h5 -o none/x.csv

@@ -33,6 +33,10 @@ printf '#!/bin/sh\necho "stage got $# words: $*"\nexit 3\n' >"$stages/sft"
 chmod +x "$stages/sft"
 expect 3 'stage got 2 words: --model a b' "$bin" sft --model 'a b'
 expect 0 '  sft ' "$bin" --help
+expect 3 'stage got 1 words: --help' "$bin" help sft
+expect 0 'usage: eval nll ' "$bin" help eval nll
+expect 0 'usage: aligndistil STAGE' "$bin" help
+expect 2 "unknown stage 'sfx'; did you mean 'sft'?" "$bin" help sfx
 ln -s "$bin" "$TMP/link"
 expect 3 'stage got 0 words' "$TMP/link" sft # through a symbolic link too
 rm "$stages/sft"
@@ -40,6 +44,43 @@ expect 1 'cannot run' "$bin" sft
 for stage in "$stages"/*; do
     [ ! -e "$stage" ] || expect 0 'usage: ' "$bin" "$(basename "$stage")" --help
 done
+
+# The manual: a page for everything with a table of options, whole and well-formed.
+man=$DESTDIR/opt/ad/share/man/man1
+for page in aligndistil aligndistil-{import,tokenize,sft,dpo-train,teacher-dump,distill,generate,export} \
+    aligndistil-eval{,-nll,-alpaca} aligndistil-shard{,-ls,-report}; do
+    for section in NAME SYNOPSIS DESCRIPTION 'EXIT STATUS' 'SEE ALSO'; do
+        grep -qx ".SH \"$section\"" "$man/$page.1" || fail "$page.1 has no $section"
+    done
+done
+grep -q '^\.B "\\-\\-batch\\-size N"$' "$man/aligndistil-sft.1" || fail 'sft.1 lacks --batch-size'
+! grep -q 'describe' "$man"/*.1 || fail 'a hidden option is in the manual'
+if command -v groff >/dev/null; then
+    for page in "$man"/*.1; do
+        out=$(groff -man -Tascii -P-cbou -ww "$page" 2>&1 >"$TMP/page") && [ -z "$out" ] || fail "groff of $page: $out"
+        grep -q 'EXIT STATUS' "$TMP/page" || fail "groff prints no page of $page"
+    done
+fi
+
+# Completion, in a shell that has read it.
+complete_words() { # WORD...: what follows the last one
+    PATH=${bin%/*}:$PATH bash -c '. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+        _aligndistil; echo "${COMPREPLY[*]}"' "$DESTDIR/opt/ad/share/bash-completion/completions/aligndistil" "$@"
+}
+completes() { # WANTED WORD...
+    local want=$1
+    shift
+    [ "$(complete_words "$@")" = "$want" ] || fail "completion of '$*': $(complete_words "$@")"
+}
+completes 'teacher-dump' aligndistil te
+completes 'dpo-train distill' aligndistil d
+completes 'check' aligndistil shard ch
+completes '--min-lr --micro-tokens' aligndistil distill --mi
+completes '--model --micro-tokens' aligndistil eval nll --m
+completes 'cosine constant' aligndistil distill --schedule co
+completes 'import' aligndistil help im
+completes '' aligndistil distill --model x # a file's name
+completes '' aligndistil shard ls a.h5 x
 
 make --no-print-directory -s uninstall MODE="$MODE" BUILD="$BUILD" DESTDIR="$DESTDIR" PREFIX=/opt/ad
 left=$(find "$DESTDIR" ! -type d)

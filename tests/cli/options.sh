@@ -25,9 +25,13 @@ for name in "${programs[@]}"; do
     program=$BIN/$name
     "$program" --help >"$TMP/out" 2>"$TMP/err" || { echo "$name --help failed"; problems=1; }
     [ ! -s "$TMP/err" ] || { echo "$name --help prints on stderr"; problems=1; }
-    for option in config help version seed threads progress log dry-run force no-clobber quiet verbose; do
+    for option in config help version seed threads progress dry-run force no-clobber quiet verbose; do
         grep -q -- "--$option\b" "$TMP/out" || { echo "$name --help lacks --$option"; problems=1; }
     done
+    case $name in sft | dpo-train | distill) want=1 ;; *) want=0 ;; esac # steps to log
+    [ "$(grep -c -- '^  --log FILE' "$TMP/out")" = $want ] || { echo "$name --help: --log"; problems=1; }
+    [ "$(sed -n '/^In every stage:/,$p' "$TMP/out" | grep -c '^  -')" = 11 ] ||
+        { echo "$name --help does not end in the shared options"; problems=1; }
     "$program" --version | grep -q "^$name (aligndistil) [0-9]" || { echo "$name --version"; problems=1; }
     expect 2 "$name: unknown option '--thread'; did you mean '--threads'?" "$program" --thread 3
     expect 2 "unknown option '--qqqqqqqq'; see --help" "$program" --qqqqqqqq
@@ -41,6 +45,9 @@ for name in "${programs[@]}"; do
     expect 2 "cannot open '$TMP/none.conf': No such file" "$program" --config "$TMP/none.conf"
     expect 2 "missing" "$program"
     expect 1 "cannot write to 'stdout': No space left" bash -c '"$0" --help >/dev/full' "$program"
+    { "$program" --help 2>"$TMP/err"; echo $? >"$TMP/code"; } | true # its reader is gone
+    case $(cat "$TMP/code") in 0 | 141) ;; *) echo "$name, a closed pipe: exit $(cat "$TMP/code")"; problems=1 ;; esac
+    [ ! -s "$TMP/err" ] || { echo "$name, a closed pipe: $(cat "$TMP/err")"; problems=1; }
     expect 1 "cannot write to 'stdout': Bad file descriptor" bash -c '"$0" --help >&-' "$program"
 done
 exit $problems

@@ -72,7 +72,7 @@ says "dataset 'weights/model.embed_tokens.weight': 480 of 480 elements differ, t
 run 1 '' $BIN/shard diff "$TMP/m1.h5" "$TMP/tokens.h5"
 says "attribute 'kind': model | tokens"
 run 3 'has no rows' $BIN/shard head "$TMP/m1.h5"
-run 2 'there is no command' $BIN/shard look "$TMP/m1.h5"
+run 2 'unknown command' $BIN/shard look "$TMP/m1.h5"
 run 2 'needed' $BIN/shard check
 
 # One bit flipped in the middle of each file: named, exit 3. The middle of a teacher shard is a chunk.
