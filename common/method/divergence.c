@@ -2,27 +2,27 @@
 #include "common/engine/rowmath.h"
 #include <math.h>
 
-static const double tiny = 1e-30;
+static const double tiny = 1e-30; // the floor of P and Q, METHOD section 4
 
-static double floored_log(double p) {
+static double log_of_mass(double p) {
     return p > tiny ? log(p) : (double)ROW_LOG_FLOOR;
 }
 
 // One bucket of student mass p, log p and teacher mass q, log q: its share of the divergence, and
-// *a, its A of METHOD section 4.
+// *a, its A of METHOD section 4. What has no mass adds nothing, whatever its logarithm is.
 static double bucket(const struct divergence *d, double p, double logp, double q, double logq,
                      double *a) {
     if (d->kind == DIVERGENCE_FKL) {
         *a = 0;
-        return q * (logq - logp);
+        return q > 0 ? q * (logq - logp) : 0;
     }
     if (d->kind == DIVERGENCE_RKL) {
-        *a = logp - logq;
+        *a = p > 0 ? logp - logq : 0;
         return p * *a;
     }
-    double logm = floored_log(d->lambda * q + (1 - d->lambda) * p);
-    *a = (1 - d->lambda) * (logp - logm);
-    return d->lambda * q * (logq - logm) + p * *a;
+    double logm = log(d->lambda * q + (1 - d->lambda) * p);
+    *a = p > 0 ? (1 - d->lambda) * (logp - logm) : 0;
+    return (q > 0 ? d->lambda * q * (logq - logm) : 0) + p * *a;
 }
 
 struct buckets {                // sums over the buckets of one position
@@ -30,47 +30,48 @@ struct buckets {                // sums over the buckets of one position
     double tail, tail_a, ratio; // P, A of the tail, Q / P
 };
 
-static double support_logq(const struct teacher_position *t, size_t i) {
-    return t->logp[i] > ROW_LOG_FLOOR ? (double)t->logp[i] : (double)ROW_LOG_FLOOR;
-}
-
-// e (V): exp(z - max), negated on the support; total: their absolute sum.
-static struct buckets sum_buckets(const struct divergence *d, const float *e, size_t V,
-                                  const struct teacher_position *t, double total) {
+// e (V): exp(z - most), of which total is the sum; on the support it becomes -p. own (n): the
+// logits z of the support, which become A (fkl: q).
+static struct buckets sum_buckets(const struct divergence *d, float *e, size_t V,
+                                  const struct teacher_position *t, double lse, double total,
+                                  float *own) {
     struct buckets s = {0};
     for (size_t i = 0; i < t->n; i++) {
-        double p = -(double)e[t->ids[i]] / total, logq = support_logq(t, i), a;
-        s.loss += bucket(d, p, floored_log(p), exp(logq), logq, &a);
+        double l = (double)own[i] - lse, logq = (double)t->logp[i], p = exp(l), q = exp(logq), a;
+        s.loss += bucket(d, p, l, q, logq, &a);
         s.mean_a += p * a;
+        own[i] = (float)(d->kind == DIVERGENCE_FKL ? q : a);
+        e[t->ids[i]] = (float)-p;
     }
     if (t->n >= V) return s;
     s.tail = row_sum_positive(e, V) / total;
     double logq = t->log_tail > ROW_LOG_FLOOR ? (double)t->log_tail : (double)ROW_LOG_FLOOR;
-    s.loss += bucket(d, s.tail, floored_log(s.tail), exp(logq), logq, &s.tail_a);
+    s.loss += bucket(d, s.tail, log_of_mass(s.tail), exp(logq), logq, &s.tail_a);
     s.mean_a += s.tail * s.tail_a;
     s.ratio = exp(logq) / fmax(s.tail, tiny);
     return s;
 }
 
 double divergence_sparse(const struct divergence *d, float *logits, size_t V,
-                         const struct teacher_position *t, double weight, double *tail) {
+                         const struct teacher_position *t, double weight, float *scratch,
+                         double *tail) {
     float *e = logits;
     float most = row_max(logits, V);
+    for (size_t i = 0; i < t->n; i++) scratch[i] = logits[t->ids[i]];
     row_exp(e, logits, V, most);
-    double total = row_sum(e, V);
-    for (size_t i = 0; i < t->n; i++) e[t->ids[i]] = -e[t->ids[i]]; // marks the support
-    struct buckets s = sum_buckets(d, e, V, t, total);
+    double total = row_sum(e, V), lse = (double)most + log(total);
+    for (size_t i = 0; i < t->n; i++) e[t->ids[i]] = 0;
+    struct buckets s = sum_buckets(d, e, V, t, lse, total, scratch);
     bool forward = d->kind == DIVERGENCE_FKL;
     row_scale_positive(e, V,
                        (float)(weight / total * (forward ? 1 - s.ratio : s.tail_a - s.mean_a)));
     for (size_t i = 0; i < t->n; i++) {
         float *x = &e[t->ids[i]];
-        double p = -(double)*x / total, logq = support_logq(t, i), q = exp(logq), a;
-        bucket(d, p, floored_log(p), q, logq, &a);
-        *x = (float)(weight * (forward ? p - q : p * (a - s.mean_a)));
+        double p = -(double)*x, a = (double)scratch[i];
+        *x = (float)(weight * (forward ? p - a : p * (a - s.mean_a)));
     }
     *tail = s.tail;
-    return s.loss + (double)(most - most); // NaN logits must show
+    return s.loss + (lse - lse); // NaN logits must show
 }
 
 struct span { // a block of a row: student p, l = log p; teacher q, s = log q
@@ -85,15 +86,24 @@ static void load_span(struct span *b, const float *logits, const float *logp, si
     for (size_t i = 0; i < n; i++) {
         float l = logits[i] - shift - rest;
         b->p[i] *= 1 - rest; // exp(-rest), rest being half an ulp of the shift
-        b->l[i] = l > ROW_LOG_FLOOR ? l : ROW_LOG_FLOOR;
-        b->s[i] = logp[i] > ROW_LOG_FLOOR ? logp[i] : ROW_LOG_FLOOR;
+        b->l[i] = l;
+        b->s[i] = logp[i];
     }
 }
 
-static void middle(struct span *b, size_t n, float lambda) { // out = log m
+// log m, and no more than a number where m is 0: nothing is multiplied with it
+static void middle(struct span *b, size_t n, float lambda) {
     for (size_t i = 0; i < n; i++) {
         float m = lambda * b->q[i] + (1 - lambda) * b->p[i];
-        b->out[i] = m > 1e-30f ? logf(m) : ROW_LOG_FLOOR;
+        b->out[i] = m > 0 ? logf(m) : 0;
+    }
+}
+
+// x (n): a - b where `mass` is, 0 elsewhere: padding columns have logarithms of -INFINITY
+static void difference(float *x, const float *mass, const float *a, const float *b, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        float d = a[i] - b[i];
+        x[i] = mass[i] > 0 ? d : 0;
     }
 }
 
@@ -101,15 +111,18 @@ static void middle(struct span *b, size_t n, float lambda) { // out = log m
 static double span_terms(const struct divergence *d, struct span *b, size_t n, double *mean_a) {
     float term[ROW_BLOCK], lambda = (float)d->lambda;
     if (d->kind == DIVERGENCE_FKL) {
-        for (size_t i = 0; i < n; i++) b->out[i] = b->q[i] * (b->s[i] - b->l[i]);
+        difference(b->out, b->q, b->s, b->l, n);
+        for (size_t i = 0; i < n; i++) b->out[i] *= b->q[i];
         return row_sum(b->out, n);
     }
     if (d->kind == DIVERGENCE_RKL) {
-        for (size_t i = 0; i < n; i++) b->out[i] = b->l[i] - b->s[i];
+        difference(b->out, b->p, b->l, b->s, n);
     } else {
         middle(b, n, lambda);
-        for (size_t i = 0; i < n; i++) b->s[i] = lambda * b->q[i] * (b->s[i] - b->out[i]);
-        for (size_t i = 0; i < n; i++) b->out[i] = (1 - lambda) * (b->l[i] - b->out[i]);
+        difference(b->s, b->q, b->s, b->out, n);
+        for (size_t i = 0; i < n; i++) b->s[i] *= lambda * b->q[i];
+        difference(b->out, b->p, b->l, b->out, n);
+        for (size_t i = 0; i < n; i++) b->out[i] *= 1 - lambda;
     }
     for (size_t i = 0; i < n; i++) term[i] = b->p[i] * b->out[i];
     double sum = row_sum(term, n);

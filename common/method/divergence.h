@@ -4,7 +4,8 @@
 // fkl KL(p* || p), rkl KL(p || p*), jsd LAMBDA KL(p* || m) + (1-LAMBDA) KL(p || m) with
 // m = LAMBDA p* + (1-LAMBDA) p. Sparse: p* on a support, everything else one bucket of masses
 // Q (teacher) and P (student), summed over the complement; without a complement that term is 0.
-// Logarithms are floored at log 1e-30, so padding columns (-INFINITY) add nothing.
+// Q and P alone are floored, at 1e-30; log p* of a token never is. What has no mass (e^-87 of it in
+// float) adds nothing, so neither do padding columns (-INFINITY).
 #pragma once
 #include "common/engine/batch.h"
 #include <stddef.h>
@@ -18,8 +19,10 @@ struct divergence {
 
 // logits (V) -> weight d(divergence)/d(logits), in place. Returns the divergence in nats,
 // unweighted; *tail: the student's mass P outside the support. Ids of the support are distinct.
+// scratch: (t->n).
 double divergence_sparse(const struct divergence *d, float *logits, size_t V,
-                         const struct teacher_position *t, double weight, double *tail);
+                         const struct teacher_position *t, double weight, float *scratch,
+                         double *tail);
 // The same against the full log p* (V).
 double divergence_dense(const struct divergence *d, float *logits, size_t V, const float *logp,
                         double weight);

@@ -8,8 +8,13 @@
 static const enum divergence_kind kinds[FIDELITY_KINDS] = {
     [FIDELITY_FKL] = DIVERGENCE_FKL, [FIDELITY_RKL] = DIVERGENCE_RKL};
 
-static double floored(double logp) {
-    return logp > (double)ROW_LOG_FLOOR ? logp : (double)ROW_LOG_FLOOR;
+static double floored(double log_tail) {
+    return log_tail > (double)ROW_LOG_FLOOR ? log_tail : (double)ROW_LOG_FLOOR;
+}
+
+// p (log p - log q), 0 where p is
+static double excess(double p, double logp, double logq) {
+    return p > 0 ? p * (logp - logq) : 0;
 }
 
 static void add_rest(struct fidelity_rest *r, const float *p, const float *const g[FIDELITY_KINDS],
@@ -73,17 +78,16 @@ void fidelity_add(struct fidelity_sum sum[FIDELITY_KINDS], const struct fidelity
     double P = fmax(r.p, 1e-30), log_ratio = log(P) - floored(log_tail), loss = P * log_ratio;
     for (size_t i = 0; i < n; i++)
         if (!isnan(kept[i]))
-            loss +=
-                exp((double)s->logp[i]) * (floored((double)s->logp[i]) - floored((double)kept[i]));
+            loss += excess(exp((double)s->logp[i]), (double)s->logp[i], (double)kept[i]);
     double c[] = {[FIDELITY_FKL] = 1 - exp(-log_ratio), [FIDELITY_RKL] = log_ratio - loss};
     for (int kind = 0; kind < FIDELITY_KINDS; kind++) {
         struct fidelity_sum here = {
             .gg = r.gg[kind], .gh = c[kind] * r.gp[kind], .hh = c[kind] * c[kind] * r.pp};
         for (size_t i = 0; i < n; i++) {
             if (isnan(kept[i])) continue;
-            double logp = floored((double)s->logp[i]), p = exp((double)s->logp[i]);
-            double logq = floored((double)kept[i]), g = (double)s->g[kind][i];
-            double h = kind == FIDELITY_FKL ? p - exp(logq) : p * (logp - logq - loss);
+            double logp = (double)s->logp[i], p = exp(logp);
+            double logq = (double)kept[i], g = (double)s->g[kind][i];
+            double h = kind == FIDELITY_FKL ? p - exp(logq) : excess(p, logp, logq) - p * loss;
             here.gg += g * g;
             here.gh += g * h;
             here.hh += h * h;
@@ -99,10 +103,10 @@ double fidelity_kl(size_t n, const float *star, const float *kept, double log_ta
     double sum = 0;
     size_t in = 0;
     for (size_t i = 0; i < n; i++) {
-        double logq = floored((double)star[i]), p = exp((double)star[i]);
+        double logq = (double)star[i], p = exp(logq);
         bool keeps = !isnan(kept[i]);
         in += keeps;
-        sum += p * (logq - (keeps ? floored((double)kept[i]) : 0));
+        sum += excess(p, logq, keeps ? (double)kept[i] : 0);
         q += keeps ? 0 : p;
     }
     sum += qlogq;

@@ -32,6 +32,8 @@ struct distill {
     size_t logp_capacity, info_capacity; // live teachers
     float *logp;                         // (count,V)
     struct teacher_position *info;       // (count)
+    size_t own_capacity, most;           // cached teachers
+    float *own; // (threads, most), most: entries of the chunk's largest support
     size_t copy_capacity, watch_capacity;
     float *copy;                   // (count,V) logits, where two terms want them
     struct policy_position *watch; // (count)
@@ -68,7 +70,8 @@ static void diverge(struct distill *d, const struct rows *c, size_t i, float *z)
     if (d->o.teacher)
         value = divergence_dense(&d->o.divergence, z, d->V, d->logp + i * d->V, weight);
     else
-        value = divergence_sparse(&d->o.divergence, z, d->V, t, weight, &tail);
+        value = divergence_sparse(&d->o.divergence, z, d->V, t, weight,
+                                  d->own + (size_t)parallel_self() * d->most, &tail);
     d->tally[LOSS].value[at] = weight * value;
     d->tally[DIVERGENCE].value[at] = value;
     d->tally[TAIL].value[at] = tail;
@@ -157,6 +160,13 @@ static void watch(struct distill *d, const struct batch *b, size_t first, size_t
     }
 }
 
+static void make_room(struct distill *d, const struct batch *b, size_t first, size_t count) {
+    d->most = 0;
+    for (size_t i = first; i < first + count; i++)
+        if (b->teacher[i].n > d->most) d->most = b->teacher[i].n;
+    grow(&d->own, &d->own_capacity, (size_t)parallel_threads() * d->most, sizeof *d->own);
+}
+
 static void distill_grad(void *self, const struct batch *b, size_t first, size_t count,
                          float *logits) {
     struct distill *d = self;
@@ -166,6 +176,7 @@ static void distill_grad(void *self, const struct batch *b, size_t first, size_t
         grow(&d->info, &d->info_capacity, count, sizeof *d->info);
         d->o.teacher(d->o.teacher_ctx, b, first, count, d->logp, d->info);
     }
+    if (!d->o.teacher && diverges(d)) make_room(d, b, first, count);
     if (watched(d)) watch(d, b, first, count, logits);
     if (d->o.exact) grow(&d->copy, &d->copy_capacity, count * d->V, sizeof *d->copy);
     parallel_for(count, grad_row, &c);
@@ -218,6 +229,7 @@ static void distill_release(void *self) {
     free(d->tvd);
     free(d->logp);
     free(d->info);
+    free(d->own);
     free(d->copy);
     free(d->watch);
     free(d);

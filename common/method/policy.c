@@ -17,12 +17,9 @@ static struct normal normal(const float *z, size_t V) {
     return (struct normal){z, z ? (float)row_lse(z, V) : 0};
 }
 
-// out (n) = log-probabilities from `at` on, floored so that padding adds nothing
+// out (n) = log-probabilities from `at` on
 static void load(const struct normal *x, size_t at, size_t n, float *out) {
-    for (size_t i = 0; i < n; i++) {
-        float l = x->z[at + i] - x->lse;
-        out[i] = l > ROW_LOG_FLOOR ? l : ROW_LOG_FLOOR;
-    }
+    for (size_t i = 0; i < n; i++) out[i] = x->z[at + i] - x->lse;
 }
 
 struct places { // all of them normalised
@@ -30,16 +27,23 @@ struct places { // all of them normalised
     float least; // of the base's logits that count as plausible
 };
 
+// log p_dpo - log p_neg of a token, as the teacher has it: 0 of padding
 static float difference(const struct places *p, size_t v) {
-    float dpo = p->dpo.z[v] - p->dpo.lse, negative = p->negative.z[v] - p->negative.lse;
-    bool counts = p->base.z[v] >= p->least && dpo > ROW_LOG_FLOOR && negative > ROW_LOG_FLOOR;
-    return counts ? dpo - negative : 0;
+    float d = (p->dpo.z[v] - p->dpo.lse) - (p->negative.z[v] - p->negative.lse);
+    return isfinite(d) ? d : 0;
 }
 
-// sum of p (l - m) over a block
+static bool plausible(const struct places *p, size_t v) {
+    return p->base.z[v] >= p->least;
+}
+
+// sum of p (l - m) over a block, where p is more than 0: padding has logarithms of -INFINITY
 static double excess(const float *p, const float *l, const float *m, size_t n) {
     float term[ROW_BLOCK];
-    for (size_t i = 0; i < n; i++) term[i] = p[i] * (l[i] - m[i]);
+    for (size_t i = 0; i < n; i++) {
+        float d = l[i] - m[i];
+        term[i] = p[i] > 0 ? p[i] * d : 0;
+    }
     return row_sum(term, n);
 }
 
@@ -61,6 +65,8 @@ static void add_block(const struct places *w, const float *star, size_t at, size
     out->kl_star += excess(p, l, m, n);
     for (size_t i = 0; i < n; i++) m[i] = difference(w, at + i);
     out->reward += excess(p, m, zero, n);
+    for (size_t i = 0; i < n; i++) m[i] = plausible(w, at + i) ? m[i] : 0;
+    out->gain += excess(p, m, zero, n);
 }
 
 double policy_moved(const float *base, const float *star, size_t V) {
@@ -88,7 +94,8 @@ void policy_measure(const struct teacher_rule *rule, const struct policy_logits 
     load(&w.student, y, 1, &logp);
     load(&w.base, y, 1, &base);
     out->logp = (double)logp;
-    out->token = out->alpha * (double)difference(&w, y) - (double)(logp - base);
+    out->token =
+        (plausible(&w, y) ? out->alpha * (double)difference(&w, y) : 0) - (double)(logp - base);
     out->outside = policy_moved(z->base, z->star, z->V);
 }
 
@@ -142,7 +149,7 @@ static void exact_weights(const struct policy_step *s, float *weight) {
             const struct policy_position *p = &s->position[at];
             later[at] = to_go;
             sum[at - s->first[i]] += to_go;
-            to_go += scale(s, p) * (p->alpha * p->reward - p->kl_base);
+            to_go += scale(s, p) * (p->alpha * p->gain - p->kl_base);
         }
     }
     for (size_t i = 0; i < s->responses; i++)

@@ -14,7 +14,8 @@ enum reward_level { REWARD_DISTRIBUTION, REWARD_TOKEN, REWARD_RESPONSE };
 
 struct policy_position {
     double alpha, tvd;
-    double reward;                  // E_{v~p} d(v); times b0: the expected reward
+    double reward;                  // E_{v~p}[log p_dpo - log p_neg]; times b0: expected reward
+    double gain;                    // E_{v~p} d(v): the same without implausible tokens
     double kl_base, kl_dpo, kl_ref; // KL(p || .); kl_ref is 0 where there is no reference
     double kl_star;                 // KL(p || p*)
     double entropy;                 // of p

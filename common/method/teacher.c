@@ -134,7 +134,7 @@ static size_t keep(struct teacher_entry *entries, size_t n, int32_t id, const fl
     if (id < 0) return n;
     for (size_t i = 0; i < n; i++)
         if (entries[i].id == id) return n;
-    struct teacher_entry x = {id, logp[id] > ROW_LOG_FLOOR ? logp[id] : ROW_LOG_FLOOR};
+    struct teacher_entry x = {id, logp[id]};
     size_t at = n;
     for (; at && ranks_before(x, entries[at - 1]); at--) entries[at] = entries[at - 1];
     entries[at] = x;
@@ -196,8 +196,7 @@ double teacher_entropy(const float *logp, size_t V) {
     for (size_t at = 0; at < V; at += ROW_BLOCK) {
         size_t n = V - at < ROW_BLOCK ? V - at : ROW_BLOCK;
         row_exp(p, logp + at, n, 0);
-        for (size_t i = 0; i < n; i++)
-            p[i] *= logp[at + i] > ROW_LOG_FLOOR ? logp[at + i] : ROW_LOG_FLOOR;
+        for (size_t i = 0; i < n; i++) p[i] = p[i] > 0 ? p[i] * logp[at + i] : 0;
         sum -= row_sum(p, n);
     }
     return sum;

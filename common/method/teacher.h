@@ -48,9 +48,9 @@ struct teacher_entry {
 };
 // Truncates logp (V) to entries in rank order (descending log p*, ties by id): the smallest set of
 // mass `cut->mass` capped at top_k, without what is less likely than `least`; then realised, eos
-// and `must` where not yet in, placed by rank. Returns the count (<= top_k + 2 + n_must); *log_tail
-// = log of the exact mass outside (-INFINITY floor: log 1e-30; no complement: log 1e-30 too).
-// entries needs room for top_k + 2 + n_must.
+// and `must` where not yet in, placed by rank, each with its own log p* however small it is.
+// Returns the count (<= top_k + 2 + n_must); *log_tail = log of the exact mass outside, log 1e-30
+// where that is less or there is no complement. entries needs room for top_k + 2 + n_must.
 size_t teacher_truncate(const struct teacher_cut *cut, const float *logp, size_t V,
                         int32_t realised, struct teacher_entry *entries, double *log_tail);
 // log of the mass of logp (V) outside ids (n, ascending); log 1e-30 where that is less.

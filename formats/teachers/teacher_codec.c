@@ -4,17 +4,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Levels x of -log p: x0 = 0, and each next one min(first exp(power x), most) further, past -log
-// 1e-30: steps that grow as p shrinks, since an error of log p changes the gradient by p times as
-// much. FORMATS.md says what came of it, pipelines/cache how they were chosen.
+// Levels x of -log p: x0 = 0, and each next one min(first exp(power x), max(most, x / part))
+// further, past e^-2000: steps that grow as p shrinks, since an error of log p changes the gradient
+// by p times as much. That far down, because the realised token and the student's own tokens are
+// kept however small their p* is, and the reverse KL weighs them by the student's p. FORMATS.md
+// says what came of it, pipelines/cache how they were chosen.
 static const struct table {
     int bits;
-    double first, power, most;
-} tables[] = {{16, 1. / 2000, 0.65, 0.5},
-              {12, 1. / 500, 0.75, 1},
-              {8, 1. / 96, 0.5, 1},
-              {6, 1. / 14, 0.5, 2}};
-static const double deepest = 69.1;
+    double first, power, most, part;
+} tables[] = {{16, 1. / 2000, 0.65, 0.5, 1000},
+              {12, 1. / 500, 0.75, 1, 100},
+              {8, 1. / 96, 0.5, 1, 11},
+              {6, 1. / 14, 0.5, 2, 5}};
+static const double deepest = 2000;
 
 static const struct table *table_of(int64_t bits) {
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
@@ -33,7 +35,7 @@ void teacher_codec_version(struct teacher_codec *c, int version, bool composed, 
 }
 
 static double step_at(const struct table *t, double x) {
-    return fmin(t->first * exp(t->power * x), t->most);
+    return fmin(t->first * exp(t->power * x), fmax(t->most, x / t->part));
 }
 
 static void make_levels(struct teacher_codec *c, const struct table *t) {
@@ -121,7 +123,8 @@ double teacher_codec_error(const struct teacher_codec *c, float logp) {
     if (!t) return 0;
     double x =
         logp < 0 ? -(double)logp : 0; // the step that ends behind x is longer than the one at x
-    return step_at(t, x) / 2;
+    double last = (double)c->level[c->levels - 1];
+    return fmax(step_at(t, x) / 2, x + last);
 }
 
 static double step_of(const struct teacher_codec *c, enum teacher_field field) {

@@ -41,7 +41,8 @@ void teacher_codec_version(struct teacher_codec *c, int version, bool composed, 
 void teacher_codec_release(struct teacher_codec *c);
 // The level nearest to log p.
 uint32_t teacher_codec_level(const struct teacher_codec *c, float logp);
-// The most by which level x of the table may be off in log p, before the support is renormalised.
+// The most by which the level nearest to log p may be off, before the support is renormalised: half
+// a step, and below the last level the distance from it.
 double teacher_codec_error(const struct teacher_codec *c, float logp);
 
 // log Q, TVD (or its logarithm) and entropy (or what the support's own lacks) in fixed steps, half

@@ -54,11 +54,13 @@ const struct teacher_rule *teacher_compare_rule(const struct teacher_compare *c)
 
 // ---- what may be off
 
-// Half the step of the file's own table around log p; below the last level anything goes.
+// Half the step of the file's own table around log p; below the last level the distance from it.
 static double level_error(const struct teacher_compare *c, double logp) {
     size_t low = 0, high = c->levels - 1; // level[low] >= logp > level[high]
     if (!c->level) return 0;
-    if (!(logp > (double)c->level[high])) return INFINITY;
+    if (!(logp > (double)c->level[high]))
+        return (double)c->level[high] - logp +
+               c->times * (double)(c->level[high - 1] - c->level[high]) / 2;
     while (high - low > 1) {
         size_t at = low + (high - low) / 2;
         *((double)c->level[at] >= logp ? &low : &high) = at;
@@ -152,18 +154,23 @@ static int32_t realised_at(const struct teacher_row *row, size_t i) {
     return row->ids[at];
 }
 
+// Of models run again, which grows with the strength.
+static double rounding(const struct teacher_compare *c, double x) {
+    return c->tolerance * (1 + 1e-2 * fabs(x));
+}
+
 // realised: the token whose log p* is stored once more (bits 32), else -1.
 static void compare_composed(const struct teacher_compare *c, const struct teacher_position *p,
                              int32_t realised, const float *live, double tail,
                              struct compared *to) {
     double scale = scale_error(c, p, live, tail);
     if (realised >= 0)
-        compare(to, COMPARED_LOGP, realised, fmax((double)p->realised, -69.07),
-                fmax((double)live[realised], -69.07), c->tolerance);
+        compare(to, COMPARED_LOGP, realised, (double)p->realised, (double)live[realised],
+                rounding(c, (double)live[realised]));
     for (uint32_t k = 0; k < p->n; k++) {
-        double x = fmax((double)live[p->ids[k]], -69.07);
-        compare(to, COMPARED_LOGP, p->ids[k], fmax((double)p->logp[k], -69.07), x,
-                c->tolerance + scale + level_error(c, x));
+        double x = (double)live[p->ids[k]];
+        compare(to, COMPARED_LOGP, p->ids[k], (double)p->logp[k], x,
+                rounding(c, x) + scale + level_error(c, x));
     }
     compare(to, COMPARED_TAIL, -1, (double)p->log_tail, tail, tail_error(c, tail));
 }
@@ -179,8 +186,7 @@ static void compare_parts(struct teacher_compare *c, int self, const struct teac
         for (int e = 0; e < 2; e++) {
             double x = (double)(e ? live.high : live.low)[k];
             double stored = (double)(e ? parts->high : parts->low)[place[k]];
-            double far = 1 + 1e-2 * fabs(x); // rounding grows with the strength
-            compare(to, COMPARED_LOGP, ids[k], stored, x, c->tolerance * far + level_error(c, x));
+            compare(to, COMPARED_LOGP, ids[k], stored, x, rounding(c, x) + level_error(c, x));
         }
     for (size_t g = 0; g < c->grid.n; g++)
         compare(to, COMPARED_TAIL, -1, (double)parts->tail[g], (double)tail[g],

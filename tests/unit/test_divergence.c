@@ -20,6 +20,7 @@ static const struct divergence kinds[] = {{DIVERGENCE_FKL, 0},
                                           {DIVERGENCE_JSD, 0.1},
                                           {DIVERGENCE_JSD, 0.9}};
 enum { KINDS = sizeof kinds / sizeof *kinds };
+static float own[V]; // scratch
 
 static double lse(const double *z, size_t n) {
     double sum = 0;
@@ -108,7 +109,7 @@ static void sparse_gradients(void **state) {
         for (size_t k = 0; k < KINDS; k++) {
             to_float(x, z, V);
             double expect = reference(&kinds[k], z, V, &y.t, &unused);
-            double loss = divergence_sparse(&kinds[k], x, V, &y.t, 0.5, &tail);
+            double loss = divergence_sparse(&kinds[k], x, V, &y.t, 0.5, own, &tail);
             assert_true(near(loss, expect, 1e-6 * (1 + fabs(expect))));
             assert_true(near(tail, unused, 1e-6));
             for (size_t v = 0; v < V; v++) {
@@ -138,7 +139,7 @@ static void dense_gradients(void **state) { // also against the sparse form on a
             to_float(s, z, V);
             double expect = reference(&kinds[k], z, V, &y.t, &unused);
             double loss = divergence_dense(&kinds[k], x, V, full, 1.5);
-            double other = divergence_sparse(&kinds[k], s, V, &y.t, 1.5, &tail);
+            double other = divergence_sparse(&kinds[k], s, V, &y.t, 1.5, own, &tail);
             assert_true(near(loss, expect, 2e-6 * (1 + expect)));
             assert_true(near(loss, other, 2e-6 * (1 + expect)));
             assert_true(tail == 0);
@@ -165,8 +166,8 @@ static void gradient_formulas(void **state) { // those printed in METHOD section
     make_logits(z, 9, 1);
     to_float(f, z, V);
     to_float(r, z, V);
-    divergence_sparse(&kinds[0], f, V, &y.t, 1, &tail);
-    double loss = divergence_sparse(&kinds[1], r, V, &y.t, 1, &tail), l = lse(z, V);
+    divergence_sparse(&kinds[0], f, V, &y.t, 1, own, &tail);
+    double loss = divergence_sparse(&kinds[1], r, V, &y.t, 1, own, &tail), l = lse(z, V);
     for (size_t v = 0; v < V; v++) {
         double p = exp(z[v] - l), q = 0, a = log(tail) - log(0.05);
         for (size_t i = 0; i < N; i++)
@@ -191,13 +192,51 @@ static void extremes(void **state) { // padding, certainty, and nothing left are
         for (size_t v = 0; v < V; v++) assert_true(isfinite(x[v]));
         for (size_t v = 48; v < V; v++) assert_true(x[v] == 0);
         for (size_t v = 0; v < V; v++) x[v] = v == 3 ? 500 : -500;
-        loss = divergence_sparse(&kinds[k], x, V, &y.t, 1, &tail);
+        loss = divergence_sparse(&kinds[k], x, V, &y.t, 1, own, &tail);
         assert_true(isfinite(loss));
         for (size_t v = 0; v < V; v++) assert_true(isfinite(x[v]));
         for (size_t v = 0; v < V; v++) x[v] = NAN;
-        assert_true(isnan(divergence_sparse(&kinds[k], x, V, &y.t, 1, &tail)));
+        assert_true(isnan(divergence_sparse(&kinds[k], x, V, &y.t, 1, own, &tail)));
         for (size_t v = 0; v < V; v++) x[v] = NAN;
         assert_true(isnan(divergence_dense(&kinds[k], x, V, full, 1)));
+    }
+}
+
+// What is unlikely beyond e^-69 counts as what it is: a teacher of great strength, whose log p* go
+// down to -400, a student that finds such tokens likely, and one that is as sure itself.
+static void no_floor(void **state) {
+    (void)state;
+    for (uint64_t salt = 0; salt < 8; salt++) {
+        struct target y = {.t = {.n = V, .ids = y.ids, .logp = y.logp}};
+        double z[V], q[V], tail, unused;
+        float x[V], s[V];
+        make_logits(z, 300 + salt, salt % 2 ? 1 : 60);
+        make_logits(q, 400 + salt, 120);
+        double l = lse(q, V);
+        for (size_t v = 0; v < V; v++) {
+            y.ids[v] = (int32_t)v;
+            y.logp[v] = (float)(q[v] - l);
+        }
+        for (size_t k = 0; k < KINDS; k++) {
+            to_float(x, z, V);
+            to_float(s, z, V);
+            double expect = reference(&kinds[k], z, V, &y.t, &unused);
+            double loss = divergence_dense(&kinds[k], x, V, y.logp, 1);
+            double other = divergence_sparse(&kinds[k], s, V, &y.t, 1, own, &tail);
+            assert_true(near(loss, expect, 1e-6 * (1 + expect)));
+            assert_true(near(other, expect, 1e-6 * (1 + expect)));
+            for (size_t v = 0; v < V; v++) {
+                double keep = z[v], h = 1e-5;
+                z[v] = keep + h;
+                double up = reference(&kinds[k], z, V, &y.t, &unused);
+                z[v] = keep - h;
+                double down = reference(&kinds[k], z, V, &y.t, &unused);
+                z[v] = keep;
+                double want = (up - down) / (2 * h);
+                assert_true(near((double)x[v], want, 2e-6 * (1 + expect)));
+                assert_true(near((double)s[v], want, 2e-6 * (1 + expect)));
+            }
+        }
     }
 }
 
@@ -376,6 +415,7 @@ int main(void) {
         cmocka_unit_test(gradient_formulas), cmocka_unit_test(extremes),
         cmocka_unit_test(weights_and_sums),  cmocka_unit_test(live_is_replay),
         cmocka_unit_test(distill_bits),      cmocka_unit_test(against_reference),
+        cmocka_unit_test(no_floor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,7 +36,7 @@ static void make(struct world *w, size_t at, size_t n, size_t from) {
 static void by_hand(const struct world *w, size_t n, const float *kept, double log_tail, int kind,
                     struct fidelity_sum *sum) {
     const struct divergence d = {.kind = kind == FIDELITY_FKL ? DIVERGENCE_FKL : DIVERGENCE_RKL};
-    float g[V], h[V], logp[V];
+    float g[V], h[V], logp[V], own[V];
     int32_t ids[V];
     double tail;
     struct teacher_position t = {.ids = ids, .logp = logp, .log_tail = (float)log_tail};
@@ -48,7 +48,7 @@ static void by_hand(const struct world *w, size_t n, const float *kept, double l
     memcpy(g, w->student, sizeof g);
     memcpy(h, w->student, sizeof h);
     divergence_dense(&d, g, V, w->star, 1);
-    divergence_sparse(&d, h, V, &t, 1, &tail);
+    divergence_sparse(&d, h, V, &t, 1, own, &tail);
     for (size_t v = 0; v < V; v++) {
         sum->gg += (double)g[v] * (double)g[v];
         sum->hh += (double)h[v] * (double)h[v];

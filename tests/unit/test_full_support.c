@@ -195,6 +195,114 @@ static void test_whole_vocabulary(void **state) {
     assert_true(e.loss <= 2e-6 && e.gradient <= 2e-6);
 }
 
+// ---- the authors' own formula
+
+static void log_softmax(const double *z, size_t n, double *l) {
+    double most = -INFINITY, sum = 0;
+    for (size_t v = 0; v < n; v++) most = fmax(most, z[v]);
+    for (size_t v = 0; v < n; v++) sum += exp(z[v] - most);
+    for (size_t v = 0; v < n; v++) l[v] = z[v] - most - log(sum);
+}
+
+// One position of the published recipe in double, from the models' logits: log p and log p* of all
+// tokens, and the token's weight b0 / alpha_t. METHOD.md section 3: no plausibility, base dpo,
+// alpha_t = S TVD_t + 1e-3.
+static double published(const float *student, const float *dpo, const float *reverse, double S,
+                        double *p, double *star) {
+    double z[3][V], l[2][V], tvd = 0;
+    for (size_t v = 0; v < V; v++) {
+        z[0][v] = (double)student[v];
+        z[1][v] = (double)dpo[v];
+        z[2][v] = (double)reverse[v];
+    }
+    log_softmax(z[0], V, p);
+    log_softmax(z[1], V, l[0]);
+    log_softmax(z[2], V, l[1]);
+    for (size_t v = 0; v < V; v++) tvd += fabs(exp(l[0][v]) - exp(l[1][v])) / 2;
+    double alpha = S * tvd + 1e-3;
+    for (size_t v = 0; v < V; v++) z[1][v] += alpha * (z[1][v] - z[2][v]);
+    log_softmax(z[1], V, star);
+    return 0.1 / alpha;
+}
+
+// Loss: for each response its weighted KL(p || p*) over |y|, then the mean; and its gradient.
+static double published_step(struct world *w, struct source *s, struct batch *b, float *gradient,
+                             double *deepest) {
+    struct net_limits limits = score_limits(s, ROWS * LONGEST);
+    struct net *net = net_new(&w->model[0], &limits);
+    struct online_teachers *live = online_teachers_new(&w->live, &w->rule, &limits);
+    double loss = 0, p[V], star[V];
+    net_forward(net, b);
+    for (size_t i = 0; i < net_chunks(net, b); i++) {
+        struct chunk c = net_chunk(net, b, i);
+        float *student = net_logits_buffer(net);
+        net_logits(net, b, c, student);
+        struct online_logits z = online_teachers_logits(live, b, c.first, c.count);
+        for (size_t k = 0; k < c.count; k++) {
+            double weight = published(student + k * V, z.dpo + k * V, z.negative + k * V,
+                                      w->rule.strength, p, star);
+            double kl = 0, here = weight / (double)b->response[b->owner[c.first + k]].count / ROWS;
+            for (size_t v = 0; v < V; v++) kl += exp(p[v]) * (p[v] - star[v]);
+            for (size_t v = 0; v < V; v++) {
+                *deepest = fmin(*deepest, star[v]);
+                gradient[(c.first + k) * V + v] = (float)(here * exp(p[v]) * (p[v] - star[v] - kl));
+            }
+            loss += here * kl;
+        }
+    }
+    online_teachers_free(live);
+    net_free(net);
+    return loss;
+}
+
+// A cache of every token, replayed by the published recipe, is the authors' formula.
+static void test_published(void **state) {
+    (void)state;
+    static const double strengths[] = {1, 20, 80};
+    for (size_t k = 0; k < 3; k++) {
+        struct world w;
+        struct fail f = {0};
+        struct batch b = {0};
+        struct source s;
+        struct step_totals totals = {.rows = ROWS};
+        char *path = scratch_path("t.h5");
+        double deepest = 0;
+        setup(&w, ALPHA_TVD, V);
+        w.rule.strength = strengths[k];
+        w.rule.plausible = 0;
+        dump(&w, path, 32, V);
+        struct teacher_source t = {.set = teacher_set_open(1, (const char *[]){path}, &f)};
+        if (!t.set) fail_msg("%s", f.text);
+        source_teacher(&s, &t);
+        assert_int_equal(score_fill(&b, &s, 0, ROWS, ROWS * LONGEST, &f), ROWS);
+        for (size_t r = 0; r < ROWS; r++) s.measure(s.self, r, &totals);
+        struct net_limits limits = score_limits(&s, ROWS * LONGEST);
+        struct net *net = net_new(&w.model[0], &limits);
+        float *cached = xcalloc(2 * b.positions * V, sizeof *cached),
+              *want = cached + b.positions * V;
+        struct distill_options o = {.divergence = {DIVERGENCE_RKL, 0},
+                                    .reward_beta = 0.1,
+                                    .weight = DISTILL_INVERSE_ALPHA,
+                                    .normalise = DISTILL_SEQUENCE};
+        struct objective replayed = objective_distill_new(&o, V);
+        double loss = run(&replayed, net, &b, &totals, cached),
+               theirs = published_step(&w, &s, &b, want, &deepest);
+        double off = fabs(loss / theirs - 1), gradient = relative(cached, want, b.positions * V);
+        print_message("tvd:%g, log p* down to %.0f: relative error of the loss %.2g, of the "
+                      "gradient %.2g\n",
+                      strengths[k], deepest, off, gradient);
+        assert_true(off <= 1e-5 && gradient <= 1e-5);
+        assert_true(k < 1 || deepest < -80);
+        free(cached);
+        objective_free(&replayed);
+        net_free(net);
+        batch_release(&b);
+        teacher_set_close(t.set);
+        teardown(&w);
+        free(path);
+    }
+}
+
 // What is left out is what makes the difference.
 static void test_parts(void **state) {
     (void)state;
@@ -209,6 +317,7 @@ int main(void) {
     parallel_init(2);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whole_vocabulary),
+        cmocka_unit_test(test_published),
         cmocka_unit_test(test_parts),
     };
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);

@@ -55,7 +55,7 @@ static struct policy_logits make_position(struct position *x, const struct teach
 }
 
 struct expected { // in double, of the formulas alone
-    double log_z, kl_star, kl_base, kl_dpo, kl_ref, reward, entropy, token, outside;
+    double log_z, kl_star, kl_base, kl_dpo, kl_ref, reward, gain, entropy, token, outside;
 };
 
 static double mass_outside(const double *base, const double *l) {
@@ -91,7 +91,8 @@ static struct expected expect(const struct position *x, const struct teacher_rul
         e.kl_base += q * (p[v] - base[v]);
         e.kl_dpo += q * (p[v] - dpo[v]);
         e.kl_ref += q * (p[v] - ref[v]);
-        e.reward += q * d[v];
+        e.reward += q * (dpo[v] - negative[v]);
+        e.gain += q * d[v];
         e.entropy -= q * p[v];
     }
     e.token = alpha * d[y] - p[y] + base[y];
@@ -110,12 +111,13 @@ static void measures(void **state) {
             struct policy_position m = {.alpha = alpha, .tvd = 0.25};
             policy_measure(&rules[k], &z, (int32_t)y, &m);
             struct expected e = expect(&x, &rules[k], alpha, y);
-            assert_true(near(m.reward, e.reward, 1e-5) && near(m.kl_base, e.kl_base, 1e-5));
+            assert_true(near(m.reward, e.reward, 1e-5) && near(m.gain, e.gain, 1e-5));
+            assert_true(near(m.kl_base, e.kl_base, 1e-5));
             assert_true(near(m.kl_dpo, e.kl_dpo, 1e-5) && near(m.kl_ref, e.kl_ref, 1e-5));
             assert_true(near(m.kl_star, e.kl_star, 1e-5) && near(m.entropy, e.entropy, 1e-5));
             assert_true(near(m.token, e.token, 1e-5) && near(m.outside, e.outside, 1e-5));
             // the identity of section 3: the value is log Z - KL(p || p*)
-            assert_true(near(alpha * m.reward - m.kl_base, e.log_z - e.kl_star, 2e-5));
+            assert_true(near(alpha * m.gain - m.kl_base, e.log_z - e.kl_star, 2e-5));
             assert_true(m.alpha == alpha && m.tvd == 0.25);
         }
 }
@@ -131,7 +133,7 @@ static void hand_positions(struct policy_position *p, double alpha) {
     for (size_t i = 0; i < 5; i++)
         p[i] = (struct policy_position){.alpha = alpha,
                                         .token = token[i],
-                                        .reward = 12 * (double)(i + 1) / alpha,
+                                        .gain = 12 * (double)(i + 1) / alpha,
                                         .kl_base = 2 * (double)(i + 1)};
 }
 

@@ -186,14 +186,14 @@ static void distil(const struct world *w, const struct divergence *d, struct mod
     static const int32_t ids[V] = {0, 1, 2, 3};
     make_model(student, 77, 1);
     for (size_t s = 0; s < NODES; s++) {
-        float z[V], g[V], star[V];
+        float z[V], g[V], star[V], own[V];
         double tail;
         to_float(z, student->l[s]);
         to_float(star, w->star.l[s]);
         struct teacher_position t = {.n = V, .ids = ids, .logp = star, .log_tail = -69};
         for (int step = 0; step < 4000; step++) {
             memcpy(g, z, sizeof z);
-            divergence_sparse(d, g, V, &t, 1, &tail);
+            divergence_sparse(d, g, V, &t, 1, own, &tail);
             for (int v = 0; v < V; v++) z[v] -= 2 * g[v];
         }
         for (int v = 0; v < V; v++) student->l[s][v] = (double)z[v];
@@ -411,8 +411,8 @@ static void exact_is_unbiased(void **state) {
         }
 }
 
-// Expected gradient of J as common/method/policy.c weighs the scores of a step's tokens at --reward-level
-// response, over every two responses that may make up the step.
+// Expected gradient of J as common/method/policy.c weighs the scores of a step's tokens at
+// --reward-level response, over every two responses that may make up the step.
 static void response_gradient(const struct world *w, bool uniform, const struct model *p,
                               double g[NODES][V]) {
     static struct sequence all[RESPONSES];
