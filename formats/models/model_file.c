@@ -8,13 +8,19 @@
 
 enum field_type { FIELD_SIZE, FIELD_BOOL, FIELD_ID, FIELD_REAL };
 
+// A field that came after the first files is LATER: it has a default, and where it has that value
+// it is neither written nor part of the hash. So files from before it stay what they were.
 struct field {
     const char *name; // of the attribute
     enum field_type type;
     size_t at; // in struct model_file
+    bool later;
+    double fallback; // of a later one
 };
 #define FIELD(name, type, member)                                                                  \
-    { name, FIELD_##type, offsetof(struct model_file, member) }
+    { name, FIELD_##type, offsetof(struct model_file, member), false, 0 }
+#define LATER(name, type, member, fallback)                                                        \
+    { name, FIELD_##type, offsetof(struct model_file, member), true, fallback }
 static const struct field fields[] = {
     FIELD("layers", SIZE, model.config.layers),
     FIELD("width", SIZE, model.config.width),
@@ -77,12 +83,20 @@ static bool field_set_int(struct model_file *m, const struct field *field, int64
     return true;
 }
 
+static bool is_default(const struct model_file *m, const struct field *field) {
+    double value = field->type == FIELD_REAL ? *(const double *)member(m, field->at)
+                                             : (double)field_int(m, field);
+    return field->later && value == field->fallback;
+}
+
 // ---- content_hash: XXH3-128 of lines that name every part; see FORMATS.md
 
 static void digest_fields(const struct model_file *m, struct str *digest) {
     str_puts(digest, "model 1\n");
     for (size_t i = 0; i < FIELDS; i++)
-        if (fields[i].type == FIELD_REAL)
+        if (is_default(m, &fields[i]))
+            continue;
+        else if (fields[i].type == FIELD_REAL)
             str_printf(digest, "@%s %.17g\n", fields[i].name,
                        *(const double *)member(m, fields[i].at));
         else
@@ -157,7 +171,9 @@ static struct h5_shape shape_of(const struct tensor *t) {
 
 static void write_fields(struct h5 *h, const struct model_file *m) {
     for (size_t i = 0; i < FIELDS; i++)
-        if (fields[i].type == FIELD_REAL)
+        if (is_default(m, &fields[i]))
+            continue;
+        else if (fields[i].type == FIELD_REAL)
             h5_put_real(h, fields[i].name, *(const double *)member(m, fields[i].at));
         else
             h5_put_int(h, fields[i].name, field_int(m, &fields[i]));
@@ -197,14 +213,19 @@ bool model_file_save(const char *path, const struct model_file *m, const struct 
 
 // ---- reading
 
+static bool read_field(struct h5 *h, const struct field *field, struct model_file *m) {
+    int64_t value = (int64_t)field->fallback;
+    double real = field->fallback;
+    bool is_real = field->type == FIELD_REAL;
+    bool read = is_real ? h5_get_real(h, field->name, &real) : h5_get_int(h, field->name, &value);
+    if (!read && (!field->later || h5_fail(h)->code)) return false;
+    if (is_real) *(double *)member(m, field->at) = real;
+    return is_real || field_set_int(m, field, value);
+}
+
 static bool read_fields(struct h5 *h, const char *path, struct model_file *m) {
     for (size_t i = 0; i < FIELDS; i++) {
-        int64_t value = 0;
-        bool ok =
-            fields[i].type == FIELD_REAL
-                ? h5_get_real(h, fields[i].name, member(m, fields[i].at))
-                : h5_get_int(h, fields[i].name, &value) && field_set_int(m, &fields[i], value);
-        if (!ok)
+        if (!read_field(h, &fields[i], m))
             return fail_set(h5_fail(h), EXIT_BADDATA,
                             "'%s' has no proper attribute '%s'; it is not a whole model", path,
                             fields[i].name);

@@ -138,6 +138,23 @@ static void test_wrong_weights(void **state) {
     free(path);
 }
 
+// A file of the first version stays readable and keeps its hash, whatever fields have come since.
+static void test_old_file(void **state) {
+    (void)state;
+    struct fail f = {0};
+    struct model_file m = small_model(), old, back;
+    char *path = scratch_path("old.h5");
+    assert_true(model_file_load("tests/golden/model-version-1.h5", &old, &f));
+    assert_true(same_model(&m, &old));
+    assert_true(model_file_save(path, &old, &origin, &f));
+    assert_true(model_file_load(path, &back, &f));
+    assert_true(hash_equal(old.content, back.content));
+    model_file_release(&m);
+    model_file_release(&old);
+    model_file_release(&back);
+    free(path);
+}
+
 static void test_checkpoint(void **state) {
     (void)state;
     char *path = scratch_path("out.ckpt");
@@ -182,7 +199,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip), cmocka_unit_test(test_damage),
         cmocka_unit_test(test_no_space),   cmocka_unit_test(test_wrong_weights),
-        cmocka_unit_test(test_checkpoint),
+        cmocka_unit_test(test_checkpoint), cmocka_unit_test(test_old_file),
     };
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }
