@@ -3,9 +3,11 @@
 #include "stages/shared/reference_pass.h"
 #include "formats/teachers/sources.h"
 #include "stages/shared/training.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 struct dpo {
+    char losses[80]; // the names that --loss takes
     const char *model, *ref, *reference, *output, *loss;
     struct opt_list data;
     struct preference_options options;
@@ -21,6 +23,7 @@ struct dpo {
 };
 
 static void declare(struct options *o, struct dpo *d) {
+    preference_names(d->losses, sizeof d->losses);
     const struct opt_row rows[] = {
         {"model", OPT_TEXT, OPT_INPUT, &d->model, .metavar = "FILE", .help = "model to start from",
          .required = true},
@@ -33,8 +36,8 @@ static void declare(struct options *o, struct dpo *d) {
         {"reference", OPT_TEXT, OPT_OUTPUT, &d->reference, .metavar = "FILE",
          .help = "where the reference's log-probabilities are kept and found again; "
                  "OUT.reference.h5 if not given"},
-        {"loss", OPT_CHOICE, OPT_RESULT, &d->loss, .value = "dpo",
-         .choices = "dpo|cdpo|robust|ipo|hinge|simpo|tdpo1|tdpo2", .help = "preference loss"},
+        {"loss", OPT_CHOICE, OPT_RESULT, &d->loss, .value = "dpo", .choices = d->losses,
+         .help = "preference loss"},
         {"reverse", OPT_FLAG, OPT_RESULT, &d->options.reverse,
          .help = "swap chosen and rejected: the reverse DPO model"},
         {"beta", OPT_REAL, OPT_RESULT, &d->options.beta, .value = "0.1", .low = 1e-9, .high = 1e6,
@@ -112,11 +115,12 @@ static void start_live(struct dpo *d, struct training *t) {
 
 // What belongs to other losses.
 static void refuse_idle(const struct options *o, enum preference_loss loss) {
-    if (loss != PREFERENCE_CDPO && loss != PREFERENCE_ROBUST)
-        options_refuse(o, "label-smoothing", "is for --loss cdpo and robust");
-    if (loss != PREFERENCE_IPO) options_refuse(o, "ipo-sum", "is for --loss ipo");
-    if (loss != PREFERENCE_SIMPO) options_refuse(o, "simpo-gamma", "is for --loss simpo");
-    if (loss != PREFERENCE_TDPO2) options_refuse(o, "tdpo-alpha", "is for --loss tdpo2");
+    for (size_t i = 0; i < o->n; i++) {
+        char whose[64], why[96];
+        if (!preference_idle(loss, o->rows[i].name, whose, sizeof whose)) continue;
+        snprintf(why, sizeof why, "is for --loss %s", whose);
+        options_refuse(o, o->rows[i].name, why);
+    }
     if (!preference_needs_reference(loss)) {
         options_refuse(o, "ref", "is not for --loss simpo, which has no reference");
         options_refuse(o, "reference", "is not for --loss simpo, which has no reference");

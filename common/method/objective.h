@@ -12,6 +12,7 @@
 #include "common/base/fail.h"
 #include "common/base/log.h"
 #include "common/method/policy.h"
+#include "common/method/preference_loss.h"
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -40,48 +41,9 @@ void objective_free(struct objective *o);
 // Cross-entropy, normalised by the step's loss tokens (METHOD.md section 1).
 struct objective objective_sft_new(size_t vocab);
 
-// Preference losses (METHOD.md section 2) over pairs: two consecutive responses of one data row,
+// The losses of preference_loss.h over pairs: two consecutive responses of one data row,
 // one chosen and one rejected, both in the same micro-batch, with ref_logp set (not for simpo).
-enum preference_loss {
-    PREFERENCE_DPO,
-    PREFERENCE_CDPO,
-    PREFERENCE_ROBUST,
-    PREFERENCE_IPO,
-    PREFERENCE_HINGE,
-    PREFERENCE_SIMPO,
-    PREFERENCE_TDPO1,
-    PREFERENCE_TDPO2
-};
-struct preference_options {
-    enum preference_loss loss;
-    bool reverse; // swap the roles here; the batch keeps those of the data
-    bool ipo_sum; // ipo on summed instead of mean log-probabilities
-    double beta, smoothing, simpo_gamma, tdpo_alpha;
-    // tdpo: fills ref_logp (count,V), the reference's log-probabilities of positions first ..;
-    // asked twice for each chunk. Others: unused.
-    void (*reference)(void *ctx, const struct batch *b, size_t first, size_t count,
-                      float *ref_logp);
-    void *reference_ctx;
-};
 struct objective objective_preference_new(const struct preference_options *o, size_t vocab);
-bool preference_parse(const char *name, enum preference_loss *loss); // "dpo" ... "tdpo2"
-bool preference_needs_reference(enum preference_loss loss);          // ref_logp or the callback
-bool preference_needs_distribution(enum preference_loss loss);       // tdpo: the callback
-// Where the reference is the start model, the first step's loss must be that of h = 0 within 1e-5:
-// false, with the reason in f, if it is not. Losses that promise nothing (simpo, ipo, hinge) pass.
-bool preference_check_start(const struct preference_options *o, double loss, struct fail *f);
-
-struct preference_terms {   // of one pair; [0] the preferred response, [1] the other
-    double logp[2], ref[2]; // log p(y|x)
-    double kl[2];           // tdpo: D, sum over positions of KL(p_ref || p)
-    size_t length[2];
-};
-struct preference_result {
-    double loss, reward[2];
-    double d_logp[2], d_kl[2]; // derivatives of the loss
-};
-struct preference_result preference_pair(const struct preference_options *o,
-                                         const struct preference_terms *t);
 
 // Distillation from p* (METHOD.md sections 3 and 4), replayed (batch.teacher: support and tail) or
 // live (the callback: full log p*).

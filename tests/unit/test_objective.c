@@ -297,6 +297,11 @@ static void names_and_start(void **state) {
     assert_true(preference_parse("robust", &loss) && loss == PREFERENCE_ROBUST);
     assert_true(preference_parse("tdpo2", &loss) && loss == PREFERENCE_TDPO2);
     assert_false(preference_parse("kto", &loss));
+    char whose[64];
+    assert_true(preference_idle(PREFERENCE_DPO, "label-smoothing", whose, sizeof whose));
+    assert_string_equal(whose, "cdpo and robust");
+    assert_false(preference_idle(PREFERENCE_ROBUST, "label-smoothing", whose, sizeof whose));
+    assert_false(preference_idle(PREFERENCE_DPO, "beta", whose, sizeof whose));
     struct fail f = {0};
     struct preference_options o = {.loss = PREFERENCE_ROBUST, .beta = 0.1, .smoothing = 0.2};
     assert_true(preference_check_start(&o, log(2) + 9e-6, &f));
