@@ -81,6 +81,8 @@ static void work(void *self, size_t i) {
     if (!record_parse(&s->row) ||
         !shape_read(&s->row, s->shape, r->d->encoder.kind, &r->d->map, &s->example))
         return;
+    const char *beyond = example_beyond_text(&s->example);
+    if (beyond && !row_bad(&s->row, "it holds %s, which the template cannot show", beyond)) return;
     if (r->d->valid > 0) s->part = example_key(&s->example) < r->d->valid;
     encode(&r->d->encoder, &s->row, &s->example, &s->tokens);
 }

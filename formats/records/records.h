@@ -23,7 +23,9 @@ struct record {       // zero-initialise; reused from call to call; record_relea
     const struct csv_row *header; // CSV: the names, kept by the reader until records_close
     struct csv_row cells;         // CSV; else the bytes of the row in cells.text
     struct json *json;            // after record_parse: an object (JSON)
-    struct fail bad;              // why it cannot be used
+    size_t used_n, used_capacity;
+    bool *used; // (used_n) after record_parse: whether a column was asked for and gave something
+    struct fail bad; // why it cannot be used
 };
 
 struct records;
@@ -38,11 +40,17 @@ void records_close(struct records *r);
 
 // Checks UTF-8 and parses JSON. False with record->bad set. Thread-safe for different records.
 bool record_parse(struct record *record);
-bool record_has(const struct record *record, const char *name);
+bool record_has(const struct record *record, const char *name);      // null is none
+bool record_names_it(const struct record *record, const char *name); // even where it is null
 // A field as text; NULL where there is none or it is not a string. Plain text has the field `text`.
 const char *record_text(const struct record *record, const char *name, size_t *n);
 // A field of a JSON row; NULL: none.
 const struct json *record_json(const struct record *record, const char *name);
+// Its columns, for the report of what nothing used: the i-th name, of n bytes, and
+// whether it holds something that neither record_text nor record_json gave out.
+size_t record_columns(const struct record *record);
+const char *record_column(const struct record *record, size_t i, size_t *n);
+bool record_unused(const struct record *record, size_t i);
 // "prompt, chosen, rejected": the names a row has, for messages. Appends.
 void record_names(const struct record *record, struct str *to);
 void record_release(struct record *record);

@@ -70,7 +70,8 @@ static bool has(const struct record *row, const struct field_map *map, const cha
     return record_has(row, mapped(map, name));
 }
 
-// ---- examples -----------------------------------------------------------------------------------
+// ---- rows that cannot be used
+// -----------------------------------------------------------------------------------
 
 bool row_bad(struct record *row, const char *format, ...) {
     char text[400];
@@ -79,32 +80,6 @@ bool row_bad(struct record *row, const char *format, ...) {
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     return fail_set(&row->bad, EXIT_BADDATA, "'%s' line %zu: %s", row->path, row->line, text);
-}
-
-const char *example_own(struct example *e, char *text) {
-    grow(&e->owned, &e->owned_capacity, e->n_owned + 1, sizeof *e->owned);
-    return e->owned[e->n_owned++] = text;
-}
-
-void example_add(struct example *e, struct turn t) {
-    grow(&e->turns, &e->capacity, e->n + 1, sizeof *e->turns);
-    e->turns[e->n++] = t;
-}
-
-static void clear(struct example *e) {
-    for (size_t i = 0; i < e->n_owned; i++) free(e->owned[i]);
-    e->n_owned = e->n = e->ids.n = e->prompt_length = 0;
-    e->dialogue = e->verbatim = false;
-    e->plain = e->response = e->rejected = e->instruction = e->input = (struct turn){0};
-    e->tools = NULL;
-}
-
-void example_release(struct example *e) {
-    clear(e);
-    free(e->owned);
-    free(e->turns);
-    ids_release(&e->ids);
-    *e = (struct example){0};
 }
 
 // ---- telling ------------------------------------------------------------------------------------
@@ -140,6 +115,13 @@ enum shape shape_tell(struct record *row, enum data_kind kind, const struct fiel
     if (kind == DATA_SFT || kind == DATA_PROMPT) s = tell_sft(row, map, kind == DATA_PROMPT);
     if (kind == DATA_PROMPT && row->syntax == SYNTAX_TEXT) s = SHAPE_COMPLETION;
     if (s != SHAPE_AUTO) return s;
+    if (kind == DATA_PREF && (has(row, map, "label") || has(row, map, "kto_tag")) &&
+        tell_sft(row, map, false) != SHAPE_AUTO) {
+        row_bad(row, "unpaired data (a label for each response, as for KTO); put chosen and "
+                     "rejected responses to one prompt side by side, or train on the wanted ones "
+                     "with --kind sft --on-bad skip");
+        return SHAPE_AUTO;
+    }
     struct str names = {0};
     str_puts(&names, "");
     record_names(row, &names);
@@ -162,11 +144,13 @@ static bool text_field(struct record *row, const char *name, const char *what, s
 static bool read_answer(struct record *row, const char *name, const char *what, struct example *e,
                         struct turn *to) {
     const struct json *v = name ? record_json(row, name) : NULL;
-    if (json_type(v) == JSON_OBJECT) {
+    size_t before = e->n;
+    if (json_type(v) == JSON_OBJECT || json_type(v) == JSON_ARRAY) {
         e->dialogue = true;
-        if (!turn_read(row, v, e, to)) return false;
-        return to->role == ROLE_ASSISTANT ||
-               row_bad(row, "'%s' is not an assistant's message", name);
+        bool list = json_type(v) == JSON_ARRAY;
+        if (list ? !turns_add(row, v, e) : !turn_read(row, v, e, to)) return false;
+        if (list && e->n > before) *to = e->turns[--e->n];
+        return to->role == ROLE_ASSISTANT || row_bad(row, "'%s' is no assistant's message", name);
     }
     *to = (struct turn){.role = ROLE_ASSISTANT, .trained = true};
     return text_field(row, name, what, to);
@@ -222,20 +206,27 @@ static bool read_completion(struct record *row, enum data_kind kind, const struc
     return read_answer(row, pick(row, map, response_names), "response", e, &e->response);
 }
 
-// The last assistant's turn is the response; what follows it is of no use.
+// A prompt ends with what is to be answered.
+static bool ends_here(enum data_kind kind, const struct turn *t) {
+    if (kind == DATA_PROMPT) return t->role == ROLE_USER || t->role == ROLE_TOOL;
+    return t->role == ROLE_ASSISTANT && t->trained;
+}
+
+// The last assistant's turn that is trained is the response; what follows it is of no use.
 static bool read_messages(struct record *row, enum data_kind kind, const struct field_map *map,
                           struct example *e) {
     const char *name = pick(row, map, dialogue_names);
-    const struct json *label = record_json(row, "label"); // KTO: a response nobody should learn
     if (!name || json_type(record_json(row, name)) != JSON_ARRAY)
-        return row_bad(row, "no list of messages");
-    if (kind == DATA_SFT && json_type(label) == JSON_BOOL && !json_bool(label))
-        return row_bad(row, "its label is false");
+        return row_bad(row, name ? "'%s' is not a list of messages" : "no list of messages", name);
     e->dialogue = true;
     if (!turns_add(row, record_json(row, name), e)) return false;
-    enum role last = kind == DATA_PROMPT ? ROLE_USER : ROLE_ASSISTANT;
-    while (e->n && e->turns[e->n - 1].role != last) e->n--;
-    if (!e->n) return row_bad(row, "no %s's message", role_name(last));
+    size_t n = e->n;
+    while (e->n && !ends_here(kind, &e->turns[e->n - 1])) e->n--;
+    bool answered = false;
+    for (size_t i = 0; i < n; i++) answered |= e->turns[i].role == ROLE_ASSISTANT;
+    if (!e->n && kind != DATA_PROMPT && answered)
+        return row_bad(row, "no assistant's message is to be trained (weight 0)");
+    if (!e->n) return row_bad(row, "no %s's message", kind == DATA_PROMPT ? "user" : "assistant");
     if (kind != DATA_PROMPT) e->response = e->turns[--e->n];
     return true;
 }
@@ -297,9 +288,7 @@ static bool read_shape(struct record *row, enum shape shape, enum data_kind kind
 }
 
 static bool empty(const struct turn *t) {
-    for (size_t i = 0; i < t->n; i++)
-        if (!strchr(" \t\r\n", t->text[i]) || !t->text[i]) return false;
-    return true;
+    return !t->n && !t->tool_calls && !t->reasoning.text;
 }
 
 static bool check_filled(struct record *row, enum data_kind kind, const struct example *e) {
@@ -307,7 +296,13 @@ static bool check_filled(struct record *row, enum data_kind kind, const struct e
     bool asked = false;
     for (size_t i = 0; i < e->n; i++) asked |= !empty(&e->turns[i]);
     if (!asked) return row_bad(row, kind == DATA_TEXT ? "empty text" : "empty prompt");
+    for (size_t i = 0; i < e->n; i++)
+        if (e->turns[i].role == ROLE_ASSISTANT && empty(&e->turns[i]))
+            return row_bad(row, "empty assistant's message");
     if (kind == DATA_SFT && empty(&e->response)) return row_bad(row, "empty response");
+    bool responds = kind == DATA_SFT || kind == DATA_PREF;
+    if (responds && !(e->response.trained && (kind == DATA_SFT || e->rejected.trained)))
+        return row_bad(row, "a response has weight 0: nothing to train on");
     if (kind == DATA_PREF && empty(&e->response)) return row_bad(row, "empty chosen response");
     if (kind == DATA_PREF && empty(&e->rejected)) return row_bad(row, "empty rejected response");
     return true;
@@ -315,7 +310,7 @@ static bool check_filled(struct record *row, enum data_kind kind, const struct e
 
 bool shape_read(struct record *row, enum shape shape, enum data_kind kind,
                 const struct field_map *map, struct example *out) {
-    clear(out);
-    out->tools = record_json(row, mapped(map, "tools"));
-    return read_shape(row, shape, kind, map, out) && check_filled(row, kind, out);
+    example_clear(out);
+    return read_shape(row, shape, kind, map, out) && columns_take(row, kind, map, out) &&
+           check_filled(row, kind, out);
 }

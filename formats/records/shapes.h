@@ -14,7 +14,7 @@
 // Every row is read by its file's shape; one that does not fit is bad, with a reason, file and
 // line.
 #pragma once
-#include "common/text/bpe.h"
+#include "formats/records/example.h"
 #include "formats/records/records.h"
 
 enum shape {
@@ -42,47 +42,27 @@ struct field_map { // --map prompt=question,chosen=good: our names and the file'
 bool field_map_parse(struct field_map *m, const char *text, struct fail *f); // NULL: an empty one
 void field_map_release(struct field_map *m);
 
-enum role { ROLE_SYSTEM, ROLE_USER, ROLE_ASSISTANT, ROLE_TOOL };
-const char *role_name(enum role r);
-
-struct turn {
-    enum role role;
-    const char *text; // NULL: none
-    size_t n;
-    bool trained;               // an assistant's turn that counts in the loss
-    const struct json *message; // as the file has it, with tool_calls and the like; NULL: a text
-};
-
-struct example {   // zero-initialise; reused; texts live in the record or here
-    bool dialogue; // turns of a conversation; else turns[0] is a plain prompt (or the text)
-    bool verbatim; // `plain` is the whole prompt, separators and all (hh)
-    size_t n, capacity;
-    struct turn *turns;
-    struct turn plain, response, rejected;
-    struct turn instruction, input; // alpaca: the parts of turns[0], where there are two
-    const struct json *tools;       // the row's column `tools`, for templates; NULL: none
-    struct ids ids;                 // shape ids
-    size_t prompt_length;
-    size_t n_owned, owned_capacity;
-    char **owned;
-};
-
 // The shape of a row for a kind of data. AUTO with record->bad set: none fits; the message lists
 // the fields there are.
 enum shape shape_tell(struct record *row, enum data_kind kind, const struct field_map *map);
 // False with row->bad set where the row does not fit.
 bool shape_read(struct record *row, enum shape shape, enum data_kind kind,
                 const struct field_map *map, struct example *out);
-void example_release(struct example *e);
 
-// ---- between the two files of this module
+// ---- between the files of this module
 
 const char *mapped(const struct field_map *map, const char *name);
 bool row_bad(struct record *row, const char *format, ...) __attribute__((format(printf, 2, 3)));
-const char *example_own(struct example *e, char *text); // freed with the example's next use
-void example_add(struct example *e, struct turn t);
 bool turns_add(struct record *row, const struct json *list, struct example *e);
 bool turn_read(struct record *row, const struct json *v, struct example *e, struct turn *to);
+bool turn_same(const struct turn *a, const struct turn *b); // in what they say
 bool read_hh(struct record *row, const struct field_map *map, struct example *e);
 bool read_lists(struct record *row, const struct json *chosen, const struct json *rejected,
                 struct example *e);
+// Columns beside the conversation: system, history and tools join the example; false with row->bad
+// set where a label or weight says that it is not to be trained, or there is more than text.
+bool columns_take(struct record *row, enum data_kind kind, const struct field_map *map,
+                  struct example *e);
+// 0, 1, true or false, as JSON or as text; row->bad for anything else.
+bool weight_read(struct record *row, const char *name, const struct json *v, const char *text,
+                 size_t n, bool *on);

@@ -102,7 +102,9 @@ printf 'prompt,response\na,b\nc,\xff\n' >bad.csv
 bad "invalid UTF-8 in 'bad.csv' line 3" $tok --kind sft --input bad.csv -o x.h5
 printf 'prompt,response\na,b\n,d\n' >bad.csv
 bad "line 3: empty prompt" $tok --kind sft --input bad.csv -o x.h5
-printf 'prompt,response\na,b\nc, \n' >bad.csv
+printf 'prompt,response\na,b\nc, \n' >blank.csv
+run 0 '2 rows out' $loud --kind sft --input blank.csv -o blank.h5 # white space is text
+printf 'prompt,response\na,b\nc,\n' >bad.csv
 bad "line 3: empty response" $tok --kind sft --input bad.csv -o x.h5
 printf 'prompt,response\n' >bad.csv
 bad "no usable rows in 'bad.csv'" $tok --kind sft --input bad.csv -o x.h5

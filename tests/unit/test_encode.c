@@ -146,7 +146,7 @@ static void lists(void **state) {
 #define A(t) "{\"role\":\"assistant\",\"content\":\"" t "\"}"
     expect(DATA_SFT, "{\"messages\":[" U("q") "," A("a") "]}", "<s>q{a</s>");
     expect(DATA_SFT, "{\"messages\":[" U("q") "," A("a") "],\"label\":false}",
-           "its label is false");
+           "its label is false: a response that nobody should learn");
     expect(DATA_PROMPT, "{\"messages\":[" U("q") "," A("a") "]}", "<s>q");
     expect(DATA_SFT,
            "{\"conversations\":[{\"from\":\"human\",\"value\":\"q\"},"
@@ -218,7 +218,7 @@ static void ids(void **state) {
 static void bad(void **state) {
     (void)state;
     expect(DATA_SFT, "{\"prompt\":\"\",\"response\":\"b\"}", "empty prompt");
-    expect(DATA_SFT, "{\"prompt\":\"a\",\"response\":\" \\n\"}", "empty response");
+    expect(DATA_SFT, "{\"prompt\":\"a\",\"response\":\"\"}", "empty response");
     expect(DATA_PREF, "{\"prompt\":\"a\",\"chosen\":\"\",\"rejected\":\"x\"}",
            "empty chosen response");
     expect(DATA_SFT, "{\"prompt\":\"a\",\"response\":3}", "'response' is not a text");
