@@ -13,6 +13,7 @@ enum rng_stream { // what a number is for; the values are part of every result, 
     RNG_WORLD = 5,
     RNG_LABEL = 6,
     RNG_TEST = 7,
+    RNG_BOOTSTRAP = 8,
 };
 
 uint64_t rng_bits(uint64_t seed, enum rng_stream stream, uint64_t row, uint64_t position);

@@ -21,7 +21,7 @@ struct win_rate {
 };
 struct win_rate stats_win_rate(const double *preference, size_t n);
 
-enum { STATS_FEATURES = 8 }; // most features of a logistic regression
+enum { STATS_FEATURES = 64 }; // most features of a logistic regression
 
 struct logistic_data {
     size_t n, k;          // rows, features; k <= STATS_FEATURES

@@ -86,6 +86,13 @@ static double largest(const double *x, size_t k) {
     return most;
 }
 
+// Whether a step was worth taking; near the maximum only the gradient still tells.
+static bool is_better(const struct normal_equations *after, const struct normal_equations *before,
+                      size_t k) {
+    return after->value > before->value ||
+           largest(after->gradient, k) < largest(before->gradient, k);
+}
+
 double stats_logistic(const struct logistic_data *d, double *w) {
     assert(d->k <= STATS_FEATURES);
     memset(w, 0, d->k * sizeof *w);
@@ -99,8 +106,8 @@ double stats_logistic(const struct logistic_data *d, double *w) {
             for (size_t i = 0; i < d->k; i++) next[i] = w[i] + part * move[i];
             after = evaluate(d, next);
             part /= 2;
-        } while (!(after.value >= e.value) && part > 1e-12);
-        if (!(after.value >= e.value)) break; // as good as rounding allows
+        } while (!is_better(&after, &e, d->k) && part > 1e-12);
+        if (!is_better(&after, &e, d->k)) break; // as good as rounding allows
         memcpy(w, next, d->k * sizeof *w);
         e = after;
     }

@@ -43,6 +43,7 @@ static void add_row(struct responses *r, size_t *capacity, const struct record *
     struct response_text t = {.line = in->line, .difficulty = number(in, "difficulty", NAN)};
     t.row = (int64_t)number(in, "row", (double)r->n);
     t.sample = (int64_t)number(in, "sample", 0);
+    t.tokens = number(in, "tokens", 0);
     t.prompt = copy_field(in, "prompt", &t.prompt_bytes, f);
     if (t.prompt) t.response = copy_field(in, "response", &t.response_bytes, f);
     grow(&r->items, capacity, r->n + 1, sizeof *r->items);

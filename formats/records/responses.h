@@ -13,6 +13,7 @@ struct response_text {
     char *prompt, *response; // NUL-terminated; NULs inside count
     size_t prompt_bytes, response_bytes;
     double difficulty; // NaN: not given
+    double tokens;     // of the response; 0: not given
 };
 struct responses {
     const char *path; // the caller's

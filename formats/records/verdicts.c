@@ -11,7 +11,8 @@
 
 struct verdict {
     struct hash128 key;
-    double preference; // NaN: claimed, not answered
+    double preference; // NaN: claimed, not answered, or answered by a reply
+    char *reply;       // one line of JSON; NULL: none
     bool used;
 };
 
@@ -54,9 +55,19 @@ static struct verdict *insert(struct verdicts *v, struct hash128 key) {
     }
     struct verdict *s = slot(v, key);
     if (s->used) return s;
-    *s = (struct verdict){key, NAN, true};
+    *s = (struct verdict){key, NAN, NULL, true};
     v->n++;
     return s;
+}
+
+static bool read_reply(struct verdicts *v, struct hash128 key, const struct json *reply) {
+    struct str text = {0};
+    if (!reply) return false;
+    json_write(&text, reply, 0);
+    struct verdict *s = insert(v, key);
+    free(s->reply);
+    s->reply = text.text;
+    return true;
 }
 
 // One line; false: no verdict.
@@ -71,7 +82,8 @@ static bool read_line(struct verdicts *v, const struct json *line) {
     const struct json *p = json_get(line, "preference");
     const char *key = json_text(json_get(line, "key"), &n);
     struct hash128 hash;
-    if (n != 32 || !hash_parse(key, &hash) || json_type(p) != JSON_NUMBER) return false;
+    if (n != 32 || !hash_parse(key, &hash)) return false;
+    if (json_type(p) != JSON_NUMBER) return read_reply(v, hash, json_get(line, "reply"));
     double preference = json_number(p);
     if (!(preference >= 0 && preference <= 1)) return false;
     insert(v, hash)->preference = preference;
@@ -119,6 +131,11 @@ double verdicts_find(const struct verdicts *v, struct hash128 key) {
     return s && s->used ? s->preference : NAN;
 }
 
+const char *verdicts_reply(const struct verdicts *v, struct hash128 key) {
+    const struct verdict *s = v->n ? slot(v, key) : NULL;
+    return s && s->used ? s->reply : NULL;
+}
+
 bool verdicts_claim(struct verdicts *v, struct hash128 key) {
     size_t before = v->n;
     insert(v, key);
@@ -151,19 +168,34 @@ static bool open_log(struct verdicts *v, struct fail *f) {
     return ok;
 }
 
-bool verdicts_add(struct verdicts *v, struct hash128 key, double preference, struct fail *f) {
-    insert(v, key)->preference = preference;
+// A line of the log: the key and one more member.
+static bool add_line(struct verdicts *v, struct hash128 key, const char *name, const char *value,
+                     struct fail *f) {
     if (!v->path) return true;
     if (v->fd < 0 && !open_log(v, f)) return false;
     char text[33];
     struct str s = {0};
     hash_text(key, text);
-    str_printf(&s, "{\"key\": \"%s\", \"preference\": ", text);
-    jsonout_number(&s, preference);
-    str_puts(&s, "}\n");
+    str_printf(&s, "{\"key\": \"%s\", \"%s\": %s}\n", text, name, value);
     bool ok = append(v, &s, f);
     str_release(&s);
     return ok;
+}
+
+bool verdicts_add(struct verdicts *v, struct hash128 key, double preference, struct fail *f) {
+    struct str s = {0};
+    insert(v, key)->preference = preference;
+    jsonout_number(&s, preference);
+    bool ok = add_line(v, key, "preference", s.text, f);
+    str_release(&s);
+    return ok;
+}
+
+bool verdicts_add_reply(struct verdicts *v, struct hash128 key, const char *reply, struct fail *f) {
+    struct verdict *s = insert(v, key);
+    free(s->reply);
+    s->reply = xstrdup(reply);
+    return add_line(v, key, "reply", reply, f);
 }
 
 const char *verdicts_other_judge(const struct verdicts *v) {
@@ -174,6 +206,7 @@ const char *verdicts_other_judge(const struct verdicts *v) {
 void verdicts_close(struct verdicts *v) {
     if (!v) return;
     if (v->fd >= 0) close(v->fd);
+    for (size_t i = 0; i < v->capacity; i++) free(v->table[i].reply);
     free(v->table);
     free(v->last_judge);
     free(v);

@@ -1,7 +1,8 @@
 // The log of a judge's verdicts, JSONL: {"judge": COMMAND} where a command begins to answer, and
-// {"key": HASH, "preference": P} for each question, written as it is answered. A log replays
-// without the judge; one that was cut short, in the middle of a line even, is continued. The key is
-// XXH3-128 of a prompt and both responses in the order in which they were shown.
+// {"key": HASH, "preference": P} for each question (a judge of a benchmark: "reply", its own
+// words), written as it is answered. A log replays without the judge; one that was cut short, in
+// the middle of a line even, is continued. The key is XXH3-128 of a prompt and both responses in
+// the order in which they were shown.
 #pragma once
 #include "common/base/fail.h"
 #include "formats/store/artefact.h"
@@ -19,6 +20,10 @@ double verdicts_find(const struct verdicts *v, struct hash128 key);
 bool verdicts_claim(struct verdicts *v, struct hash128 key);
 // A claimed key's answer; in the log when this returns.
 bool verdicts_add(struct verdicts *v, struct hash128 key, double preference, struct fail *f);
+// The same for a judge that answers in JSON (`reply`: one line of it): what it said last, NULL: not
+// known.
+const char *verdicts_reply(const struct verdicts *v, struct hash128 key);
+bool verdicts_add_reply(struct verdicts *v, struct hash128 key, const char *reply, struct fail *f);
 // The command that gave the last verdicts of the log, if another than `judge`; NULL: the same.
 const char *verdicts_other_judge(const struct verdicts *v);
 void verdicts_close(struct verdicts *v);

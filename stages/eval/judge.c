@@ -5,6 +5,7 @@
 #include "formats/records/responses.h"
 #include "formats/records/verdicts.h"
 #include "stages/eval/eval.h"
+#include "stages/eval/protocol.h"
 #include "stages/eval/rows.h"
 #include "stages/eval/table.h"
 #include "stages/eval/task.h"
@@ -20,17 +21,17 @@ struct judge {
     struct responses side[2]; // A, B
     size_t n;                 // of each
     struct verdicts *log_of_verdicts;
-    size_t *pending, n_pending;    // questions to ask: 2 i: A first, 2 i + 1: B first
+    size_t *pending, n_pending; // questions to ask: 2 i: A first, 2 i + 1: B first
+    struct protocol_run protocol;
     double *preference, *shown[2]; // (n) for A; as answered with A first and with B first
 };
 
 static void declare(struct options *o, struct judge *j) {
     const struct opt_row rows[] = {
         {"a", OPT_TEXT, OPT_INPUT, &j->path[0], .metavar = "FILE",
-         .help = "responses A, with columns prompt and response (JSONL, CSV)", .required = true},
+         .help = "responses A, with columns prompt and response (JSONL, CSV)"},
         {"b", OPT_TEXT, OPT_INPUT, &j->path[1], .metavar = "FILE",
-         .help = "responses B, the baseline, to the same prompts in the same order",
-         .required = true},
+         .help = "responses B, the baseline, to the same prompts in the same order"},
         {"judge", OPT_TEXT, OPT_RESULT, &j->command, .metavar = "COMMAND",
          .help = "run by sh -c; reads lines {\"prompt\", \"response_a\", \"response_b\"} on stdin, "
                  "prints for each one number from 0 to 1 a line, at any pace: 1 = response_a is "
@@ -43,6 +44,7 @@ static void declare(struct options *o, struct judge *j) {
          .help = "give up after such a silence of the judge, 0 = never"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
+    protocol_rows(o, &j->protocol);
     task_summary_row(o, &j->summary);
     common_options_rows(o, &j->common);
 }
@@ -239,6 +241,35 @@ static void release(struct judge *j) {
     free(j->preference);
 }
 
+static void judge_protocol(struct judge *j, struct options *o) {
+    struct protocol_run *p = &j->protocol;
+    p->command = j->command;
+    p->verdicts = j->verdicts;
+    p->output = j->output;
+    p->timeout = j->timeout;
+    p->seed = (uint64_t)j->common.seed;
+    p->log = j->log;
+    protocol_main(o, p, j->common.dry_run, j->summary);
+}
+
+static void judge_pairs(struct judge *j, const struct options *o) {
+    static const char *const others[] = {"questions",  "answers", "baseline", "prompts",
+                                         "references", "order",   "retries"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        options_refuse(o, others[i], "goes with --protocol mtbench, arenahard or alpacaeval");
+    if (!j->path[0] || !j->path[1]) die(EXIT_USAGE, "give the responses --a and --b");
+    load(j);
+    find_pending(j);
+    if (j->common.dry_run) {
+        print_result("pairs\t%zu\nquestions\t%zu", j->n, j->n_pending);
+        return;
+    }
+    ask_judge(j);
+    collect(j);
+    if (j->output) write_rows(j);
+    print_summary(j);
+}
+
 int eval_judge(int argc, char **argv) {
     struct judge j = {0};
     struct options o = {
@@ -250,20 +281,15 @@ int eval_judge(int argc, char **argv) {
             "shown_first is the rate at which the response shown first is preferred."};
     declare(&o, &j);
     options_parse(&o, argc, argv, NULL);
-    task_check_outputs(&j.common, j.output, j.summary);
+    bool pairs = !strcmp(j.protocol.name, "pairs");
+    task_check_outputs(&j.common, pairs ? j.output : NULL, j.summary);
     if (!j.command && !j.verdicts)
         die(EXIT_USAGE, "give --judge COMMAND, or a --verdicts log to replay");
     j.log = log_open(j.common.progress, j.common.quiet, j.common.verbose);
-    load(&j);
-    find_pending(&j);
-    if (j.common.dry_run) {
-        print_result("pairs\t%zu\nquestions\t%zu", j.n, j.n_pending);
-    } else {
-        ask_judge(&j);
-        collect(&j);
-        if (j.output) write_rows(&j);
-        print_summary(&j);
-    }
+    if (pairs)
+        judge_pairs(&j, &o);
+    else
+        judge_protocol(&j, &o);
     release(&j);
     log_close(j.log);
     finish_stdout();

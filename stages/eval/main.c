@@ -8,8 +8,12 @@ static const struct command commands[] = {
     {"kl", eval_kl, "KL divergence of a model from its base, on responses"},
     {"tokens", eval_tokens, "reward, alpha, TVD and teacher entropy of each response token"},
     {"score", eval_score, "mean score of responses by a command"},
-    {"judge", eval_judge, "win rates of responses A against B by a command"},
+    {"judge", eval_judge, "win rates of A against B by a command, or a benchmark's verdicts"},
     {"alpaca", eval_alpaca, "win rates of AlpacaEval annotations, beside the leaderboard"},
+    {"mtbench", eval_mtbench, "MT-Bench's mean ratings by turn and category"},
+    {"arenahard", eval_arenahard, "Arena-Hard's scores with intervals, at equal style if wanted"},
+    {"agreement", eval_agreement, "how often two judges agree"},
+    {"leaderboard", eval_leaderboard, "a model's line among the published ones"},
 };
 
 int main(int argc, char **argv) {
