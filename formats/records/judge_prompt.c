@@ -1,7 +1,7 @@
 // Prompts of a judge: reading them and filling their places; see formats/records/benchmark.h.
+#include "formats/bytes/json.h"
 #include "formats/bytes/slurp.h"
 #include "formats/records/benchmark.h"
-#include "formats/records/records.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,35 +20,38 @@ static struct judge_prompt *add_prompt(struct judge_prompts *p, const char *name
     return &p->items[p->n++];
 }
 
-static void add_json(struct judge_prompts *p, const struct record *r, struct fail *f) {
+static void add_json(struct judge_prompts *p, const struct json *v, size_t line, struct fail *f) {
     size_t ns = 0, nt = 0;
-    const struct json *template = record_json(r, "prompt_template");
+    const struct json *template = json_get(v, "prompt_template");
     if (json_type(template) == JSON_ARRAY) template = json_at(template, 0);
-    const char *system = json_text(record_json(r, "system_prompt"), &ns);
+    const char *system = json_text(json_get(v, "system_prompt"), &ns);
     const char *text = json_text(template, &nt);
     if (!text) {
         fail_set(
             f, EXIT_BADDATA,
             "'%s' line %zu: no text 'prompt_template'; give the benchmark's prompts of a judge",
-            r->path, r->line);
+            p->path, line);
         return;
     }
-    struct judge_prompt *new = add_prompt(p, json_text(record_json(r, "name"), NULL));
+    struct judge_prompt *new = add_prompt(p, json_text(json_get(v, "name"), NULL));
     new->user = copy(text, nt);
     if (system) new->system = copy(system, ns);
 }
 
-static void load_json(struct judge_prompts *p, struct fail *f) {
-    struct record r = {0};
-    struct records *in = records_open(1, &p->path, SYNTAX_AUTO, f);
-    while (!f->code && records_next(in, &r)) {
-        if (record_parse(&r))
-            add_json(p, &r, f);
-        else
-            fail_pass(f, &r.bad);
+// One object on lines of its own, or a line for each.
+static void load_json(struct judge_prompts *p, const char *text, size_t n, struct fail *f) {
+    struct fail lines = {0};
+    struct json *one = json_parse(text, n, p->path, &lines);
+    if (one) add_json(p, one, 1, f);
+    json_free(one);
+    for (size_t at = 0, line = 1; !one && at < n && !f->code; line++) {
+        const char *end = memchr(text + at, '\n', n - at);
+        size_t length = end ? (size_t)(end - text) - at : n - at;
+        struct json *v = length ? json_parse_at(text + at, length, p->path, line, f) : NULL;
+        if (v) add_json(p, v, line, f);
+        json_free(v);
+        at += length + 1;
     }
-    record_release(&r);
-    if (in) records_close(in);
 }
 
 // The text between "<|im_start|>ROLE\n" and the next "<|im_end|>", line ends around it left out.
@@ -78,7 +81,7 @@ bool judge_prompts_load(struct judge_prompts *p, const char *path, struct fail *
             fail_set(f, EXIT_BADDATA, "'%s' has no <|im_start|>user block that ends; restore it",
                      path);
     } else if (text) {
-        load_json(p, f);
+        load_json(p, text, n, f);
     }
     free(text);
     if (!p->n) fail_set(f, EXIT_BADDATA, "'%s' has no prompts of a judge", path);

@@ -30,21 +30,25 @@ jq -c '.about | (if .question_2 then [{role: "user", content: .question},
        {chosen: ($prompt + [{role: "assistant", content: $a}]),
         rejected: ($prompt + [{role: "assistant", content: $b}])}' \
     "$folder/requests" >"$folder/pairs.jsonl"
-"$stages/tokenize" -q --model "$ref" --kind pref --on-equal keep --input "$folder/pairs.jsonl" \
+"$stages/tokenize" -q --model "$ref" --kind pref --input "$folder/pairs.jsonl" \
     -o "$folder/pairs.h5" "$@" >/dev/null
 "$stages/eval" pairs --dpo "$model" --ref "$ref" --data "$folder/pairs.h5" \
     -o "$folder/rewards.csv" >/dev/null
 jq -rc '.about.protocol' "$folder/requests" |
     paste -d, - <(awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
-                           { print $at["chosen_reward"] "," $at["rejected_reward"] }' \
+                           { print $at["forward_chosen"] "," $at["forward_rejected"] }' \
         "$folder/rewards.csv") |
     awk -F, '
         function sigmoid(x) { return 1 / (1 + exp(-x)) }
         {
             d = $2 - $3
             if ($1 == "mtbench") printf "\"[[%d]]\"\n", 1 + 9 * sigmoid($2) + 0.5
-            else if ($1 == "arenahard")
-                printf "\"[[%s]]\"\n", d > 1 ? "A>>B" : d > 0.1 ? "A>B" : d < -1 ? "B>>A" : d < -0.1 ? "B>A" : "A=B"
+            else if ($1 == "arenahard") {
+                label = "A=B"
+                if (d > 0.1) label = d > 1 ? "A>>B" : "A>B"
+                if (d < -0.1) label = d < -1 ? "B>>A" : "B>A"
+                printf "\"[[%s]]\"\n", label
+            }
             else printf "{\"content\": \"%s\", \"logprobs\": {\"m\": %.17g, \"M\": %.17g}}\n",
-                    d > 0 ? "m" : "M", -log(1 + exp(-d)), -log(1 + exp(d))
+                    (d > 0 ? "m" : "M"), -log(1 + exp(-d)), -log(1 + exp(d))
         }'
