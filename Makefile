@@ -136,7 +136,7 @@ unit: $(UNITS:%=$(BUILD)/unit/%)
 tools: $(TOOLS:%=$(BUILD)/tests/%) $(BENCHES:%=$(BUILD)/tests/%)
 	@:
 
-# What follows the installation of a library must look for it again: hence the calls of make.
+# What follows the installation of a library must look for it again: these calls of make do.
 JOBS = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc 2>/dev/null || echo 2))
 AGAIN = $(MAKE) --no-print-directory $(JOBS)
 export MODE BUILD CC

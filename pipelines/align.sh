@@ -4,7 +4,7 @@
 #
 #   align.sh MODEL.h5 PREFERENCES.csv OUT_DIR [PROMPTS.csv]
 #
-# Stopped (exit 75) or killed, run it again: every step goes on where it was, finished steps are
+# Stopped (exit 75) or killed, run it again: every step continues where it was, finished steps are
 # skipped. SFT_OPTS, DPO_OPTS, DUMP_OPTS, DISTILL_OPTS, GENERATE_OPTS: further options of a step.
 # BIN: where the stages are (default: build/release/bin beside this folder).
 set -eu
@@ -14,7 +14,7 @@ if [ $# -lt 3 ]; then
 fi
 model=$1 pairs=$2 out=$3 prompts=${4:-}
 bin=${BIN:-$(dirname "$0")/../build/release/bin}
-trap 'exit 75' INT TERM USR1 # after the step under way, which gets the signal too, has saved
+trap 'exit 75' INT TERM USR1 # after the current step, which gets the signal too, has saved
 mkdir -p "$out"
 
 "$bin/tokenize" --model "$model" --kind pref --input "$pairs" -o "$out/pairs.h5" --on-bad skip

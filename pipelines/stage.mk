@@ -4,7 +4,7 @@
 # only when they do ($(OUT)/settings/NAME), and the stage's target depends on it.
 #
 # RUN is the launcher in front of every stage: RUN="srun -c8" moves an experiment to a cluster.
-# A stage that was stopped (exit 75) leaves its checkpoint; `make` again goes on.
+# A stage that was stopped (exit 75) leaves its checkpoint; `make` again continues.
 SHELL := /bin/bash
 .SHELLFLAGS := -e -o pipefail -c
 .DELETE_ON_ERROR:

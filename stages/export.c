@@ -68,7 +68,7 @@ static void run(struct export *s, const char *options) {
         !s->common.force && !s->common.dry_run && hf_export_current(&x, s->common.no_clobber, &f);
     die_if(&f);
     if (there) {
-        log_note(s->log, "'%s' is there already, made with the same options and inputs", folder);
+        log_note(s->log, "'%s' is up to date: made with the same options and inputs", folder);
         print_result("%s", folder);
     } else {
         write_folder(s, &x, &from);

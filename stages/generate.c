@@ -60,7 +60,7 @@ static void declare(struct options *o, struct generate *g) {
         {"slots", OPT_INT, OPT_EXEC, &g->slots, .value = "32", .low = 1, .high = 4096,
          .metavar = "N", .help = "sequences decoded at once"},
         {"checkpoint-every", OPT_TIME, OPT_EXEC, &g->checkpoint_every, .value = "1m",
-         .metavar = "T", .help = "make what is done safe after this time"},
+         .metavar = "T", .help = "save the responses so far this often"},
         {"stop-after", OPT_TIME, OPT_EXEC, &g->stop_after, .value = "0", .metavar = "T",
          .help = "save and exit 75 after this time, 0 = never"},
     };
@@ -193,8 +193,8 @@ static int sample(struct generate *g) {
     close_sampler(g);
     if (code == EXIT_STOPPED)
         log_note(g->log,
-                 "stopped; what is done is in '%s.spool': run the same command again to go "
-                 "on",
+                 "stopped; the rows so far are in '%s.spool': run the same command again to "
+                 "continue",
                  g->output);
     return code;
 }
@@ -205,7 +205,7 @@ static bool current(struct generate *g) {
         !g->common.force && artefact_is_current(g->output, &g->lineage, g->common.no_clobber, &f);
     die_if(&f);
     if (there)
-        log_note(g->log, "'%s' is there already, made with the same options and inputs", g->output);
+        log_note(g->log, "'%s' is up to date: made with the same options and inputs", g->output);
     return there;
 }
 

@@ -145,7 +145,7 @@ static void make_model(struct import *s, const char *options) {
                  artefact_is_current(s->output, &l, s->common.no_clobber, &f);
     die_if(&f);
     if (there)
-        log_note(s->log, "'%s' is there already, made with the same options and inputs", s->output);
+        log_note(s->log, "'%s' is up to date: made with the same options and inputs", s->output);
     if (!there && !s->common.dry_run) {
         whole_file_prepare(s->output, &f);
         die_if(&f);

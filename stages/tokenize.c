@@ -67,7 +67,7 @@ static void declare(struct options *o, struct tokenize *s) {
         {"checkpoint-every", OPT_EVERY, OPT_EXEC, &s->every, .value = "10s", .metavar = "TIME",
          .help = "most work a kill can lose"},
         {"stop-after", OPT_TIME, OPT_EXEC, &s->stop_after, .metavar = "TIME",
-         .help = "stop, saved, after this long (exit 75)"},
+         .help = "save and exit 75 after this time, 0 = never"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
     common_options_rows(o, &s->common);
@@ -196,7 +196,7 @@ static struct columns_plan plan_of(const struct tokenize *s) {
                                  .finished = finished};
 }
 
-// The two parts of a split are told apart by one more option.
+// One more recorded option distinguishes the two parts of a split.
 static void name_parts(struct tokenize *s, const struct options *o) {
     s->options[0] = options_json(o);
     size_t n = strlen(s->options[0]);
@@ -218,7 +218,7 @@ static bool all_there(struct tokenize *s) {
     }
     for (int i = 0; i < LEDGER_PARTS; i++)
         if (path_of(s, i)) print_result("%s", path_of(s, i));
-    log_note(s->log, "'%s' is there already, made with the same options and inputs", s->output);
+    log_note(s->log, "'%s' is up to date: made with the same options and inputs", s->output);
     return true;
 }
 
@@ -266,7 +266,7 @@ static int run(struct tokenize *s) {
     }
     die_if(&f);
     if (code == EXIT_STOPPED)
-        log_note(s->log, "stopped after row %llu; run the same command again to go on",
+        log_note(s->log, "stopped after row %llu; run the same command again to continue",
                  (unsigned long long)s->data.ledger.rows_in);
     return code;
 }

@@ -1,5 +1,5 @@
 // What people and plots see of a run: notes and a progress line on stderr, metrics in a file.
-// stdout is for results alone: print_result() writes one path or row a line and dies (exit 1, one
+// stdout is for results alone: print_result() writes one path or row per line and dies (exit 1, one
 // line) if stdout is closed or full; where its reader is gone (`| head`) the program ends silently,
 // exit 141, as a program that is killed by SIGPIPE.
 #pragma once

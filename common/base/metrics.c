@@ -14,7 +14,7 @@
 struct column {
     char *name;
     double value;
-    bool set; // in the row under way
+    bool set; // in the current row
 };
 
 struct metrics {

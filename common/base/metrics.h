@@ -1,4 +1,4 @@
-// The numbers of a run in a file (--log): one row a step, .csv (columns fixed at the first
+// The numbers of a run in a file (--log): one row per step, .csv (columns fixed at the first
 // row: give all of them in it) or .jsonl by the name's ending. Numbers in their shortest round-trip
 // form. A row is written when it ends; a value a row lacks is empty (CSV) or absent (JSON), nan is
 // "nan" or null. On resume the file is cut back to the rows with step <= resume_step, and an
@@ -13,7 +13,7 @@ struct metrics;
 void metrics_check(const char *path);
 // NULL path: keeps nothing. resume_step 0: a new file.
 struct metrics *metrics_open(const char *path, uint64_t resume_step);
-void metrics_value(struct metrics *m, const char *name, double value); // for the row under way
+void metrics_value(struct metrics *m, const char *name, double value); // for the current row
 void metrics_row(struct metrics *m, uint64_t step);                    // ends the row
 void metrics_sync(struct metrics *m);                                  // at a checkpoint
 void metrics_close(struct metrics *m);

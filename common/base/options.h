@@ -63,7 +63,7 @@ struct options {
     const char *usage;             // the line after "usage: program "
     struct opt_row *rows;
     size_t n, capacity;
-    unsigned char *from; // one a row: 0 default, 1 config file, 2 command line
+    unsigned char *from; // one per row: 0 default, 1 config file, 2 command line
     bool help, version;  // asked for
     const char *config, *describe;
     size_t n_words, word_capacity; // the values' text, kept until options_release

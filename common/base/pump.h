@@ -1,7 +1,7 @@
-// Questions to another program and its answers: `sh -c COMMAND` reads one line a question on stdin
-// and prints one line an answer on stdout, in the same order, at its own pace: at once, in bursts,
-// or all of them after the end of its input. Neither side waits for the other (poll), so nothing
-// locks up however much is buffered. Its stderr is ours.
+// Questions to another program and its answers: `sh -c COMMAND` reads one line per question on
+// stdin and prints one line an answer on stdout, in the same order, at its own pace: at once, in
+// bursts, or all of them after the end of its input. Neither side waits for the other (poll), so
+// nothing locks up however much is buffered. Its stderr is ours.
 //
 // Failures name the command: EXIT_FAILED where it cannot start, dies, or exits with a status;
 // EXIT_BADDATA where it prints too few or too many lines, or a line the caller refuses. The program

@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-// Signal handlers have no argument of ours, hence the globals.
+// Signal handlers take no argument of ours, so these are global.
 static atomic_int requested; // 0: no; 1: asked to stop
 static double deadline;      // monotonic seconds; 0: none
 

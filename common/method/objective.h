@@ -73,13 +73,13 @@ struct distill_options {
     struct distill_numbers *numbers; // may be NULL: of the step that ended
 };
 struct distill_numbers {
-    double length;          // tokens a response
-    double kl_base, kl_ref; // KL(student || .), nats a response; 0 where not watched
-    double outside;         // mean mass that p* has moved out of the base's 64 likeliest tokens
+    double length;          // tokens per response
+    double kl_base, kl_ref; // KL(student || .), nats per response; 0 where not watched
+    double outside;         // mean mass that p* has moved out of the base's 64 most likely tokens
 };
 struct objective objective_distill_new(const struct distill_options *o, size_t vocab);
 
-// For objectives: one number for each position (or pair) of the micro-batch under way, folded in
+// For objectives: one number for each position (or pair) of the micro-batch in progress, folded in
 // order into the step's sum.
 struct tally {
     double *value;
@@ -87,5 +87,5 @@ struct tally {
     double sum;
 };
 void tally_begin(struct tally *t, size_t n); // folds what is held; then n zeros
-double tally_end(struct tally *t);           // folds; returns the sum and starts anew
+double tally_end(struct tally *t);           // folds; returns the sum and starts again
 void tally_release(struct tally *t);

@@ -134,7 +134,7 @@ static void distill_begin(void *self, const struct batch *b) {
     for (int k = 0; k < TALLIES; k++) tally_begin(&d->tally[k], b->positions);
 }
 
-static bool watched(const struct distill *d) { // the step under way
+static bool watched(const struct distill *d) { // the current step
     return d->o.watch && (!d->o.watch_every || d->totals.step % d->o.watch_every == 0);
 }
 

@@ -19,8 +19,8 @@ struct policy_position {
     double kl_base, kl_dpo, kl_ref; // KL(p || .); kl_ref is 0 where there is no reference
     double kl_star;                 // KL(p || p*)
     double entropy;                 // of p
-    double outside;                 // mass that p* has moved out of the base's 64 likeliest tokens
-    double logp, token;             // log p(y_t); alpha_t d(y_t) - log(p(y_t) / p_base(y_t))
+    double outside;     // mass that p* has moved out of the base's 64 most likely tokens
+    double logp, token; // log p(y_t); alpha_t d(y_t) - log(p(y_t) / p_base(y_t))
 };
 
 struct policy_logits { // (V) each, at one position; ref may be NULL
@@ -28,7 +28,7 @@ struct policy_logits { // (V) each, at one position; ref may be NULL
     const float *star; // log p*
     size_t V;
 };
-// Mass that p* (V), log-probabilities, has moved out of the 64 likeliest tokens of the base (V),
+// Mass that p* (V), log-probabilities, has moved out of the 64 most likely tokens of the base (V),
 // logits.
 double policy_moved(const float *base, const float *star, size_t V);
 // alpha and tvd are the caller's; everything else is filled in.

@@ -24,7 +24,7 @@ void teacher_options_rows(struct options *o, struct teacher_options *t) {
          .help = "strength at a token: S, S (1 - TVD) + 1e-3, or S TVD + 1e-3"},
         {"plausible", OPT_REAL, OPT_RESULT, &t->plausible, .value = "0.001", .low = 0, .high = 1,
          .metavar = "E",
-         .help = "tokens below E times the base's likeliest are not extrapolated, 0 = off"},
+         .help = "do not extrapolate tokens below E times the base's highest probability, 0 = off"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
 }
@@ -32,11 +32,13 @@ void teacher_options_rows(struct options *o, struct teacher_options *t) {
 void teacher_cut_rows(struct options *o, struct teacher_options *t) {
     const struct opt_row rows[] = {
         {"mass", OPT_REAL, OPT_RESULT, &t->mass, .value = "1", .low = 0, .high = 1, .metavar = "X",
-         .help = "keep the smallest set of tokens with this probability; 1 = no bound"},
+         .help = "keep the smallest set of tokens with this probability; 1 = no limit"},
         {"top-k", OPT_INT, OPT_RESULT, &t->top_k, .value = "256", .low = 1, .high = 65000,
-         .metavar = "N", .help = "most tokens kept a position, realised and end token apart"},
+         .metavar = "N",
+         .help = "most tokens kept per position, besides the realised and the end token"},
         {"least", OPT_REAL, OPT_RESULT, &t->least, .value = "0.001", .low = 0, .high = 1,
-         .metavar = "P", .help = "leave out tokens less likely than this, the likeliest apart"},
+         .metavar = "P",
+         .help = "leave out tokens less likely than this, except the most likely one"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
 }

@@ -1,5 +1,6 @@
 // Byte-pair tokenizers as tokenizer.json describes them: normaliser, added tokens, pre-tokenizer,
-// merges, post-processor, decoder. Built from a parsed description (formats/models/tokenizer_json.h).
+// merges, post-processor, decoder. Built from a parsed description
+// (formats/models/tokenizer_json.h).
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,7 +20,7 @@ void ids_release(struct ids *ids);
 // Thread-safe for concurrent calls on one tokenizer.
 void tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, bool add_special,
                       bool parse_special, struct ids *out);
-// The same for text that goes on from earlier text (a response after its prompt): nothing special
+// The same for text that continues earlier text (a response after its prompt): nothing special
 // is added and no space is put in front, except where the file wants one behind every added token
 // and the earlier text ended with one (after_token).
 void tokenizer_encode_continued(const struct tokenizer *t, const char *text, size_t n,

@@ -50,7 +50,7 @@ void text_work_release(struct text_work *w);
 // Replaces matches of r in text by content; appends to out.
 void text_replace(const struct regex *r, struct regex_work *w, const char *text, size_t n,
                   const struct str *content, struct str *out);
-// Runs a normaliser. continued: the text goes on from earlier text, so nothing is put in front.
+// Runs a normaliser. continued: the text continues earlier text, so nothing is put in front.
 // The result lives in `w`, or is `text` itself, until the next call.
 const char *text_normalise(const struct text_steps *s, struct text_work *w, const char *text,
                            size_t n, bool continued, size_t *length);

@@ -37,9 +37,9 @@ char *runaway_step(struct runaway *r, const struct runaway_numbers *n) {
              "tokens over the last 10 steps, at first", begin);
     }
     tell(r, FAR, n->kl > most_kl, &s, "the student is far from its base: KL", n->kl,
-         "nats a response, more than", most_kl);
+         "nats per response, more than", most_kl);
     tell(r, OUTSIDE, n->outside > RUNAWAY_OUTSIDE, &s,
-         "p* leaves its base: mass moved out of the base's 64 likeliest tokens", n->outside,
+         "p* leaves its base: mass moved out of the base's 64 most likely tokens", n->outside,
          "on the mean, more than", RUNAWAY_OUTSIDE);
     if (!s.length) return NULL;
     str_printf(&s, " (step %llu); try a lower strength in --alpha, or a lower --lr",

@@ -1,6 +1,6 @@
 // Warnings when training on one's own samples runs away: responses that grow or shrink without end,
-// a policy far from where it began, a teacher that has left its base. Each kind is told once a run.
-// The state goes into the checkpoint, so that a resumed run warns as an undisturbed one.
+// a policy far from where it began, a teacher that has left its base. Each kind is reported once
+// per run. The state goes into the checkpoint, so that a resumed run warns as an undisturbed one.
 #pragma once
 #include "common/base/mem.h"
 #include <stdbool.h>
@@ -17,13 +17,13 @@ struct runaway {
 };
 struct runaway_numbers {
     uint64_t step;  // done, for the message
-    double length;  // mean tokens a response; NAN: not the student's own, left out
-    double kl;      // nats a response
-    double outside; // mass that p* has moved out of the base's 64 likeliest tokens
+    double length;  // mean tokens per response; NAN: not the student's own, left out
+    double kl;      // nats per response
+    double outside; // mass that p* has moved out of the base's 64 most likely tokens
 };
-// Takes the numbers of a step; a warning, or NULL: nothing to tell. free() it.
+// Takes the numbers of a step; a warning, or NULL: nothing to report. free() it.
 //   length: the mean of the last 10 steps above twice, or below half, that of the first 10
-//   kl: above 100 nats a response;  outside: above RUNAWAY_OUTSIDE
+//   kl: above 100 nats per response;  outside: above RUNAWAY_OUTSIDE
 char *runaway_step(struct runaway *r, const struct runaway_numbers *n);
 void runaway_save(const struct runaway *r, struct str *to);
 bool runaway_restore(struct runaway *r, const char *text);

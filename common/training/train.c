@@ -76,7 +76,7 @@ struct loop { // the loop's own state
     struct net_limits limits;
     struct batch batch;
     struct order order;
-    size_t n, *rows, *tokens; // of the step under way
+    size_t n, *rows, *tokens; // of the current step
     uint64_t steps;
     double last_save, loss;
     struct fail *f;

@@ -25,7 +25,8 @@ void path_source_stop(struct path_source *s, bool (*stopped)(void)) {
     s->stopped = stopped;
 }
 
-// More of stdin; false: its end, or a stop. A deadline passes without a signal: hence the timeout.
+// More of stdin; false: its end, or a stop. A deadline passes without a signal, so poll() needs a
+// timeout.
 static bool fill(struct path_source *s) {
     enum { MILLISECONDS = 100 };
     struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};

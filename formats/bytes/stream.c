@@ -19,7 +19,7 @@ struct stream {
     struct fail *f;
     struct gz *gz;
     struct unzstd *zstd;
-    char head[4]; // read to tell the packing, given out again
+    char head[4]; // read to recognise the packing, given out again
     size_t head_at, head_n;
     size_t at, n; // what is left of buffer
     char buffer[BUFFER];
@@ -62,7 +62,8 @@ static void fill(struct stream *s) {
     s->n = read_bytes(s, s->buffer, BUFFER);
 }
 
-// The first buffer is filled although a read may give less, so that callers can tell formats by it.
+// The first buffer is filled although a read may give less, so that callers can recognise formats
+// by it.
 static void drop_mark(struct stream *s) {
     fill(s);
     while (s->n && s->n < BUFFER) {
@@ -128,7 +129,7 @@ bool stream_passes(const char *path) {
     return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
 }
 
-// Waits for more. A deadline passes without a signal: hence the timeout.
+// Waits for more. A deadline passes without a signal, so poll() needs a timeout.
 static bool wait_for(int fd, const char *name, struct fail *f) {
     enum { MILLISECONDS = 100 };
     struct pollfd input = {.fd = fd, .events = POLLIN};

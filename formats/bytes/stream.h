@@ -1,6 +1,6 @@
-// The bytes of an input file or of stdin, unpacked if they are gzip or zstd (told by their first
-// bytes, never by name), without a UTF-8 byte order mark. Buffered; errors stick to the handle's
-// fail and look like the end.
+// The bytes of an input file or of stdin, unpacked if they are gzip or zstd (recognised by their
+// first bytes, never by name), without a UTF-8 byte order mark. Buffered; errors stick to the
+// handle's fail and look like the end.
 #pragma once
 #include "common/base/fail.h"
 #include "formats/bytes/hash.h"

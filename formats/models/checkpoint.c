@@ -95,7 +95,7 @@ static bool read_checked(struct h5 *h, const char *path, struct hash128 content,
     snprintf(c->kernels, sizeof c->kernels, "%s", kernels ? kernels : "");
     free(kernels);
     if (ok && hash_equal(content_of(c), content)) return true;
-    return fail_set(h5_fail(h), EXIT_BADDATA, "'%s' is damaged; remove it to begin anew", path);
+    return fail_set(h5_fail(h), EXIT_BADDATA, "'%s' is damaged; remove it to start again", path);
 }
 
 bool checkpoint_load(const char *path, const struct lineage *l, struct checkpoint *c, bool *found,
@@ -133,7 +133,7 @@ bool checkpoint_verify(const char *path, struct fail *f) {
         c.v = xmalloc(s.count * sizeof(float));
         read_checked(h, path, a.content, &c);
     } else if (h) {
-        fail_set(f, EXIT_BADDATA, "'%s' is damaged; remove it to begin anew", path);
+        fail_set(f, EXIT_BADDATA, "'%s' is damaged; remove it to start again", path);
     }
     free(c.params);
     free(c.m);

@@ -1,5 +1,5 @@
 // A model as a Hugging Face folder: config.json, safetensors (in several files where they would be
-// too large), the tokenizer's files as they came, generation_config.json, a model card that tells
+// too large), the tokenizer's files as they came, generation_config.json, a model card that says
 // where it comes from, and aligndistil.json by which the export is known again.
 //
 // The folder appears whole: it is made under another name beside it and renamed. An existing one is

@@ -1,5 +1,5 @@
 // The components of tokenizer.json that are chains of steps: normalizer, pre_tokenizer, decoder,
-// post_processor. Each reads its JSON value (NULL or null: none) into the tokenizer under way;
+// post_processor. Each reads its JSON value (NULL or null: none) into the current tokenizer;
 // false with p->f set where something in it is not understood.
 #pragma once
 #include "common/text/bpe_build.h"

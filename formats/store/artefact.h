@@ -43,7 +43,7 @@ struct artefact { // the root attributes of an existing file
 bool artefact_read(const char *path, const char *kind, struct artefact *a, struct fail *f);
 void artefact_release(struct artefact *a);
 
-// The "already there" rule. True: `path` exists with the same kind, stage, options and parents; it
+// The "up to date" rule. True: `path` exists with the same kind, stage, options and parents; it
 // was touched. False with f set: it exists and no_clobber; false otherwise: compute it.
 bool artefact_is_current(const char *path, const struct lineage *l, bool no_clobber,
                          struct fail *f);

@@ -52,7 +52,7 @@ struct columns_plan {
 // can be. *count may be 0: then there is nothing to do.
 void columns_share(size_t rows_total, size_t rows_per_shard, size_t shard, size_t shards,
                    size_t *first, size_t *count);
-// The "already there" rule over all files of the plan; each is given to plan->finished if all are
+// The "up to date" rule over all files of the plan; each is given to plan->finished if all are
 // there. Where rows_total is not known: of the file `path` itself. See artefact_is_current.
 char *columns_spool_name(const char *path, const struct columns_plan *plan); // free() it
 bool columns_is_current(const char *path, const struct lineage *l, const struct columns_plan *plan,
@@ -66,7 +66,7 @@ struct columns_writer *columns_create(const char *path, const struct lineage *l,
                                       const struct columns_attr *attrs, size_t n_blobs,
                                       const struct columns_blob *blobs,
                                       const struct columns_plan *plan, struct fail *f);
-// Rows already in the spool (after a resume): the caller goes on with this row (of its share).
+// Rows already in the spool (after a resume): the caller continues with this row (of its share).
 // `state` bytes given to the last columns_checkpoint come back through columns_state (NULL: none).
 size_t columns_rows(const struct columns_writer *w);
 const void *columns_state(const struct columns_writer *w, size_t *n);

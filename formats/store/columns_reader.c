@@ -306,7 +306,7 @@ void columns_close(struct columns_reader *r) {
     free(r);
 }
 
-// ---- what is there besides the columns
+// ---- what a file has besides the columns
 
 static bool add_blob(struct columns_reader *r, const char *name, struct columns_extras *e) {
     size_t n;

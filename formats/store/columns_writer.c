@@ -356,8 +356,8 @@ static bool announce_finished(struct columns_writer *w) {
         struct part want = columns_part_of(w->parts, part, w->plan.rows_total);
         if (!columns_part_is_current(path, &w->lineage, want, false, w->fail))
             fail_set(w->fail, EXIT_FAILED,
-                     "'%s', finished before the stop, is gone or another; remove '%s' to begin "
-                     "anew",
+                     "'%s', finished before the stop, is gone or another; remove '%s' to start "
+                     "again",
                      path, w->spool_path);
         else if (w->plan.finished)
             w->plan.finished(w->plan.self, path);

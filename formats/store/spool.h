@@ -17,7 +17,7 @@ struct spool_entry {      // a finished chunk
 };
 
 struct spool;
-// resume: go on with what is there; else begin anew.
+// resume: continue with what is there; else start again.
 struct spool *spool_open(const char *path, const char *header, bool resume, struct fail *f);
 bool spool_add(struct spool *s, const struct spool_entry *e, const void *bytes);
 // What was added so far is safe on disk, together with `state`.
@@ -27,7 +27,7 @@ const void *spool_state(const struct spool *s, size_t *n);
 size_t spool_count(const struct spool *s);
 struct spool_entry spool_get(const struct spool *s, size_t i);
 bool spool_read(struct spool *s, size_t i, void *to); // (length) bytes
-// Like a checkpoint, but drops all chunks of parts before `part`: the file is written anew beside
+// Like a checkpoint, but drops all chunks of parts before `part`: the file is written again beside
 // the old one and takes its name.
 bool spool_compact(struct spool *s, uint64_t part, const void *state, size_t n);
 bool spool_close(struct spool *s, bool keep);

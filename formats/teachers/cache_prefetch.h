@@ -1,6 +1,6 @@
 // Reads a teacher set ahead of the training. One thread waits for shards, reads and decodes them
 // while the steps before them compute; it alone touches the set until cache_prefetch_stop. In
-// memory are the shards of the window that the step under way is in and those of the next one: two
+// memory are the shards of the window that the current step is in and those of the next one: two
 // windows at most, or what a step spans if that is more. What it gives depends on nothing but the
 // rows asked for.
 #pragma once

@@ -32,7 +32,7 @@ static bool add(void *self, struct batch *b, size_t i, struct fail *f) {
     return p->all.add(p->all.self, b, p->s->row[i], f);
 }
 
-// Which tokens are kept: the likeliest, the student's likeliest, the realised one, the end.
+// Which tokens are kept: the most likely, the student's most likely, the realised one, the end.
 static void choose(struct pass *p, size_t i, struct sample_position *out) {
     struct fidelity_sample *s = p->s;
     size_t self = (size_t)parallel_self() * p->room, likely = 0;

@@ -1,6 +1,6 @@
 // Which rows of a teacher shard are lost with chunks that cannot be read. A chunk of what belongs
 // to rows, tokens, positions or entries takes the rows with it that have a part of theirs in it; a
-// chunk from which the places of all that follows are told (length, mask, entries) takes the rest
+// chunk from which the places of all that follows are known (length, mask, entries) takes the rest
 // of the shard.
 #pragma once
 #include "formats/store/columns.h"

@@ -80,7 +80,7 @@ static bool read_code(struct teacher_codec *c, int bits, size_t vocab, struct co
 }
 
 // Rows as lengths and masks say; false where the columns contradict each other. Rows from `known`
-// on are lost: where they begin cannot be told.
+// on are lost: where they begin is not known.
 static bool lay_rows(struct teacher_shard *t, const struct raw *raw, size_t positions) {
     const int32_t *length = raw->column[LENGTH], *prompt = raw->column[PROMPT];
     const uint8_t *mask = raw->column[MASK];

@@ -377,7 +377,7 @@ static bool take_damage(struct teacher_set *s, struct shard *shard,
     damage_text(holes, shard->part.rows, shard->data.lost, shard->part.first_row, &where);
     if (!s->skip_bad)
         fail_set(s->fail, EXIT_BADDATA,
-                 "'%s' is damaged: %s; make it again, or go on without these "
+                 "'%s' is damaged: %s; make it again, or continue without these "
                  "rows with --on-bad skip-chunk",
                  shard->path, where.text);
     else if (!shard->damage)

@@ -11,10 +11,10 @@
 
 struct teacher_set;
 struct teacher_set *teacher_set_open(size_t n, const char *const *items, struct fail *f);
-void teacher_set_keep(struct teacher_set *s, size_t shards); // 2 unless told, and at least
+void teacher_set_keep(struct teacher_set *s, size_t shards); // 2 if not set, and at least
 // Components: compose by this rule of alpha. Before the first row is asked for.
 void teacher_set_compose(struct teacher_set *s, const struct teacher_rule *rule);
-// Chunks that cannot be read cost the rows that they are of, which are then `lost`; unless told,
+// Chunks that cannot be read cost the rows that they are of, which are then `lost`; if not set,
 // they are a failure that names file and rows.
 void teacher_set_skip_bad(struct teacher_set *s);
 const struct fail *teacher_set_fail(const struct teacher_set *s);

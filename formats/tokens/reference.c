@@ -23,13 +23,13 @@ static bool fits(struct columns_reader *r, const struct parents *expect, size_t 
     if (!parents_equal(&a->parents, expect))
         return fail_set(f, EXIT_BADDATA,
                         "'%s' was made from another model or other pairs; remove it to have it "
-                        "made anew",
+                        "made again",
                         columns_path(r));
     if (columns_part(r).parts != 1 || columns_count(r, "chosen") != rows ||
         columns_count(r, "rejected") != rows)
         return fail_set(f, EXIT_BADDATA,
                         "'%s' is not one file of %zu rows; remove it to have it "
-                        "made anew",
+                        "made again",
                         columns_path(r), rows);
     return !f->code;
 }

@@ -15,7 +15,7 @@ struct token_set {
 bool token_set_open(struct token_set *s, const char *kind, size_t n, const char *const *paths,
                     struct fail *f);
 bool token_set_expect(struct token_set *s, size_t n, const struct column *table);
-// A column of one number a row over all files: (rows), free() it.
+// A column of one number per row over all files: (rows), free() it.
 bool token_set_ints(struct token_set *s, const char *column, int32_t **to);
 // A column of ids with its column of lengths: ids and first (rows + 1); free() both.
 bool token_set_ragged(struct token_set *s, const char *ids, const char *lengths, int32_t **to,

@@ -1,5 +1,5 @@
 // gold [score|label|judge]: the true reward of the built-in experiments (see pipelines/lib/gold.h).
-//   score   rows with prompt and response (JSONL or CSV): one number a line; --parts: every term
+//   score   rows with prompt and response (JSONL or CSV): one number per line; --parts: every term
 //   label   rows with several responses a prompt: preference pairs as CSV, with Bradley-Terry noise
 //   judge   rows with prompt, response_a, response_b: the preference for a, a line each
 // score and judge answer each row before they read the next.

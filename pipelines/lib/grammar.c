@@ -102,7 +102,7 @@ static const char *phrase(const struct world *w, struct draw *d, const char *lis
     return list_item(list, i, n);
 }
 
-struct scene { // a text under way
+struct scene { // a text in progress
     const struct world *world;
     const struct request_scene *request;
     struct draw *draw;

@@ -1,6 +1,6 @@
-// Rows of a stream of JSON objects (one a line) or of CSV with a header, taken up as they come: a
+// Rows of a stream of JSON objects (one per line) or of CSV with a header, taken up as they come: a
 // row is handed out before the next line is read, so that a program can answer line by line. Which
-// of the two it is, the first byte that is not blank tells.
+// of the two it is follows from the first byte that is not blank.
 #pragma once
 #include "common/base/fail.h"
 #include <stdbool.h>

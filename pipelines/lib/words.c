@@ -84,7 +84,7 @@ static void find_again(struct words *w) {
 void words_split(struct words *w, const char *text, size_t n) {
     *w = (struct words){.lower = xmalloc(n + 1)};
     w->ended = ends_properly(text, n);
-    bool open = false; // the sentence under way has a word
+    bool open = false; // the current sentence has a word
     for (size_t i = 0; i < n;) {
         size_t start = i;
         while (i < n && in_word(text, n, i, start)) {

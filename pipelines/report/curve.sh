@@ -14,7 +14,7 @@ point() { # STEP MODEL
 
 echo step,gold,gold_error,kl,kl_error,tokens,ended,distinct_2
 point 0 "$reference"
-last=$(($(wc -l <"${model%.h5}.csv") - 1)) # its log has a row a step
+last=$(($(wc -l <"${model%.h5}.csv") - 1)) # its log has a row per step
 stem=${model%.h5}.step-
 shopt -s nullglob
 for snapshot in "$stem"*.h5; do

@@ -2,7 +2,7 @@
 # point.sh REFERENCE.h5 PROMPTS.h5 WORLD 'GENERATE OPTIONS' 'LAUNCHER' SOURCE...: samples SOURCE, which
 # is --model M or the teachers (--dpo D --reverse R --ref REFERENCE OPTIONS), and prints
 #   gold,gold_error,kl,kl_error,tokens,ended,distinct_2
-# as numbers without this header; KL in nats a response to the reference, on its own responses. Where
+# as numbers without this header; KL in nats per response to the reference, on its own responses. Where
 # POINTS is set, a folder, what was measured of the same models stands there and is not sampled again.
 set -e -o pipefail
 reference=$1 prompts=$2 world=$3 options=$4 run=$5

@@ -7,7 +7,7 @@ cat <<HEAD
 
 Made by \`make\` and \`make results\` in this folder on $(date -u +%Y-%m-%d)${cpu:+, on $cpu ($(nproc) CPUs)}. On test prompts,
 which neither training nor the choice of settings saw; ± standard errors. Win rates (LC: length-controlled)
-are judged by the gold reward itself; KL in nats a response, on the model's own responses; tokens: mean
+are judged by the gold reward itself; KL in nats per response, on the model's own responses; tokens: mean
 length; ended: responses whose last sentence is complete; distinct-2: different pairs of neighbouring words
 as a share of all; seconds: this training alone.
 

@@ -57,7 +57,7 @@ cat <<'HEAD'
 
 Every setting that was tried, on validation prompts alone (never on the test prompts of the table), in
 the order in which they were tried; `make trials` writes this file from trials.txt. Means ± standard
-errors of the gold reward; KL in nats a response to the reference. A teacher is p* itself, sampled
+errors of the gold reward; KL in nats per response to the reference. A teacher is p* itself, sampled
 without training a student.
 
 HEAD

@@ -11,7 +11,7 @@ tests() { # nothing where the trials alone were made
 On test prompts, which neither training nor the choices saw; the number behind a method is the chosen
 trial below. With several seeds (pairs, noise of their labels, order of training, sampling): mean ± standard
 deviation over the seeds; one seed's gold reward has a standard error of $(awk -F, 'NR > 1 && $1 != "base" { s += $3; n++ }
-        END { printf "%.2f", s / n }' "$out/seed-$first/rows.csv") from the prompts alone. KL: to $ref, nats a response, on the
+        END { printf "%.2f", s / n }' "$out/seed-$first/rows.csv") from the prompts alone. KL: to $ref, nats per response, on the
 model's own responses. LC: length-controlled. Steps to DPO: the first snapshot whose gold reward on
 validation prompts is that of the finished dpo (–: never, or its snapshots were not measured); CPU s: of this training, + of its teacher cache.
 Before a distillation come the teachers: $(cat "$out/seed-$first/seconds/teacher") s dpo, $(cat "$out/seed-$first/seconds/reverse") s reverse dpo.

@@ -1,4 +1,4 @@
-# Rows of the seeds (seed.mk's rows.csv) as one row a model: n seeds, means, and X_error, the standard
+# Rows of the seeds (seed.mk's rows.csv) as one row per model: n seeds, means, and X_error, the standard
 # deviation over the seeds (nothing with one seed). -v choices=FOLDER: the chosen trial's name.
 BEGIN { FS = OFS = "," }
 FNR == 1 { for (i = 1; i <= NF; i++) column[$i] = i; next }

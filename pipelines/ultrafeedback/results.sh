@@ -59,4 +59,4 @@ echo 'The teacher cache:'
 echo
 # shellcheck disable=SC2046
 "$BIN/shard" stat $(cat "$out/teacher.list") |
-    grep -E $'^(number|entries|tail|alpha|tvd|entropy|bytes a position)\t' | column -t -s $'\t' | block
+    grep -E $'^(number|entries|tail|alpha|tvd|entropy|bytes per position)\t' | column -t -s $'\t' | block

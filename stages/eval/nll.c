@@ -94,7 +94,7 @@ int eval_nll(int argc, char **argv) {
     struct options o = {.program = "eval nll",
                         .usage = "--model FILE --data TOKENS... [options]",
                         .summary =
-                            "Mean negative log-likelihood (nats a token) and perplexity; the "
+                            "Mean negative log-likelihood (nats per token) and perplexity; the "
                             "standard error takes rows as independent."};
     declare(&o, &n);
     n.task.measure.self = &n;

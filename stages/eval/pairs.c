@@ -127,7 +127,7 @@ static void print_summary(const struct pairs_eval *e) {
     die_if(&f);
 }
 
-// A row a pair: tokens of both responses, then chosen and rejected of each reward that is there.
+// A row per pair: tokens of both responses, then chosen and rejected of each reward that is there.
 static void write_rows(const struct pairs_eval *e) {
     struct fail f = {0};
     const struct pairs *p = &e->pairs;
@@ -175,7 +175,7 @@ int eval_pairs(int argc, char **argv) {
         .program = "eval pairs",
         .usage = "--data PAIRS... --dpo FILE [--reverse FILE] [--ref FILE] [options]",
         .summary = "Log-probabilities of chosen and rejected responses, margins and "
-                   "accuracy of the implicit rewards, in nats a response (not scaled "
+                   "accuracy of the implicit rewards, in nats per response (not scaled "
                    "by beta)."};
     declare(&o, &e);
     e.task.measure.self = &e;

@@ -1,6 +1,6 @@
-// Long results, a row a token, response or pair: CSV or JSON (by the name's ending) in a file that
-// is written whole or not at all, or CSV on stdout. Cells are added from left to right. Numbers
-// have every digit; nan and infinities are null in JSON.
+// Long results, a row per token, response or pair: CSV or JSON (by the name's ending) in a file
+// that is written whole or not at all, or CSV on stdout. Cells are added from left to right.
+// Numbers have every digit; nan and infinities are null in JSON.
 #pragma once
 #include "common/base/fail.h"
 #include <stddef.h>

@@ -17,7 +17,7 @@ struct score {
     double timeout;
     struct common_options common;
     struct log *log;
-    struct responses responses; // of the input under way
+    struct responses responses; // of the current input
     double *score;              // (responses.n)
     struct rows *rows;
 };
@@ -27,7 +27,7 @@ static void declare(struct options *o, struct score *s) {
         {"scorer", OPT_TEXT, OPT_RESULT, &s->scorer, .metavar = "COMMAND",
          .help =
              "run by sh -c; reads a line {\"prompt\", \"response\"} for each response on stdin, "
-             "prints one number a line, at any pace",
+             "prints one number per line, at any pace",
          .required = true},
         {"input", OPT_LIST, OPT_INPUT, &s->input, .metavar = "FILE...",
          .help = "responses with columns prompt and response (JSONL, CSV)", .required = true},
@@ -56,7 +56,7 @@ static bool answer(void *self, size_t i, const char *line, struct fail *f) {
     pump_excerpt(line, excerpt);
     if (!pump_number(line, &s->score[i]))
         return fail_set(f, EXIT_BADDATA,
-                        "the scorer's line %zu is '%s', not a number; it must print one a line",
+                        "the scorer's line %zu is '%s', not a number; it must print one per line",
                         i + 1, excerpt);
     log_progress(s->log, "response", i + 1, s->responses.n, NAN);
     return true;

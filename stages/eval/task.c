@@ -34,7 +34,7 @@ static void check_output(const char *path, bool no_clobber) {
     if (!table_output_ok(path))
         die(EXIT_USAGE, "output '%s' ends neither in .csv nor in .json; name it so", path);
     if (path && no_clobber && access(path, F_OK) == 0)
-        die(EXIT_FAILED, "'%s' is there already; leave --no-clobber out to replace it", path);
+        die(EXIT_FAILED, "'%s' exists; leave --no-clobber out to replace it", path);
 }
 
 void task_check_outputs(const struct common_options *c, const char *output, const char *summary) {

@@ -35,7 +35,7 @@ static bool list(const char *path, struct fail *f) {
 int shard_ls(int argc, char **argv) {
     struct options o = {.program = "shard ls",
                         .usage = "FILE...",
-                        .summary = "One line a file, tab-separated, under a line of names."};
+                        .summary = "One line per file, tab-separated, under a line of names."};
     struct opt_list files;
     shard_options(&o, argc, argv, &files, 1);
     print_result("file\tkind\tversion\tpart\trows\tbytes\tstage\tcontent_hash");

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 static const struct command commands[] = {
-    {"ls", shard_ls, "one line a file: kind, part, rows, bytes, stage, content hash"},
+    {"ls", shard_ls, "one line per file: kind, part, rows, bytes, stage, content hash"},
     {"check", shard_check, "read everything, compare all checksums; is the set whole?"},
     {"head", shard_head, "the first rows, as text or --json"},
     {"stat", shard_stat, "bytes by column, lengths, means of what the kind has"},

@@ -254,7 +254,7 @@ static void recommend(const struct report *r, struct log *log) {
     }
     const struct report_setting *s = &t->setting;
     log_note(log,
-             "recommended for a cosine of %g, %.1f bytes a position: --top-k %zu --mass %g "
+             "recommended for a cosine of %g, %.1f bytes per position: --top-k %zu --mass %g "
              "--least %g --bits %d%s",
              r->budget, t->bytes, s->top_k, s->mass, s->least, s->bits,
              s->student_k ? "" : ", no --student");

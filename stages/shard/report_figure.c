@@ -2,8 +2,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-// Two panels, fkl and rkl: what is missing of the gradient's cosine over bytes a position, both by
-// powers of ten, a mark for each setting of our own files and a line through the lengths of others.
+// Two panels, fkl and rkl: what is missing of the gradient's cosine over bytes per position, both
+// by powers of ten, a mark for each setting of our own files and a line through the lengths of
+// others.
 enum { LEFT = 70, TOP = 40, WIDE = 400, HIGH = 380, GAP = 60, BELOW = 80 };
 
 struct axes {
@@ -67,7 +68,7 @@ static void grid(struct str *s, const struct axes *a, const char *title) {
         str_printf(s, "<text x='%d' y='%.1f' text-anchor='end'>%g</text>\n", a->left - 6, at + 4,
                    pow(10, y));
     }
-    str_printf(s, "<text x='%d' y='%d' text-anchor='middle'>bytes a position</text>\n",
+    str_printf(s, "<text x='%d' y='%d' text-anchor='middle'>bytes per position</text>\n",
                a->left + WIDE / 2, TOP + HIGH + 38);
 }
 

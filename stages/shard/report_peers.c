@@ -1,4 +1,4 @@
-// Two ways in which others keep a teacher's likeliest tokens, written anew from their descriptions:
+// Two ways in which others keep a teacher's most likely tokens, rewritten from their descriptions:
 // numbers as they are, and the open toolkits' curve over the ranks with ids in packed bits.
 #include "stages/shard/report.h"
 #include <math.h>

@@ -42,7 +42,7 @@ static void print_header(void) {
     print_result("number\tcount\tmean\tleast\t10%%\tmedian\t90%%\tmost");
 }
 
-// Columns of one number a row.
+// Columns of one number per row.
 static void print_lengths(struct columns_reader *r) {
     size_t n;
     const struct column *columns = columns_list(r, &n);

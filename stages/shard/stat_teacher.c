@@ -53,7 +53,7 @@ static void print_parts(struct columns_reader *r, size_t positions) {
             print_result("%s\t%zu\t%.2f\t%.1f%%", part, bytes, (double)bytes / (double)positions,
                          100 * (double)bytes / (double)all);
     }
-    print_result("bytes a position\t%.2f", (double)all / (double)positions);
+    print_result("bytes per position\t%.2f", (double)all / (double)positions);
 }
 
 // ---- histograms
@@ -105,7 +105,7 @@ static void print_tails(const struct teacher_shard *t, double *x, size_t n) {
 void shard_stat_teacher(struct columns_reader *r, struct fail *f) {
     static const char *const names[] = {"entries", "tail", "alpha", "tvd", "realised", "entropy"};
     static const char *const titles[] = {
-        "entries a position", "log10 of the tail mass Q", "alpha", "TVD", NULL, "entropy"};
+        "entries per position", "log10 of the tail mass Q", "alpha", "TVD", NULL, "entropy"};
     struct teacher_shard t;
     if (!teacher_shard_load(&t, r, f)) return;
     size_t n = t.position_first[t.rows];

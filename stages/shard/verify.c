@@ -232,9 +232,10 @@ int shard_verify(int argc, char **argv) {
     struct verify v = {0};
     struct options o = {.program = "shard verify",
                         .usage = "--dpo FILE --reverse FILE [--ref FILE] [--rows N] SHARD...",
-                        .summary = "Runs the teachers anew on random rows of each teacher file and "
-                                   "compares every number that is stored. Exit 3 where one is off "
-                                   "by more than its coding allows."};
+                        .summary =
+                            "Runs the teachers again on random rows of each teacher file and "
+                            "compares every number that is stored. Exit 3 where one is off "
+                            "by more than its coding allows."};
     struct opt_list files;
     declare(&o, &v);
     shard_options(&o, argc, argv, &files, 1);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Responses under way or waiting for one before them: a ring of jobs, in the order of the rows.
+// Responses in progress or waiting for one before them: a ring of jobs, in the order of the rows.
 enum { AHEAD = 16 }; // times the slots
 struct window {
     struct generation *g;

@@ -21,7 +21,7 @@ void target_kl_rows(struct options *o, struct target_kl_options *t) {
         {"target-kl", OPT_REAL, OPT_RESULT, &t->kl, .value = "0", .low = 0, .high = 1e9,
          .metavar = "K",
          .help =
-             "find the strength of --alpha at which p* is K nats a response from --ref, 0 = off"},
+             "find the strength of --alpha at which p* is K nats per response from --ref, 0 = off"},
         {"target-rows", OPT_INT, OPT_RESULT, &t->rows, .value = "256", .low = 1, .high = 1e9,
          .metavar = "N", .help = "prompts on which --target-kl is measured"},
         {"max-new", OPT_INT, OPT_RESULT, &t->max_new, .value = "256", .low = 1, .high = 1e6,
@@ -225,7 +225,7 @@ static bool attempt(struct search *s, double strength, struct fail *f) {
     struct target_kl_trial x;
     if (!target_kl_try(s->t, six_digits(strength), &x))
         return fail_set(f, EXIT_STOPPED, "stopped while looking for the strength");
-    log_note(s->t->log, "strength %-8g  KL %9.4f nats a response  mean alpha %7.4f  length %6.1f",
+    log_note(s->t->log, "strength %-8g  KL %9.4f nats per response  mean alpha %7.4f  length %6.1f",
              x.strength, x.kl, x.alpha, x.length);
     *(x.kl < s->t->options->kl ? &s->low : &s->high) = x;
     if (!s->trials++ || distance(s, &x) < distance(s, &s->best)) s->best = x;

@@ -1,4 +1,4 @@
-// The strength S of a teacher from a budget: the S at which p* is K nats a response from the
+// The strength S of a teacher from a budget: the S at which p* is K nats per response from the
 // reference, E_{y ~ p*} sum_t KL(p*(.|s_t) || p_ref(.|s_t)), on a sample of prompts. Every trial
 // samples its own responses, all with the same random numbers, so that the curve is smooth in S;
 // the sum takes the exact KL at every prefix. Bracketed by doubling and halving from the S that is
@@ -26,7 +26,7 @@ struct target_kl {
     struct log *log; // the curve, a line for every trial
 };
 struct target_kl_trial {
-    double strength, kl;  // nats a response
+    double strength, kl;  // nats per response
     double alpha, length; // mean alpha of the positions, mean tokens of the responses
 };
 // Bytes of the search beside the models' own.

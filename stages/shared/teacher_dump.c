@@ -21,7 +21,7 @@ struct pass {
     float *logp, *own;             // (CHUNK_POSITIONS, V): log p*, the student's
     struct teacher_position *info; // (positions)
     float *entropy;                // (positions)
-    float *moved; // (positions): mass out of the base's likeliest; NAN: not looked at
+    float *moved; // (positions): mass out of the base's most likely; NAN: not looked at
     double moved_sum, moved_count;
     int32_t *ids;                  // (positions, room)
     float *values;                 // (positions, room)
@@ -36,7 +36,7 @@ struct pass {
     float *tails;                // (positions, grid)
 };
 
-// The student's likeliest tokens, which carry the reverse KL, into cut->must.
+// The student's most likely tokens, which carry the reverse KL, into cut->must.
 static void add_student(struct pass *p, size_t i, struct teacher_cut *cut) {
     size_t self = (size_t)parallel_self(), k = p->d->student_k;
     struct teacher_entry *e = p->entries + self * p->room;
@@ -234,7 +234,7 @@ size_t teacher_dump_plan(struct teacher_dump *d) {
 static void warn_of_mass(const struct pass *p) {
     double mean = p->moved_count > 0 ? p->moved_sum / p->moved_count : 0;
     if (mean > RUNAWAY_OUTSIDE)
-        warn("p* leaves its base: mass moved out of the base's 64 likeliest tokens %.2g on the "
+        warn("p* leaves its base: mass moved out of the base's 64 most likely tokens %.2g on the "
              "mean, more than %g; try a lower strength in --alpha, or --plausible",
              mean, RUNAWAY_OUTSIDE);
 }

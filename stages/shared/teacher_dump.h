@@ -12,7 +12,7 @@ struct teacher_dump {
     struct teacher_rule rule;
     struct teacher_grid grid; // of the components layout; n 0: composed
     struct teacher_cut cut;
-    const struct model *student; // NULL: none. Its student_k likeliest tokens are kept as well
+    const struct model *student; // NULL: none. Its student_k most likely tokens are kept as well
     size_t student_k;
     struct tokens *tokens; // the whole set
     size_t first, count;   // the rows to dump

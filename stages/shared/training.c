@@ -45,7 +45,7 @@ bool training_current(struct training *t) {
     parents_release(&whole.parents);
     if (!there) return false;
     checkpoint_sweep(t->checkpoint_path, &t->lineage);
-    log_note(t->log, "'%s' is there already, made with the same options and inputs", t->output);
+    log_note(t->log, "'%s' is up to date: made with the same options and inputs", t->output);
     print_result("%s", t->output);
     return true;
 }
@@ -209,8 +209,8 @@ static void resume(struct training *t, uint64_t *step) {
     if (!found) return;
     *step = c.step;
     if (t->restore && !t->restore(t->self, &c.extra))
-        die(EXIT_BADDATA, "'%s' is damaged; remove it to begin anew", t->checkpoint_path);
-    log_note(t->log, "going on from '%s' at step %llu", t->checkpoint_path,
+        die(EXIT_BADDATA, "'%s' is damaged; remove it to start again", t->checkpoint_path);
+    log_note(t->log, "continuing from '%s' at step %llu", t->checkpoint_path,
              (unsigned long long)c.step);
     if (strcmp(c.kernels, kernels()->name))
         warn("the checkpoint was made with the kernel level '%s', this run has '%s': the last bits "
@@ -239,7 +239,7 @@ static int train_and_save(struct training *t) {
     int code = train_run(&run, &f);
     metrics_close(run.metrics);
     if (code == EXIT_STOPPED)
-        log_note(t->log, "stopped; the state is in '%s': run the same command again to go on",
+        log_note(t->log, "stopped; the state is in '%s': run the same command again to continue",
                  t->checkpoint_path);
     die_if(&f);
     if (code) return code;

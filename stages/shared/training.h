@@ -1,5 +1,5 @@
-// What the training stages share around the loop of common/training/train.h: the lineage, the "already
-// there" rule, the checkpoint and snapshots, the dry run, the finished model.
+// What the training stages share around the loop of common/training/train.h: the lineage, the
+// "already there" rule, the checkpoint and snapshots, the dry run, the finished model.
 #pragma once
 #include "common/training/train.h"
 #include "formats/store/artefact.h"
@@ -34,16 +34,16 @@ struct training {
     size_t more_bytes;            // live models and the like, for the plan of --dry-run
     double reward_beta;           // recorded in the output, 0: none
     bool reversed;
-    struct metrics *metrics; // of the run under way, for after_step: give every step the same names
+    struct metrics *metrics; // of the current run, for after_step: give every step the same names
     // internal
     struct optim *optim;
 };
 
 // Threads, signals, log. Before anything is read.
 void training_begin(struct training *t);
-// Takes the result options anew, after a recipe has settled them.
+// Records the result options again, after a recipe has changed them.
 void training_options(struct training *t);
-// After the parents are known: true: the output is there already, its path was printed.
+// After the parents are known. True: the output is up to date, and its path was printed.
 bool training_current(struct training *t);
 // Whether the output is there with this run's options and the parents that are known so far; dies
 // if it is another's and --no-clobber was given. A stream then waits for its end to be sure.

@@ -1,7 +1,7 @@
 // Validation while training: the mean loss of held-out rows every so many steps, an early stop when
 // it no longer falls, and the best weights. The state, best weights included, goes into the
 // checkpoint, so that a run that was cut ends in the same bytes as one that was not. A validation
-// under way is finished before a stop is obeyed, since the step it belongs to is done.
+// in progress is finished before a stop is obeyed, since the step it belongs to is done.
 #pragma once
 #include "common/base/options.h"
 #include "common/training/train.h"

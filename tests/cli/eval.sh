@@ -114,7 +114,7 @@ run 2 "give --reverse MODEL, or --ref" $eval tokens --dpo m1.h5 --data sft.h5
 run 2 "takes stdout" $eval nll --model m1.h5 --data sft.h5 --per-token --summary s.csv
 run 2 "unknown option .--log" $eval nll --model m1.h5 --data sft.h5 --log x.csv
 run 2 "neither in .csv" $eval kl --model m1.h5 --base m2.h5 --data sft.h5 -o kl.txt
-run 1 "'kl.csv' is there already" $eval kl --model m1.h5 --base m2.h5 --data sft.h5 -o kl.csv --no-clobber
+run 1 "'kl.csv' exists" $eval kl --model m1.h5 --base m2.h5 --data sft.h5 -o kl.csv --no-clobber
 run 1 "cannot write" $eval nll --model m1.h5 --data sft.h5 -o none/x.csv
 run 3 "cannot open 'none.h5'" $eval nll --model none.h5 --data sft.h5
 run 3 "pairs" $eval nll --model m1.h5 --data pairs.h5

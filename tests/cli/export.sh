@@ -1,5 +1,5 @@
 #!/bin/bash
-# export: a folder that import takes back with the same numbers; the "already there" rule; refusals.
+# export: a folder that import takes back with the same numbers; the "up to date" rule; refusals.
 set -u
 fails=0
 fail() { echo "export.sh: $*"; fails=$((fails + 1)); }
@@ -21,7 +21,7 @@ $BIN/import -q --init "$TMP/config.json" --tokenizer "$TMP/tok.json" -o "$TMP/m.
 
 run 0 'parameters' $BIN/export --model "$TMP/m.h5" -o "$TMP/hf/"
 [ "$(cat "$TMP/out")" = "$TMP/hf" ] || fail "the path is not on stdout"
-run 0 'there already' $BIN/export --model "$TMP/m.h5" -o "$TMP/hf"
+run 0 'up to date' $BIN/export --model "$TMP/m.h5" -o "$TMP/hf"
 run 0 '' $BIN/export -q --model "$TMP/m.h5" --shard-size 0.00001 -o "$TMP/parts"
 [ "$(ls "$TMP"/parts/model-*.safetensors | wc -l)" -gt 3 ] || fail "not in parts"
 for folder in hf parts; do

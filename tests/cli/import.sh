@@ -1,5 +1,5 @@
 #!/bin/bash
-# import: random weights, a trained tokenizer, the "already there" rule, and what it refuses.
+# import: random weights, a trained tokenizer, the "up to date" rule, and what it refuses.
 set -u
 fails=0
 fail() { echo "import.sh: $*"; fails=$((fails + 1)); }
@@ -32,7 +32,7 @@ init="$BIN/import --init $TMP/config.json --tokenizer $TMP/tok2.json"
 run 0 'parameters' $init --seed 3 -o "$TMP/m.h5"
 [ "$(cat "$TMP/out")" = "$TMP/m.h5" ] || fail "the path is not on stdout"
 cp "$TMP/m.h5" "$TMP/first.h5"
-run 0 'there already' $init --seed 3 -o "$TMP/m.h5"
+run 0 'up to date' $init --seed 3 -o "$TMP/m.h5"
 run 0 'parameters' $init --seed 3 --force --threads 1 -o "$TMP/m.h5"
 cmp "$TMP/m.h5" "$TMP/first.h5" || fail "other bytes the second time"
 run 0 'parameters' $init --seed 4 -o "$TMP/m.h5"

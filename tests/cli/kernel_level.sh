@@ -1,6 +1,6 @@
 #!/bin/bash
 # A run at the portable level, end to end: the numbers of the best level up to rounding; and a run that
-# goes on at another level than it began says so.
+# continues at another level than it began says so.
 . tests/lib.bash
 world 60
 [ -x "$bin/distill" ] || skip 'distill is not built'

@@ -61,10 +61,10 @@ for name in reward kl_base kl_dpo kl_ref outside_top64; do
     [ "$(column threads.csv $name)" = "$(column watched.csv $name)" ] || fail "$name: other on three threads"
 done
 
-# a run that is far from its base is told, once: here from a model that lr 3 has driven to one token
+# a run that is far from its base is reported, once: here from a model that lr 3 has driven to one token
 run lost --lr 3
 run far --dpo dpo.h5 --reverse reverse.h5 --ref lost.h5 --watch-every 2
-[ "$(grep -c 'the student is far from its base: KL [0-9.e+]* nats a response, more than 100 (step 1)' err)" = 1 ] ||
+[ "$(grep -c 'the student is far from its base: KL [0-9.e+]* nats per response, more than 100 (step 1)' err)" = 1 ] ||
     fail "no warning: $(cat err)"
 [ "$(wc -l <err)" = 1 ] || fail "more than a warning: $(cat err)"
 

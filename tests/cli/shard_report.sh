@@ -67,5 +67,5 @@ echo precious >table.csv
 # thousands of settings, which take many times as long
 timeout -s INT 0.3 "$bin/shard" report $models --student sft.h5 base.h5 --rows 1000 --top-k $(seq 20 8 260) -o table.csv >out 2>err
 [ "$(cat table.csv)" = precious ] || fail 'a table that is not whole took the place of another'
-[ -z "$(ls -d "${TMPDIR:-/tmp}"/aligndistil-report-* 2>/dev/null)" ] || echo 'another run is under way'
+[ -z "$(ls -d "${TMPDIR:-/tmp}"/aligndistil-report-* 2>/dev/null)" ] || echo 'another run is in progress'
 finish

@@ -11,7 +11,7 @@ for kind in teacher coded parts; do
         $1 == "number" { columns = 0 }
         columns { stored += $4; if ($1 ~ /^entries(_low)?$/) positions = $2 }
         $1 == "part" { parts = 1; next }
-        $1 == "bytes a position" { parts = 0; mean = $2 }
+        $1 == "bytes per position" { parts = 0; mean = $2 }
         parts { bytes += $2; share += $4; n++ }
         $1 == "entropy" && !bins && !parts && !columns { seen++; if ($2 != positions || !($4 <= $5 && $5 <= $6 && $6 <= $7 && $7 <= $8)) bad = 1 }
         $1 == "histogram" { finish(); bins++; total = 0; marks = 0; next }
@@ -31,7 +31,7 @@ done
 "$bin/shard" head --rows 300 --json coded.h5 | grep -o '"entries": [0-9]*' | sort | uniq -c | awk '{ print $3, $1 }' |
     sort -n >want
 quiet "$bin/shard" stat coded.h5
-awk -F'\t' '$1 == "histogram" { on = $2 == "entries a position"; next } on && $1 == $2 && $3 { print $1, $3 }' out |
+awk -F'\t' '$1 == "histogram" { on = $2 == "entries per position"; next } on && $1 == $2 && $3 { print $1, $3 }' out |
     sort -n | cmp -s - want || fail "other sizes of supports: $(cat want out)"
 quiet "$bin/shard" recode --top-k 1 -o one.h5 coded.h5 # all positions alike: one bin
 quiet "$bin/shard" stat one.h5

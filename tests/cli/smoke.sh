@@ -1,6 +1,6 @@
 #!/bin/bash
 # The smoke pipeline: make does it, a second make nothing, a changed setting what depends on it.
-# align.sh gives the bytes of the same steps by hand, goes on after a stop, and has nothing to do
+# align.sh gives the bytes of the same steps by hand, continues after a stop, and has nothing to do
 # the second time.
 . tests/lib.bash
 smoke="make --no-print-directory -C $root/pipelines/smoke OUT=$PWD/out.d BIN=$bin"
@@ -29,7 +29,7 @@ run_make
 [ "$(tr '\n' ' ' <ran)" = 'distill generate ' ] || fail "the former DISTILL_OPTS ran: $(tr '\n' ' ' <ran)"
 for file in first/*; do same "$file" "out.d/$(basename "$file")" 'back to the former settings'; done
 rm out.d/eval.txt out.d/teacher.list
-run_make # what is there is found, not made again
+run_make # files that exist are found, not made again
 for file in first/*; do same "$file" "out.d/$(basename "$file")" 'after a loss'; done
 
 # ---- align.sh
@@ -63,7 +63,7 @@ find stream -name '*.h5' -exec touch -d 2001-01-01 {} +
 ls -i stream/*.h5 >inodes
 align stream >out 2>err || fail "align.sh again: exit $?: $(cat err)"
 md5sum --quiet -c sums || fail 'other bytes the second time'
-ls -i stream/*.h5 | cmp -s - inodes || fail "files were made anew: $(ls -i stream/*.h5 | diff - inodes)"
+ls -i stream/*.h5 | cmp -s - inodes || fail "files were made again: $(ls -i stream/*.h5 | diff - inodes)"
 
 # stopped again and again, as a job is: exit 75 until it is done, never another word
 runs=0 code=75

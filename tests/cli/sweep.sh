@@ -19,7 +19,7 @@ sweep 'ALPHAS=damped:0.5 tvd:3'
 for model in sft dpo damped-0.5 tvd-3; do
     grep -qE "^$model +-?[0-9.]+ +[0-9.]+ +[0-9.]+ " "$out/table.txt" || fail "no '$model' in: $(cat "$out/table.txt")"
 done
-grep -qE '^one cache for all: dumped in [0-9.]+ s, [0-9.]+ bytes a position$' "$out/table.txt" ||
+grep -qE '^one cache for all: dumped in [0-9.]+ s, [0-9.]+ bytes per position$' "$out/table.txt" ||
     fail "no word of the cache: $(cat "$out/table.txt")"
 awk -F, '$1 == "sft" && $12 > 1e-4' "$out/table.csv" | grep . && fail 'sft differs from itself'
 cmp -s "$out/damped-0.5.h5" "$out/tvd-3.h5" && fail 'both strengths gave one student'

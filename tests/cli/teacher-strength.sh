@@ -22,7 +22,7 @@ line=$(grep 'strength .*: p\*' "$TMP/err")
 S=$(sed 's/.*strength \([^:]*\):.*/\1/' <<<"$line")
 K=$(sed 's/.* is \([^ ]*\) nats.*/\1/' <<<"$line")
 awk -v k="$K" 'BEGIN { exit !(k > 7.9 && k < 8.1) }' || fail "KL $K, not 8: $(cat "$TMP/err")"
-[ "$(grep -c 'nats a response  mean alpha' "$TMP/err")" -gt 2 ] || fail "no curve: $(cat "$TMP/err")"
+[ "$(grep -c 'nats per response  mean alpha' "$TMP/err")" -gt 2 ] || fail "no curve: $(cat "$TMP/err")"
 strings -n 8 "$TMP/a.h5" | grep -q "\"alpha\":\"damped:$S\"" || fail "damped:$S is not recorded"
 dump "$TMP/a.h5" --target-kl 8 --target-rows 40 --max-new 16 || fail "again: $(cat "$TMP/err")"
 grep -q 'there already' "$TMP/err" && ! grep -q 'mean alpha' "$TMP/err" ||
@@ -50,7 +50,7 @@ dump "$TMP/grid.h5" --layout components --alpha-grid 0,0.3,0.6 --target-kl 8 --t
 memory() { "$BIN/teacher-dump" "${teachers[@]}" --data "$D/pairs.h5" -o "$TMP/no.h5" --micro-tokens 1 --dry-run -q "$@" | awk '$1 == "memory_bytes" { print $2 }'; }
 [ "$(memory --target-kl 8)" -gt $(($(memory) + 1000000)) ] || fail "the plan does not know of the search: $(memory --target-kl 8)"
 
-# a p* outside its base's likeliest tokens is told, with its number: here it is the untrained base model
+# a p* outside its base's most likely tokens is reported, with its number: here it is the untrained base model
 dump "$TMP/f.h5" --alpha damped:1 || fail "$(cat "$TMP/err")"
 grep -q 'leaves its base' "$TMP/err" && fail "a warning of a gentle p*: $(cat "$TMP/err")"
 for layout in composed components; do

@@ -49,7 +49,7 @@ grep -q '^  tokens ([0-9]*): <|bos|>|the|.*{+.*<|eos|>+}$' want || fail "show: $
 # files: written, found again, the same from a pipe and by one thread
 run 0 '2 rows in' $loud --kind sft --input a.csv -o a.h5
 [ "$(cat out)" = a.h5 ] || fail "the path is not on stdout: $(cat out)"
-run 0 'there already' $loud --kind sft --input a.csv -o a.h5
+run 0 'up to date' $loud --kind sft --input a.csv -o a.h5
 cp a.h5 first.h5
 run 0 '' $tok --kind sft --input - -o a.h5 --force --threads 1 <a.csv
 same a.h5 first.h5

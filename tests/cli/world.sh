@@ -44,7 +44,7 @@ expect 2 "give 'corpus' or 'prompts'" "$world" --rows 3
 expect 2 'unknown option' "$world" corpus --sead 3
 expect 1 "cannot write" "$world" corpus -o none/x.csv
 
-# score: CSV and JSONL, one number a row, parts that add up
+# score: CSV and JSONL, one number per row, parts that add up
 cat >rows.jsonl <<'END'
 {"row":0,"sample":0,"prompt":"Describe a fox.","response":"A fox is a furry animal.","finished":true}
 {"row":0,"sample":1,"prompt":"Describe a fox.","response":"A boat is, \"well\", nice"}

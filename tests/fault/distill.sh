@@ -41,7 +41,7 @@ for n in 0 2 4; do
     exec 9>&-
     rm fifo
     [ $code = 75 ] || fail "waiting after $n shards: exit $code: $(cat err)"
-    $distill --teacher - -o w.h5 <list >out 2>err || fail "going on: $(cat err)"
+    $distill --teacher - -o w.h5 <list >out 2>err || fail "continuing: $(cat err)"
     same a.h5 w.h5 "stopped after $n shards of a stream"
 done
 
@@ -57,7 +57,7 @@ same a.h5 e.h5 'after a short stream'
 touch -d '2001-01-01' a.h5
 for way in "$(cat list)" -; do
     "$bin/distill" ${distill#* -q} --teacher $way -o a.h5 <list >out 2>err || fail "again: $(cat err)"
-    grep -q 'there already' err || fail "done again from '$way': $(cat err)"
+    grep -q 'up to date' err || fail "done again from '$way': $(cat err)"
 done
 [ "$(find a.h5 -newermt 2002-01-01)" = a.h5 ] || fail 'not touched'
 finish

@@ -11,7 +11,7 @@ disturb_all t.h5 t.h5.spool $dump --micro-tokens 300 --checkpoint-every 20
 disturb_all c.h5 c.h5.spool $dump --micro-tokens 300 --checkpoint-every 20 --layout components
 disturb_all s.h5 s.h5.spool $dump --micro-tokens 300 --checkpoint-every 20 --rows-per-shard 90
 
-# the paths of finished shards are printed again when the run goes on, in order
+# the paths of finished shards are printed again when the run continues, in order
 [ "$(wc -l <want/list)" = 9 ] || fail "not 9 shards: $(cat want/list)"
 expect 0 '' "$bin/shard" check $(cat want/list)
 

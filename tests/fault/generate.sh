@@ -9,7 +9,7 @@ disturb_all g.h5 g.h5.spool "$bin/generate" -q --model base.h5 --data prompts.h5
     --max-new 30 --slots 8 --checkpoint-every 0.05 --seed 5
 same g.h5 alone.h5 'other slots and threads'
 
-# a stop keeps the responses that are complete, though all are under way together
+# a stop keeps the responses that are complete, though all are in progress together
 generate="$bin/generate -q --model base.h5 --data prompts.h5 --samples 6 --max-new 30 --slots 200 --seed 5"
 expect 75 '' $generate -o k.h5 --stop-after 0.000001
 none=$(stat -c %s k.h5.spool)

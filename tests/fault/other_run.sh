@@ -1,7 +1,7 @@
 #!/bin/bash
 # What a stopped run left is another run's: with other result options or inputs it is refused, naming
 # them, and stays for its own command, which ends in the bytes of an undisturbed run. Damaged, it is
-# refused too (a checkpoint) or what is whole of it used (a spool); --force begins anew.
+# refused too (a checkpoint) or what is whole of it used (a spool); --force starts again.
 . tests/lib.bash
 world 120
 teachers
@@ -69,7 +69,7 @@ for name in "${!stages[@]}"; do
     cp kept $left
     damage $left
     if [ $left = x.h5.ckpt ]; then
-        expect 3 "'$left' is damaged; remove it to begin anew" $command -o x.h5
+        expect 3 "'$left' is damaged; remove it to start again" $command -o x.h5
         [ -e $left ] && [ ! -e x.h5 ] || fail "$name: a damaged checkpoint is gone"
         quiet $command --force -o x.h5
     else
@@ -115,7 +115,7 @@ if stop x.h5.ckpt $distill --teacher -; then
     [ $? = 1 ] && grep -q "'x.h5.ckpt' belongs to another run: shard 3 of the stream is another" err ||
         fail "another stream of the same first shard: $(cat err)"
     cmp -s x.h5.ckpt kept && [ ! -e x.h5 ] || fail "another stream: not left alone"
-    $distill --teacher - -o x.h5 <feed >out 2>err || fail "going on with a stream: $(cat err)"
+    $distill --teacher - -o x.h5 <feed >out 2>err || fail "continuing with a stream: $(cat err)"
     same x.h5 want.h5 'a stream'
 fi
 finish

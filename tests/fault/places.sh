@@ -1,6 +1,6 @@
 #!/bin/bash
 # Places that take no more: full disks, folders that are not there, a closed or full stdout. One
-# line, exit 1, nothing under the final name, what was there stays, and with room again it goes on.
+# line, exit 1, nothing under the final name, what was there stays, and with room again it continues.
 # And two signals, of which the second ends a program at once.
 . tests/lib.bash
 world 200
@@ -65,8 +65,8 @@ for name in "${!stages[@]}"; do
         [ "$(wc -l <err)" = 1 ] && grep -q "cannot write to 'stdout'" err || fail "$where: $command: $(cat err)"
         same y.h5 want.h5 "stdout $where of $name"
         eval "$command -o y.h5 $where 2>err </dev/null"
-        [ $? = 1 ] || fail "stdout $where, already there: not exit 1: $command"
-        [ "$(wc -l <err)" = 1 ] || fail "$where, already there: $command: $(cat err)"
+        [ $? = 1 ] || fail "stdout $where, up to date: not exit 1: $command"
+        [ "$(wc -l <err)" = 1 ] || fail "$where, up to date: $command: $(cat err)"
     done
 done
 # folders and files that may not be written or read; root may all, unless it gives that up

@@ -10,7 +10,7 @@ disturb_all a.h5 a.h5.ckpt $sft -q
 disturb_all d.h5 'd.h5.ckpt d.h5.reference.h5.spool' "$bin/dpo-train" $options --model sft.h5 \
     --data pairs.h5 --epochs 2 -q
 
-# With --checkpoint-every 1 a kill loses one step at most, and the log goes on without a gap.
+# With --checkpoint-every 1 a kill loses one step at most, and the log continues without a gap.
 numbers() { cut -d, -f1-5 "$1"; } # without the speed
 head -n 1 log.csv 2>/dev/null
 $sft -q -o b.h5 --log want.csv >out 2>err </dev/null || fail "with --log: $(cat err)"
@@ -23,9 +23,9 @@ for i in 1 2 3 4 5 6; do
     pick 0.05 "$took"
     timeout --foreground -s KILL "$picked" $sft -o b.h5 --log log.csv >out 2>err </dev/null
     code=$?
-    from=$(sed -n 's/.*going on from .* at step \([0-9]*\)$/\1/p' err)
+    from=$(sed -n 's/.*continuing from .* at step \([0-9]*\)$/\1/p' err)
     if [ "$reached" -gt 1 ] && [ -s err ] && [ "${from:-0}" -lt $((reached - 1)) ]; then
-        grep -q 'going on' err && fail "step $reached was logged, but it goes on at step $from"
+        grep -q 'continuing' err && fail "step $reached was logged, but it continues at step $from"
     fi
     [ $code = 137 ] || break
     reached=$(tail -n 1 log.csv 2>/dev/null | cut -d, -f1)

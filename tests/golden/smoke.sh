@@ -1,6 +1,6 @@
 #!/bin/bash
 # The smoke pipeline's numbers: the loss of every step, what the evaluations say, and the cache's
-# statistics, against smoke.txt to 1e-4 of their size. BLESS=1 writes them anew.
+# statistics, against smoke.txt to 1e-4 of their size. BLESS=1 writes them again.
 golden=$PWD/tests/golden/smoke.txt
 . tests/lib.bash
 unset MAKEFLAGS MFLAGS MAKELEVEL

@@ -57,7 +57,7 @@ static void merges_of_a_known_text(void **state) {
 
 enum { WORDS = 60, LONGEST = 12, MERGES = 80 };
 
-// The slow way: words as lists of symbols, everything counted anew for each merge.
+// The slow way: words as lists of symbols, everything counted again for each merge.
 struct slow {
     int32_t symbol[WORDS][LONGEST];
     size_t n[WORDS];

@@ -223,7 +223,7 @@ static void test_share(void **state) {
 }
 
 // Under any file-size limit: code 1, no new file, the former one untouched, the spool kept; and
-// then the same command goes on to the right bytes.
+// then the same command continues to the right bytes.
 static void test_no_space(void **state) {
     (void)state;
     char *path = scratch_path("full.h5"), *whole = scratch_path("whole.h5");

@@ -1,5 +1,6 @@
 // TinyStories-656K and its bfloat16 twin against answers computed in float64 by another program:
-// negative log-likelihoods of every token, the ten likeliest next tokens, the greedy continuation.
+// negative log-likelihoods of every token, the ten most likely next tokens, the greedy
+// continuation.
 #include "common/training/measure.h"
 #include "common/base/parallel.h"
 #include "common/engine/sample.h"

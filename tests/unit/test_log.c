@@ -57,7 +57,7 @@ static void check_resumed(const char *path, const char *whole, const char *tail)
     read_all(path, text);
     assert_string_equal(text, whole);
     unlink(path);
-    rows(path, 2, 3); // the log is gone: goes on with a new one
+    rows(path, 2, 3); // the log is gone: continues with a new one
     unlink(path);
 }
 

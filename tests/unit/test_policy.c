@@ -335,7 +335,7 @@ static bool told(struct runaway *r, double length, double kl, double outside, co
     struct runaway_numbers n = {1, length, kl, outside};
     char *text = runaway_step(r, &n);
     bool same = word ? text && strstr(text, word) : !text;
-    if (!same) print_message("'%s' told, '%s' expected\n", text ? text : "", word ? word : "");
+    if (!same) print_message("'%s' reported, '%s' expected\n", text ? text : "", word ? word : "");
     free(text);
     return same;
 }
@@ -346,7 +346,7 @@ static void warnings(void **state) {
     for (int i = 0; i < 10; i++) assert_true(told(&r, 20, 99, 0.1, NULL));
     for (int i = 0; i < 10; i++) assert_true(told(&r, 40, 1, 0, NULL)); // twice is not beyond
     assert_true(told(&r, 41, 1, 0, "mean length 40.1 tokens over the last 10 steps, at first 20"));
-    assert_true(told(&r, 41, 1, 0, NULL)); // once a run
+    assert_true(told(&r, 41, 1, 0, NULL)); // once per run
     struct str s = {0};
     struct runaway again = {0};
     runaway_save(&r, &s);
@@ -359,7 +359,7 @@ static void warnings(void **state) {
     assert_true(told(&again, 5, 120, 0.3, "KL 120 nats"));
     assert_true(told(&again, 5, 120, 0.3, NULL));
     struct runaway third = {0};
-    assert_true(told(&third, 5, NAN, 0.25, "likeliest tokens 0.25"));
+    assert_true(told(&third, 5, NAN, 0.25, "most likely tokens 0.25"));
 }
 
 int main(void) {

@@ -213,12 +213,12 @@ static void truncation_by_hand(void **state) {
     assert_int_equal(teacher_truncate(&cut, logp, 5, 2, all, &tail), 1); // the others are too rare
     assert_true(near(tail, log(0.6), 1e-6));
     cut.least = 0.9;
-    assert_int_equal(teacher_truncate(&cut, logp, 5, 2, all, &tail), 1); // the likeliest stays
+    assert_int_equal(teacher_truncate(&cut, logp, 5, 2, all, &tail), 1); // the most likely stays
     cut.must = must;
     cut.n_must = 2;
     assert_int_equal(teacher_truncate(&cut, logp, 5, 2, all, &tail), 2);
     assert_true(all[0].id == 2 && all[1].id == 1 && near(tail, log(0.5), 1e-6));
-    const float deep[4] = {0, -300, -90, -1500}; // what is kept for being there is kept as it is
+    const float deep[4] = {0, -300, -90, -1500}; // the realised token is kept with its own value
     cut = (struct teacher_cut){.top_k = 1, .mass = 1, .eos = 3};
     assert_int_equal(teacher_truncate(&cut, deep, 4, 1, e, &tail), 3);
     assert_true(e[1].id == 1 && e[1].logp == -300 && e[2].id == 3 && e[2].logp == -1500);

@@ -147,7 +147,7 @@ static void test_damage(void **state) {
     damage(32, true);
 }
 
-// Unless told to skip it, damage is a failure that says where.
+// Unless it is to be skipped, damage is a failure that says where.
 static void test_refuse_damage(void **state) {
     (void)state;
     char *path = scratch_path("e.h5");

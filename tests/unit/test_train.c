@@ -34,7 +34,7 @@ static bool add(void *self, struct batch *b, size_t row, struct fail *f) {
     (void)self;
     (void)f;
     for (size_t i = 0; i < row_length(row); i++) {
-        ids[i] = (int32_t)((row + 3 * i) % VOCAB); // learnable: each token tells the next
+        ids[i] = (int32_t)((row + 3 * i) % VOCAB); // learnable: each token determines the next
         mask[i] = 1;
     }
     batch_sequence(b, ids, mask, row_length(row), row, RESPONSE_ONLY);

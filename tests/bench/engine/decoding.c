@@ -72,7 +72,7 @@ void bench_decoding(struct report *r, const struct shape *s) {
     struct model m;
     shape_model(s, &m);
     size_t steps = bench_quick() ? 4 : 16, rounds = bench_rounds();
-    size_t held = bench_quick() ? PROMPT / 4 : PROMPT; // tokens of a sequence before it goes on
+    size_t held = bench_quick() ? PROMPT / 4 : PROMPT; // tokens of a sequence before it continues
     size_t length = PROMPT + 2 * (rounds + 1) * steps;
     struct decoder *d = decoder_new(&m, MANY, length);
     float *logits = xmalloc(MANY * m.config.vocab * sizeof *logits);
