@@ -30,12 +30,13 @@ LIBS := $(DEPS_LIBS) -lm -lpthread
 # common/engine/kernels*.c are compiled once for each vector level and picked at run time.
 MACHINE := $(shell $(CC) -dumpmachine)
 ifneq ($(filter x86_64%,$(MACHINE)),)
-LEVELS := portable avx2 avx512
+LEVELS := portable avx2 avx512 avx512bf16
 endif
 LEVELS ?= portable
 LEVEL_portable :=
 LEVEL_avx2 := -mavx2 -mfma
 LEVEL_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512
+LEVEL_avx512bf16 := $(LEVEL_avx512) -mavx512bf16
 
 KERNELS := $(wildcard common/engine/kernels*.c)
 COMMON := $(filter-out $(KERNELS),$(wildcard common/*/*.c))

@@ -88,29 +88,47 @@ static bool keys_block(const struct segment *s, size_t i, struct keys *k) {
     return true;
 }
 
-struct block { // queries of a head against a block of keys
+struct scores { // queries of a head against a block of keys
     const struct keys *k;
     size_t head, first, row, rows; // first: in the segment; row: in the batch
     size_t keys;                   // that any of them sees
 };
 
-static struct block make_block(const struct segment *s, const struct keys *k, size_t head,
-                               size_t first) {
+static struct scores make_block(const struct segment *s, const struct keys *k, size_t head,
+                                size_t first) {
     size_t rows = s->count - first < ROWS ? s->count - first : ROWS, seen = k->count;
     if (k->own && first + rows - k->first < seen) seen = first + rows - k->first;
-    return (struct block){k, head, first, s->first + first, rows, seen};
+    return (struct scores){k, head, first, s->first + first, rows, seen};
 }
 
-static size_t seen_by(const struct block *b, size_t i) {
+static size_t seen_by(const struct scores *b, size_t i) {
     size_t n = b->first + i + 1 - b->k->first;
     return b->k->own && n < b->keys ? n : b->keys;
 }
 
 // score (rows, keys) = x (rows, D), row stride ld, times a packed block of keys or values
-static void times_packed(const struct run *r, const struct block *b, const float *x, size_t ld,
+static void times_packed(const struct run *r, const struct scores *b, const float *x, size_t ld,
                          const float *packed, float *score) {
-    kernels()->block(score, KEYS, x, ld, false, packed, r->a->dim, b->rows, b->keys, r->a->dim,
-                     false);
+    kernels()->block(&(struct block){.c = score,
+                                     .ldc = KEYS,
+                                     .rows = b->rows,
+                                     .cols = b->keys,
+                                     .k = r->a->dim,
+                                     .a = {.f32 = x, .ld = ld, .inner = true},
+                                     .b = {.packed = packed, .ld = r->a->dim}});
+}
+
+// out (rows, D) [+]= p (rows, keys) times the packed keys or values in ALONG
+static void mix_keys(const struct room *t, const struct scores *b, const float *p, float *out,
+                     size_t ld, size_t D) {
+    kernels()->block(&(struct block){.c = out,
+                                     .ldc = ld,
+                                     .rows = b->rows,
+                                     .cols = D,
+                                     .k = b->keys,
+                                     .a = {.f32 = p, .ld = KEYS, .inner = true},
+                                     .b = {.packed = t->part[ALONG], .ld = b->k->count},
+                                     .add = !b->k->begins});
 }
 
 static void pack_keys_across(const struct run *r, const struct keys *k, size_t offset, float *to) {
@@ -132,7 +150,7 @@ static void pack_scaled_keys(const struct run *r, const struct keys *k, size_t o
 
 // Scores become exponentials below each query's maximum so far; the sum before is brought there,
 // and `fall` (rows) says how far it fell.
-static void soften(const struct room *t, const struct block *b, float *fall) {
+static void soften(const struct room *t, const struct scores *b, float *fall) {
     const struct kernels *k = kernels();
     float *most = t->part[MOST] + b->first, *sum = t->part[SUM] + b->first;
     for (size_t i = 0; i < b->rows; i++) {
@@ -150,7 +168,7 @@ static void soften(const struct room *t, const struct block *b, float *fall) {
     }
 }
 
-static void forward_block(const struct run *r, const struct room *t, const struct block *b) {
+static void forward_block(const struct run *r, const struct room *t, const struct scores *b) {
     size_t D = r->a->dim;
     float fall[ROWS], *out = r->out + b->row * r->ldo + b->head * D;
     times_packed(r, b, r->qkv + b->row * r->ld + b->head * D, r->ld, t->part[KEYS_ACROSS],
@@ -158,8 +176,7 @@ static void forward_block(const struct run *r, const struct room *t, const struc
     soften(t, b, fall);
     for (size_t i = 0; !b->k->begins && i < b->rows; i++)
         kernels()->scale(out + i * r->ldo, out + i * r->ldo, fall[i], D);
-    kernels()->block(out, r->ldo, t->part[SCORE], KEYS, false, t->part[ALONG], b->k->count, b->rows,
-                     D, b->keys, !b->k->begins);
+    mix_keys(t, b, t->part[SCORE], out, r->ldo, D);
 }
 
 // One head of a segment.
@@ -177,7 +194,7 @@ static void forward_task(void *self, size_t task) {
         pack_scaled_keys(r, &k, (H + g) * D, t.part[KEYS_ACROSS]);
         pack_keys_along(r, &k, (H + G + g) * D, t.part[ALONG]);
         for (size_t first = k.first; first < s->count; first += ROWS) {
-            struct block b = make_block(s, &k, h, first);
+            struct scores b = make_block(s, &k, h, first);
             forward_block(r, &t, &b);
         }
     }
@@ -198,16 +215,22 @@ void attention_forward(const struct attention *a, const float *qkv, float *out, 
 // ---- backward ----
 
 // The keys' columns at `offset` of dqkv += p^T (keys, rows) x (rows, D), row stride ld
-static void add_to_keys(const struct run *r, const struct room *t, const struct block *b,
+static void add_to_keys(const struct run *r, const struct room *t, const struct scores *b,
                         const float *p, const float *x, size_t ld, size_t offset) {
     size_t D = r->a->dim;
     kernels()->pack(t->part[QUERIES], x, ld, D, b->rows, false);
-    kernels()->block(r->dqkv + b->k->row * r->ld + offset, r->ld, p, KEYS, true, t->part[QUERIES],
-                     b->rows, b->keys, D, b->rows, true);
+    kernels()->block(&(struct block){.c = r->dqkv + b->k->row * r->ld + offset,
+                                     .ldc = r->ld,
+                                     .rows = b->keys,
+                                     .cols = D,
+                                     .k = b->rows,
+                                     .a = {.f32 = p, .ld = KEYS},
+                                     .b = {.packed = t->part[QUERIES], .ld = b->rows},
+                                     .add = true});
 }
 
 // Scores become probabilities, dscore, so far dout v^T, the scores' gradient.
-static void probabilities(const struct run *r, const struct room *t, const struct block *b) {
+static void probabilities(const struct run *r, const struct room *t, const struct scores *b) {
     const struct kernels *k = kernels();
     size_t D = r->a->dim, H = r->a->heads;
     for (size_t i = 0; i < b->rows; i++) {
@@ -220,7 +243,7 @@ static void probabilities(const struct run *r, const struct room *t, const struc
     }
 }
 
-static void backward_block(const struct run *r, const struct room *t, const struct block *b) {
+static void backward_block(const struct run *r, const struct room *t, const struct scores *b) {
     size_t D = r->a->dim, H = r->a->heads, G = r->a->kv_heads, g = b->head / (H / G);
     size_t at = b->row * r->ld + b->head * D;
     const float *q = r->qkv + at, *dout = r->dout + b->row * r->ldo + b->head * D;
@@ -229,8 +252,7 @@ static void backward_block(const struct run *r, const struct room *t, const stru
     probabilities(r, t, b);
     add_to_keys(r, t, b, t->part[SCORE], dout, r->ldo, (H + G + g) * D);
     add_to_keys(r, t, b, t->part[DSCORE], q, r->ld, (H + g) * D);
-    kernels()->block(r->dqkv + at, r->ld, t->part[DSCORE], KEYS, false, t->part[ALONG], b->k->count,
-                     b->rows, D, b->keys, !b->k->begins);
+    mix_keys(t, b, t->part[DSCORE], r->dqkv + at, r->ld, D);
 }
 
 // One segment against one key-value head: key block, head and query block in order.
@@ -244,7 +266,7 @@ static void backward_segment(const struct run *r, const struct room *t, const st
         pack_keys_along(r, &k, (H + g) * D, t->part[ALONG]);
         for (size_t h = g * per; h < (g + 1) * per; h++)
             for (size_t first = k.first; first < s->count; first += ROWS) {
-                struct block b = make_block(s, &k, h, first);
+                struct scores b = make_block(s, &k, h, first);
                 backward_block(r, t, &b);
             }
     }

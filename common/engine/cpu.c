@@ -5,11 +5,11 @@
 
 extern const struct kernels kernels_portable;
 #if defined(__x86_64__)
-extern const struct kernels kernels_avx2, kernels_avx512;
+extern const struct kernels kernels_avx2, kernels_avx512, kernels_avx512bf16;
 #endif
 
 static const struct kernels *pick(void) {
-    const struct kernels *levels[3] = {&kernels_portable};
+    const struct kernels *levels[4] = {&kernels_portable};
     int n = 1;
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
@@ -17,6 +17,7 @@ static const struct kernels *pick(void) {
     if (n == 2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
         levels[n++] = &kernels_avx512;
+    if (n == 3 && __builtin_cpu_supports("avx512bf16")) levels[n++] = &kernels_avx512bf16;
 #endif
     const char *want = getenv("ALIGNDISTIL_KERNELS");
     if (!want || !*want) return levels[n - 1];

@@ -2,10 +2,6 @@
 #include "common/engine/kernels.h"
 #include "common/base/parallel.h"
 
-// Of a task: a packed block of KERNEL_DEPTH x TASK_COLUMNS floats (480 KiB) stays in the second
-// cache.
-enum { TASK_COLUMNS = 480, TASK_ROWS = 1024 };
-
 struct span {
     size_t first, count;
 };
@@ -22,54 +18,80 @@ static struct span piece(size_t n, size_t k, size_t step, size_t i) {
 }
 
 // c (N,M) [+]= a (N,K) b (K,M) cut into tasks of rows by columns. How it is cut does not show in
-// the bits: each output adds its blocks of KERNEL_DEPTH in order.
+// the bits: each output adds the same blocks of the inner length in order.
 struct product {
     float *c;
-    const float *a;
-    struct weights b; // bf16 only across
-    size_t ldc, lda, ldb, N, M, K;
-    bool a_across, b_across, add; // stored as the transpose
-    const struct rowplan *plan;   // of the inner length, each unit by itself; NULL: 0 .. K-1
-    size_t down, right;           // tasks: pieces of rows, of columns
+    size_t ldc, N, M, K;
+    struct operand a, b;
+    bool add, bf16;
+    const struct rowplan *plan; // of the inner length, each unit by itself; NULL: 0 .. K-1
+    size_t down, right;         // tasks: pieces of rows, of columns
 };
 
-// One block of the inner length.
-static void add_depth(const struct product *p, struct span r, struct span c, struct span k,
-                      bool add, float *packed) {
-    size_t at = p->b_across ? c.first * p->ldb + k.first : k.first * p->ldb + c.first;
-    const float *a = p->a + (p->a_across ? k.first * p->lda + r.first : r.first * p->lda + k.first);
-    if (p->b.bf16)
-        kernels()->pack_half(packed, p->b.bf16 + at, p->ldb, c.count, k.count);
-    else
-        kernels()->pack(packed, p->b.f32 + at, p->ldb, c.count, k.count, p->b_across);
-    kernels()->block(p->c + r.first * p->ldc + c.first, p->ldc, a, p->lda, p->a_across, packed,
-                     k.count, r.count, c.count, k.count, add);
+// The operand's numbers from line n and inner step k on.
+static struct operand from(struct operand o, size_t n, size_t k) {
+    size_t at = o.inner ? n * o.ld + k : k * o.ld + n;
+    if (o.f32) o.f32 += at;
+    if (o.bf16) o.bf16 += at;
+    return o;
 }
+
+// Adds inner steps first .. first+n-1, in blocks of equal depth: whole multiples of 16 steps.
+static void add_inner(const struct product *p, struct span r, struct span c, size_t first, size_t n,
+                      bool add) {
+    size_t blocks = pieces(n, KERNEL_DEPTH << p->bf16);
+    for (size_t i = 0; i < blocks; i++) {
+        struct span k = piece(n, blocks, 16, i);
+        if (!k.count) break;
+        kernels()->block(&(struct block){.c = p->c + r.first * p->ldc + c.first,
+                                         .ldc = p->ldc,
+                                         .rows = r.count,
+                                         .cols = c.count,
+                                         .k = k.count,
+                                         .a = from(p->a, r.first, first + k.first),
+                                         .b = from(p->b, c.first, first + k.first),
+                                         .add = add || i,
+                                         .bf16 = p->bf16});
+    }
+}
+
+enum { ROWS_STEP = 24 }; // a multiple of every level's panel
 
 static void task(void *self, size_t i) {
     const struct product *p = self;
-    struct span r = piece(p->N, p->down, 24, i / p->right);
+    struct span r = piece(p->N, p->down, ROWS_STEP, i / p->right);
     struct span c = piece(p->M, p->right, KERNEL_STRIPS, i % p->right);
     if (!r.count || !c.count) return;
-    float packed[KERNEL_DEPTH * TASK_COLUMNS] __attribute__((aligned(64)));
-    const size_t whole[2] = {0, p->K}, *unit = p->plan ? p->plan->first : whole;
-    size_t units = p->plan ? p->plan->units : 1;
-    bool add = p->add;
-    for (size_t u = 0; u < units; u++)
-        for (size_t at = unit[u]; at < unit[u + 1]; at += KERNEL_DEPTH, add = true) {
-            size_t left = unit[u + 1] - at;
-            struct span k = {at, left < KERNEL_DEPTH ? left : KERNEL_DEPTH};
-            add_depth(p, r, c, k, add, packed);
-        }
+    if (!p->plan) add_inner(p, r, c, 0, p->K, p->add);
+    for (size_t u = 0; p->plan && u < p->plan->units; u++)
+        add_inner(p, r, c, p->plan->first[u], p->plan->first[u + 1] - p->plan->first[u], true);
 }
 
-// Few tasks leave threads waiting at the end, short ones pack the same columns again and again.
+// Each piece of rows packs b again, each piece of columns a where that must be packed: the cut that
+// packs least. Few tasks leave threads waiting at the end.
+static void cut(struct product *p) {
+    size_t threads = (size_t)parallel_threads(), want = threads == 1 ? 1 : 6 * threads;
+    size_t most = KERNEL_ROWS >> (p->bf16 && !kernels()->pairs);
+    size_t strips = pieces(p->M, KERNEL_STRIPS), least = 0;
+    double best = 0, cost_b = p->b.inner || p->bf16 ? 1 : 0.3;
+    double cost_a = !p->a.inner ? 1 : p->bf16 ? 0.5 : 0;
+    for (size_t down = pieces(p->N, most); down <= pieces(p->N, ROWS_STEP); down++) {
+        size_t right = pieces(want, down);
+        if (right > strips) right = strips;
+        double cost = cost_b * (double)down / (double)p->N + cost_a * (double)right / (double)p->M;
+        if (!least || cost < best) {
+            best = cost;
+            least = down;
+            p->right = right;
+        }
+        if (right == 1) break;
+    }
+    p->down = least;
+}
+
 static void multiply(struct product *p) {
-    size_t want = 6 * (size_t)parallel_threads();
-    if (parallel_threads() == 1) want = 1;
-    p->right = pieces(p->M, TASK_COLUMNS);
-    p->down = pieces(p->N, TASK_ROWS);
-    while (p->down * p->right < want && p->N / p->down >= 128) p->down++;
+    if (!p->N || !p->M) return;
+    cut(p);
     parallel_for(p->down * p->right, task, p);
 }
 
@@ -77,15 +99,12 @@ void gemm_forward(const struct rowplan *plan, float *y, size_t ldy, const float 
                   struct weights w, size_t M, size_t K, bool add) {
     size_t first = plan->first[0], n = plan->first[plan->units] - first;
     struct product p = {.c = y + first * ldy,
-                        .a = x + first * ldx,
-                        .b = w,
                         .ldc = ldy,
-                        .lda = ldx,
-                        .ldb = K,
                         .N = n,
                         .M = M,
                         .K = K,
-                        .b_across = true,
+                        .a = {.f32 = x + first * ldx, .ld = ldx, .inner = true},
+                        .b = {.f32 = w.f32, .bf16 = w.bf16, .ld = K, .inner = true},
                         .add = add};
     multiply(&p);
 }
@@ -94,14 +113,12 @@ void gemm_dx(const struct rowplan *plan, float *dx, size_t lddx, const float *dy
              const float *w, size_t M, size_t K, bool add) {
     size_t first = plan->first[0], n = plan->first[plan->units] - first;
     struct product p = {.c = dx + first * lddx,
-                        .a = dy + first * lddy,
-                        .b.f32 = w,
                         .ldc = lddx,
-                        .lda = lddy,
-                        .ldb = K,
                         .N = n,
                         .M = K,
                         .K = M,
+                        .a = {.f32 = dy + first * lddy, .ld = lddy, .inner = true},
+                        .b = {.f32 = w, .ld = K},
                         .add = add};
     multiply(&p);
 }
@@ -109,14 +126,11 @@ void gemm_dx(const struct rowplan *plan, float *dx, size_t lddx, const float *dy
 void gemm_dw(const struct rowplan *plan, float *dw, const float *dy, size_t lddy, const float *x,
              size_t ldx, size_t M, size_t K) {
     struct product p = {.c = dw,
-                        .a = dy,
-                        .b.f32 = x,
                         .ldc = K,
-                        .lda = lddy,
-                        .ldb = ldx,
                         .N = M,
                         .M = K,
-                        .a_across = true,
+                        .a = {.f32 = dy, .ld = lddy},
+                        .b = {.f32 = x, .ld = ldx},
                         .add = true,
                         .plan = plan};
     multiply(&p);

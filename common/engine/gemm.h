@@ -1,11 +1,12 @@
 // The one door to matrix products. All matrices are row-major float32; weights are (M,K) as Hugging
 // Face keeps them, so that y = x w^T.
 //
-// Own kernels (kernels.h): a task packs a block of b for the second cache and runs over its rows
-// with all accumulators in registers. An output is the sum, in order, of chains of KERNEL_DEPTH
-// multiply- adds along the inner length, which a weight gradient starts anew at each unit: so the
-// bits depend neither on the threads, nor on the cutting, nor on what other rows or units are in
-// the micro-batch.
+// Own kernels (kernels.h): a task has a piece of c's rows and columns, and goes strip by strip of
+// columns over its rows with all sums in registers. The inner length is cut into even blocks of
+// KERNEL_DEPTH steps at most (whole multiples of 16), which a weight gradient begins again at each
+// unit; an output is the sum, in order, of one chain of multiply-adds a block. So the bits depend
+// neither on the threads, nor on the cutting into tasks, nor on what other rows or units are in the
+// micro-batch.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

@@ -234,7 +234,9 @@ const struct kernels KERNELS = {
     .adamw = k_adamw,
     .sum_squares = k_sum_squares,
     .strip = STRIP,
+#if defined(__AVX512BF16__)
+    .pairs = true,
+#endif
     .pack = AT_LEVEL(pack),
-    .pack_half = AT_LEVEL(pack_half),
     .block = AT_LEVEL(block),
 };

@@ -1,11 +1,11 @@
-// Vectorised primitives over rows of floats. common/engine/kernels.c is compiled once for each vector
-// level (portable, avx2, avx512) and the best one that the CPU has is picked at start; the
+// Vectorised primitives over rows of floats. common/engine/kernels.c is compiled once for each
+// vector level (portable, avx2, avx512) and the best one that the CPU has is picked at start; the
 // environment variable ALIGNDISTIL_KERNELS names a lower one. Reductions run in 16 explicit lanes,
 // products in one chain a number, so that avx2 and avx512 give the same bits.
 //
 // Against float64 (tests/unit/test_kernels.c holds every level to it): exp 2.5e-7 relative from -87
 // to 88, 0 below, e^88 above, NaN of NaN (max alone passes over a NaN); sums, dot and few-row
-// products 1e-6 of the sum of their terms' sizes at 1000 terms; blocks of products 3e-6 at 256;
+// products 1e-6 of the sum of their terms' sizes at 1000 terms; blocks of products 4e-6 at 384;
 // mix, rmsnorm and swiglu 2e-6; gradients 4e-6; sum_squares 1e-14.
 #pragma once
 #include <stdbool.h>
@@ -23,6 +23,30 @@ struct adamw_step {
 struct extrapolation { // of a teacher's logits, see common/method/teacher.h
     double alpha, shift, less;
     float least;
+};
+
+// Most inner steps of a block in float32 (bf16: twice as many), most rows where a is in bf16 or not
+// `inner` (bf16 without `pairs`: half as many; multiples of 24, of all panels), a multiple of all
+// strips.
+enum { KERNEL_DEPTH = 384, KERNEL_ROWS = 528, KERNEL_STRIPS = 48 };
+
+struct operand { // of a product: n lines (rows of c, or columns) of k inner steps each
+    const float *f32;
+    const uint16_t *bf16; // instead, b only
+    const float *packed;  // instead, b only
+    size_t ld;            // row stride; packed: the steps of a strip
+    bool inner;           // stored (n,k), else (k,n)
+};
+
+// c (rows,cols) [+]= a (rows,k) b (k,cols). Each output is one chain of k multiply-adds from 0 in
+// order, then added: its bits depend on its row and column only. bf16: numbers of a and b are
+// rounded to bf16 first, those below 2^-55 to 0, and of two steps 2i, 2i+1 the second is added
+// before the first, as vdpbf16ps does; the same bits at every level, the portable one too.
+struct block {
+    float *c;
+    size_t ldc, rows, cols, k;
+    struct operand a, b;
+    bool add, bf16;
 };
 
 struct kernels {
@@ -66,20 +90,13 @@ struct kernels {
     void (*adamw)(float *p, float *m, float *v, const float *g, size_t n,
                   const struct adamw_step *s);
     double (*sum_squares)(const float *x, size_t n);
-    // Matrix products, a block at a time: see gemm.c, which cuts them. A packed b (k,n) is strips
-    // of `strip` columns, each (k,strip), the last filled up with zeros. `across`: from is b's
-    // transpose (n,k), else (k,n), with row stride ld.
+    // Matrix products, a block at a time: see gemm.c, which cuts them.
     size_t strip;
+    bool pairs; // multiplies bf16 in pairs: half the work of the other levels, the same bits
+    // to: strips of `strip` columns, each (k,strip), the last filled up with zeros, of b (k,n) or,
+    // across, of its transpose (n,k), row stride ld. What block takes as `packed`, with ld = k.
     void (*pack)(float *to, const float *from, size_t ld, size_t n, size_t k, bool across);
-    void (*pack_half)(float *to, const uint16_t *from, size_t ld, size_t n,
-                      size_t k); // bf16, across
-    // c (rows,cols) [+]= a (rows,k) b, the first k of the `deep` rows that were packed. `across`: a
-    // is stored as (k,rows). Each output is one chain of k multiply-adds from 0 in order, then
-    // added: its bits depend on its row and column only.
-    void (*block)(float *c, size_t ldc, const float *a, size_t lda, bool across, const float *b,
-                  size_t deep, size_t rows, size_t cols, size_t k, bool add);
+    void (*block)(const struct block *b);
 };
-
-enum { KERNEL_DEPTH = 256, KERNEL_STRIPS = 48 }; // most k of a block; a multiple of every `strip`
 
 const struct kernels *kernels(void);

@@ -1,7 +1,7 @@
-// What kernels.c and kernels_products.c share: the vectors of a level, weights in float32 or bf16,
-// and the names of a level's functions. Only those two include it, compiled once a level with
-// KERNELS set. A vector wider than the level's registers would be taken apart number by number:
-// hence PARTS.
+// What kernels*.c share: the vectors of a level, weights in float32 or bf16,
+// and the names of a level's functions. Only they include it, compiled once a level with KERNELS
+// set. A vector wider than the level's registers would be taken apart number by number: hence
+// PARTS.
 #pragma once
 #include "common/engine/kernels.h"
 #include <stdbool.h>
@@ -15,15 +15,13 @@
 #define AT_LEVEL(name) AT_LEVEL_IN(name, KERNELS) // as in rows_kernels_avx2
 
 // What a level's registers hold: LANES numbers each; PANEL x VECTORS of them are the sums of a
-// block's tile, 4 x FEW those of a tile of few rows. A block goes over GROUP rows at a time
-// (gemm.c's packed b lies in the second cache): one panel where that streams fast enough, else
-// many, which share what the first cache holds of b.
+// block's tile, 4 x FEW those of a tile of few rows.
 #if defined(__AVX512F__)
-enum { LANES = 16, PANEL = 8, VECTORS = 3, GROUP = PANEL, FEW = 4 };
+enum { LANES = 16, PANEL = 8, VECTORS = 3, FEW = 4 };
 #elif defined(__AVX__)
-enum { LANES = 8, PANEL = 6, VECTORS = 2, GROUP = 8 * PANEL, FEW = 3 };
+enum { LANES = 8, PANEL = 6, VECTORS = 2, FEW = 3 };
 #else
-enum { LANES = 4, PANEL = 4, VECTORS = 3, GROUP = 8 * PANEL, FEW = 3 };
+enum { LANES = 4, PANEL = 4, VECTORS = 3, FEW = 3 };
 #endif
 enum { STRIP = VECTORS * LANES, PARTS = 16 / LANES }; // PARTS registers are 16 lanes
 
@@ -33,9 +31,7 @@ void AT_LEVEL(rows)(float *y, size_t ldy, const float *x, size_t ldx, size_t n, 
 void AT_LEVEL(rows_half)(float *y, size_t ldy, const float *x, size_t ldx, size_t n,
                          const uint16_t *w, size_t M, size_t K, bool add);
 void AT_LEVEL(pack)(float *to, const float *from, size_t ld, size_t n, size_t k, bool across);
-void AT_LEVEL(pack_half)(float *to, const uint16_t *from, size_t ld, size_t n, size_t k);
-void AT_LEVEL(block)(float *c, size_t ldc, const float *a, size_t lda, bool across, const float *b,
-                     size_t deep, size_t rows, size_t cols, size_t k, bool add);
+void AT_LEVEL(block)(const struct block *b);
 
 #define INLINE static inline __attribute__((always_inline))
 typedef float vec __attribute__((vector_size(4 * LANES)));
@@ -117,4 +113,33 @@ INLINE float dot(const float *x, const void *w, size_t at, size_t n, bool half) 
     for (size_t p = 0; i < n; p++, i += LANES)
         s[p] += load_some(x + i, n - i, 0) * some_weights(w, at + i, n - i, half);
     return lanes_sum(s);
+}
+
+// ---- transposing ----
+
+typedef float vec4 __attribute__((vector_size(16)));
+typedef uint16_t half4 __attribute__((vector_size(8)));
+typedef uint32_t bits4 __attribute__((vector_size(16)));
+typedef int32_t pick4 __attribute__((vector_size(16)));
+
+INLINE vec4 load4(const void *w, size_t at, bool half) {
+    vec4 v;
+    half4 h;
+    if (!half) return memcpy(&v, (const float *)w + at, sizeof v), v;
+    memcpy(&h, (const uint16_t *)w + at, sizeof h);
+    return (vec4)(__builtin_convertvector(h, bits4) << 16);
+}
+
+// to (4 rows of stride `width`) = from (4,4), from element `at` on, row stride ld, transposed
+INLINE void transpose4(float *to, size_t width, const void *from, size_t at, size_t ld, bool half) {
+    vec4 a = load4(from, at, half), b = load4(from, at + ld, half);
+    vec4 c = load4(from, at + 2 * ld, half), d = load4(from, at + 3 * ld, half);
+    const pick4 low = {0, 4, 1, 5}, high = {2, 6, 3, 7}, first = {0, 1, 4, 5}, last = {2, 3, 6, 7};
+    vec4 ab = __builtin_shuffle(a, b, low), cd = __builtin_shuffle(c, d, low);
+    vec4 t[4] = {__builtin_shuffle(ab, cd, first), __builtin_shuffle(ab, cd, last)};
+    ab = __builtin_shuffle(a, b, high);
+    cd = __builtin_shuffle(c, d, high);
+    t[2] = __builtin_shuffle(ab, cd, first);
+    t[3] = __builtin_shuffle(ab, cd, last);
+    for (size_t i = 0; i < 4; i++) memcpy(to + i * width, &t[i], sizeof t[i]);
 }

@@ -219,46 +219,137 @@ static void adamw(void **state) {
     }
 }
 
-// Blocks of products: 3e-6 of the terms' sizes; padding of strips and panels never shows.
-static void check_block(size_t rows, size_t cols, size_t k, bool across_a, bool across_b) {
-    enum { LD = 300 };
-    static float a[LD * LD], b[LD * LD], c[LD * LD], packed[LD * (LD + KERNEL_STRIPS)];
-    fill(a, LD * LD, rows, 1);
-    fill(b, LD * LD, cols, 1);
-    for (size_t i = 0; i < LD * LD; i++) c[i] = 7;
-    kernels()->pack(packed, b, LD, cols, k, across_b);
-    kernels()->block(c, LD, a, LD, across_a, packed, k, rows, cols, k, false);
-    kernels()->block(c, LD, a, LD, across_a, packed, k, rows, cols, k, true);
-    for (size_t i = 0; i < LD; i++)
-        for (size_t j = 0; j < LD; j++) {
+// ---- blocks of products ----
+
+enum { LD = 800, BLOCK_ROWS = 120, BLOCK_COLS = 120 };
+
+static float rounded_to_bf16(float x) {
+    if (fabsf(x) < 0x1p-55f) return 0;
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    bits = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000u;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+// A block whose operands are stored as `inner` says. c: (BLOCK_ROWS,BLOCK_COLS), filled with 7
+// around it.
+static struct block block_of(float *c, const float *a, const float *b, const size_t shape[3],
+                             int how) {
+    for (size_t i = 0; i < BLOCK_ROWS * BLOCK_COLS; i++) c[i] = 7;
+    return (struct block){.c = c,
+                          .ldc = BLOCK_COLS,
+                          .rows = shape[0],
+                          .cols = shape[1],
+                          .k = shape[2],
+                          .a = {.f32 = a, .ld = LD, .inner = how & 1},
+                          .b = {.f32 = b, .ld = LD, .inner = how & 2}};
+}
+
+static float operand_at(const struct operand *o, size_t line, size_t k) {
+    return o->f32[o->inner ? line * o->ld + k : k * o->ld + line];
+}
+
+// Against float64, 4e-6 of the terms' sizes; what fills strips and panels never shows.
+static void check_block(const float *a, const float *b, const size_t shape[3], int how) {
+    static float c[BLOCK_ROWS * BLOCK_COLS], packed[LD * (BLOCK_COLS + KERNEL_STRIPS)];
+    struct block d = block_of(c, a, b, shape, how);
+    kernels()->block(&d);
+    kernels()->pack(packed, b, LD, d.cols, d.k, d.b.inner);
+    d.add = true;
+    struct block again = d;
+    again.b = (struct operand){.packed = packed, .ld = d.k};
+    kernels()->block(&again);
+    for (size_t i = 0; i < BLOCK_ROWS; i++)
+        for (size_t j = 0; j < BLOCK_COLS; j++) {
             double sum = 0, size = 0;
-            for (size_t p = 0; p < k && i < rows && j < cols; p++) {
-                double t = (double)a[across_a ? p * LD + i : i * LD + p] *
-                           b[across_b ? j * LD + p : p * LD + j];
+            bool inside = i < d.rows && j < d.cols;
+            for (size_t p = 0; p < d.k && inside; p++) {
+                double t = (double)operand_at(&d.a, i, p) * operand_at(&d.b, j, p);
                 sum += 2 * t;
                 size += 2 * fabs(t);
             }
-            bool inside = i < rows && j < cols;
-            near((double)c[i * LD + j], inside ? sum : 7, inside ? 3e-6 * size : 0, "block", k);
+            near((double)c[i * BLOCK_COLS + j], inside ? sum : 7, inside ? 4e-6 * size : 0, "block",
+                 d.k);
         }
 }
+
+// In bf16: the very bits of fused multiply-adds of the rounded numbers, second of each pair first.
+static void check_bf16(const float *a, const float *b, const size_t shape[3], int how, bool half) {
+    static float c[BLOCK_ROWS * BLOCK_COLS];
+    static uint16_t halves[LD * LD];
+    struct block d = block_of(c, a, b, shape, how);
+    d.bf16 = true;
+    for (size_t i = 0; half && i < LD * LD; i++) {
+        uint32_t bits;
+        memcpy(&bits, &b[i], sizeof bits);
+        halves[i] = (uint16_t)(bits >> 16);
+    }
+    if (half) d.b = (struct operand){.bf16 = halves, .ld = LD, .inner = true};
+    kernels()->block(&d);
+    struct operand source = {.f32 = b, .ld = LD, .inner = how & 2};
+    for (size_t i = 0; i < d.rows; i++)
+        for (size_t j = 0; j < d.cols; j++) {
+            float sum = 0;
+            for (size_t p = 0; p < (d.k + 1) / 2 * 2; p++) {
+                size_t k = p ^ 1;
+                if (k >= d.k) continue;
+                float y = operand_at(&source, j, k);
+                if (half) {
+                    uint32_t bits = (uint32_t)halves[j * LD + k] << 16;
+                    memcpy(&y, &bits, sizeof y);
+                }
+                sum = fmaf(rounded_to_bf16(operand_at(&d.a, i, k)), rounded_to_bf16(y), sum);
+            }
+            if (memcmp(&c[i * BLOCK_COLS + j], &sum, sizeof sum) != 0)
+                fail_msg("bf16 block %zu x %zu x %zu, %d: %a is not %a", d.rows, d.cols, d.k, how,
+                         (double)c[i * BLOCK_COLS + j], (double)sum);
+        }
+}
+
+static float block_a[LD * LD], block_b[LD * LD];
 
 static void blocks(void **state) {
     (void)state;
     assert_true(KERNEL_STRIPS % kernels()->strip == 0);
     static const size_t shapes[][3] = {
-        {1, 1, 1},  {8, 48, 16},   {13, 50, 33}, {64, 97, KERNEL_DEPTH},
-        {4, 12, 3}, {31, 23, 100}, {107, 51, 70}};
+        {1, 1, 1},  {8, 48, 16},   {13, 50, 33},  {64, 97, KERNEL_DEPTH},
+        {4, 12, 3}, {31, 23, 100}, {107, 51, 70}, {24, 96, 64}};
+    fill(block_a, LD * LD, 1, 1);
+    fill(block_b, LD * LD, 2, 1);
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
-        for (int t = 0; t < 4; t++)
-            check_block(shapes[s][0], shapes[s][1], shapes[s][2], t & 1, t & 2);
+        for (int how = 0; how < 4; how++) {
+            check_block(block_a, block_b, shapes[s], how);
+            check_bf16(block_a, block_b, shapes[s], how, false);
+        }
+    check_bf16(block_a, block_b, (const size_t[3]){40, 60, 2 * KERNEL_DEPTH}, 1, false);
+    check_bf16(block_a, block_b, (const size_t[3]){40, 60, 2 * KERNEL_DEPTH - 1}, 2, false);
+    check_bf16(block_a, block_b, (const size_t[3]){21, 33, 101}, 3, true);
+}
+
+// Numbers whose products or sums would be denormal, and those that rounding takes far.
+static void bf16_extremes(void **state) {
+    (void)state;
+    static const float some[] = {
+        0x1p-54f,   0x1.fffffep-56f, -0x1p-55f,  0x1p-70f, 0x1p-126f, 0x1p-140f,      -0x1p-149f,
+        0x1.01p0f,  0x1.03p0f,       -0x1.01p0f, 1,        -1,        0x1.fep60f,     -0x1.ffp60f,
+        0x1.008p0f, 0x1.0180002p0f,  0,          -0.0f,    0x1p-60f,  0x1.017ffep-54f};
+    enum { SOME = sizeof some / sizeof *some };
+    for (size_t i = 0; i < LD * LD; i++) {
+        block_a[i] = some[rng_bits(3, RNG_TEST, i, 0) % SOME];
+        block_b[i] = some[rng_bits(3, RNG_TEST, i, 1) % SOME];
+    }
+    for (int how = 0; how < 4; how++)
+        check_bf16(block_a, block_b, (const size_t[3]){60, 70, 37}, how, false);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(exponential), cmocka_unit_test(not_a_number), cmocka_unit_test(reductions),
-        cmocka_unit_test(few_rows),    cmocka_unit_test(mixture),      cmocka_unit_test(norms),
-        cmocka_unit_test(gated),       cmocka_unit_test(adamw),        cmocka_unit_test(blocks),
+        cmocka_unit_test(exponential), cmocka_unit_test(not_a_number),
+        cmocka_unit_test(reductions),  cmocka_unit_test(few_rows),
+        cmocka_unit_test(mixture),     cmocka_unit_test(norms),
+        cmocka_unit_test(gated),       cmocka_unit_test(adamw),
+        cmocka_unit_test(blocks),      cmocka_unit_test(bf16_extremes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,21 +42,32 @@ struct heads { // attention's products of all segments
     bool backward;
 };
 
+static void block_of(float *c, size_t ldc, size_t rows, size_t cols, size_t k, const float *a,
+                     size_t lda, bool inner, const float *packed, bool add) {
+    kernels()->block(&(struct block){.c = c,
+                                     .ldc = ldc,
+                                     .rows = rows,
+                                     .cols = cols,
+                                     .k = k,
+                                     .a = {.f32 = a, .ld = lda, .inner = inner},
+                                     .b = {.packed = packed, .ld = k},
+                                     .add = add});
+}
+
 // Queries against one block of keys, as attention.c multiplies them. `packed`: any operand.
 static void block_products(const struct heads *a, size_t rows, size_t keys, float *packed,
                            float *score) {
     const struct model_config *c = &a->r->m->config;
-    const struct kernels *k = kernels();
     const float *x = a->r->in;
     float *wide = score + ATTENTION_ROWS * ATTENTION_KEYS;
     size_t D = c->head_dim, W = (c->heads + 2 * c->kv_heads) * D, S = ATTENTION_KEYS;
-    k->block(score, S, x, W, false, packed, D, rows, keys, D, false);
-    k->block(wide, W, score, S, false, packed, keys, rows, D, keys, true);
+    block_of(score, S, rows, keys, D, x, W, true, packed, false);
+    block_of(wide, W, rows, D, keys, score, S, true, packed, true);
     if (!a->backward) return;
-    k->block(score, S, x, W, false, packed, D, rows, keys, D, false);
+    block_of(score, S, rows, keys, D, x, W, true, packed, false);
     for (int i = 0; i < 2; i++) {
-        k->pack(packed, x, W, D, rows, false);
-        k->block(wide, W, score, S, true, packed, rows, keys, D, rows, true);
+        kernels()->pack(packed, x, W, D, rows, false);
+        block_of(wide, W, keys, D, rows, score, S, false, packed, true);
     }
 }
 
