@@ -22,6 +22,7 @@ includes() { # FILE: the names in #include "..."
 # lines above it; rooms on one line do not know each other.
 rooms='
 common/base
+common/jinja
 common/text
 common/engine
 common/method

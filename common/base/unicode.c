@@ -126,14 +126,23 @@ void unicode_normalise(const char *text, size_t n, enum unicode_form form, struc
     str_add(out, text + done, n - done);
 }
 
-void unicode_lower(const char *text, size_t n, struct str *out) {
+static void each_character(const char *text, size_t n, utf8proc_int32_t (*change)(utf8proc_int32_t),
+                           struct str *out) {
     for (size_t i = 0; i < n;) {
         uint32_t c;
         char bytes[4];
         i += unicode_next(text + i, n - i, &c);
-        size_t length = unicode_put((uint32_t)utf8proc_tolower((utf8proc_int32_t)c), bytes);
+        size_t length = unicode_put((uint32_t)change((utf8proc_int32_t)c), bytes);
         str_add(out, bytes, length);
     }
+}
+
+void unicode_lower(const char *text, size_t n, struct str *out) {
+    each_character(text, n, utf8proc_tolower, out);
+}
+
+void unicode_upper(const char *text, size_t n, struct str *out) {
+    each_character(text, n, utf8proc_toupper, out);
 }
 
 bool unicode_is_space(uint32_t c) {

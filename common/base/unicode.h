@@ -22,6 +22,7 @@ size_t unicode_put(uint32_t c, char out[4]);
 // Appends the normal form of well-formed text.
 void unicode_normalise(const char *text, size_t n, enum unicode_form form, struct str *out);
 void unicode_lower(const char *text, size_t n, struct str *out); // each character by itself
+void unicode_upper(const char *text, size_t n, struct str *out);
 
 bool unicode_is_space(uint32_t c); // White_Space
 bool unicode_is_word(uint32_t c);  // letters, marks, numbers, connectors, joiners
