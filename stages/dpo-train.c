@@ -59,7 +59,7 @@ static void declare(struct options *o, struct dpo *d) {
     common_options_rows(o, &d->common);
 }
 
-static void load(struct dpo *d, struct parents *parents) {
+static void load_inputs(struct dpo *d, struct parents *parents) {
     struct fail f = {0};
     model_file_load(d->model, &d->policy, &f);
     die_if(&f);
@@ -182,7 +182,7 @@ int main(int argc, char **argv) {
                          .self = &d,
                          .first_loss = check_start};
     training_begin(&t);
-    load(&d, &t.lineage.parents);
+    load_inputs(&d, &t.lineage.parents);
     int code = training_current(&t) ? EXIT_DONE : run(&d, &t);
     pairs_release(&d.pairs);
     model_file_release(&d.policy);

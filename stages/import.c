@@ -104,7 +104,7 @@ static void add_text(struct parents *p, const char *kind, const char *text) {
     if (text) parents_add(p, kind, hash_bytes(text, strlen(text)));
 }
 
-static void load(struct import *s, struct model_file *m, struct parents *parents) {
+static void load_model(struct import *s, struct model_file *m, struct parents *parents) {
     struct fail f = {0};
     if (s->hf)
         huggingface_load(s->hf, s->tokenizer, m, &f);
@@ -139,7 +139,7 @@ static void make_model(struct import *s, const char *options) {
     struct model_file m;
     struct fail f = {0};
     struct lineage l = {.kind = "model", .stage = "import", .version = 1, .options = options};
-    load(s, &m, &l.parents);
+    load_model(s, &m, &l.parents);
     if (s->common.dry_run) import_plan(s->log, &m.model);
     bool there = !s->common.dry_run && !s->common.force &&
                  artefact_is_current(s->output, &l, s->common.no_clobber, &f);

@@ -54,7 +54,7 @@ static void load_tokens(const struct sft *s, const struct opt_list *data, struct
             data->items[0]);
 }
 
-static void load(struct sft *s, struct parents *parents) {
+static void load_inputs(struct sft *s, struct parents *parents) {
     struct fail f = {0};
     model_file_load(s->model, &s->start, &f);
     die_if(&f);
@@ -136,7 +136,7 @@ int main(int argc, char **argv) {
                          .train = &s.train,
                          .self = &s};
     training_begin(&t);
-    load(&s, &t.lineage.parents);
+    load_inputs(&s, &t.lineage.parents);
     int code = training_current(&t) ? EXIT_DONE : train(&s, &t);
     if (s.valid.data.n) tokens_release(&s.held_out);
     tokens_release(&s.tokens);

@@ -18,22 +18,22 @@ static struct normal normal(const float *z, size_t V) {
 }
 
 // out (n) = log-probabilities from `at` on
-static void load(const struct normal *x, size_t at, size_t n, float *out) {
+static void load_logp(const struct normal *x, size_t at, size_t n, float *out) {
     for (size_t i = 0; i < n; i++) out[i] = x->z[at + i] - x->lse;
 }
 
-struct places { // all of them normalised
+struct position_logits { // all of them normalised
     struct normal student, dpo, negative, base, ref;
     float least; // of the base's logits that count as plausible
 };
 
 // log p_dpo - log p_neg of a token, as the teacher has it: 0 of padding
-static float difference(const struct places *p, size_t v) {
+static float difference(const struct position_logits *p, size_t v) {
     float d = (p->dpo.z[v] - p->dpo.lse) - (p->negative.z[v] - p->negative.lse);
     return isfinite(d) ? d : 0;
 }
 
-static bool plausible(const struct places *p, size_t v) {
+static bool plausible(const struct position_logits *p, size_t v) {
     return p->base.z[v] >= p->least;
 }
 
@@ -47,21 +47,21 @@ static double excess(const float *p, const float *l, const float *m, size_t n) {
     return row_sum(term, n);
 }
 
-static void add_block(const struct places *w, const float *star, size_t at, size_t n,
+static void add_block(const struct position_logits *w, const float *star, size_t at, size_t n,
                       struct policy_position *out) {
     float p[ROW_BLOCK], l[ROW_BLOCK], m[ROW_BLOCK], zero[ROW_BLOCK] = {0};
-    load(&w->student, at, n, l);
+    load_logp(&w->student, at, n, l);
     row_exp(p, l, n, 0);
     out->entropy -= excess(p, l, zero, n);
-    load(&w->dpo, at, n, m);
+    load_logp(&w->dpo, at, n, m);
     out->kl_dpo += excess(p, l, m, n);
-    load(&w->base, at, n, m);
+    load_logp(&w->base, at, n, m);
     out->kl_base += excess(p, l, m, n);
     if (w->ref.z) {
-        load(&w->ref, at, n, m);
+        load_logp(&w->ref, at, n, m);
         out->kl_ref += excess(p, l, m, n);
     }
-    load(&(struct normal){star, 0}, at, n, m);
+    load_logp(&(struct normal){star, 0}, at, n, m);
     out->kl_star += excess(p, l, m, n);
     for (size_t i = 0; i < n; i++) m[i] = difference(w, at + i);
     out->reward += excess(p, m, zero, n);
@@ -82,8 +82,9 @@ double policy_moved(const float *base, const float *star, size_t V) {
 
 void policy_measure(const struct teacher_rule *rule, const struct policy_logits *z, int32_t token,
                     struct policy_position *out) {
-    struct places w = {normal(z->student, z->V), normal(z->dpo, z->V), normal(z->negative, z->V),
-                       normal(z->base, z->V),    normal(z->ref, z->V), -INFINITY};
+    struct position_logits w = {normal(z->student, z->V),  normal(z->dpo, z->V),
+                                normal(z->negative, z->V), normal(z->base, z->V),
+                                normal(z->ref, z->V),      -INFINITY};
     if (rule->plausible > 0)
         w.least = (float)((double)row_max(z->base, z->V) + log(rule->plausible));
     *out = (struct policy_position){.alpha = out->alpha, .tvd = out->tvd};
@@ -91,8 +92,8 @@ void policy_measure(const struct teacher_rule *rule, const struct policy_logits 
         add_block(&w, z->star, at, z->V - at < ROW_BLOCK ? z->V - at : ROW_BLOCK, out);
     size_t y = (size_t)token;
     float logp, base;
-    load(&w.student, y, 1, &logp);
-    load(&w.base, y, 1, &base);
+    load_logp(&w.student, y, 1, &logp);
+    load_logp(&w.base, y, 1, &base);
     out->logp = (double)logp;
     out->token =
         (plausible(&w, y) ? out->alpha * (double)difference(&w, y) : 0) - (double)(logp - base);

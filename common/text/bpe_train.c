@@ -191,7 +191,7 @@ static int by_place(const void *a, const void *b) {
 }
 
 // Joins the pair at one place and brings the counts of its neighbours up to date.
-static void join(struct training *r, uint32_t at, int32_t to) {
+static void join_pair(struct training *r, uint32_t at, int32_t to) {
     uint32_t gone = r->next[at], after = r->next[gone], ahead = r->previous[at];
     drop_pair(r, at);
     if (ahead != none) drop_pair(r, ahead);
@@ -215,7 +215,7 @@ static void join_all(struct training *r, uint32_t pair, int32_t to) {
     qsort(at, n, sizeof *at, by_place);
     for (size_t i = 0; i < n; i++) {
         uint32_t next = r->symbol[at[i]] == left ? r->next[at[i]] : none;
-        if (next != none && r->symbol[next] == right) join(r, at[i], to);
+        if (next != none && r->symbol[next] == right) join_pair(r, at[i], to);
     }
     free(at);
     push_grown(r);

@@ -156,7 +156,7 @@ static void push_pair(const struct bpe_model *m, struct word_work *w, size_t at)
 }
 
 // Joins the pair at `at` and looks at the two new pairs beside it.
-static void join(const struct bpe_model *m, struct word_work *w, size_t at) {
+static void merge_pair(const struct bpe_model *m, struct word_work *w, size_t at) {
     size_t gone = w->next[at];
     w->id[at] = m->merges.merge[w->rank[at]].to;
     w->rank[gone] = NO_RANK;
@@ -181,7 +181,7 @@ static void merge_all(const struct bpe_model *m, struct word_work *w) {
     while (w->heap_n) {
         uint64_t top = heap_pop(w);
         size_t at = (uint32_t)top;
-        if (w->rank[at] == (int32_t)(top >> 32)) join(m, w, at);
+        if (w->rank[at] == (int32_t)(top >> 32)) merge_pair(m, w, at);
     }
 }
 

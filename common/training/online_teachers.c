@@ -108,7 +108,7 @@ void online_teachers_compose(void *live, const struct batch *b, size_t first, si
 
 struct measure_job {
     const struct online_teachers *live;
-    struct online_logits parts;
+    struct online_logits logits;
     const float *student, *star;
     const int32_t *token;
     struct policy_position *out;
@@ -118,10 +118,10 @@ static void measure_row(void *self, size_t i) {
     const struct measure_job *j = self;
     size_t V = j->live->V, at = i * V;
     struct policy_logits z = {.student = j->student + at,
-                              .dpo = j->parts.dpo + at,
-                              .negative = j->parts.negative + at,
-                              .base = j->parts.base + at,
-                              .ref = j->parts.ref ? j->parts.ref + at : NULL,
+                              .dpo = j->logits.dpo + at,
+                              .negative = j->logits.negative + at,
+                              .base = j->logits.base + at,
+                              .ref = j->logits.ref ? j->logits.ref + at : NULL,
                               .star = j->star + at,
                               .V = V};
     policy_measure(&j->live->rule, &z, j->token[i], &j->out[i]);

@@ -13,7 +13,7 @@ struct runaway {
     uint64_t steps;
     double begin;                // sum of the first RUNAWAY_WINDOW mean lengths
     double last[RUNAWAY_WINDOW]; // the newest ones, a ring
-    bool told[RUNAWAY_KINDS];
+    bool reported[RUNAWAY_KINDS];
 };
 struct runaway_numbers {
     uint64_t step;  // done, for the message

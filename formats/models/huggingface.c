@@ -72,8 +72,8 @@ static bool lay_out(struct model_file *m, const struct hf_config *c, const char 
     return check_ids(m, config, f);
 }
 
-static bool join(struct model_file *m, struct hf_config *c, const char *config,
-                 const char *tokenizer, struct fail *f) {
+static bool add_tokenizer(struct model_file *m, struct hf_config *c, const char *config,
+                          const char *tokenizer, struct fail *f) {
     size_t n = strlen(m->tokenizer_json);
     struct tokenizer *t = tokenizer_parse(m->tokenizer_json, n, tokenizer, f);
     if (!t) return false;
@@ -105,7 +105,7 @@ static bool load_texts(struct model_file *m, const char *config, const char *tok
     m->tokenizer_json = slurp(tokenizer, TOKENIZER, &k, f);
     if (m->tokenizer_json && strlen(m->tokenizer_json) != k)
         fail_set(f, EXIT_BADDATA, "'%s' is not a text file", tokenizer);
-    return !f->code && join(m, &c, config, tokenizer, f);
+    return !f->code && add_tokenizer(m, &c, config, tokenizer, f);
 }
 
 bool huggingface_load(const char *folder, const char *tokenizer, struct model_file *m,

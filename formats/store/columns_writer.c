@@ -319,7 +319,7 @@ bool columns_checkpoint(struct columns_writer *w, const void *state, size_t n) {
     return ok;
 }
 
-static bool take(const char **from, size_t *left, void *to, size_t n) {
+static bool take_bytes(const char **from, size_t *left, void *to, size_t n) {
     if (*left < n) return false;
     memcpy(to, *from, n);
     *from += n;
@@ -333,11 +333,12 @@ static bool restore(struct columns_writer *w) {
     const char *from = spool_state(w->spool, &left);
     if (!from) return true;
     uint64_t rows = 0, n = 0;
-    bool ok = take(&from, &left, &rows, sizeof rows);
+    bool ok = take_bytes(&from, &left, &rows, sizeof rows);
     for (size_t c = 0; ok && c < w->n; c++) {
         struct pending *p = &w->pending[c];
-        ok = take(&from, &left, &p->index, sizeof p->index) && take(&from, &left, &n, sizeof n) &&
-             n < COLUMN_CHUNK && take(&from, &left, p->bytes, n * column_size(w->columns[c].type));
+        ok = take_bytes(&from, &left, &p->index, sizeof p->index) &&
+             take_bytes(&from, &left, &n, sizeof n) && n < COLUMN_CHUNK &&
+             take_bytes(&from, &left, p->bytes, n * column_size(w->columns[c].type));
         p->n = n;
     }
     if (!ok) return fail_set(w->fail, EXIT_FAILED, "'%s' is damaged; remove it", w->spool_path);

@@ -18,7 +18,7 @@ struct record {          // as on disk, little-endian
 };
 _Static_assert(sizeof(struct record) == 72, "no padding");
 
-struct place {
+struct stored_chunk {
     struct spool_entry entry;
     off_t at; // of its bytes
 };
@@ -29,7 +29,7 @@ struct spool {
     off_t end;
     struct fail *fail;
     size_t n, capacity;
-    struct place *places;
+    struct stored_chunk *chunks;
     struct str state, scratch;
 };
 
@@ -83,8 +83,8 @@ bool spool_add(struct spool *s, const struct spool_entry *e, const void *bytes) 
                        .raw = e->raw,
                        .length = e->length};
     if (!append(s, r, bytes)) return false;
-    grow(&s->places, &s->capacity, s->n + 1, sizeof *s->places);
-    s->places[s->n++] = (struct place){*e, s->end - (off_t)e->length};
+    grow(&s->chunks, &s->capacity, s->n + 1, sizeof *s->chunks);
+    s->chunks[s->n++] = (struct stored_chunk){*e, s->end - (off_t)e->length};
     return true;
 }
 
@@ -109,15 +109,15 @@ static bool read_record(struct spool *s, off_t at, off_t size, struct record *r)
     return hash_equal(r->hash, hash_bytes(s->scratch.text + skip, sizeof *r + r->length - skip));
 }
 
-static void keep_place(struct spool *s, const struct record *r, off_t at) {
-    grow(&s->places, &s->capacity, s->n + 1, sizeof *s->places);
-    s->places[s->n++] = (struct place){{.part = r->part,
-                                        .index = r->index,
-                                        .elements = r->elements,
-                                        .raw = r->raw,
-                                        .length = r->length,
-                                        .column = r->column},
-                                       at + (off_t)sizeof *r};
+static void keep_chunk(struct spool *s, const struct record *r, off_t at) {
+    grow(&s->chunks, &s->capacity, s->n + 1, sizeof *s->chunks);
+    s->chunks[s->n++] = (struct stored_chunk){{.part = r->part,
+                                               .index = r->index,
+                                               .elements = r->elements,
+                                               .raw = r->raw,
+                                               .length = r->length,
+                                               .column = r->column},
+                                              at + (off_t)sizeof *r};
 }
 
 // Reads all records up to the last valid checkpoint; returns where it ends, 0: there is none.
@@ -126,7 +126,7 @@ static off_t scan(struct spool *s, off_t at, off_t size) {
     off_t end = 0;
     size_t whole = 0;
     while (read_record(s, at, size, &r)) {
-        if (r.type == RECORD_CHUNK) keep_place(s, &r, at);
+        if (r.type == RECORD_CHUNK) keep_chunk(s, &r, at);
         at += (off_t)(sizeof r + r.length);
         if (r.type != RECORD_CHECKPOINT) continue;
         end = at;
@@ -197,12 +197,12 @@ size_t spool_count(const struct spool *s) {
 }
 
 struct spool_entry spool_get(const struct spool *s, size_t i) {
-    return s->places[i].entry;
+    return s->chunks[i].entry;
 }
 
 bool spool_read(struct spool *s, size_t i, void *to) {
     if (!alive(s)) return false;
-    if (read_at(s->fd, to, s->places[i].entry.length, s->places[i].at)) return true;
+    if (read_at(s->fd, to, s->chunks[i].entry.length, s->chunks[i].at)) return true;
     return fail_set(s->fail, EXIT_FAILED, "cannot read '%s' back: %s", s->path, strerror(errno));
 }
 
@@ -214,7 +214,7 @@ static bool copy_parts(struct spool *s, struct spool *to, uint64_t part, const v
     struct str bytes = {0};
     bool ok = begin(to);
     for (size_t i = 0; ok && i < s->n; i++) {
-        struct spool_entry e = s->places[i].entry;
+        struct spool_entry e = s->chunks[i].entry;
         if (e.part < part) continue;
         grow(&bytes.text, &bytes.capacity, e.length + 1, 1);
         ok = spool_read(s, i, bytes.text) && spool_add(to, &e, bytes.text);
@@ -233,10 +233,10 @@ bool spool_compact(struct spool *s, uint64_t part, const void *state, size_t n) 
     if (fd >= 0 && !ok) unlink(temp);
     free(temp);
     str_release(&fresh.scratch);
-    struct place *unused = ok ? s->places : fresh.places;
+    struct stored_chunk *unused = ok ? s->chunks : fresh.chunks;
     int closing = ok ? s->fd : fd;
     if (ok) {
-        s->places = fresh.places;
+        s->chunks = fresh.chunks;
         s->n = fresh.n;
         s->capacity = fresh.capacity;
         s->fd = fd;
@@ -254,7 +254,7 @@ bool spool_close(struct spool *s, bool keep) {
     close(s->fd);
     free(s->path);
     free(s->header);
-    free(s->places);
+    free(s->chunks);
     str_release(&s->state);
     str_release(&s->scratch);
     free(s);

@@ -5,7 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
-struct place { // a shard, as the threads share it
+struct shard { // a shard, as the threads share it
     size_t first, rows;
     const struct teacher_shard *data; // NULL: not decoded
 };
@@ -17,7 +17,7 @@ struct cache_prefetch {
     pthread_t thread;
     pthread_mutex_t mutex; // of what follows
     pthread_cond_t wanted, changed;
-    struct place *place;
+    struct shard *shard;
     size_t known, ask;  // parts 0 .. known-1 are there; 0 .. ask-1 should be
     size_t from, count; // parts to be decoded: from .. from+count-1, after high-1 comes low
     bool quit, failed;
@@ -38,7 +38,7 @@ static bool is_wanted(const struct cache_prefetch *r, size_t part) {
     return part >= r->low && part < r->high && i < r->count;
 }
 
-static bool has_rows(const struct cache_prefetch *r, const struct place *p) {
+static bool has_rows(const struct cache_prefetch *r, const struct shard *p) {
     return p->first < r->end_row && p->first + p->rows > r->first_row;
 }
 
@@ -48,22 +48,22 @@ static size_t next_part(const struct cache_prefetch *r) {
     for (size_t i = 0; i < r->count; i++) {
         size_t part = nth_wanted(r, i);
         if (part >= r->known) return r->known;
-        if (!r->place[part].data && has_rows(r, &r->place[part])) return part;
+        if (!r->shard[part].data && has_rows(r, &r->shard[part])) return part;
     }
     return SIZE_MAX;
 }
 
 static void drop_unwanted(struct cache_prefetch *r) {
     for (size_t part = 0; part < r->known; part++)
-        if (r->place[part].data && !is_wanted(r, part)) {
-            r->place[part].data = NULL;
+        if (r->shard[part].data && !is_wanted(r, part)) {
+            r->shard[part].data = NULL;
             teacher_set_drop(r->set, part);
         }
 }
 
 static void note_news(struct cache_prefetch *r) {
     while (r->known < teacher_set_parts(r->set) && teacher_set_there(r->set, r->known)) {
-        struct place *p = &r->place[r->known];
+        struct shard *p = &r->shard[r->known];
         p->first = teacher_set_part_first(r->set, r->known);
         p->rows = teacher_set_part_rows(r->set, r->known++);
     }
@@ -86,7 +86,7 @@ static void *serve(void *self) {
         bool ok = decode ? data != NULL : teacher_set_part_rows(r->set, part) > 0;
         pthread_mutex_lock(&r->mutex);
         note_news(r);
-        if (decode) r->place[part].data = data;
+        if (decode) r->shard[part].data = data;
         r->failed = !ok;
         if (!ok) r->fail = *teacher_set_fail(r->set);
         pthread_cond_broadcast(&r->changed);
@@ -101,7 +101,7 @@ static size_t part_of(const struct cache_prefetch *r, size_t row) { // known
     size_t low = 0, high = r->known;
     while (high - low > 1) {
         size_t middle = low + (high - low) / 2;
-        if (r->place[middle].first <= row)
+        if (r->shard[middle].first <= row)
             low = middle;
         else
             high = middle;
@@ -123,7 +123,7 @@ struct cache_prefetch *cache_prefetch_start(struct teacher_set *s, size_t window
     struct cache_prefetch *r = xcalloc(1, sizeof *r);
     *r = (struct cache_prefetch){
         .set = s, .window = window, .first_row = first, .end_row = first + rows};
-    r->place = xcalloc(teacher_set_parts(s), sizeof *r->place);
+    r->shard = xcalloc(teacher_set_parts(s), sizeof *r->shard);
     limit(r);
     r->from = r->low;
     r->count = window < r->high - r->low ? window : r->high - r->low;
@@ -145,8 +145,8 @@ size_t cache_prefetch_part_rows(struct cache_prefetch *r, size_t part, size_t *f
     if (part >= r->ask) r->ask = part + 1;
     pthread_cond_signal(&r->wanted);
     while (part >= r->known && !r->failed) pthread_cond_wait(&r->changed, &r->mutex);
-    size_t rows = part < r->known ? r->place[part].rows : 0;
-    *first = rows ? r->place[part].first : 0;
+    size_t rows = part < r->known ? r->shard[part].rows : 0;
+    *first = rows ? r->shard[part].first : 0;
     pthread_mutex_unlock(&r->mutex);
     return rows;
 }
@@ -163,7 +163,7 @@ static void want(struct cache_prefetch *r, size_t first, size_t last, bool more)
 
 static bool are_decoded(const struct cache_prefetch *r, size_t first, size_t last) {
     for (size_t part = first; part <= last; part++)
-        if (!r->place[part].data && has_rows(r, &r->place[part])) return false;
+        if (!r->shard[part].data && has_rows(r, &r->shard[part])) return false;
     return true;
 }
 
@@ -187,7 +187,7 @@ bool cache_prefetch_prepare(struct cache_prefetch *r, size_t least, size_t most,
 
 struct teacher_row cache_prefetch_row(struct cache_prefetch *r, size_t row) {
     pthread_mutex_lock(&r->mutex);
-    const struct place *p = &r->place[part_of(r, row)];
+    const struct shard *p = &r->shard[part_of(r, row)];
     pthread_mutex_unlock(&r->mutex);
     assert(p->data && row >= p->first && row - p->first < p->rows);
     return teacher_shard_row(p->data, row - p->first);
@@ -212,10 +212,10 @@ void cache_prefetch_stop(struct cache_prefetch *r) {
     pthread_mutex_unlock(&r->mutex);
     pthread_join(r->thread, NULL);
     for (size_t part = 0; part < r->known; part++)
-        if (r->place[part].data) teacher_set_drop(r->set, part);
+        if (r->shard[part].data) teacher_set_drop(r->set, part);
     pthread_mutex_destroy(&r->mutex);
     pthread_cond_destroy(&r->wanted);
     pthread_cond_destroy(&r->changed);
-    free(r->place);
+    free(r->shard);
     free(r);
 }

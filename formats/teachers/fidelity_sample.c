@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct pass {
+struct sample_pass {
     struct fidelity_sample *s;
     struct source all;
     struct online_teachers *live, **student;
@@ -23,17 +23,17 @@ struct pass {
 };
 
 static size_t measure(void *self, size_t i, struct step_totals *totals) {
-    struct pass *p = self;
+    struct sample_pass *p = self;
     return p->all.measure(p->all.self, p->s->row[i], totals);
 }
 
 static bool add(void *self, struct batch *b, size_t i, struct fail *f) {
-    struct pass *p = self;
+    struct sample_pass *p = self;
     return p->all.add(p->all.self, b, p->s->row[i], f);
 }
 
 // Which tokens are kept: the most likely, the student's most likely, the realised one, the end.
-static void choose(struct pass *p, size_t i, struct sample_position *out) {
+static void choose(struct sample_pass *p, size_t i, struct sample_position *out) {
     struct fidelity_sample *s = p->s;
     size_t self = (size_t)parallel_self() * p->room, likely = 0;
     const float *star = p->star + i * s->V;
@@ -69,7 +69,7 @@ static void sum_rest(const float *star, size_t V, float *scratch, struct sample_
 }
 
 static void take_position(void *self, size_t i) {
-    struct pass *p = self;
+    struct sample_pass *p = self;
     struct fidelity_sample *s = p->s;
     struct sample_position *out = &s->position[s->positions + i];
     const float *star = p->star + i * s->V;
@@ -93,7 +93,7 @@ static void take_position(void *self, size_t i) {
     }
 }
 
-static bool take_batch(struct pass *p, struct fail *f) {
+static bool take_batch(struct sample_pass *p, struct fail *f) {
     struct fidelity_sample *s = p->s;
     const struct batch *b = &p->batch;
     grow(&s->position, &s->capacity, s->positions + b->positions, sizeof *s->position);
@@ -116,7 +116,7 @@ static bool take_batch(struct pass *p, struct fail *f) {
     return true;
 }
 
-static void allocate(struct pass *p) {
+static void allocate(struct sample_pass *p) {
     struct fidelity_sample *s = p->s;
     struct net_limits limits = score_limits(&p->all, s->micro_tokens);
     size_t threads = (size_t)parallel_threads();
@@ -137,7 +137,7 @@ static void allocate(struct pass *p) {
     p->ids = xmalloc(threads * p->room * sizeof *p->ids);
 }
 
-static void release(struct pass *p) {
+static void release(struct sample_pass *p) {
     for (size_t m = 0; m < p->s->students; m++) {
         online_teachers_free(p->student[m]);
         free(p->own[m]);
@@ -149,7 +149,7 @@ static void release(struct pass *p) {
 }
 
 int fidelity_sample_run(struct fidelity_sample *s, struct fail *f) {
-    struct pass *p = xcalloc(1, sizeof *p);
+    struct sample_pass *p = xcalloc(1, sizeof *p);
     struct source chosen = {.self = p, .rows = s->rows, .measure = measure, .add = add};
     p->s = s;
     source_tokens(&p->all, s->tokens);

@@ -65,8 +65,8 @@ static void note_bracket(struct teacher_set *s, const struct teacher_grid *g, st
             const struct teacher_position *p = &row.position[k];
             double bracket[2];
             float log_tail, *scratch = xmalloc(p->n * sizeof *scratch);
-            teacher_parts_compose(g, &row.parts[k], p->n, (double)p->alpha, scratch, &log_tail,
-                                  bracket);
+            teacher_components_compose(g, &row.components[k], p->n, (double)p->alpha, scratch,
+                                       &log_tail, bracket);
             free(scratch);
             tail += exp((double)log_tail);
             gap += exp(bracket[1]) - exp(bracket[0]);

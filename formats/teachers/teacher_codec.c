@@ -205,20 +205,20 @@ void teacher_codec_decode(const struct teacher_codec *c, const uint32_t *level, 
 }
 
 static int by_before(const void *a, const void *b) {
-    const struct teacher_place *x = a, *y = b;
+    const struct teacher_stored *x = a, *y = b;
     if (x->before != y->before) return x->before < y->before ? -1 : 1;
     return (x->position > y->position) - (x->position < y->position);
 }
 
-size_t teacher_codec_places(const struct teacher_codec *c, size_t n, const int32_t *ids,
-                            const uint8_t *mask, struct teacher_place *place) {
+size_t teacher_codec_order(const struct teacher_codec *c, size_t n, const int32_t *ids,
+                           const uint8_t *mask, struct teacher_stored *order) {
     uint32_t positions = 0;
     for (size_t i = 1; i < n; i++) {
         if (!mask[i]) continue;
-        place[positions] = (struct teacher_place){ids[i - 1], positions, (uint32_t)i};
+        order[positions] = (struct teacher_stored){ids[i - 1], positions, (uint32_t)i};
         positions++;
     }
-    if (c->apart) qsort(place, positions, sizeof *place, by_before);
+    if (c->apart) qsort(order, positions, sizeof *order, by_before);
     return positions;
 }
 

@@ -58,13 +58,13 @@ void teacher_codec_name(const struct teacher_codec *c, enum teacher_field field,
 void teacher_codec_decode(const struct teacher_codec *c, const uint32_t *level, size_t n,
                           double log_tail, float *logp);
 // A position of a row, its token and the one before that; in the order in which they are stored.
-struct teacher_place {
+struct teacher_stored {
     int32_t before;
     uint32_t position, token;
 };
-// Of a row of n tokens; returns the number of positions. place (n).
-size_t teacher_codec_places(const struct teacher_codec *c, size_t n, const int32_t *ids,
-                            const uint8_t *mask, struct teacher_place *place);
+// Of a row of n tokens; returns the number of positions. order (n).
+size_t teacher_codec_order(const struct teacher_codec *c, size_t n, const int32_t *ids,
+                           const uint8_t *mask, struct teacher_stored *order);
 
 // Entropy in nats, as if the tail were one token, of what log Q and logp (n) are decoded to.
 double teacher_codec_entropy(const struct teacher_codec *c, const float *logp, size_t n,

@@ -175,9 +175,11 @@ static void compare_composed(const struct teacher_compare *c, const struct teach
     compare(to, COMPARED_TAIL, -1, (double)p->log_tail, tail, tail_error(c, tail));
 }
 
-static void compare_parts(struct teacher_compare *c, int self, const struct teacher_position *p,
-                          const struct teacher_parts *parts, const struct teacher_logits *z,
-                          int32_t *ids, const uint32_t *place, struct compared *to) {
+static void compare_components(struct teacher_compare *c, int self,
+                               const struct teacher_position *p,
+                               const struct teacher_components *components,
+                               const struct teacher_logits *z, int32_t *ids, const uint32_t *place,
+                               struct compared *to) {
     float *ends = xmalloc(2 * p->n * sizeof *ends), tail[GRID_MOST];
     struct teacher_gathered live = {
         .n = p->n, .ids = ids, .low = ends, .high = ends + p->n, .tail = tail};
@@ -185,11 +187,11 @@ static void compare_parts(struct teacher_compare *c, int self, const struct teac
     for (uint32_t k = 0; k < p->n; k++)
         for (int e = 0; e < 2; e++) {
             double x = (double)(e ? live.high : live.low)[k];
-            double stored = (double)(e ? parts->high : parts->low)[place[k]];
+            double stored = (double)(e ? components->high : components->low)[place[k]];
             compare(to, COMPARED_LOGP, ids[k], stored, x, rounding(c, x) + level_error(c, x));
         }
     for (size_t g = 0; g < c->grid.n; g++)
-        compare(to, COMPARED_TAIL, -1, (double)parts->tail[g], (double)tail[g],
+        compare(to, COMPARED_TAIL, -1, (double)components->tail[g], (double)tail[g],
                 tail_error(c, (double)tail[g]));
     free(ends);
 }
@@ -216,7 +218,7 @@ void teacher_compare(struct teacher_compare *c, int self, const struct teacher_r
     teacher_compose(&c->rule, alpha, z->base, z->dpo, z->negative, c->V, scratch);
     double entropy = teacher_entropy(scratch, c->V), tail = teacher_tail(scratch, c->V, ids, p->n);
     if (c->gather)
-        compare_parts(c, self, p, &row->parts[i], z, ids, place, to);
+        compare_components(c, self, p, &row->components[i], z, ids, place, to);
     else
         compare_composed(c, p, c->bits == 32 ? realised_at(row, i) : -1, scratch, tail, to);
     double apart = tvd_error(c, tvd) + c->tolerance;

@@ -48,13 +48,13 @@ bool teacher_grid_covers(const struct teacher_grid *g, const struct teacher_rule
 // ---- composition
 
 // x (n) = (1 - w) low + w high from `at` on
-static void mix(const struct teacher_parts *p, size_t at, size_t n, double w, float *x) {
+static void mix(const struct teacher_components *p, size_t at, size_t n, double w, float *x) {
     for (size_t i = 0; i < n; i++)
         x[i] = (float)((1 - w) * (double)p->low[at + i] + w * (double)p->high[at + i]);
 }
 
 // log of the sum of exp u over the support
-static double mix_lse(const struct teacher_parts *p, size_t n, double w) {
+static double mix_lse(const struct teacher_components *p, size_t n, double w) {
     float x[ROW_BLOCK], most = -INFINITY;
     double sum = 0;
     for (int pass = 0; pass < 2; pass++)
@@ -69,7 +69,7 @@ static double mix_lse(const struct teacher_parts *p, size_t n, double w) {
     return (double)most + log(sum);
 }
 
-static double place(const struct teacher_grid *g, double alpha) {
+static double share_of_grid(const struct teacher_grid *g, double alpha) {
     return (alpha - g->alpha[0]) / (g->alpha[g->n - 1] - g->alpha[0]);
 }
 
@@ -104,9 +104,10 @@ static double log_of_odds(double odds) {
     return odds > 0 ? -log1p(exp(-odds)) : odds - log1p(exp(odds));
 }
 
-void teacher_parts_compose(const struct teacher_grid *g, const struct teacher_parts *p, size_t n,
-                           double alpha, float *logp, float *log_tail, double bracket[2]) {
-    double t[GRID_MOST], within[2], w = place(g, alpha), lse = mix_lse(p, n, w);
+void teacher_components_compose(const struct teacher_grid *g, const struct teacher_components *p,
+                                size_t n, double alpha, float *logp, float *log_tail,
+                                double bracket[2]) {
+    double t[GRID_MOST], within[2], w = share_of_grid(g, alpha), lse = mix_lse(p, n, w);
     size_t cell = 0;
     while (cell + 2 < g->n && alpha >= g->alpha[cell + 1]) cell++;
     size_t end = cell < 2 ? 4 : cell + 3; // of the four nearest grid points
@@ -114,7 +115,7 @@ void teacher_parts_compose(const struct teacher_grid *g, const struct teacher_pa
     size_t first = end > 4 ? end - 4 : 0;
     for (size_t i = first; i < end; i++) {
         double tail = fmin((double)p->tail[i], -1e-9); // Q < 1
-        t[i] = tail - log1p(-exp(tail)) + mix_lse(p, n, place(g, g->alpha[i]));
+        t[i] = tail - log1p(-exp(tail)) + mix_lse(p, n, share_of_grid(g, g->alpha[i]));
     }
     double odds = interpolate(g, t, first, end, cell, alpha, within) - lse;
     double tail = log_of_odds(odds), scale = log_of_odds(-odds) - lse;
@@ -142,7 +143,7 @@ static double step_at(const struct table *t, double x) {
     return fmin(t->first * exp(t->power * x), (1 + x) / t->k);
 }
 
-float *teacher_parts_levels(int bits, size_t *n) {
+float *teacher_components_levels(int bits, size_t *n) {
     const struct table *t = NULL;
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
         if (tables[i].bits == bits) t = &tables[i];
@@ -159,7 +160,7 @@ float *teacher_parts_levels(int bits, size_t *n) {
     return level;
 }
 
-double teacher_parts_error(int bits, double logp) {
+double teacher_components_error(int bits, double logp) {
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
         if (tables[i].bits == bits) return step_at(&tables[i], logp < 0 ? -logp : 0) / 2;
     return 0;

@@ -26,18 +26,19 @@ struct teacher_grid teacher_grid_around(double strength); // 0 S/8 S/4 S/2 S 1.5
 bool teacher_grid_covers(const struct teacher_grid *g, const struct teacher_rule *rule, double *low,
                          double *high);
 
-struct teacher_parts {       // one position
+struct teacher_components {  // one position
     const float *low, *high; // (n) log p* at the grid's first and last alpha
     const float *tail;       // (grid) log Q
 };
 // logp (n) = log p* at alpha, *log_tail = log Q. bracket: NULL, or the least and the most that log
 // Q can be.
-void teacher_parts_compose(const struct teacher_grid *g, const struct teacher_parts *p, size_t n,
-                           double alpha, float *logp, float *log_tail, double bracket[2]);
+void teacher_components_compose(const struct teacher_grid *g, const struct teacher_components *p,
+                                size_t n, double alpha, float *logp, float *log_tail,
+                                double bracket[2]);
 
 // The levels of teacher_code.h for this layout: they reach to log p = -2000, since what is unlikely
 // at one end of the grid may be likely between, in steps of min(d exp(c x), (1 + x)/k). (*n);
 // free() it. NULL: not for these bits.
-float *teacher_parts_levels(int bits, size_t *n);
+float *teacher_components_levels(int bits, size_t *n);
 // The most by which a level may be off in log p.
-double teacher_parts_error(int bits, double logp);
+double teacher_components_error(int bits, double logp);

@@ -15,7 +15,7 @@ struct teacher_cutter {
     // the row that is given back
     size_t positions, entries; // room
     struct teacher_position *position;
-    struct teacher_parts *parts;
+    struct teacher_components *components;
     int32_t *ids;
     float *low, *high, *tails;
 };
@@ -28,8 +28,8 @@ struct teacher_cutter *teacher_cutter_new(const struct teacher_grid *grid) {
 
 void teacher_cutter_free(struct teacher_cutter *c) {
     if (!c) return;
-    void *all[] = {c->by_id, c->chosen, c->place, c->stays, c->logp,  c->sorted, c->position,
-                   c->parts, c->ids,    c->low,   c->high,  c->tails, c};
+    void *all[] = {c->by_id,      c->chosen, c->place, c->stays, c->logp,  c->sorted, c->position,
+                   c->components, c->ids,    c->low,   c->high,  c->tails, c};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 
@@ -51,7 +51,7 @@ static void make_room(struct teacher_cutter *c, const struct teacher_row *row) {
     if (positions > c->positions) {
         c->positions = 2 * positions;
         c->position = xrealloc(c->position, c->positions * sizeof *c->position);
-        c->parts = xrealloc(c->parts, c->positions * sizeof *c->parts);
+        c->components = xrealloc(c->components, c->positions * sizeof *c->components);
         c->tails = xrealloc(c->tails, c->positions * (c->grid.n + 1) * sizeof *c->tails);
     }
     if (all > c->entries) {
@@ -122,34 +122,35 @@ static void cut_composed(struct teacher_cutter *c, const struct teacher_cut *cut
     to->logp = c->low + at;
 }
 
-static void compose_at(struct teacher_cutter *c, const struct teacher_parts *p, uint32_t n,
+static void compose_at(struct teacher_cutter *c, const struct teacher_components *p, uint32_t n,
                        size_t g) {
     float ignored;
-    teacher_parts_compose(&c->grid, p, n, c->grid.alpha[g], c->logp, &ignored, NULL);
+    teacher_components_compose(&c->grid, p, n, c->grid.alpha[g], c->logp, &ignored, NULL);
 }
 
-static void cut_parts(struct teacher_cutter *c, const struct teacher_cut *cut, int32_t realised,
-                      size_t at, struct teacher_position *to, struct teacher_parts *parts) {
+static void cut_components(struct teacher_cutter *c, const struct teacher_cut *cut,
+                           int32_t realised, size_t at, struct teacher_position *to,
+                           struct teacher_components *components) {
     uint32_t n = to->n;
     size_t end = at;
     float *tail = c->tails + (size_t)(to - c->position) * c->grid.n;
     memset(c->stays, 0, n * sizeof *c->stays);
     for (size_t g = 0; g < c->grid.n; g++) {
-        compose_at(c, parts, n, g);
+        compose_at(c, components, n, g);
         size_t k = choose(c, cut, n, c->logp, realised);
         while (k--) c->stays[c->chosen[k].id] = true;
     }
     for (size_t g = 0; g < c->grid.n; g++) {
-        compose_at(c, parts, n, g);
-        tail[g] = more_tail(c, n, c->logp, parts->tail[g]);
+        compose_at(c, components, n, g);
+        tail[g] = more_tail(c, n, c->logp, components->tail[g]);
     }
     for (uint32_t k = 0; k < n; k++) {
         if (!c->stays[k]) continue;
         c->ids[end] = c->by_id[k].id;
-        c->low[end] = parts->low[c->place[k]];
-        c->high[end++] = parts->high[c->place[k]];
+        c->low[end] = components->low[c->place[k]];
+        c->high[end++] = components->high[c->place[k]];
     }
-    *parts = (struct teacher_parts){c->low + at, c->high + at, tail};
+    *components = (struct teacher_components){c->low + at, c->high + at, tail};
     to->n = (uint32_t)(end - at);
     to->ids = c->ids + at;
     to->logp = NULL;
@@ -161,16 +162,16 @@ void teacher_cutter_row(struct teacher_cutter *c, const struct teacher_cut *cut,
     make_room(c, row);
     *out = *row;
     out->position = c->position;
-    if (row->parts) out->parts = c->parts;
+    if (row->components) out->components = c->components;
     size_t p = 0, at = 0;
     for (size_t i = 1; i < row->n; i++) {
         if (!row->mask[i]) continue;
         struct teacher_position *to = &c->position[p];
         *to = row->position[p];
         sort(c, to);
-        if (row->parts) {
-            c->parts[p] = row->parts[p];
-            cut_parts(c, cut, row->ids[i], at, to, &c->parts[p]);
+        if (row->components) {
+            c->components[p] = row->components[p];
+            cut_components(c, cut, row->ids[i], at, to, &c->components[p]);
         } else {
             cut_composed(c, cut, row->ids[i], at, to);
         }

@@ -182,8 +182,8 @@ static bool decode_support(const struct teacher_codec *c, const uint32_t *delta,
 }
 
 // Puts the tokens that are apart behind the n others; false where one is among them.
-static bool join(const struct teacher_codec *c, const struct raw *raw, size_t i, int32_t realised,
-                 size_t *n, int32_t *ids, uint32_t *level) {
+static bool add_apart(const struct teacher_codec *c, const struct raw *raw, size_t i,
+                      int32_t realised, size_t *n, int32_t *ids, uint32_t *level) {
     if (!c->apart) return true;
     if (*n + 2 > UINT16_MAX) return false;
     for (size_t k = 0; k < *n; k++)
@@ -197,24 +197,25 @@ static bool join(const struct teacher_codec *c, const struct raw *raw, size_t i,
 }
 
 struct scratch {
-    uint32_t *level;             // of one position
-    struct teacher_place *place; // (tokens)
+    uint32_t *level;              // of one position
+    struct teacher_stored *order; // (tokens)
     size_t tokens;
 };
-struct place { // of a position: in the columns, in the row; of its entries: there, decoded
+struct coded_position { // of a position: in the columns, in the row; of its entries: there, decoded
     size_t stored, position, at, to;
     int32_t realised;
 };
 
 static bool decode_position(struct teacher_shard *t, const struct teacher_codec *c,
-                            const struct raw *raw, const struct place *place, uint32_t *level) {
-    size_t i = place->stored, n = raw->field[CODE_ENTRIES][i];
-    int32_t *ids = t->support + place->to;
-    float *logp = t->logp + place->to;
-    memcpy(level, raw->field[CODE_LEVEL] + place->at, n * sizeof *level);
+                            const struct raw *raw, const struct coded_position *coded,
+                            uint32_t *level) {
+    size_t i = coded->stored, n = raw->field[CODE_ENTRIES][i];
+    int32_t *ids = t->support + coded->to;
+    float *logp = t->logp + coded->to;
+    memcpy(level, raw->field[CODE_LEVEL] + coded->at, n * sizeof *level);
     double tail = teacher_codec_value(c, CODE_TAIL, raw->field[CODE_TAIL][i]);
-    bool ok = decode_support(c, raw->field[CODE_SUPPORT] + place->at, n, ids) &&
-              join(c, raw, i, place->realised, &n, ids, level) && n && tail < 0;
+    bool ok = decode_support(c, raw->field[CODE_SUPPORT] + coded->at, n, ids) &&
+              add_apart(c, raw, i, coded->realised, &n, ids, level) && n && tail < 0;
     for (size_t k = 0; k < n; k++)
         if (level[k] >= c->levels) return false;
     if (!ok) return false;
@@ -223,7 +224,7 @@ static bool decode_position(struct teacher_shard *t, const struct teacher_codec 
     double tvd = teacher_codec_value(c, CODE_TVD, raw->field[CODE_TVD][i]);
     const float *alpha = raw->column[ALPHA];
     if (alpha && !isfinite(alpha[i])) return false;
-    t->position[place->position] =
+    t->position[coded->position] =
         (struct teacher_position){.n = (uint32_t)n,
                                   .ids = ids,
                                   .logp = logp,
@@ -233,7 +234,7 @@ static bool decode_position(struct teacher_shard *t, const struct teacher_codec 
                                   .realised = NAN};
     double entropy = teacher_codec_value(c, CODE_ENTROPY, raw->field[CODE_ENTROPY][i]);
     if (c->apart) entropy = fmax(entropy + teacher_entropy_kept(logp, n, tail), 0);
-    t->entropy[place->position] = (float)entropy;
+    t->entropy[coded->position] = (float)entropy;
     return true;
 }
 
@@ -244,17 +245,17 @@ static bool decode_row(struct teacher_shard *t, const struct teacher_codec *c,
     size_t first = t->first[row], n = t->first[row + 1] - first, position = t->position_first[row];
     size_t positions = t->position_first[row + 1] - position;
     if (!t->lost[row]) {
-        grow(&s->place, &s->tokens, n, sizeof *s->place);
-        teacher_codec_places(c, n, t->ids + first, t->mask + first, s->place);
+        grow(&s->order, &s->tokens, n, sizeof *s->order);
+        teacher_codec_order(c, n, t->ids + first, t->mask + first, s->order);
     }
     for (size_t k = 0; k < positions; k++) {
         size_t i = position + k, here = raw->field[CODE_ENTRIES][i];
         if (here > raw->fields[CODE_SUPPORT] - *at) return false;
         if (!t->lost[row]) {
-            struct place place = {i, position + s->place[k].position, *at, *to,
-                                  t->ids[first + s->place[k].token]};
-            if (!decode_position(t, c, raw, &place, s->level)) return false;
-            *to += t->position[place.position].n;
+            struct coded_position coded = {i, position + s->order[k].position, *at, *to,
+                                           t->ids[first + s->order[k].token]};
+            if (!decode_position(t, c, raw, &coded, s->level)) return false;
+            *to += t->position[coded.position].n;
         }
         *at += here;
     }
@@ -277,21 +278,21 @@ static bool decode_positions(struct teacher_shard *t, const struct teacher_codec
     bool ok = true;
     for (size_t row = 0; ok && row < t->rows; row++) ok = decode_row(t, c, raw, row, &at, &to, &s);
     free(s.level);
-    free(s.place);
+    free(s.order);
     return ok && (t->n_lost || at == entries);
 }
 
 // ---- components
 
 // Room for what is composed, and what it is composed from.
-static void lay_parts(struct teacher_shard *t, size_t positions, size_t entries) {
-    t->parts = xcalloc(positions, sizeof *t->parts);
+static void lay_components(struct teacher_shard *t, size_t positions, size_t entries) {
+    t->components = xcalloc(positions, sizeof *t->components);
     t->logp = xcalloc(entries, sizeof *t->logp);
     if (!t->position) t->position = xcalloc(positions, sizeof *t->position);
 }
 
 static void lay_part(struct teacher_shard *t, size_t i, size_t at, size_t n) {
-    t->parts[i] = (struct teacher_parts){
+    t->components[i] = (struct teacher_components){
         .low = t->ends + 2 * at, .high = t->ends + 2 * at + n, .tail = t->tails + i * t->grid.n};
     t->position[i].n = (uint32_t)n;
     t->position[i].ids = t->support + at;
@@ -305,7 +306,7 @@ static bool all_log(const float *x, size_t n, float most) {
     return true;
 }
 
-static bool load_plain_parts(struct teacher_shard *t, const struct raw *raw) {
+static bool load_plain_components(struct teacher_shard *t, const struct raw *raw) {
     const uint16_t *entries = raw->column[ENTRIES];
     const float *tvd = raw->column[TVD];
     size_t n = raw->n[ENTRIES], all = raw->n[SUPPORT], at = 0;
@@ -313,7 +314,7 @@ static bool load_plain_parts(struct teacher_shard *t, const struct raw *raw) {
               raw->n[ENTROPY] == n && all_log(t->ends, 2 * all, 1e-3f) &&
               all_log(t->tails, n * t->grid.n, 0);
     if (!ok) return false;
-    lay_parts(t, n, all);
+    lay_components(t, n, all);
     for (size_t i = 0; i < t->position_first[t->rows]; at += entries[i++]) {
         if (!entries[i] || entries[i] > all - at) return false;
         lay_part(t, i, at, entries[i]);
@@ -332,8 +333,8 @@ static bool decode_part(struct teacher_shard *t, const struct teacher_codec *c,
     return true;
 }
 
-static bool decode_parts(struct teacher_shard *t, const struct teacher_codec *c,
-                         const struct raw *raw) {
+static bool decode_components(struct teacher_shard *t, const struct teacher_codec *c,
+                              const struct raw *raw) {
     size_t n = raw->fields[CODE_ENTRIES], all = raw->fields[CODE_SUPPORT], G = t->grid.n, at = 0;
     if (raw->fields[CODE_LEVEL] != 2 * all || raw->fields[CODE_TAIL] != n * G ||
         raw->fields[CODE_TVD] != n || raw->fields[CODE_ENTROPY] != n)
@@ -342,7 +343,7 @@ static bool decode_parts(struct teacher_shard *t, const struct teacher_codec *c,
     t->ends = xcalloc(2 * all, sizeof *t->ends);
     t->tails = xcalloc(n * G, sizeof *t->tails);
     t->entropy = xcalloc(n, sizeof *t->entropy);
-    lay_parts(t, n, all);
+    lay_components(t, n, all);
     for (size_t i = 0; i < 2 * all; i++) {
         if (raw->field[CODE_LEVEL][i] >= c->levels) return false;
         t->ends[i] = c->level[raw->field[CODE_LEVEL][i]];
@@ -386,7 +387,8 @@ static bool load_coded(struct teacher_shard *t, struct raw *raw, const struct te
         ok = columns_expect(r, 1, &table[ALPHA]) &&
              (raw->column[ALPHA] = columns_read_all(r, "alpha", &raw->n[ALPHA])) != NULL;
     ok = ok && lay_rows(t, raw, raw->fields[CODE_ENTRIES]) && lay_damage(t, raw) &&
-         (t->grid.n ? decode_parts(t, &c, raw) : decode_positions(t, &c, raw) && find_realised(t));
+         (t->grid.n ? decode_components(t, &c, raw)
+                    : decode_positions(t, &c, raw) && find_realised(t));
     teacher_codec_release(&c);
     free(rule);
     return ok;
@@ -399,8 +401,8 @@ void teacher_shard_compose(struct teacher_shard *t, const struct teacher_rule *r
         if (!p->n) continue; // lost
         double alpha = teacher_alpha(rule, (double)p->tvd);
         p->alpha = (float)alpha;
-        teacher_parts_compose(&t->grid, &t->parts[i], p->n, alpha, (float *)p->logp, &p->log_tail,
-                              NULL);
+        teacher_components_compose(&t->grid, &t->components[i], p->n, alpha, (float *)p->logp,
+                                   &p->log_tail, NULL);
         if (!stored)
             t->entropy[i] = (float)teacher_entropy_kept(p->logp, p->n, (double)p->log_tail);
     }
@@ -419,7 +421,7 @@ static void compose_stored(struct teacher_shard *t, struct columns_reader *r) {
 
 static bool load_plain(struct teacher_shard *t, const struct raw *raw) {
     return lay_rows(t, raw, raw->n[ENTRIES]) && lay_damage(t, raw) &&
-           (t->grid.n ? load_plain_parts(t, raw) : lay_positions(t, raw));
+           (t->grid.n ? load_plain_components(t, raw) : lay_positions(t, raw));
 }
 
 bool teacher_shard_load(struct teacher_shard *t, struct columns_reader *r, struct fail *f) {
@@ -461,12 +463,12 @@ struct teacher_row teacher_shard_row(const struct teacher_shard *t, size_t row) 
                                 .positions = t->position_first[row + 1] - position,
                                 .position = t->position + position,
                                 .entropy = t->entropy + position,
-                                .parts = t->parts ? t->parts + position : NULL};
+                                .components = t->components ? t->components + position : NULL};
 }
 
 void teacher_shard_release(struct teacher_shard *t) {
     void *owned[] = {t->first, t->position_first, t->ids,     t->prompt_length, t->support,
-                     t->mask,  t->logp,           t->entropy, t->position,      t->parts,
+                     t->mask,  t->logp,           t->entropy, t->position,      t->components,
                      t->ends,  t->tails,          t->lost};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) free(owned[i]);
     *t = (struct teacher_shard){0};

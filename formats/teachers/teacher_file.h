@@ -41,10 +41,10 @@ struct teacher_row {         // one row as written and as read back
     const int32_t *ids;
     const uint8_t *mask;
     size_t positions;
-    const struct teacher_position *position; // (positions)
-    const float *entropy;                    // (positions)
-    const struct teacher_parts *parts;       // (positions) components layout, else NULL. Of
-                                             // position the writer then takes n, ids and tvd
+    const struct teacher_position *position;     // (positions)
+    const float *entropy;                        // (positions)
+    const struct teacher_components *components; // (positions) components layout, else NULL. Of
+                                                 // position the writer then takes n, ids and tvd
 };
 // row->positions is the number of mask bytes 1 behind the first.
 bool teacher_write(struct teacher_writer *w, const struct teacher_row *row);
@@ -58,11 +58,11 @@ struct teacher_shard {
     uint8_t *mask;
     float *logp, *entropy;
     struct teacher_position *position;
-    struct teacher_rule rule;    // of alpha, where it follows from tvd
-    struct teacher_grid grid;    // components; then logp and alpha are composed by `rule`
-    struct teacher_parts *parts; // (positions) into:
-    float *ends, *tails;         // 2 an entry: a position's low, then its high; grid.n a position
-    bool *lost;                  // (rows)
+    struct teacher_rule rule;              // of alpha, where it follows from tvd
+    struct teacher_grid grid;              // components; then logp and alpha are composed by `rule`
+    struct teacher_components *components; // (positions) into:
+    float *ends, *tails; // 2 an entry: a position's low, then its high; grid.n a position
+    bool *lost;          // (rows)
     size_t n_lost;
 };
 bool teacher_shard_load(struct teacher_shard *t, struct columns_reader *r, struct fail *f);

@@ -10,22 +10,22 @@ struct teacher_gather {
     struct teacher_grid grid;
     size_t V;
     int threads;
-    struct place {   // of one thread
-        float *logp; // (grid, V) log p*
-        uint8_t *in; // (V) 1: in the union
+    struct workspace { // of one thread
+        float *logp;   // (grid, V) log p*
+        uint8_t *in;   // (V) 1: in the union
         size_t room;
         struct teacher_entry *entry; // (room)
-    } * place;
+    } * workspace;
 };
 
 struct teacher_gather *teacher_gather_new(const struct teacher_rule *rule,
                                           const struct teacher_grid *grid, size_t V, int threads) {
     struct teacher_gather *g = xcalloc(1, sizeof *g);
     *g = (struct teacher_gather){.rule = *rule, .grid = *grid, .V = V, .threads = threads};
-    g->place = xcalloc((size_t)threads, sizeof *g->place);
+    g->workspace = xcalloc((size_t)threads, sizeof *g->workspace);
     for (int i = 0; i < threads; i++) {
-        g->place[i].logp = xmalloc(grid->n * V * sizeof(float));
-        g->place[i].in = xcalloc(V, 1);
+        g->workspace[i].logp = xmalloc(grid->n * V * sizeof(float));
+        g->workspace[i].in = xcalloc(V, 1);
     }
     return g;
 }
@@ -36,11 +36,11 @@ size_t teacher_gather_bytes(const struct teacher_grid *grid, size_t V) {
 
 void teacher_gather_free(struct teacher_gather *g) {
     for (int i = 0; g && i < g->threads; i++) {
-        free(g->place[i].logp);
-        free(g->place[i].in);
-        free(g->place[i].entry);
+        free(g->workspace[i].logp);
+        free(g->workspace[i].in);
+        free(g->workspace[i].entry);
     }
-    if (g) free(g->place);
+    if (g) free(g->workspace);
     free(g);
 }
 
@@ -75,7 +75,7 @@ static bool take_numbers(struct teacher_gather *g, float *logp, const struct tea
 
 bool teacher_gather(struct teacher_gather *g, int self, const struct teacher_logits *z,
                     const struct teacher_cut *cut, int32_t realised, struct teacher_gathered *to) {
-    struct place *p = &g->place[self];
+    struct workspace *p = &g->workspace[self];
     grow(&p->entry, &p->room, cut->top_k + 2 + cut->n_must, sizeof *p->entry);
     compose_all(g, p->logp, z);
     memset(p->in, 0, g->V);
@@ -91,12 +91,12 @@ bool teacher_gather(struct teacher_gather *g, int self, const struct teacher_log
 }
 
 const float *teacher_gather_star(const struct teacher_gather *g, int self) {
-    return g->place[self].logp; // where take_numbers put it
+    return g->workspace[self].logp; // where take_numbers put it
 }
 
 bool teacher_gather_given(struct teacher_gather *g, int self, const struct teacher_logits *z,
                           struct teacher_gathered *to) {
-    struct place *p = &g->place[self];
+    struct workspace *p = &g->workspace[self];
     compose_all(g, p->logp, z);
     return take_numbers(g, p->logp, z, to);
 }

@@ -117,7 +117,7 @@ static size_t kept_bytes(struct columns_reader *r, const struct teacher_info *i)
     size_t entries = elements(r, coded ? "support_low" : "support");
     size_t rest = sizeof(struct teacher_position) + sizeof(float); // the entropy
     entries += elements(r, "realised_low") + elements(r, "end_low");
-    if (i->grid.n) rest += sizeof(struct teacher_parts) + i->grid.n * sizeof(float);
+    if (i->grid.n) rest += sizeof(struct teacher_components) + i->grid.n * sizeof(float);
     return elements(r, "ids") * 5 + columns_part(r).rows * 21 + entries * (i->grid.n ? 16 : 8) +
            positions * rest;
 }
@@ -137,7 +137,7 @@ static size_t reading_bytes(struct columns_reader *r) {
     return bytes;
 }
 
-static bool place(struct teacher_set *s, struct cache *c, struct columns_reader *r) {
+static bool add_part(struct teacher_set *s, struct cache *c, struct columns_reader *r) {
     struct part part = columns_part(r);
     struct shard *shard = &s->shard[c->first_part + part.part];
     if (shard->path && hash_equal(shard->content, columns_artefact(r)->content)) return true;
@@ -157,12 +157,12 @@ static bool place(struct teacher_set *s, struct cache *c, struct columns_reader 
            (!behind || columns_follows(behind->part, part, behind->path, s->fail));
 }
 
-static bool take(struct teacher_set *s, const char *path) {
+static bool add_shard(struct teacher_set *s, const char *path) {
     pthread_mutex_lock(&s->hdf5);
     struct columns_reader *r = columns_open(path, "teacher", s->fail);
     size_t before = s->caches;
     struct cache *c = r ? cache_of(s, r) : NULL;
-    if (c) place(s, c, r);
+    if (c) add_part(s, c, r);
     if (s->caches == before)
         columns_close(r);
     else
@@ -187,10 +187,10 @@ static bool lacks(struct teacher_set *s, const struct cache *c) {
 }
 
 // Waits for one more shard.
-static bool take_next(struct teacher_set *s) {
+static bool add_next(struct teacher_set *s) {
     if (!alive(s)) return false;
     const char *path = path_source_next(s->paths);
-    if (path) return take(s, path);
+    if (path) return add_shard(s, path);
     if (stop_requested())
         return fail_set(s->fail, EXIT_STOPPED,
                         "stopped while it waited for a teacher shard; run the same command again");
@@ -201,11 +201,11 @@ static bool take_next(struct teacher_set *s) {
 // A list is taken to its end, a stream until its cache is whole.
 static bool take_all(struct teacher_set *s) {
     const char *path;
-    while (alive(s) && s->stream && (!s->caches || s->cache->there < s->cache->parts)) take_next(s);
-    while (alive(s) && !s->stream && (path = path_source_next(s->paths))) take(s, path);
+    while (alive(s) && s->stream && (!s->caches || s->cache->there < s->cache->parts)) add_next(s);
+    while (alive(s) && !s->stream && (path = path_source_next(s->paths))) add_shard(s, path);
     for (size_t k = 0; alive(s) && k < s->caches; k++)
         if (s->cache[k].there < s->cache[k].parts) return lacks(s, &s->cache[k]);
-    return alive(s) && (s->caches || take_next(s));
+    return alive(s) && (s->caches || add_next(s));
 }
 
 struct teacher_set *teacher_set_open(size_t n, const char *const *items, struct fail *f) {
@@ -215,7 +215,7 @@ struct teacher_set *teacher_set_open(size_t n, const char *const *items, struct 
     pthread_mutex_init(&s->hdf5, NULL);
     path_source_stop(s->paths, stop_requested);
     for (size_t i = 0; i < n; i++) s->stream = s->stream || strcmp(items[i], "-") == 0;
-    if (s->stream ? take_next(s) : take_all(s)) return s;
+    if (s->stream ? add_next(s) : take_all(s)) return s;
     teacher_set_close(s);
     return NULL;
 }
@@ -284,7 +284,7 @@ bool teacher_set_there(const struct teacher_set *s, size_t part) {
 }
 
 static struct shard *wait_for(struct teacher_set *s, size_t part) {
-    while (alive(s) && part < s->parts && !s->shard[part].path) take_next(s);
+    while (alive(s) && part < s->parts && !s->shard[part].path) add_next(s);
     return alive(s) && part < s->parts ? &s->shard[part] : NULL;
 }
 
@@ -388,7 +388,7 @@ static bool take_damage(struct teacher_set *s, struct shard *shard,
     return alive(s);
 }
 
-static bool load(struct teacher_set *s, struct shard *shard) {
+static bool load_shard(struct teacher_set *s, struct shard *shard) {
     if (shard->loaded) return true;
     struct columns_holes holes = {0};
     pthread_mutex_lock(&s->hdf5);
@@ -435,10 +435,10 @@ static struct shard *holding(struct teacher_set *s, size_t row) {
 
 bool teacher_set_row(struct teacher_set *s, size_t row, struct teacher_row *out) {
     struct shard *shard = NULL;
-    while (alive(s) && !(shard = holding(s, row))) take_next(s);
+    while (alive(s) && !(shard = holding(s, row))) add_next(s);
     if (!shard || !alive(s)) return false;
     if (!shard->loaded) make_room(s);
-    if (!load(s, shard)) return false;
+    if (!load_shard(s, shard)) return false;
     shard->touched = ++s->clock;
     *out = teacher_shard_row(&shard->data,
                              row - teacher_set_part_first(s, (size_t)(shard - s->shard)));
@@ -452,7 +452,7 @@ size_t teacher_set_length(struct teacher_set *s, size_t row) {
 
 const struct teacher_shard *teacher_set_hold(struct teacher_set *s, size_t part) {
     struct shard *shard = wait_for(s, part);
-    if (!shard || !load(s, shard)) return NULL;
+    if (!shard || !load_shard(s, shard)) return NULL;
     shard->held = true;
     return &shard->data;
 }

@@ -30,7 +30,7 @@ struct teacher_writer {
     struct teacher_codec code;
     size_t field[CODE_FIELDS], alpha; // columns; alpha 0: it follows from tvd
     struct entry *entry;              // (room)
-    struct teacher_place *place;      // (tokens)
+    struct teacher_stored *order;     // (tokens)
     uint32_t *number;                 // (room)
     uint8_t *bytes;                   // (room)
     size_t room, tokens;
@@ -123,7 +123,7 @@ struct teacher_writer *teacher_writer_open(const char *path, const struct lineag
     struct teacher_writer *w = xcalloc(1, sizeof *w);
     int bits = i->bits ? i->bits : 32;
     size_t levels = 0;
-    float *level = i->grid.n ? teacher_parts_levels(bits, &levels) : NULL;
+    float *level = i->grid.n ? teacher_components_levels(bits, &levels) : NULL;
     bool ok = teacher_codec_init(&w->code, bits, i->vocab, i->n_common, i->common, levels, level);
     assert(ok);
     free(level);
@@ -142,7 +142,7 @@ struct columns_writer *teacher_writer_columns(struct teacher_writer *w) {
 static void writer_free(struct teacher_writer *w) {
     teacher_codec_release(&w->code);
     free(w->entry);
-    free(w->place);
+    free(w->order);
     free(w->number);
     free(w->bytes);
     free(w);
@@ -239,21 +239,21 @@ static bool write_coded(struct teacher_writer *w, const struct teacher_position 
            (!w->alpha || columns_append(w->columns, w->alpha, &p->alpha, 1));
 }
 
-static bool write_parts(struct teacher_writer *w, const struct teacher_position *p,
-                        const struct teacher_parts *parts, float entropy) {
+static bool write_components(struct teacher_writer *w, const struct teacher_position *p,
+                             const struct teacher_components *components, float entropy) {
     struct columns_writer *c = w->columns;
     uint16_t entries = (uint16_t)p->n;
     if (w->code.bits == 32)
         return columns_append(c, ENTRIES, &entries, 1) &&
                columns_append(c, SUPPORT, p->ids, p->n) &&
-               columns_append(c, LOGP, parts->low, p->n) &&
-               columns_append(c, LOGP, parts->high, p->n) &&
-               columns_append(c, TAIL, parts->tail, w->grid.n) &&
+               columns_append(c, LOGP, components->low, p->n) &&
+               columns_append(c, LOGP, components->high, p->n) &&
+               columns_append(c, TAIL, components->tail, w->grid.n) &&
                columns_append(c, PARTS_TVD, &p->tvd, 1) &&
                columns_append(c, PARTS_ENTROPY, &entropy, 1);
-    bool ok = put_entries(w, p, -1, (const float *const[]){parts->low, parts->high}, 2);
+    bool ok = put_entries(w, p, -1, (const float *const[]){components->low, components->high}, 2);
     for (size_t k = 0; ok && k < w->grid.n; k++)
-        ok = put_number(w, CODE_TAIL, (double)parts->tail[k]);
+        ok = put_number(w, CODE_TAIL, (double)components->tail[k]);
     return ok && put_number(w, CODE_TVD, (double)p->tvd) &&
            put_number(w, CODE_ENTROPY, (double)entropy);
 }
@@ -273,21 +273,21 @@ bool teacher_write(struct teacher_writer *w, const struct teacher_row *row) {
     bool ok = columns_append(c, IDS, row->ids, row->n) &&
               columns_append(c, MASK, row->mask, row->n) && columns_append(c, LENGTH, &length, 1) &&
               columns_append(c, PROMPT, &prompt, 1);
-    grow(&w->place, &w->tokens, row->n, sizeof *w->place);
-    size_t positions = teacher_codec_places(&w->code, row->n, row->ids, row->mask, w->place);
+    grow(&w->order, &w->tokens, row->n, sizeof *w->order);
+    size_t positions = teacher_codec_order(&w->code, row->n, row->ids, row->mask, w->order);
     assert(positions == row->positions);
     for (size_t k = 0; ok && k < positions; k++) {
-        size_t i = w->place[k].position;
+        size_t i = w->order[k].position;
         const struct teacher_position *p = &row->position[i];
         assert(p->n && p->n <= UINT16_MAX);
         make_room(w, p->n);
-        assert(!row->parts == !w->grid.n);
-        if (row->parts)
-            ok = write_parts(w, p, &row->parts[i], row->entropy[i]);
+        assert(!row->components == !w->grid.n);
+        if (row->components)
+            ok = write_components(w, p, &row->components[i], row->entropy[i]);
         else
             ok = w->code.bits == 32
                      ? write_plain(c, p, row->entropy[i])
-                     : write_coded(w, p, row->ids[w->place[k].token], row->entropy[i]);
+                     : write_coded(w, p, row->ids[w->order[k].token], row->entropy[i]);
     }
     return ok && columns_end_row(c);
 }

@@ -49,7 +49,7 @@ static void declare(struct options *o, struct judge *j) {
     common_options_rows(o, &j->common);
 }
 
-static void load(struct judge *j) {
+static void load_responses(struct judge *j) {
     struct fail f = {0};
     for (int s = 0; s < 2; s++) {
         responses_load(&j->side[s], j->path[s], &f);
@@ -258,7 +258,7 @@ static void judge_pairs(struct judge *j, const struct options *o) {
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         options_refuse(o, others[i], "goes with --protocol mtbench, arenahard or alpacaeval");
     if (!j->path[0] || !j->path[1]) die(EXIT_USAGE, "give the responses --a and --b");
-    load(j);
+    load_responses(j);
     find_pending(j);
     if (j->common.dry_run) {
         print_result("pairs\t%zu\nquestions\t%zu", j->n, j->n_pending);

@@ -46,7 +46,7 @@ static void declare(struct options *o, struct pairs_eval *e) {
     task_options(o, &e->task, "preference pairs", "a row for each pair (.csv or .json)");
 }
 
-static void load(struct pairs_eval *e) {
+static void load_inputs(struct pairs_eval *e) {
     for (int k = 0; k < MODELS; k++) {
         e->slot[k] = e->path[k] ? (int)e->task.measure.models : -1;
         if (e->path[k])
@@ -182,7 +182,7 @@ int eval_pairs(int argc, char **argv) {
     e.task.measure.chunk = chunk;
     e.task.measure.batch = batch;
     task_begin(&e.task, &o, argc, argv);
-    load(&e);
+    load_inputs(&e);
     struct source source;
     struct pair_source pairs = {.pairs = &e.pairs};
     source_pairs(&source, &pairs);

@@ -58,7 +58,7 @@ static void declare(struct options *o, struct tokens_eval *e) {
                  "the rows (.csv or .json) in place of stdout, which then has their means");
 }
 
-static void settle(struct tokens_eval *e, const struct options *o) {
+static void settle_rule(struct tokens_eval *e, const struct options *o) {
     recipe_teacher(e->recipe, o, false, &e->teacher, &e->rule);
     if (!e->path[REVERSE] && !options_given(o, "negative")) e->rule.negative_reverse = false;
     if (e->rule.negative_reverse && !e->path[REVERSE])
@@ -67,7 +67,7 @@ static void settle(struct tokens_eval *e, const struct options *o) {
         die(EXIT_USAGE, "give --reverse MODEL, or --ref MODEL for the reward without contrast");
 }
 
-static void load(struct tokens_eval *e) {
+static void load_inputs(struct tokens_eval *e) {
     bool needed[MODELS] = {true, e->rule.negative_reverse, e->path[REF] != NULL};
     for (int k = 0; k < MODELS; k++) {
         e->slot[k] = needed[k] ? (int)e->task.measure.models : -1;
@@ -230,8 +230,8 @@ int eval_tokens(int argc, char **argv) {
     e.task.measure.batch = batch;
     task_begin(&e.task, &o, argc, argv);
     task_per_token(&e.task, true);
-    settle(&e, &o);
-    load(&e);
+    settle_rule(&e, &o);
+    load_inputs(&e);
     run(&e);
     release(&e);
     task_end(&e.task, &o);

@@ -85,10 +85,10 @@ static void teacher_positions(struct printer *p, const struct teacher_row *row, 
         str_printf(&p->line, "%s{\"entries\": %u", i ? ", " : "", at->n);
         put_ints(&p->line, "support", at->ids, at->n);
         put_reals(&p->line, "logp", at->logp, at->n);
-        if (row->parts) {
-            put_reals(&p->line, "low", row->parts[i].low, at->n);
-            put_reals(&p->line, "high", row->parts[i].high, at->n);
-            put_reals(&p->line, "log_tails", row->parts[i].tail, grid);
+        if (row->components) {
+            put_reals(&p->line, "low", row->components[i].low, at->n);
+            put_reals(&p->line, "high", row->components[i].high, at->n);
+            put_reals(&p->line, "log_tails", row->components[i].tail, grid);
         }
         for (int k = 0; k < 5; k++) {
             str_printf(&p->line, ", \"%s\": ", names[k]);

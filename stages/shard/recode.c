@@ -77,7 +77,7 @@ static void settle_bits(struct recode *s, int has) {
             s->info.bits, has);
 }
 
-static void settle(struct recode *s, const struct options *o) {
+static void settle_coding(struct recode *s, const struct options *o) {
     struct fail f = {0};
     if (strcmp(columns_artefact(s->set[0])->kind, "teacher") != 0)
         die(EXIT_BADDATA, "'%s' is of kind %s; recode takes teacher files", columns_path(s->set[0]),
@@ -182,7 +182,7 @@ int shard_recode(int argc, char **argv) {
     shard_options(&o, argc, argv, &files, 1);
     s.set = shard_set_open(&files, &f);
     s.parts = files.n;
-    settle(&s, &o);
+    settle_coding(&s, &o);
     char *json = options_json(&o);
     struct lineage l = shard_new_lineage(s.set, s.parts, "shard recode", json);
     if (s.cuts || s.codes) l.version = 0; // what is written is of the newest

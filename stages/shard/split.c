@@ -2,7 +2,7 @@
 #include "stages/shard/shard.h"
 
 // Rows a shard, from the two options of which one is given.
-static size_t settle(int64_t parts, int64_t per, size_t rows) {
+static size_t rows_of_shard(int64_t parts, int64_t per, size_t rows) {
     if (!parts == !per) die(EXIT_USAGE, "give either --parts or --rows-per-shard");
     if (per) return (size_t)per;
     if ((size_t)parts > rows)
@@ -32,7 +32,7 @@ int shard_split(int argc, char **argv) {
     struct columns_reader **set = shard_set_open(&files, &f);
     struct lineage l = shard_same_lineage(set[0]);
     size_t total = columns_part(set[0]).rows_total;
-    struct columns_plan plan = {.rows_per_shard = settle(parts, per, total),
+    struct columns_plan plan = {.rows_per_shard = rows_of_shard(parts, per, total),
                                 .zstd_level = columns_level(set[0]),
                                 .finished = shard_print_path};
     struct columns_writer *w = shard_writer(output, set[0], &l, &plan, 0, &f);

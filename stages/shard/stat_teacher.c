@@ -96,7 +96,7 @@ static void print_histogram(const char *name, const double *x, size_t n, bool wh
 static void print_tails(const struct teacher_shard *t, double *x, size_t n) {
     for (size_t g = 0; g < t->grid.n; g++) {
         char *name = xasprintf("tail at alpha %g", t->grid.alpha[g]);
-        for (size_t i = 0; i < n; i++) x[i] = exp((double)t->parts[i].tail[g]);
+        for (size_t i = 0; i < n; i++) x[i] = exp((double)t->components[i].tail[g]);
         shard_print_numbers(name, x, n);
         free(name);
     }

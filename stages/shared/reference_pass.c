@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-struct pass {
+struct reference_pass {
     struct net *net;
     struct batch batch;
     struct source source;
@@ -17,7 +17,7 @@ struct pass {
     struct log *log;
 };
 
-static bool write_batch(struct pass *p) {
+static bool write_batch(struct reference_pass *p) {
     const struct batch *b = &p->batch;
     score_positions(p->net, b, p->logp);
     for (size_t r = 0; r < b->responses; r += 2) {
@@ -34,7 +34,7 @@ static bool write_batch(struct pass *p) {
     return true;
 }
 
-static int run(struct pass *p, struct fail *f) {
+static int run(struct reference_pass *p, struct fail *f) {
     size_t row = columns_rows(p->writer), saved = row;
     while (row < p->rows) {
         if (stop_requested()) {
@@ -62,7 +62,7 @@ static int compute(const char *path, const struct model_file *ref, struct pairs 
                    const struct lineage *lineage, size_t tokens, struct log *log, struct fail *f) {
     struct columns_plan plan = {.rows_total = pairs->rows, .zstd_level = 1, .resume = true};
     struct pair_source ps = {.pairs = pairs};
-    struct pass p = {.tokens = tokens, .rows = pairs->rows, .log = log};
+    struct reference_pass p = {.tokens = tokens, .rows = pairs->rows, .log = log};
     source_pairs(&p.source, &ps);
     p.writer = reference_writer_open(path, lineage, &plan, f);
     if (!p.writer) return f->code;

@@ -125,7 +125,7 @@ struct sums {
     double kl, alpha, positions;
 };
 
-struct pass {
+struct kl_pass {
     struct online_teachers *live;
     size_t V;
     float *star, *ref; // (CHUNK_POSITIONS, V) log-probabilities
@@ -134,11 +134,11 @@ struct pass {
 };
 
 static void kl_row(void *self, size_t i) {
-    struct pass *p = self; // log-probabilities are logits whose lse is 0
+    struct kl_pass *p = self; // log-probabilities are logits whose lse is 0
     p->kl[i] = divergence_kl(p->star + i * p->V, p->ref + i * p->V, p->V, 0);
 }
 
-static void add_batch(struct pass *p, const struct batch *b, struct sums *s) {
+static void add_batch(struct kl_pass *p, const struct batch *b, struct sums *s) {
     for (size_t u = 0; u < b->units; u++)
         for (size_t at = b->unit_position[u], n; at < b->unit_position[u + 1]; at += n) {
             size_t left = b->unit_position[u + 1] - at;
@@ -162,7 +162,7 @@ static bool sum_kl(struct trial *r, const struct teacher_rule *rule, struct sums
                             .measure = measure,
                             .add = add};
     struct net_limits limits = score_limits(&source, r->t->micro_tokens);
-    struct pass *p = xcalloc(1, sizeof *p);
+    struct kl_pass *p = xcalloc(1, sizeof *p);
     p->V = r->t->models.dpo->config.vocab;
     p->live = online_teachers_new(&r->t->models, rule, &limits);
     p->star = xmalloc(CHUNK_POSITIONS * p->V * sizeof *p->star);

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct pass {
+struct dump_pass {
     struct teacher_dump *d;
     struct online_teachers *live, *student;
     struct source source;
@@ -21,7 +21,7 @@ struct pass {
     float *logp, *own;             // (CHUNK_POSITIONS, V): log p*, the student's
     struct teacher_position *info; // (positions)
     float *entropy;                // (positions)
-    float *moved; // (positions): mass out of the base's most likely; NAN: not looked at
+    float *moved; // (positions): mass out of the base's most likely tokens; NAN: not computed
     double moved_sum, moved_count;
     int32_t *ids;                  // (positions, room)
     float *values;                 // (positions, room)
@@ -31,13 +31,13 @@ struct pass {
     struct online_logits logits; // of the chunk
     // of the components layout, with `values` its low ends
     struct teacher_gather *gather;
-    struct teacher_parts *parts; // (positions)
-    float *high;                 // (positions, room)
-    float *tails;                // (positions, grid)
+    struct teacher_components *components; // (positions)
+    float *high;                           // (positions, room)
+    float *tails;                          // (positions, grid)
 };
 
 // The student's most likely tokens, which carry the reverse KL, into cut->must.
-static void add_student(struct pass *p, size_t i, struct teacher_cut *cut) {
+static void add_student(struct dump_pass *p, size_t i, struct teacher_cut *cut) {
     size_t self = (size_t)parallel_self(), k = p->d->student_k;
     struct teacher_entry *e = p->entries + self * p->room;
     int32_t *must = p->must + self * k;
@@ -50,7 +50,7 @@ static void add_student(struct pass *p, size_t i, struct teacher_cut *cut) {
 
 // Whether p*, logp (V) of position i of the chunk, leaves its base: every 16th position of a
 // response is enough to see it.
-static void look_at(struct pass *p, size_t i, const float *logp) {
+static void note_moved_mass(struct dump_pass *p, size_t i, const float *logp) {
     const struct batch *b = &p->batch;
     size_t at = p->chunk.first + i;
     bool looked = (at - b->response[b->owner[at]].first) % 16 == 0;
@@ -58,7 +58,7 @@ static void look_at(struct pass *p, size_t i, const float *logp) {
 }
 
 static void truncate_row(void *self, size_t i) {
-    struct pass *p = self;
+    struct dump_pass *p = self;
     size_t at = p->chunk.first + i;
     const float *logp = p->logp + i * p->V;
     struct teacher_entry *e = p->entries + (size_t)parallel_self() * p->room;
@@ -78,11 +78,11 @@ static void truncate_row(void *self, size_t i) {
     t->log_tail = (float)tail;
     t->realised = logp[realised];
     p->entropy[at] = (float)teacher_entropy(logp, p->V);
-    look_at(p, i, logp);
+    note_moved_mass(p, i, logp);
 }
 
 static void gather_row(void *self, size_t i) {
-    struct pass *p = self;
+    struct dump_pass *p = self;
     size_t at = p->chunk.first + i, V = p->V;
     const struct online_logits *l = &p->logits;
     struct teacher_logits z = {l->base + i * V, l->dpo + i * V, l->negative + i * V};
@@ -95,13 +95,13 @@ static void gather_row(void *self, size_t i) {
     bool finite = teacher_gather(p->gather, parallel_self(), &z, &cut, p->batch.target[at], &to);
     p->info[at] = (struct teacher_position){
         .n = to.n, .ids = to.ids, .tvd = (float)to.tvd, .alpha = finite ? (float)to.alpha : NAN};
-    p->parts[at] = (struct teacher_parts){to.low, to.high, to.tail};
+    p->components[at] = (struct teacher_components){to.low, to.high, to.tail};
     p->entropy[at] = (float)to.entropy;
-    look_at(p, i, teacher_gather_star(p->gather, parallel_self()));
+    note_moved_mass(p, i, teacher_gather_star(p->gather, parallel_self()));
 }
 
 // One chunk of positions, from hidden states to what is kept of them.
-static void dump_chunk(struct pass *p) {
+static void dump_chunk(struct dump_pass *p) {
     const struct batch *b = &p->batch;
     size_t first = p->chunk.first, count = p->chunk.count;
     if (p->student) online_teachers_reference(p->student, b, first, count, p->own);
@@ -110,7 +110,7 @@ static void dump_chunk(struct pass *p) {
     parallel_for(count, p->gather ? gather_row : truncate_row, p);
 }
 
-static bool write_rows(struct pass *p) {
+static bool write_rows(struct dump_pass *p) {
     const struct batch *b = &p->batch;
     const struct tokens *t = p->d->tokens;
     struct columns_writer *columns = teacher_writer_columns(p->d->writer);
@@ -129,7 +129,7 @@ static bool write_rows(struct pass *p) {
                                   .positions = y->count,
                                   .position = p->info + y->first,
                                   .entropy = p->entropy + y->first,
-                                  .parts = p->gather ? p->parts + y->first : NULL};
+                                  .components = p->gather ? p->components + y->first : NULL};
         if (!teacher_write(p->d->writer, &out)) return false;
         for (size_t i = y->first; i < y->first + y->count; i++) {
             if (isnan(p->moved[i])) continue;
@@ -140,7 +140,7 @@ static bool write_rows(struct pass *p) {
     return true;
 }
 
-static bool dump_batch(struct pass *p) {
+static bool dump_batch(struct dump_pass *p) {
     const struct batch *b = &p->batch;
     for (size_t u = 0; u < b->units; u++)
         for (size_t at = b->unit_position[u]; at < b->unit_position[u + 1];) {
@@ -153,7 +153,7 @@ static bool dump_batch(struct pass *p) {
     return write_rows(p);
 }
 
-static int run(struct pass *p, struct fail *f) {
+static int run(struct dump_pass *p, struct fail *f) {
     struct teacher_dump *d = p->d;
     struct columns_writer *columns = teacher_writer_columns(d->writer);
     size_t row = d->first + columns_rows(columns), end = d->first + d->count, saved = row;
@@ -181,7 +181,7 @@ static int run(struct pass *p, struct fail *f) {
 }
 
 // What the pass holds beside the models and their nets; n: positions of a micro-batch.
-static void place(struct pass *p, struct arena *a, size_t n) {
+static void place_arrays(struct dump_pass *p, struct arena *a, size_t n) {
     const struct teacher_grid *g = &p->d->grid;
     size_t threads = (size_t)parallel_threads(), row = CHUNK_POSITIONS * p->V;
     struct teacher_cut most = p->d->cut;
@@ -196,7 +196,7 @@ static void place(struct pass *p, struct arena *a, size_t n) {
     p->values = arena_take(a, n * p->room * sizeof *p->values);
     p->entries = arena_take(a, threads * p->room * sizeof *p->entries);
     if (g->n) {
-        p->parts = arena_take(a, n * sizeof *p->parts);
+        p->components = arena_take(a, n * sizeof *p->components);
         p->high = arena_take(a, n * p->room * sizeof *p->high);
         p->tails = arena_take(a, n * g->n * sizeof *p->tails);
     } else {
@@ -204,18 +204,18 @@ static void place(struct pass *p, struct arena *a, size_t n) {
     }
 }
 
-static struct net_limits begin(struct pass *p, struct teacher_dump *d) {
-    *p = (struct pass){.d = d, .V = d->models.dpo->config.vocab};
+static struct net_limits begin(struct dump_pass *p, struct teacher_dump *d) {
+    *p = (struct dump_pass){.d = d, .V = d->models.dpo->config.vocab};
     source_tokens(&p->source, d->tokens);
     struct net_limits limits = score_limits(&p->source, d->micro_tokens);
-    place(p, &p->arena, limits.positions); // measures
+    place_arrays(p, &p->arena, limits.positions); // measures
     return limits;
 }
 
-static void allocate(struct pass *p, const struct net_limits *limits) {
+static void allocate(struct dump_pass *p, const struct net_limits *limits) {
     struct teacher_dump *d = p->d;
     arena_init(&p->arena, p->arena.peak);
-    place(p, &p->arena, limits->positions);
+    place_arrays(p, &p->arena, limits->positions);
     p->live = online_teachers_new(&d->models, &d->rule, limits);
     if (d->student)
         p->student = online_teachers_new(&(struct teacher_models){.ref = d->student}, NULL, limits);
@@ -223,7 +223,7 @@ static void allocate(struct pass *p, const struct net_limits *limits) {
 }
 
 size_t teacher_dump_plan(struct teacher_dump *d) {
-    struct pass p;
+    struct dump_pass p;
     struct net_limits limits = begin(&p, d);
     const struct teacher_models student = {.ref = d->student};
     return p.arena.peak + online_teachers_plan(&d->models, &limits) +
@@ -231,7 +231,7 @@ size_t teacher_dump_plan(struct teacher_dump *d) {
            (size_t)parallel_threads() * teacher_gather_bytes(&d->grid, p.V);
 }
 
-static void warn_of_mass(const struct pass *p) {
+static void warn_of_mass(const struct dump_pass *p) {
     double mean = p->moved_count > 0 ? p->moved_sum / p->moved_count : 0;
     if (mean > RUNAWAY_OUTSIDE)
         warn("p* leaves its base: mass moved out of the base's 64 most likely tokens %.2g on the "
@@ -240,7 +240,7 @@ static void warn_of_mass(const struct pass *p) {
 }
 
 int teacher_dump_run(struct teacher_dump *d, struct fail *f) {
-    struct pass p;
+    struct dump_pass p;
     struct net_limits limits = begin(&p, d);
     allocate(&p, &limits);
     int code = run(&p, f);

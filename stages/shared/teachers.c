@@ -32,8 +32,8 @@ bool teachers_check(const struct teachers *t, const struct teacher_rule *rule, s
     return true;
 }
 
-static bool load(struct teachers *t, const char *path, struct model_file *m, bool reversed,
-                 const char *option, struct parents *parents, struct fail *f) {
+static bool load_teacher(struct teachers *t, const char *path, struct model_file *m, bool reversed,
+                         const char *option, struct parents *parents, struct fail *f) {
     if (!model_file_load_frozen(path, frozen_is_bf16(t->dtype), m, f)) return false;
     parents_add(parents, "model", m->content);
     if (m->reward_beta > 0 && m->reversed != reversed)
@@ -49,14 +49,15 @@ static bool load(struct teachers *t, const char *path, struct model_file *m, boo
 
 bool teachers_load(struct teachers *t, const struct teacher_rule *rule, bool watch,
                    struct parents *parents, struct fail *f) {
-    if (!load(t, t->dpo, &t->dpo_model, false, "dpo", parents, f)) return false;
+    if (!load_teacher(t, t->dpo, &t->dpo_model, false, "dpo", parents, f)) return false;
     t->models.dpo = &t->dpo_model.model;
     if (rule->negative_reverse) {
-        if (!load(t, t->reverse, &t->reverse_model, true, "reverse", parents, f)) return false;
+        if (!load_teacher(t, t->reverse, &t->reverse_model, true, "reverse", parents, f))
+            return false;
         t->models.reverse = &t->reverse_model.model;
     }
     if (!t->ref) return true;
-    if (!load(t, t->ref, &t->ref_model, false, "ref", parents, f)) return false;
+    if (!load_teacher(t, t->ref, &t->ref_model, false, "ref", parents, f)) return false;
     if (watch || takes_ref(rule))
         t->models.ref = &t->ref_model.model;
     else

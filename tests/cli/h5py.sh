@@ -9,10 +9,10 @@ $python -c 'import h5py, numpy' 2>/dev/null || { echo 'SKIP: python3-h5py is not
 export HDF5_PLUGIN_PATH=$BUILD/plugin
 reader="$python tests/oracle/read_file.py"
 
-for kind in tokens pairs reference parts coded teacher; do
+for kind in tokens pairs reference components coded teacher; do
     # several chunks, and a shard whose first row is not 0
     rows='4000 2500'
-    [ $kind != parts ] || rows='800 500' # it is composed by a slow second implementation
+    [ $kind != components ] || rows='800 500' # it is composed by a slow second implementation
     $BUILD/tests/cli/make_files $kind "$TMP/$kind.h5" $rows || fail "make_files $kind"
 done >"$TMP/paths"
 while read -r path; do

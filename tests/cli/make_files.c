@@ -1,6 +1,6 @@
 // make_files KIND OUT ROWS [ROWS_PER_SHARD [I N]]: a file of made-up numbers for the tests of
 // programs. KIND: tokens, pairs, reference, teacher, coded
-// (teacher, 8 bits), parts (teacher of components, 8 bits), model. Numbers follow from the row
+// (teacher, 8 bits), components (teacher of components, 8 bits), model. Numbers follow from the row
 // alone.
 #include "common/base/rng.h"
 #include "formats/models/model_file.h"
@@ -111,19 +111,19 @@ static bool write_coded_row(struct teacher_writer *w, size_t row) {
 }
 
 // A row of a cache of components: each end sums to 1 less its tail.
-static bool write_parts_row(struct teacher_writer *w, size_t row) {
+static bool write_components_row(struct teacher_writer *w, size_t row) {
     enum { GRID = 4 };
     static int32_t ids[LONGEST], support[LONGEST][MOST];
     static uint8_t mask[LONGEST];
     static float ends[LONGEST][2][MOST], tails[LONGEST][GRID], entropy[LONGEST];
     static struct teacher_position position[LONGEST];
-    static struct teacher_parts parts[LONGEST];
+    static struct teacher_components components[LONGEST];
     struct teacher_row r = {.prompt_length = 2,
                             .ids = ids,
                             .mask = mask,
                             .position = position,
                             .entropy = entropy,
-                            .parts = parts};
+                            .components = components};
     r.n = make_tokens(row, ids, mask);
     for (size_t i = 2; i < r.n; i++) {
         size_t p = r.positions++, n = 1 + pick(row, 100 + i, MOST);
@@ -141,7 +141,7 @@ static bool write_parts_row(struct teacher_writer *w, size_t row) {
         }
         position[p] = (struct teacher_position){
             .n = (uint32_t)n, .ids = support[p], .tvd = (float)pick(row, 200 + i, 100) / 100};
-        parts[p] = (struct teacher_parts){ends[p][0], ends[p][1], tails[p]};
+        components[p] = (struct teacher_components){ends[p][0], ends[p][1], tails[p]};
         entropy[p] = (float)rng_uniform(4, RNG_TEST, row, i);
     }
     return teacher_write(w, &r);
@@ -150,7 +150,7 @@ static bool write_parts_row(struct teacher_writer *w, size_t row) {
 static int write_teacher(const char *path, const struct lineage *l, const struct columns_plan *plan,
                          size_t first, size_t count, const char *kind) {
     struct fail f = {0};
-    bool parts = !strcmp(kind, "parts"), coded = parts || !strcmp(kind, "coded");
+    bool components = !strcmp(kind, "components"), coded = components || !strcmp(kind, "coded");
     struct teacher_info info = {.vocab = VOCAB,
                                 .max_length = LONGEST,
                                 .tokenizer = {1, 2},
@@ -158,13 +158,15 @@ static int write_teacher(const char *path, const struct lineage *l, const struct
                                 .recipe = "none",
                                 .rule = coded ? "{\"alpha\": \"damped:2\"}" : "{}",
                                 .bits = coded ? 8 : 32,
-                                .eos = coded && !parts ? END : -1,
-                                .grid = {parts ? 4 : 0, {0, 0.5, 1, 2}},
+                                .eos = coded && !components ? END : -1,
+                                .grid = {components ? 4 : 0, {0, 0.5, 1, 2}},
                                 .n_common = 3,
                                 .common = (int32_t[]){17, 4, 59}};
     struct teacher_writer *w = teacher_writer_open(path, l, &info, plan, &f);
     for (size_t i = 0; i < count; i++)
-        (parts ? write_parts_row : coded ? write_coded_row : write_teacher_row)(w, first + i);
+        (components ? write_components_row
+         : coded    ? write_coded_row
+                    : write_teacher_row)(w, first + i);
     teacher_writer_commit(w, NULL);
     die_if(&f);
     return EXIT_DONE;
@@ -212,7 +214,7 @@ int main(int argc, char **argv) {
         plan.shard = strtoull(argv[5], NULL, 10), plan.shards = strtoull(argv[6], NULL, 10);
     columns_share(rows, plan.rows_per_shard, plan.shard, plan.shards, &first, &count);
     struct fail f = {0};
-    bool teacher = !strcmp(kind, "coded") || !strcmp(kind, "parts");
+    bool teacher = !strcmp(kind, "coded") || !strcmp(kind, "components");
     struct lineage l = lineage_of(teacher ? "teacher" : kind, "made");
     struct tokens_info ti = {.kind = TOKENS_SFT, .vocab = VOCAB, .tokenizer = {1, 2}};
     bool (*write_row)(struct columns_writer *, size_t) = NULL;

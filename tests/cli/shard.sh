@@ -20,12 +20,12 @@ run() {
 }
 says() { grep -q -- "$1" "$TMP/out" || fail "no '$1' on stdout: $(cat "$TMP/out")"; }
 
-for kind in tokens pairs reference teacher coded parts; do
+for kind in tokens pairs reference teacher coded components; do
     $make_files $kind "$TMP/$kind.h5" 400 >"$TMP/paths" || fail "make_files $kind"
     run 0 '' $BIN/shard check "$TMP/$kind.h5"
     says "$kind.h5.ok"
     run 0 '' $BIN/shard ls "$TMP/$kind.h5"
-    says "$kind.h5	$(sed 's/coded\|parts/teacher/' <<<$kind)	[1234]	0/1	400"
+    says "$kind.h5	$(sed 's/coded\|components/teacher/' <<<$kind)	[1234]	0/1	400"
     run 0 '' $BIN/shard stat "$TMP/$kind.h5"
     run 0 '' $BIN/shard head --rows 3 "$TMP/$kind.h5"
     says '^row 2'
@@ -81,7 +81,7 @@ flip() { # FILE OFFSET
     byte=$(od -An -tu1 -j "$2" -N 1 "$1" | tr -d ' ')
     printf "$(printf '\\%03o' $((byte ^ 16)))" | dd of="$1" bs=1 seek="$2" conv=notrunc 2>/dev/null
 }
-for kind in tokens pairs reference teacher coded parts m1; do
+for kind in tokens pairs reference teacher coded components m1; do
     cp "$TMP/$kind.h5" "$TMP/hurt.h5"
     flip "$TMP/hurt.h5" $(($(stat -c %s "$TMP/hurt.h5") / 2))
     run 3 "hurt.h5' is damaged" $BIN/shard check "$TMP/hurt.h5"

@@ -7,7 +7,7 @@ stage_of() { "$bin/shard" ls "$1" | tail -n 1 | cut -f 7; }
 hash_of() { "$bin/shard" ls "$1" | tail -n 1 | cut -f 8; }
 
 # ---- split: what a run with --rows-per-shard makes, and merge takes it back
-for kind in tokens pairs reference teacher coded parts; do
+for kind in tokens pairs reference teacher coded components; do
     $make_files $kind $kind.h5 400 >list && $make_files $kind cut-$kind.h5 400 90 >cut || fatal "$kind"
     quiet "$bin/shard" split --rows-per-shard 90 -o split-$kind.h5 $kind.h5
     [ "$(wc -l <out)" = 5 ] || fail "not 5 parts: $(cat out)"
@@ -47,7 +47,7 @@ expect 3 'takes tokens and teacher' "$bin/shard" filter --max-positions 9 -o x.h
 expect 3 'no row is left' "$bin/shard" filter --min-entropy 900 -o x.h5 coded.h5
 [ ! -e x.h5 ] || fail 'an output after a failure'
 
-for kind in tokens coded parts; do
+for kind in tokens coded components; do
     quiet "$bin/shard" filter --max-positions 12 -o short.h5 $kind.h5
     rows $kind.h5 | awk -F'"mask": ' '{ split($2, m, "]"); t = m[1]; n = gsub(/1/, "", t) } n <= 12' >want
     rows short.h5 | cmp -s - want || fail "other rows of $kind by --max-positions"

@@ -3,7 +3,7 @@
 # count every position.
 make_files=$PWD/$BUILD/tests/cli/make_files
 . tests/lib.bash
-for kind in teacher coded parts; do
+for kind in teacher coded components; do
     $make_files $kind $kind.h5 300 >list || fatal "$kind"
     quiet "$bin/shard" stat $kind.h5
     awk -F'\t' '

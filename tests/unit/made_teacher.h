@@ -84,7 +84,7 @@ static inline void write_components(const char *path, size_t rows, int bits) {
     struct teacher_writer *w = teacher_writer_open(path, &l, &info, &plan, &f);
     for (size_t i = 0; i < rows; i++) {
         struct made m;
-        struct teacher_parts parts[LONGEST];
+        struct teacher_components components[LONGEST];
         float low[LONGEST][3], high[LONGEST][3], tail[LONGEST][GRID];
         struct teacher_row r = make_row(i, &m);
         for (size_t p = 0; p < r.positions; p++) {
@@ -93,9 +93,9 @@ static inline void write_components(const char *path, size_t rows, int bits) {
                 high[p][k] = -1 - (float)(mixed(i, p + k + 9) % 1000) / 300;
                 tail[p][k] = -0.5f - (float)(mixed(i, p + k + 20) % 100) / 50;
             }
-            parts[p] = (struct teacher_parts){low[p], high[p], tail[p]};
+            components[p] = (struct teacher_components){low[p], high[p], tail[p]};
         }
-        r.parts = parts;
+        r.components = components;
         teacher_write(w, &r);
     }
     if (!teacher_writer_commit(w, NULL)) fail_msg("%s", f.text);

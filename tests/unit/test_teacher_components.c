@@ -104,10 +104,10 @@ static void test_full_support(void **state) {
             assert_true(teacher_gather(t, 0, &z, &cut, 3, &to));
             assert_int_equal(to.n, V);
             for (double alpha = 0; alpha <= 20; alpha += 0.77) {
-                struct teacher_parts parts = {to.low, to.high, to.tail};
+                struct teacher_components components = {to.low, to.high, to.tail};
                 float tail;
                 teacher_compose(&rule, alpha, p.base, p.dpo, p.negative, V, live);
-                teacher_parts_compose(&g, &parts, V, alpha, got, &tail, NULL);
+                teacher_components_compose(&g, &components, V, alpha, got, &tail, NULL);
                 assert_true(worst(got, live, to.ids, V) < 3e-5);
                 assert_true(tail < -60);
             }
@@ -133,13 +133,13 @@ static void test_truncated(void **state) {
         struct teacher_gathered to = in_room(&room);
         assert_true(teacher_gather(t, 0, &z, &cut, 3, &to));
         assert_true(to.n < 80 && to.n >= 24);
-        struct teacher_parts parts = {to.low, to.high, to.tail};
+        struct teacher_components components = {to.low, to.high, to.tail};
         for (double alpha = 0; alpha <= 2; alpha += 1. / 16) {
             float tail;
             double bracket[2], exact;
             teacher_compose(&rule, alpha, p.base, p.dpo, p.negative, V, live);
             exact = teacher_tail(live, V, to.ids, to.n);
-            teacher_parts_compose(&g, &parts, to.n, alpha, got, &tail, bracket);
+            teacher_components_compose(&g, &components, to.n, alpha, got, &tail, bracket);
             assert_true(bracket[0] <= exact + 1e-5 && exact <= bracket[1] + 1e-5);
             bool on = alpha == 0 || alpha == 0.125 || alpha == 0.25 || alpha == 0.5 || alpha == 1;
             double limit = on || alpha == 2 ? 1e-5 : 2e-3;
@@ -167,7 +167,7 @@ struct made {
     struct room room[TOKENS];
     struct position position[TOKENS];
     struct teacher_position at[TOKENS];
-    struct teacher_parts parts[TOKENS];
+    struct teacher_components components[TOKENS];
 };
 
 static struct teacher_row make_row(struct teacher_gather *t, size_t row, struct made *m) {
@@ -178,7 +178,7 @@ static struct teacher_row make_row(struct teacher_gather *t, size_t row, struct 
                             .mask = m->mask,
                             .position = m->at,
                             .entropy = m->entropy,
-                            .parts = m->parts};
+                            .components = m->components};
     for (size_t i = 0; i < TOKENS; i++) {
         m->ids[i] = (int32_t)(rng_bits(1, RNG_TEST, row, i) % V);
         m->mask[i] = i >= 2;
@@ -189,7 +189,7 @@ static struct teacher_row make_row(struct teacher_gather *t, size_t row, struct 
         struct teacher_gathered to = in_room(&m->room[p]);
         assert_true(teacher_gather(t, 0, &z, &cut, m->ids[i], &to));
         m->at[p] = (struct teacher_position){.n = to.n, .ids = to.ids, .tvd = (float)to.tvd};
-        m->parts[p] = (struct teacher_parts){to.low, to.high, to.tail};
+        m->components[p] = (struct teacher_components){to.low, to.high, to.tail};
         m->entropy[p] = (float)to.entropy;
     }
     return r;
@@ -239,12 +239,14 @@ static void check_row(const struct teacher_row *got, size_t row, const struct ma
         teacher_compose(rule, alpha, z->base, z->dpo, z->negative, V, live);
         double w = alpha / g->alpha[g->n - 1], room = bits == 32 ? 0.002 : 0.03;
         for (uint32_t k = 0; k < a->n; k++) // of the most likely ends' levels, for the normaliser
-            room = fmax(room, exp((double)a->logp[k]) > 0.02 ? teacher_parts_error(bits, -8) : 0);
+            room =
+                fmax(room, exp((double)a->logp[k]) > 0.02 ? teacher_components_error(bits, -8) : 0);
         for (uint32_t k = 0; k < a->n; k++) {
             double got_p = (double)a->logp[k], want = (double)live[a->ids[k]];
-            double low = (double)got->parts[p].low[k], high = (double)got->parts[p].high[k];
-            double limit = (1 - w) * teacher_parts_error(bits, low) +
-                           w * teacher_parts_error(bits, high) + room;
+            double low = (double)got->components[p].low[k],
+                   high = (double)got->components[p].high[k];
+            double limit = (1 - w) * teacher_components_error(bits, low) +
+                           w * teacher_components_error(bits, high) + room;
             assert_true(fabs(got_p - want) <= limit);
             sum += exp(got_p);
             seen->kl += exp(want) * (want - got_p);
@@ -267,7 +269,7 @@ static void test_files(void **state) {
     struct teacher_rule dump = rule_of("damped:1", 1e-3);
     struct teacher_gather *t = teacher_gather_new(&dump, &g, V, 1);
     for (size_t b = 0; b < 5; b++) {
-        char *path = scratch_path("parts.h5");
+        char *path = scratch_path("components.h5");
         write_file(path, t, &g, all_bits[b]);
         for (size_t k = 0; k < 5; k++) {
             struct fail f = {0};
@@ -327,7 +329,7 @@ static void test_compare(void **state) {
             assert_false(compared_fits(&c));
         }
         struct teacher_logits z = logits(&m.position[2]);
-        float *moved[] = {(float *)row.parts[2].high + 3, (float *)row.parts[2].tail + 1,
+        float *moved[] = {(float *)row.components[2].high + 3, (float *)row.components[2].tail + 1,
                           (float *)row.entropy + 2,
                           &((struct teacher_position *)row.position)[2].tvd};
         static const enum compared_number what[] = {COMPARED_LOGP, COMPARED_TAIL, COMPARED_ENTROPY,
@@ -352,16 +354,16 @@ static void test_levels(void **state) {
     (void)state;
     static const int all_bits[] = {16, 12, 8, 6};
     size_t n;
-    assert_null(teacher_parts_levels(32, &n));
+    assert_null(teacher_components_levels(32, &n));
     for (int b = 0; b < 4; b++) {
-        float *level = teacher_parts_levels(all_bits[b], &n);
+        float *level = teacher_components_levels(all_bits[b], &n);
         struct teacher_codec c;
         assert_true(teacher_codec_init(&c, all_bits[b], V, 0, NULL, n, level));
         assert_true(n > 50 && level[0] == 0 && level[n - 1] < -1500);
         double used = 0;
         for (double x = 0; x < 1900; x += 0.01 + x / 1000) {
             double off = fabs((double)level[teacher_codec_level(&c, (float)-x)] + x);
-            double limit = teacher_parts_error(all_bits[b], -x);
+            double limit = teacher_components_error(all_bits[b], -x);
             assert_true(off <= limit + 1e-4);
             used = fmax(used, off / limit);
         }
