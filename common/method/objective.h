@@ -2,10 +2,11 @@
 // losses and distillation share one model, one backward, one training loop through this interface.
 //
 // A step: begin_step (totals of the whole step, for normalisation); for each micro-batch: begin,
-// then, if `look` is set, a first pass of look() over all chunks and between(); then grad() over
-// all chunks. end_step returns the step's mean loss and names its other numbers. Chunks may come in
-// any order; rows of a chunk are worked on in parallel, and every sum is taken afterwards in double
-// in position (or response) order, so that the bits depend neither on threads nor on micro-batches.
+// then, where a loss needs whole responses first, first_pass over all chunks and between_passes;
+// then backward over all chunks, logits to dlogits. end_step returns the step's mean loss and names
+// its other numbers. Chunks may come in any order; rows of a chunk are worked on in parallel, and
+// every sum is taken afterwards in double in position (or response) order, so that the bits depend
+// neither on threads nor on micro-batches.
 #pragma once
 #include "common/engine/batch.h"
 #include "common/method/divergence.h"
@@ -28,10 +29,10 @@ struct objective {
     size_t vocab; // V, of logits rows
     void (*begin_step)(void *self, const struct step_totals *t);
     void (*begin)(void *self, const struct batch *b);
-    void (*look)(void *self, const struct batch *b, size_t first, size_t count,
-                 const float *logits); // may be NULL
-    void (*between)(void *self, const struct batch *b);
-    void (*grad)(void *self, const struct batch *b, size_t first, size_t count, float *logits);
+    void (*first_pass)(void *self, const struct batch *b, size_t first, size_t count,
+                       const float *logits); // may be NULL
+    void (*between_passes)(void *self, const struct batch *b);
+    void (*backward)(void *self, const struct batch *b, size_t first, size_t count, float *logits);
     // mean loss of the step; writes its other numbers to m
     double (*end_step)(void *self, struct metrics *m);
     void (*release)(void *self);

@@ -89,7 +89,7 @@ static void score(struct distill *d, const struct rows *c, size_t i, float *z) {
     z[y] -= (float)weight;
 }
 
-static void grad_row(void *self, size_t i) {
+static void backward_row(void *self, size_t i) {
     struct rows *c = self;
     struct distill *d = c->d;
     float *z = c->logits + i * d->V;
@@ -167,8 +167,8 @@ static void make_room(struct distill *d, const struct batch *b, size_t first, si
     grow(&d->own, &d->own_capacity, (size_t)parallel_threads() * d->most, sizeof *d->own);
 }
 
-static void distill_grad(void *self, const struct batch *b, size_t first, size_t count,
-                         float *logits) {
+static void distill_backward(void *self, const struct batch *b, size_t first, size_t count,
+                             float *logits) {
     struct distill *d = self;
     struct rows c = {d, b, first, logits};
     if (d->o.teacher && diverges(d)) {
@@ -179,7 +179,7 @@ static void distill_grad(void *self, const struct batch *b, size_t first, size_t
     if (!d->o.teacher && diverges(d)) make_room(d, b, first, count);
     if (watched(d)) watch(d, b, first, count, logits);
     if (d->o.exact) grow(&d->copy, &d->copy_capacity, count * d->V, sizeof *d->copy);
-    parallel_for(count, grad_row, &c);
+    parallel_for(count, backward_row, &c);
 }
 
 static void name_quantiles(struct metrics *m, const char *const names[3], double *x, size_t n) {
@@ -245,7 +245,7 @@ struct objective objective_distill_new(const struct distill_options *o, size_t v
                               .vocab = vocab,
                               .begin_step = distill_begin_step,
                               .begin = distill_begin,
-                              .grad = distill_grad,
+                              .backward = distill_backward,
                               .end_step = distill_end_step,
                               .release = distill_release};
 }

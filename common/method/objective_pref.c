@@ -64,7 +64,7 @@ static const float *ask_reference(struct preference *p, const struct batch *b, s
     return p->ref_logp;
 }
 
-static void look_row(void *self, size_t i) {
+static void first_pass_row(void *self, size_t i) {
     struct rows *c = self;
     size_t V = c->p->V, at = c->first + i;
     const float *z = c->read + i * V;
@@ -74,11 +74,11 @@ static void look_row(void *self, size_t i) {
     c->p->kl[at] = c->ref ? divergence_kl(c->ref + i * V, z, V, lse) : 0;
 }
 
-static void pref_look(void *self, const struct batch *b, size_t first, size_t count,
-                      const float *logits) {
+static void pref_first_pass(void *self, const struct batch *b, size_t first, size_t count,
+                            const float *logits) {
     struct preference *p = self;
     struct rows c = {p, b, first, logits, ask_reference(p, b, first, count), NULL};
-    parallel_for(count, look_row, &c);
+    parallel_for(count, first_pass_row, &c);
 }
 
 static double response_sum(const struct response *r, const double *x) {
@@ -112,13 +112,13 @@ static void one_pair(struct preference *p, const struct batch *b, size_t pair) {
     p->tally[LOGP_REJECTED].value[pair] = t.logp[1];
 }
 
-static void pref_between(void *self, const struct batch *b) {
+static void pref_between_passes(void *self, const struct batch *b) {
     struct preference *p = self;
     for (size_t i = 0; i < b->responses / 2; i++) one_pair(p, b, i);
 }
 
 // d(loss)/dz = d_logp (onehot - p) + d_kl (p - p_ref)
-static void grad_row(void *self, size_t i) {
+static void backward_row(void *self, size_t i) {
     struct rows *c = self;
     size_t V = c->p->V, at = c->first + i, y = c->b->owner[at];
     float *z = c->logits + i * V, part[ROW_BLOCK];
@@ -132,11 +132,11 @@ static void grad_row(void *self, size_t i) {
     }
 }
 
-static void pref_grad(void *self, const struct batch *b, size_t first, size_t count,
-                      float *logits) {
+static void pref_backward(void *self, const struct batch *b, size_t first, size_t count,
+                          float *logits) {
     struct preference *p = self;
     struct rows c = {p, b, first, NULL, ask_reference(p, b, first, count), logits};
-    parallel_for(count, grad_row, &c);
+    parallel_for(count, backward_row, &c);
 }
 
 static double pref_end_step(void *self, struct metrics *m) {
@@ -173,9 +173,9 @@ struct objective objective_preference_new(const struct preference_options *o, si
                               .vocab = vocab,
                               .begin_step = pref_begin_step,
                               .begin = pref_begin,
-                              .look = pref_look,
-                              .between = pref_between,
-                              .grad = pref_grad,
+                              .first_pass = pref_first_pass,
+                              .between_passes = pref_between_passes,
+                              .backward = pref_backward,
                               .end_step = pref_end_step,
                               .release = pref_release};
 }

@@ -17,7 +17,7 @@ struct rows { // logits (count,V) of positions first ..
     float *logits;
 };
 
-static void grad_row(void *self, size_t i) {
+static void backward_row(void *self, size_t i) {
     struct rows *c = self;
     size_t V = c->sft->V, at = c->first + i, y = (size_t)c->b->target[at];
     float *z = c->logits + i * V;
@@ -36,10 +36,11 @@ static void sft_begin(void *self, const struct batch *b) {
     tally_begin(&s->loss, b->positions);
 }
 
-static void sft_grad(void *self, const struct batch *b, size_t first, size_t count, float *logits) {
+static void sft_backward(void *self, const struct batch *b, size_t first, size_t count,
+                         float *logits) {
     struct sft *s = self;
     struct rows c = {s, b, first, logits};
-    parallel_for(count, grad_row, &c);
+    parallel_for(count, backward_row, &c);
 }
 
 static double sft_end_step(void *self, struct metrics *m) {
@@ -61,7 +62,7 @@ struct objective objective_sft_new(size_t vocab) {
                               .vocab = vocab,
                               .begin_step = sft_begin_step,
                               .begin = sft_begin,
-                              .grad = sft_grad,
+                              .backward = sft_backward,
                               .end_step = sft_end_step,
                               .release = sft_release};
 }

@@ -136,17 +136,18 @@ static bool run_micro(struct loop *l) {
     size_t chunks = net_chunks(net, b);
     net_forward(net, b);
     if (o->begin) o->begin(o->self, b);
-    for (size_t i = 0; o->look && i < chunks; i++) {
+    for (size_t i = 0; o->first_pass && i < chunks; i++) {
         struct chunk c = net_chunk(net, b, i);
         net_logits(net, b, c, logits);
-        o->look(o->self, b, c.first, c.count, logits);
+        o->first_pass(o->self, b, c.first, c.count, logits);
         if (stop_requested()) return false;
     }
-    if (o->between) o->between(o->self, b);
+    if (o->between_passes) o->between_passes(o->self, b);
     for (size_t i = 0; i < chunks; i++) {
         struct chunk c = net_chunk(net, b, i);
-        if (!o->look || chunks > 1) net_logits(net, b, c, logits); // else they are still there
-        o->grad(o->self, b, c.first, c.count, logits);
+        if (!o->first_pass || chunks > 1)
+            net_logits(net, b, c, logits); // else they are still there
+        o->backward(o->self, b, c.first, c.count, logits);
         net_head_backward(net, b, c, logits, grads);
         if (stop_requested()) return false;
     }

@@ -93,7 +93,7 @@ static float *gradient(struct net *net, const struct model *m, const struct batc
     if (o.begin) o.begin(o.self, b);
     net_forward(net, b);
     net_logits(net, b, c, net_logits_buffer(net));
-    o.grad(o.self, b, c.first, c.count, net_logits_buffer(net));
+    o.backward(o.self, b, c.first, c.count, net_logits_buffer(net));
     net_head_backward(net, b, c, net_logits_buffer(net), grads);
     net_backward(net, b, grads);
     net_end_step(net, grads);

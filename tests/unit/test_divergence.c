@@ -289,8 +289,8 @@ static void weights_and_sums(void **state) {
             for (size_t i = 0; i < POSITIONS; i++) to_float(x + i * V, z[i], V);
             j.begin_step(j.self, &totals);
             j.begin(j.self, &b);
-            j.grad(j.self, &b, 5, 4, x + 5 * V);
-            j.grad(j.self, &b, 0, 5, x);
+            j.backward(j.self, &b, 5, 4, x + 5 * V);
+            j.backward(j.self, &b, 0, 5, x);
             for (size_t i = 0; i < POSITIONS; i++) {
                 double length = i < 4 ? 4 : 5, a = (double)y[i].t.alpha;
                 double share = normalise == DISTILL_TOKEN ? 1.0 / 9
@@ -340,8 +340,8 @@ static void live_is_replay(void **state) { // a cache with full support == the l
             }
             j.begin_step(j.self, &totals);
             j.begin(j.self, &b);
-            j.grad(j.self, &b, 0, 4, x[live]);
-            j.grad(j.self, &b, 4, 5, x[live] + 4 * V);
+            j.backward(j.self, &b, 0, 4, x[live]);
+            j.backward(j.self, &b, 4, 5, x[live] + 4 * V);
             loss[live] = j.end_step(j.self, &m[live]);
             objective_free(&j);
         }
@@ -382,9 +382,9 @@ static void distill_bits(void **state) { // threads and micro-batches
             if (!run && part) break;
             j.begin(j.self, run ? &half : &b);
             if (run)
-                j.grad(j.self, &half, 0, n, x[run] + first * V);
+                j.backward(j.self, &half, 0, n, x[run] + first * V);
             else
-                j.grad(j.self, &b, 0, POSITIONS, x[run]);
+                j.backward(j.self, &b, 0, POSITIONS, x[run]);
         }
         loss[run] = j.end_step(j.self, &m[run]);
     }

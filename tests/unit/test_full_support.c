@@ -109,7 +109,7 @@ static double run(const struct objective *o, struct net *net, const struct batch
     for (size_t i = 0; i < net_chunks(net, b); i++) {
         struct chunk c = net_chunk(net, b, i);
         net_logits(net, b, c, logits);
-        o->grad(o->self, b, c.first, c.count, logits);
+        o->backward(o->self, b, c.first, c.count, logits);
         memcpy(dlogits + c.first * V, logits, c.count * V * sizeof *logits);
     }
     return o->end_step(o->self, NULL);

@@ -135,10 +135,12 @@ static double run_step(const struct preference_options *options, const double *z
         for (size_t i = 0; i < b.positions * V; i++) x[i] = (float)z[offset * V + i];
         j.begin(j.self, &b);
         for (size_t at = 0; at < b.positions; at += chunk)
-            j.look(j.self, &b, at, b.positions - at < chunk ? b.positions - at : chunk, x + at * V);
-        j.between(j.self, &b);
+            j.first_pass(j.self, &b, at, b.positions - at < chunk ? b.positions - at : chunk,
+                         x + at * V);
+        j.between_passes(j.self, &b);
         for (size_t at = 0; at < b.positions; at += chunk)
-            j.grad(j.self, &b, at, b.positions - at < chunk ? b.positions - at : chunk, x + at * V);
+            j.backward(j.self, &b, at, b.positions - at < chunk ? b.positions - at : chunk,
+                       x + at * V);
         offset += b.positions;
     }
     double loss = j.end_step(j.self, m);
@@ -335,8 +337,8 @@ static void sft_step(void **state) {
     struct metrics m = {0};
     j.begin_step(j.self, &totals);
     j.begin(j.self, &b);
-    j.grad(j.self, &b, 4, 2, x + 4 * V);
-    j.grad(j.self, &b, 0, 4, x);
+    j.backward(j.self, &b, 4, 2, x + 4 * V);
+    j.backward(j.self, &b, 0, 4, x);
     for (size_t i = 0; i < n; i++) {
         double l = lse(z + i * V, V), y = l - z[i * V + (size_t)b.target[i]];
         expect += y / 11;

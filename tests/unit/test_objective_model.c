@@ -196,16 +196,16 @@ static double net_loss(struct world *w, struct objective *o, float *grads) {
     o->begin_step(o->self, &totals);
     net_forward(net, b);
     o->begin(o->self, b);
-    for (size_t i = 0; o->look && i < net_chunks(net, b); i++) {
+    for (size_t i = 0; o->first_pass && i < net_chunks(net, b); i++) {
         struct chunk c = net_chunk(net, b, i);
         net_logits(net, b, c, z);
-        o->look(o->self, b, c.first, c.count, z);
+        o->first_pass(o->self, b, c.first, c.count, z);
     }
-    if (o->between) o->between(o->self, b);
+    if (o->between_passes) o->between_passes(o->self, b);
     for (size_t i = 0; i < net_chunks(net, b); i++) {
         struct chunk c = net_chunk(net, b, i);
         net_logits(net, b, c, z);
-        o->grad(o->self, b, c.first, c.count, z);
+        o->backward(o->self, b, c.first, c.count, z);
         net_head_backward(net, b, c, z, grads);
     }
     net_backward(net, b, grads);

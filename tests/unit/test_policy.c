@@ -279,8 +279,8 @@ static void check_gradient(struct distill_options *o, struct step *s) {
     for (size_t i = 0; i < POSITIONS; i++) memcpy(z[i], s->x[i].student, sizeof z[i]);
     j.begin_step(j.self, &totals);
     j.begin(j.self, &s->batch);
-    j.grad(j.self, &s->batch, 0, 2, z[0]); // a chunk each
-    j.grad(j.self, &s->batch, 2, 3, z[2]);
+    j.backward(j.self, &s->batch, 0, 2, z[0]); // a chunk each
+    j.backward(j.self, &s->batch, 2, 3, z[2]);
     for (size_t i = 0; i < POSITIONS; i++) {
         double x[V], h = 1e-5;
         for (size_t v = 0; v < V; v++) x[v] = (double)s->x[i].student[v];

@@ -13,16 +13,16 @@ void step_gradient(const struct step_bench *s, struct batch *b) {
     o->begin_step(o->self, &s->totals);
     net_forward(s->net, b);
     if (o->begin) o->begin(o->self, b);
-    for (size_t i = 0; o->look && i < chunks; i++) {
+    for (size_t i = 0; o->first_pass && i < chunks; i++) {
         struct chunk c = net_chunk(s->net, b, i);
         net_logits(s->net, b, c, logits);
-        o->look(o->self, b, c.first, c.count, logits);
+        o->first_pass(o->self, b, c.first, c.count, logits);
     }
-    if (o->between) o->between(o->self, b);
+    if (o->between_passes) o->between_passes(o->self, b);
     for (size_t i = 0; i < chunks; i++) {
         struct chunk c = net_chunk(s->net, b, i);
-        if (!o->look || chunks > 1) net_logits(s->net, b, c, logits);
-        o->grad(o->self, b, c.first, c.count, logits);
+        if (!o->first_pass || chunks > 1) net_logits(s->net, b, c, logits);
+        o->backward(o->self, b, c.first, c.count, logits);
         net_head_backward(s->net, b, c, logits, grads);
     }
     net_backward(s->net, b, grads);
