@@ -8,16 +8,17 @@
 #include "formats/bytes/stream.h"
 #include "formats/records/token_source.h"
 #include "formats/tokens/tokens.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct tokenize {
     const char *model, *tokenizer, *kind, *on_long, *on_bad, *map, *template, *format, *syntax,
-        *split, *eos, *output;
+        *split, *eos, *on_equal, *output;
     struct opt_list input;
     int64_t rows_per_shard, max_length, show;
     bool parse_special;
-    double stop_after;
+    double stop_after, min_margin;
     struct opt_every every;
     struct common_options common;
     struct token_source source;
@@ -46,6 +47,11 @@ static void declare(struct options *o, struct tokenize *s) {
          .help = "longer rows (default: split for text, else error)"},
         {"on-bad", OPT_CHOICE, OPT_RESULT, &s->on_bad, .choices = "error|skip", .value = "error",
          .help = "rows that cannot be used"},
+        {"on-equal", OPT_CHOICE, OPT_RESULT, &s->on_equal, .choices = "drop|keep", .value = "drop",
+         .help = "pairs whose chosen and rejected are the same"},
+        {"min-margin", OPT_REAL, OPT_RESULT, &s->min_margin, .value = "-inf", .low = -INFINITY,
+         .high = INFINITY, .metavar = "X",
+         .help = "drop pairs where score_chosen - score_rejected is less"},
         {"map", OPT_TEXT, OPT_RESULT, &s->map, .metavar = "A=B,...",
          .help = "column names: ours=theirs, as in prompt=question,chosen=good"},
         {"template", OPT_TEXT, OPT_RESULT, &s->template, .value = "auto", .metavar = "NAME",
@@ -133,7 +139,11 @@ static void open_tokenizer(struct tokenize *s) {
     if (t->max_length && (size_t)s->max_length > t->max_length)
         die(EXIT_USAGE, "'--max-length' %lld is more than the %zu tokens the model takes",
             (long long)s->max_length, t->max_length);
-    if (!s->max_length) s->max_length = (int64_t)t->max_length;
+    if (!s->max_length && t->max_length) {
+        s->max_length = (int64_t)t->max_length;
+        log_note(s->log, "--max-length %zu by default: the longest row that the model takes",
+                 t->max_length);
+    }
     parents_add(&s->parents, "tokenizer", t->hash);
 }
 
@@ -166,6 +176,8 @@ static void set_up(struct tokenize *s) {
     d->shape = shape_named(s->format);
     d->syntax = (enum record_syntax)choice_index("auto|csv|tsv|jsonl|json|text", s->syntax);
     d->skip_bad = !strcmp(s->on_bad, "skip");
+    d->keep_equal = !strcmp(s->on_equal, "keep");
+    d->min_margin = s->min_margin;
     d->checkpoint_seconds = s->every.seconds > 0 ? s->every.seconds : 10;
     d->show = (uint64_t)s->show;
     d->log = s->log;
@@ -241,8 +253,9 @@ static void open_writers(struct tokenize *s, struct fail *f) {
 static void check_rows(const struct tokenize *s, struct fail *f) {
     const struct ledger *l = &s->data.ledger;
     if (!l->rows_out[0])
-        fail_set(f, EXIT_BADDATA, "no usable rows in '%s' (%llu read); nothing to write",
-                 s->input.items[0], (unsigned long long)l->rows_in);
+        fail_set(f, EXIT_BADDATA, "no usable rows in '%s' (%llu read%s%s); nothing to write",
+                 s->input.items[0], (unsigned long long)l->rows_in, l->bad ? ", first " : "",
+                 l->first_bad);
     else if (s->valid_path && !l->rows_out[1])
         fail_set(f, EXIT_BADDATA, "no rows fell to the valid part; raise --split '%s'", s->split);
 }
@@ -253,9 +266,9 @@ static int run(struct tokenize *s) {
     if (writes) open_writers(s, &f);
     int code = f.code ? f.code : dataset_run(&s->data, &f);
     bool done = code == EXIT_DONE;
-    if (done || code == EXIT_STOPPED)
-        ledger_print(&s->data.ledger, s->log, s->valid_path, s->data.encoder.max_length);
+    if (s->data.ledger.rows_in) ledger_print(&s->data.ledger, s->log, s->valid_path);
     if (done) check_rows(s, &f);
+    if (done && !f.code) ledger_warn_lost(&s->data.ledger);
     for (int i = 0; i < LEDGER_PARTS; i++) {
         struct columns_writer *w = s->data.writer[i];
         if (w && done && !f.code)

@@ -31,8 +31,10 @@ static void say(const char *kind, const char *format, va_list args) {
     char text[2048];
     vsnprintf(text, sizeof text, format, args);
     one_line(text);
-    if (isatty(STDERR_FILENO)) fputs("\r\033[K", stderr); // a progress line may stand there
-    fprintf(stderr, "%s: %s%s\n", program_invocation_short_name, kind, text);
+    bool terminal = isatty(STDERR_FILENO), colour = terminal && *kind && !getenv("NO_COLOR");
+    if (terminal) fputs("\r\033[K", stderr); // a progress line may stand there
+    fprintf(stderr, "%s: %s%s%s%s\n", program_invocation_short_name, colour ? "\033[33m" : "", kind,
+            text, colour ? "\033[0m" : "");
 }
 
 void die(int code, const char *format, ...) {

@@ -291,6 +291,16 @@ void tokenizer_surround(const struct tokenizer *t, const struct ids **before,
     *after = &t->after;
 }
 
+void tokenizer_count_unknown(const struct tokenizer *t, const int32_t *ids, size_t n,
+                             uint64_t *unknown, uint64_t *bytes) {
+    const struct bpe_model *m = &t->model;
+    bool falls = m->byte_fallback && !m->byte_level;
+    for (size_t i = 0; i < n; i++) {
+        *unknown += m->unk >= 0 && ids[i] == m->unk;
+        for (int b = 128; falls && b < 256; b++) *bytes += m->byte_token[b] == ids[i];
+    }
+}
+
 bool tokenizer_is_special(const struct tokenizer *t, int32_t id) {
     return id >= 0 && (size_t)id < t->vocab && t->special[id];
 }

@@ -38,5 +38,9 @@ const char *tokenizer_token(const struct tokenizer *t, int32_t id); // as in the
 // What add_special puts in front of and behind a text; the lists belong to the tokenizer.
 void tokenizer_surround(const struct tokenizer *t, const struct ids **before,
                         const struct ids **after);
+// Adds to the counters: ids that are the unknown token, and ids that are a single byte of a
+// character which the vocabulary does not have (byte fallback, above ASCII).
+void tokenizer_count_unknown(const struct tokenizer *t, const int32_t *ids, size_t n,
+                             uint64_t *unknown, uint64_t *bytes);
 bool tokenizer_is_special(const struct tokenizer *t, int32_t id);
 void tokenizer_free(struct tokenizer *t);

@@ -2,21 +2,23 @@
 #include "common/base/clock.h"
 #include "common/base/parallel.h"
 #include "common/base/stop.h"
+#include "formats/records/pair_set.h"
 #include "formats/records/records.h"
 #include "formats/tokens/tokens.h"
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH_ROWS = 512, BATCH_BYTES = 8 << 20, WARNINGS = 10 };
+enum { BATCH_ROWS = 512, BATCH_BYTES = 8 << 20 };
 
 struct slot { // a row on its way
     struct record row;
     struct example example;
     struct encoded tokens;
-    enum shape shape;
+    enum shape shape; // AUTO: bad
     int part;
-    uint64_t index;
+    uint64_t index, key; // key: of a pair
 };
 
 struct run {
@@ -28,6 +30,8 @@ struct run {
     uint64_t done[LEDGER_PARTS]; // rows each writer has seen
     const char *path;            // of the shape
     enum shape shape;
+    struct text_rules rules;
+    struct pair_set pairs; // all that were read
     struct fail *f;
 };
 
@@ -44,18 +48,20 @@ static const char *shown_name(const struct dataset *d, const char *path) {
     return path;
 }
 
-// A file's shape, from its first row that can be read at all.
-static bool tell_shape(struct run *r, struct record *row) {
-    if (r->path && !strcmp(r->path, row->path)) return true;
-    if (r->d->shape != SHAPE_AUTO)
-        r->shape = r->d->shape;
-    else if (!record_parse(row))
-        return true;
-    else
-        r->shape = shape_tell(row, r->d->encoder.kind, &r->d->map);
-    if (r->shape == SHAPE_AUTO) return fail_pass(r->f, &row->bad);
-    r->path = row->path;
-    log_note(r->d->log, "'%s': %s, shape %s", row->path, records_syntax(r->records),
+// A file's shape, from its first row that has one without a doubt; a CSV's first row decides.
+static bool tell_shape(struct run *r, struct slot *s) {
+    bool sure = true;
+    s->shape = r->shape;
+    if (r->path && !strcmp(r->path, s->row.path)) return true;
+    s->shape = r->d->shape;
+    if (s->shape == SHAPE_AUTO && record_parse(&s->row))
+        s->shape = shape_tell(&s->row, r->d->encoder.kind, &r->d->map, &sure);
+    bool named = s->shape == SHAPE_AUTO && s->row.header && s->row.used_n; // not a broken row
+    if (named) return fail_pass(r->f, &s->row.bad);
+    if (s->shape == SHAPE_AUTO || !sure) return true;
+    r->shape = s->shape;
+    r->path = s->row.path;
+    log_note(r->d->log, "'%s': %s, shape %s", r->path, records_syntax(r->records),
              shape_name(r->shape));
     return true;
 }
@@ -66,25 +72,52 @@ static bool read_batch(struct run *r) {
         struct slot *s = &r->slots[r->n];
         if (!records_next(r->records, &s->row)) break;
         s->row.path = shown_name(r->d, s->row.path);
-        if (!tell_shape(r, &s->row)) return false;
-        s->shape = r->shape;
+        if (!tell_shape(r, s)) return false;
         s->index = r->read++;
         bytes += s->row.cells.text.length;
     }
     return !r->f->code;
 }
 
+static bool read_row(struct run *r, struct slot *s) {
+    s->key = 0;
+    if (!record_parse(&s->row) ||
+        !shape_read(&s->row, s->shape, r->d->encoder.kind, &r->d->map, &s->example))
+        return false;
+    if (r->d->encoder.kind == DATA_PREF) s->key = pair_key(&s->example);
+    return true;
+}
+
+static bool twice(const struct ids *ids, int32_t id, bool end) {
+    size_t at = end ? ids->n - 2 : 0;
+    return id >= 0 && ids->n > 1 && ids->id[at] == id && ids->id[at + 1] == id;
+}
+
+static bool check_ends(struct slot *s, const struct encoder *e) {
+    const struct encoded *x = &s->tokens;
+    if (twice(&x->ids, e->bos, false)) return row_bad(&s->row, "it begins with BOS twice");
+    if (twice(&x->ids, e->eos, true) || twice(&x->chosen, e->eos, true) ||
+        twice(&x->rejected, e->eos, true))
+        return row_bad(&s->row, "it ends with EOS twice");
+    return true;
+}
+
 static void work(void *self, size_t i) {
     struct run *r = self;
     struct slot *s = &r->slots[i];
+    const struct encoder *e = &r->d->encoder;
     s->part = 0;
-    if (!record_parse(&s->row) ||
-        !shape_read(&s->row, s->shape, r->d->encoder.kind, &r->d->map, &s->example))
-        return;
+    if (!read_row(r, s)) return;
     const char *beyond = example_beyond_text(&s->example);
     if (beyond && !row_bad(&s->row, "it holds %s, which the template cannot show", beyond)) return;
+    if (!texts_check(&s->row, e->kind, &r->rules, &s->example)) return;
     if (r->d->valid > 0) s->part = example_key(&s->example) < r->d->valid;
-    encode(&r->d->encoder, &s->row, &s->example, &s->tokens);
+    if (encode(e, &s->row, &s->example, &s->tokens)) check_ends(s, e);
+}
+
+static void work_again(void *self, size_t i) { // of rows that were taken before the last stop
+    struct run *r = self;
+    read_row(r, &r->slots[i]);
 }
 
 // ---- writing ------------------------------------------------------------------------------------
@@ -93,10 +126,23 @@ static bool ends_with_eos(const struct encoder *e, const struct ids *ids) {
     return ids->n && ids->id[ids->n - 1] == e->eos;
 }
 
+static void count_unused(struct ledger *l, const struct slot *s) {
+    const struct str *fields = &s->example.unused;
+    for (size_t i = 0, n; i < record_columns(&s->row); i++)
+        if (record_unused(&s->row, i)) {
+            const char *name = record_column(&s->row, i, &n);
+            ledger_unused(l, name, n);
+        }
+    for (size_t at = 0; at < fields->length; at += strlen(fields->text + at) + 1)
+        ledger_unused(l, fields->text + at, strlen(fields->text + at));
+}
+
 static void count(struct run *r, const struct slot *s, size_t pieces) {
     struct ledger *l = &r->d->ledger;
     const struct encoder *e = &r->d->encoder;
     const struct encoded *x = &s->tokens;
+    l->rows_used++;
+    if (x->longest > l->longest) l->longest = x->longest;
     l->truncated += x->truncated;
     l->split += pieces > 1;
     l->rows_out[s->part] += pieces;
@@ -107,8 +153,10 @@ static void count(struct run *r, const struct slot *s, size_t pieces) {
     l->with_eos += e->kind == DATA_PREF
                        ? ends_with_eos(e, &x->chosen) && ends_with_eos(e, &x->rejected)
                        : ends_with_eos(e, &x->ids);
-    l->same += x->chosen.n && x->chosen.n == x->rejected.n &&
-               !memcmp(x->chosen.id, x->rejected.id, x->chosen.n * sizeof *x->chosen.id);
+    const struct ids *all[] = {&x->ids, &x->chosen, &x->rejected};
+    for (size_t i = 0; i < 3; i++)
+        tokenizer_count_unknown(e->tokenizer, all[i]->id, all[i]->n, &l->unknown, &l->bytes);
+    count_unused(l, s);
 }
 
 static bool write_pieces(struct columns_writer *w, const struct encoder *e,
@@ -132,41 +180,69 @@ static bool write_row(struct columns_writer *w, const struct encoder *e, const s
                        x->rejected.n);
 }
 
-// A row that cannot be used: counted and said, or the end.
-static bool take_bad(struct run *r, const struct slot *s) {
+static bool same_tokens(const struct encoded *x) {
+    return x->chosen.n && x->chosen.n == x->rejected.n &&
+           !memcmp(x->chosen.id, x->rejected.id, x->chosen.n * sizeof *x->chosen.id);
+}
+
+// Whether a pair stays; what is odd about it is counted. example: what names it.
+static bool keep_pair(struct run *r, const struct slot *s, const char *name) {
+    const struct dataset *d = r->d;
     struct ledger *l = &r->d->ledger;
-    if (!r->d->skip_bad) {
-        fail_set(r->f, s->row.bad.code, "%s; mend it or pass --on-bad skip", s->row.bad.text);
+    const struct example *x = &s->example;
+    double margin = x->score_chosen - x->score_rejected;
+    enum pair_seen seen = pair_set_add(&r->pairs, s->key);
+    if (same_tokens(&s->tokens)) {
+        ledger_count(l, d->keep_equal ? "kept" : "dropped", "chosen and rejected are the same",
+                     name);
+        return d->keep_equal;
+    }
+    if (x->scored && margin < d->min_margin) {
+        ledger_count(l, "dropped", "scores closer than --min-margin", name);
         return false;
     }
-    if (l->bad < WARNINGS) log_note(r->d->log, "skipped: %s", s->row.bad.text);
-    if (l->bad == WARNINGS) log_note(r->d->log, "further skipped rows are only counted");
-    ledger_bad(l, s->row.bad.text);
+    if (x->scored && margin <= 0)
+        ledger_count(l, "kept", "rejected is scored as high as chosen, or higher (--min-margin)",
+                     name);
+    if (seen == PAIR_CONTRADICTED)
+        ledger_count(l, "kept", "an earlier row prefers the other response", name);
+    if (seen == PAIR_AGAIN) ledger_count(l, "kept", "an earlier row is the same pair", name);
     return true;
 }
 
-static bool take(struct run *r, const struct slot *s) {
-    struct ledger *l = &r->d->ledger;
+static bool scores_missing(const struct run *r, struct slot *s) {
+    if (s->row.bad.code || s->example.scored || !(r->d->min_margin > -INFINITY)) return false;
+    return !row_bad(&s->row, "no score_chosen and score_rejected for --min-margin");
+}
+
+static bool take(struct run *r, struct slot *s) {
+    struct dataset *d = r->d;
+    struct ledger *l = &d->ledger;
     const struct encoded *x = &s->tokens;
+    char name[200];
+    snprintf(name, sizeof name, "'%.150s' line %zu", s->row.path, s->row.line);
     l->rows_in++;
-    if (s->row.bad.code) return take_bad(r, s);
-    if (x->longest > l->longest) l->longest = x->longest;
-    if (x->dropped) {
-        l->no_room += x->no_room;
-        l->long_dropped += !x->no_room;
+    if (s->row.bad.code || scores_missing(r, s)) {
+        ledger_bad(l, d->skip_bad, s->row.bad.text);
         return true;
     }
-    if (s->index < r->d->show) dataset_show(r->d, &s->row, x);
-    count(r, s, encoded_pieces(&r->d->encoder, x));
-    struct columns_writer *w = r->d->writer[s->part];
-    if (!w || s->index < r->done[s->part]) return true;
-    return write_row(w, &r->d->encoder, x) || fail_pass(r->f, columns_fail(w));
+    if (x->dropped && x->no_room)
+        ledger_count(l, "dropped", "no room for a response after the prompt", name);
+    else if (x->dropped)
+        ledger_long(l, d->encoder.on_long != LONG_ERROR, name, x->longest, d->encoder.max_length);
+    if (x->dropped || (s->key && !keep_pair(r, s, name))) return true;
+    if (s->index < d->show) dataset_show(d, &s->row, x);
+    count(r, s, encoded_pieces(&d->encoder, x));
+    struct columns_writer *w = d->writer[s->part];
+    bool fails = (l->bad && !d->skip_bad) || (l->too_long && d->encoder.on_long == LONG_ERROR);
+    if (!w || fails || s->index < r->done[s->part]) return true;
+    return write_row(w, &d->encoder, x) || fail_pass(r->f, columns_fail(w));
 }
 
 // ---- stopping and going on ----------------------------------------------------------------------
 
 static bool save(struct run *r) {
-    struct state s = {.rows = r->read, .ledger = r->d->ledger};
+    struct state s = {.rows = r->read, .ledger = r->d->ledger}; // 20 KiB
     for (int i = 0; i < LEDGER_PARTS; i++) {
         struct columns_writer *w = r->d->writer[i];
         if (r->read < r->done[i] || !w) continue; // it is ahead since before the last stop
@@ -175,25 +251,40 @@ static bool save(struct run *r) {
     return true;
 }
 
+// Rows that were taken before the last stop: their shapes and pairs are known again.
+static void read_again(struct run *r, uint64_t rows) {
+    while (!r->f->code && r->read < rows) {
+        for (r->n = 0; r->n < BATCH_ROWS && r->read < rows; r->n++, r->read++) {
+            struct slot *s = &r->slots[r->n];
+            if (!records_next(r->records, &s->row)) return;
+            s->row.path = shown_name(r->d, s->row.path);
+            if (!tell_shape(r, s)) return;
+        }
+        if (r->d->encoder.kind != DATA_PREF) continue;
+        parallel_for(r->n, work_again, r);
+        for (size_t i = 0; i < r->n; i++)
+            if (r->slots[i].key) pair_set_add(&r->pairs, r->slots[i].key);
+    }
+}
+
 // The writer that is behind says where to go on; the other one's rows are passed over.
 static void restore(struct run *r) {
-    struct state first = {.rows = UINT64_MAX};
+    struct state *first = xcalloc(2, sizeof *first), *s = first + 1;
+    first->rows = UINT64_MAX;
     for (int i = 0; i < LEDGER_PARTS; i++) {
         size_t n = 0;
         const void *bytes = r->d->writer[i] ? columns_state(r->d->writer[i], &n) : NULL;
-        struct state s = {0};
-        if (bytes && n == sizeof s) memcpy(&s, bytes, n);
-        r->done[i] = s.rows;
-        if (r->d->writer[i] && s.rows < first.rows) first = s;
+        *s = (struct state){0};
+        if (bytes && n == sizeof *s) memcpy(s, bytes, n);
+        r->done[i] = s->rows;
+        if (r->d->writer[i] && s->rows < first->rows) *first = *s;
     }
-    if (!first.rows || first.rows == UINT64_MAX) return;
-    r->d->ledger = first.ledger;
-    log_note(r->d->log, "going on after row %llu", (unsigned long long)first.rows);
-    while (r->read < first.rows && records_next(r->records, &r->slots->row)) {
-        r->slots->row.path = shown_name(r->d, r->slots->row.path);
-        if (!tell_shape(r, &r->slots->row)) return;
-        r->read++;
+    if (first->rows && first->rows != UINT64_MAX) {
+        r->d->ledger = first->ledger;
+        log_note(r->d->log, "going on after row %llu", (unsigned long long)first->rows);
+        read_again(r, first->rows);
     }
+    free(first);
 }
 
 static int run(struct run *r) {
@@ -209,11 +300,23 @@ static int run(struct run *r) {
         if (stop) return EXIT_STOPPED;
         if (due) saved = clock_seconds();
     }
+    ledger_check(&r->d->ledger, r->d->skip_bad, r->d->encoder.on_long != LONG_ERROR, r->f);
     return r->f->code;
+}
+
+// What is put around texts must not be in them, unless their special tokens are read.
+static struct text_rules rules_of(const struct encoder *e) {
+    bool template = e->template && e->kind != DATA_TEXT;
+    struct text_rules r = {.template = template, .rendered = e->parse_special && !template};
+    if (e->parse_special) return r;
+    r.bos = e->bos >= 0 ? tokenizer_token(e->tokenizer, e->bos) : NULL;
+    r.eos = e->eos >= 0 ? tokenizer_token(e->tokenizer, e->eos) : NULL;
+    return r;
 }
 
 int dataset_run(struct dataset *d, struct fail *f) {
     struct run r = {.d = d, .f = f, .slots = xcalloc(BATCH_ROWS, sizeof *r.slots)};
+    r.rules = rules_of(&d->encoder);
     r.records = records_open(d->n_paths, d->paths, d->syntax, f);
     int code = run(&r);
     log_end_progress(d->log);
@@ -223,6 +326,7 @@ int dataset_run(struct dataset *d, struct fail *f) {
         encoded_release(&r.slots[i].tokens);
     }
     free(r.slots);
+    pair_set_release(&r.pairs);
     records_close(r.records);
     return code;
 }

@@ -1,6 +1,9 @@
 // Token files from text files: rows are read in order, made into tokens by all threads, and written
 // in order. The writers' checkpoints carry how many rows were read and the ledger, so a stopped run
 // goes on where it was, and the bytes are those of an undisturbed one.
+//
+// The whole input is gone through: what is wrong with it is counted, and rows that may not be left
+// out fail the run at its end; nothing is written once there is one.
 #pragma once
 #include "formats/store/columns.h"
 #include "formats/records/encode.h"
@@ -14,8 +17,10 @@ struct dataset {
     enum record_syntax syntax;
     enum shape shape; // AUTO: told by each file's first row
     struct field_map map;
-    bool skip_bad; // else a bad row is the failure
-    double valid;  // share of prompts that go to the second writer
+    bool skip_bad;     // else bad rows are the failure, once all rows were looked at
+    bool keep_equal;   // pairs whose responses are the same tokens
+    double min_margin; // pairs whose scores are closer are dropped; -INFINITY: none
+    double valid;      // share of prompts that go to the second writer
     struct log *log;
     struct columns_writer *writer[LEDGER_PARTS]; // train, valid; NULL: nothing is written
     double checkpoint_seconds;

@@ -37,11 +37,16 @@ static void encode_begin(const struct encoder *e, const char *text, size_t n, st
 
 // ---- without a template -------------------------------------------------------------------------
 
+static void end_text(const struct encoder *e, struct ids *out) { // unless it spells EOS itself
+    bool ended = e->parse_special && out->n && out->id[out->n - 1] == e->eos;
+    if (e->eos >= 0 && !ended) add_id(out, e->eos);
+}
+
 static void encode_answer(const struct encoder *e, const struct turn *t, int32_t before,
                           struct ids *out) {
     bool after = tokenizer_is_special(e->tokenizer, before);
     tokenizer_encode_continued(e->tokenizer, t->text, t->n, after, e->parse_special, out);
-    if (e->eos >= 0) add_id(out, e->eos);
+    end_text(e, out);
 }
 
 static bool encode_plain(const struct encoder *e, struct record *row, const struct example *x,
@@ -54,7 +59,7 @@ static bool encode_plain(const struct encoder *e, struct record *row, const stru
     encode_begin(e, prompt.text ? prompt.text : "", prompt.length, &out->ids);
     str_release(&prompt);
     if (e->kind == DATA_TEXT) {
-        if (e->eos >= 0) add_id(&out->ids, e->eos);
+        end_text(e, &out->ids);
         fill_mask(out, 1);
         out->mask.text[0] = 0;
         return true;
@@ -116,19 +121,13 @@ static void truncate_row(const struct encoder *e, struct encoded *x) {
     if (x->rejected.n > room) x->rejected.n = room;
 }
 
-static bool fit(const struct encoder *e, struct record *row, struct encoded *x) {
+static void fit(const struct encoder *e, struct encoded *x) {
     x->longest = x->ids.n + longer(x->chosen.n, x->rejected.n);
-    if (!e->max_length || x->longest <= e->max_length || e->on_long == LONG_SPLIT) return true;
-    if (e->on_long == LONG_ERROR)
-        return row_bad(row,
-                       "%zu tokens, more than the --max-length of %zu; pass --on-long drop or "
-                       "truncate",
-                       x->longest, e->max_length);
-    if (e->on_long == LONG_DROP)
+    if (!e->max_length || x->longest <= e->max_length || e->on_long == LONG_SPLIT) return;
+    if (e->on_long == LONG_DROP || e->on_long == LONG_ERROR)
         x->dropped = true;
     else
         truncate_row(e, x);
-    return true;
 }
 
 size_t encoded_pieces(const struct encoder *e, const struct encoded *x) {
@@ -172,7 +171,8 @@ bool encode(const struct encoder *e, struct record *row, const struct example *x
               : e->template && e->kind != DATA_TEXT ? encode_chat(e, x, out, &f)
                                                     : encode_plain(e, row, x, out);
     if (f.code) row_bad(row, "%s", f.text);
-    return ok && fit(e, row, out) && check_targets(e, row, out);
+    if (ok) fit(e, out);
+    return ok && check_targets(e, row, out);
 }
 
 void encoded_release(struct encoded *x) {

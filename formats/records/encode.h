@@ -27,7 +27,8 @@ struct encoded {          // zero-initialise; reused
     struct str mask;      // a byte an id
     size_t prompt_length; // tokens before the first trained one
     struct ids chosen, rejected;
-    bool dropped, truncated, no_room; // over max_length; no_room: the prompt alone
+    bool dropped, truncated, no_room; // over max_length (dropped: ERROR too); no_room: the prompt
+                                      // alone
     size_t longest;                   // tokens before anything was cut
 };
 

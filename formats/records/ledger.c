@@ -1,7 +1,10 @@
 #include "formats/records/ledger.h"
+#include "common/base/mem.h"
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+
+// ---- counting -----------------------------------------------------------------------------------
 
 // What follows "line 7: ", or what comes before " in 'file'".
 static void reason_of(const char *message, char *to, size_t size) {
@@ -19,22 +22,94 @@ static void reason_of(const char *message, char *to, size_t size) {
         }
 }
 
-void ledger_bad(struct ledger *l, const char *message) {
-    char text[sizeof l->reasons->text];
-    reason_of(message, text, sizeof text);
-    l->bad++;
-    for (size_t i = 0; i < LEDGER_REASONS; i++) {
-        struct ledger_reason *r = &l->reasons[i];
-        bool rest = i + 1 == LEDGER_REASONS;
-        if (r->n && strcmp(r->text, text) && !rest) continue;
-        if (!r->n) snprintf(r->text, sizeof r->text, "%s", rest ? "other reasons" : text);
-        r->n++;
+// At most to[size - 1] bytes, no broken character at the end.
+static void copy(char *to, size_t size, const char *text) {
+    size_t n = (size_t)snprintf(to, size, "%s", text);
+    if (n < size) return;
+    n = size - 1;
+    while (n && ((unsigned char)to[n - 1] & 0xC0) == 0x80) n--;
+    if (n && (unsigned char)to[n - 1] >= 0xC0) n--;
+    to[n] = 0;
+}
+
+void ledger_count(struct ledger *l, const char *outcome, const char *reason, const char *example) {
+    char text[sizeof l->problems->text], line[sizeof l->problems->text + 32];
+    snprintf(line, sizeof line, "%s: %.*s", outcome, (int)sizeof text, reason);
+    copy(text, sizeof text, line);
+    for (size_t i = 0; i < LEDGER_PROBLEMS; i++) {
+        struct ledger_problem *p = &l->problems[i];
+        bool rest = i + 1 == LEDGER_PROBLEMS;
+        if (p->n && strcmp(p->text, text) && !rest) continue;
+        if (!p->n) copy(p->text, sizeof p->text, rest ? "for other reasons" : text);
+        if (p->n < LEDGER_EXAMPLES) copy(p->example[p->n], sizeof p->example[0], example);
+        p->n++;
         return;
     }
 }
 
+void ledger_bad(struct ledger *l, bool skip, const char *message) {
+    char reason[100];
+    reason_of(message, reason, sizeof reason);
+    if (!l->bad++) copy(l->first_bad, sizeof l->first_bad, message);
+    char example[sizeof l->problems->example[0]];
+    copy(example, sizeof example, message);
+    char *detail = strstr(example, ": ");
+    if (!strchr(reason, '#') && detail && strstr(detail, reason)) *detail = 0; // said above it
+    ledger_count(l, skip ? "skipped" : "bad", reason, example);
+}
+
+void ledger_long(struct ledger *l, bool drop, const char *row, uint64_t tokens, uint64_t most) {
+    char reason[80], example[200];
+    snprintf(reason, sizeof reason, "longer than %llu tokens", (unsigned long long)most);
+    snprintf(example, sizeof example, "%.150s: %llu tokens", row, (unsigned long long)tokens);
+    if (!l->too_long++)
+        snprintf(l->first_long, sizeof l->first_long,
+                 "%.110s: %llu tokens, more than the --max-length of %llu", row,
+                 (unsigned long long)tokens, (unsigned long long)most);
+    ledger_count(l, drop ? "dropped" : "too long", reason, example);
+}
+
+void ledger_unused(struct ledger *l, const char *name, size_t n) {
+    char text[sizeof l->unused->name];
+    snprintf(text, sizeof text, "%.*s", (int)(n < sizeof text ? n : sizeof text - 1), name);
+    for (size_t i = 0; i < LEDGER_COLUMNS; i++) {
+        struct ledger_column *c = &l->unused[i];
+        if (c->n && strcmp(c->name, text)) continue;
+        if (!c->n++) copy(c->name, sizeof c->name, text);
+        return;
+    }
+    l->other_unused++;
+}
+
+bool ledger_check(const struct ledger *l, bool skip_bad, bool take_long, struct fail *f) {
+    unsigned long long bad = skip_bad ? 0 : l->bad, large = take_long ? 0 : l->too_long;
+    unsigned long long rows = l->rows_in;
+    if (bad && large)
+        fail_set(f, EXIT_BADDATA,
+                 "%llu of %llu rows cannot be used, first %s; %llu are too long, first %s; fix "
+                 "them or pass --on-bad skip and --on-long drop or truncate",
+                 bad, rows, l->first_bad, large, l->first_long);
+    else if (bad)
+        fail_set(f, EXIT_BADDATA,
+                 "%llu of %llu rows cannot be used, first %s; fix them or pass --on-bad skip", bad,
+                 rows, l->first_bad);
+    else if (large)
+        fail_set(f, EXIT_BADDATA,
+                 "%llu of %llu rows are too long, first %s; pass --on-long drop or truncate", large,
+                 rows, l->first_long);
+    return !bad && !large;
+}
+
+// ---- printing -----------------------------------------------------------------------------------
+
 static void line(struct log *log, uint64_t n, const char *what) {
     if (n) log_note(log, "  %10llu %s", (unsigned long long)n, what);
+}
+
+static void print_problem(const struct ledger_problem *p, struct log *log) {
+    line(log, p->n, p->text);
+    for (uint64_t i = 0; i < p->n && i < LEDGER_EXAMPLES; i++)
+        log_note(log, "             %s", p->example[i]);
 }
 
 static void print_part(const struct ledger *l, struct log *log, int part, const char *name) {
@@ -43,22 +118,33 @@ static void print_part(const struct ledger *l, struct log *log, int part, const 
              (unsigned long long)l->trained[part]);
 }
 
-void ledger_print(const struct ledger *l, struct log *log, bool split, uint64_t max_length) {
-    char text[160];
+static void print_unused(const struct ledger *l, struct log *log) {
+    struct str s = {0};
+    for (size_t i = 0; i < LEDGER_COLUMNS && l->unused[i].n; i++)
+        str_printf(&s, "%s%s", i ? ", " : "", l->unused[i].name);
+    if (l->other_unused) str_puts(&s, ", and others");
+    if (s.length) log_note(log, "  columns not used: %s", s.text);
+    str_release(&s);
+}
+
+void ledger_warn_lost(const struct ledger *l) {
+    uint64_t lost = l->rows_in - l->rows_used;
+    if (lost * 10 > l->rows_in)
+        warn("%llu of %llu rows are lost (%.3g %%)", (unsigned long long)lost,
+             (unsigned long long)l->rows_in, 100.0 * (double)lost / (double)l->rows_in);
+}
+
+void ledger_print(const struct ledger *l, struct log *log, bool split) {
     log_note(log, "  %10llu rows in", (unsigned long long)l->rows_in);
-    for (size_t i = 0; i < LEDGER_REASONS && l->reasons[i].n; i++) {
-        snprintf(text, sizeof text, "skipped: %s", l->reasons[i].text);
-        line(log, l->reasons[i].n, text);
-    }
-    snprintf(text, sizeof text, "dropped: longer than %llu tokens", (unsigned long long)max_length);
-    line(log, l->long_dropped, text);
-    line(log, l->no_room, "dropped: no room for a response after the prompt");
+    for (size_t i = 0; i < LEDGER_PROBLEMS; i++) print_problem(&l->problems[i], log);
     line(log, l->truncated, "truncated");
     line(log, l->split, "split into pieces");
-    line(log, l->same, "kept although chosen and rejected are the same");
     print_part(l, log, 0, split ? " (train)" : "");
     if (split) print_part(l, log, 1, " (valid)");
     log_note(log, "  %10llu rows begin with BOS, %llu end with EOS, longest %llu tokens",
              (unsigned long long)l->with_bos, (unsigned long long)l->with_eos,
              (unsigned long long)l->longest);
+    line(log, l->unknown, "tokens are the unknown token: characters that the vocabulary lacks");
+    line(log, l->bytes, "tokens are single bytes of characters that the vocabulary lacks");
+    print_unused(l, log);
 }

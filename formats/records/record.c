@@ -74,7 +74,7 @@ bool record_names_it(const struct record *record, const char *name) {
 
 bool record_has(const struct record *record, const char *name) {
     size_t i = column(record, name);
-    return i != SIZE_MAX && (record->header || filled(record, i));
+    return i != SIZE_MAX && (record->header || record->nulls || filled(record, i));
 }
 
 const char *record_text(const struct record *record, const char *name, size_t *n) {

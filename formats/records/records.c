@@ -121,6 +121,7 @@ static void start(struct records *r, struct record *out) {
     out->syntax = r->syntax;
     out->header = NULL;
     out->used_n = 0;
+    out->nulls = false;
     out->bad = (struct fail){0};
     out->cells.n = out->cells.text.length = 0;
 }

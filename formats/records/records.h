@@ -25,6 +25,7 @@ struct record {       // zero-initialise; reused from call to call; record_relea
     struct json *json;            // after record_parse: an object (JSON)
     size_t used_n, used_capacity;
     bool *used; // (used_n) after record_parse: whether a column was asked for and gave something
+    bool nulls; // a column that holds null is there for record_has, too
     struct fail bad; // why it cannot be used
 };
 

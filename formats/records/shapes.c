@@ -70,8 +70,7 @@ static bool has(const struct record *row, const struct field_map *map, const cha
     return record_has(row, mapped(map, name));
 }
 
-// ---- rows that cannot be used
-// -----------------------------------------------------------------------------------
+// ---- rows that cannot be used -------------------------------------------------------------------
 
 bool row_bad(struct record *row, const char *format, ...) {
     char text[400];
@@ -107,28 +106,43 @@ static const char *wanted(enum data_kind kind) {
     return names[kind];
 }
 
-enum shape shape_tell(struct record *row, enum data_kind kind, const struct field_map *map) {
-    enum shape s = SHAPE_AUTO;
+static enum shape tell(const struct record *row, enum data_kind kind, const struct field_map *map) {
     if (kind != DATA_PREF && has(row, map, "ids")) return SHAPE_IDS;
-    if (kind == DATA_TEXT && has(row, map, "text")) return SHAPE_TEXT;
-    if (kind == DATA_PREF) s = tell_pref(row, map);
-    if (kind == DATA_SFT || kind == DATA_PROMPT) s = tell_sft(row, map, kind == DATA_PROMPT);
-    if (kind == DATA_PROMPT && row->syntax == SYNTAX_TEXT) s = SHAPE_COMPLETION;
-    if (s != SHAPE_AUTO) return s;
-    if (kind == DATA_PREF && (has(row, map, "label") || has(row, map, "kto_tag")) &&
-        tell_sft(row, map, false) != SHAPE_AUTO) {
-        row_bad(row, "unpaired data (a label for each response, as for KTO); put chosen and "
-                     "rejected responses to one prompt side by side, or train on the wanted ones "
-                     "with --kind sft --on-bad skip");
-        return SHAPE_AUTO;
-    }
+    if (kind == DATA_TEXT) return has(row, map, "text") ? SHAPE_TEXT : SHAPE_AUTO;
+    if (kind == DATA_PREF) return tell_pref(row, map);
+    if (kind == DATA_PROMPT && row->syntax == SYNTAX_TEXT) return SHAPE_COMPLETION;
+    return tell_sft(row, map, kind == DATA_PROMPT);
+}
+
+static bool unpaired(const struct record *row, enum data_kind kind, const struct field_map *map) {
+    bool labelled = has(row, map, "label") || has(row, map, "kto_tag");
+    return kind == DATA_PREF && labelled && tell_sft(row, map, false) != SHAPE_AUTO;
+}
+
+static void tell_missing(struct record *row, enum data_kind kind, const struct field_map *map) {
     struct str names = {0};
     str_puts(&names, "");
     record_names(row, &names);
-    row_bad(row, "missing column: --kind %s needs %s; there are: %s; name others with --map",
-            (const char *[]){"text", "sft", "pref", "prompt"}[kind], wanted(kind), names.text);
+    if (unpaired(row, kind, map))
+        row_bad(row, "unpaired data (a label for each response, as for KTO); put chosen and "
+                     "rejected responses to one prompt side by side, or train on the wanted ones "
+                     "with --kind sft --on-bad skip");
+    else
+        row_bad(row, "missing column: --kind %s needs %s; there are: %s; name others with --map",
+                (const char *[]){"text", "sft", "pref", "prompt"}[kind], wanted(kind), names.text);
     str_release(&names);
-    return SHAPE_AUTO;
+}
+
+enum shape shape_tell(struct record *row, enum data_kind kind, const struct field_map *map,
+                      bool *sure) {
+    enum shape s = tell(row, kind, map);
+    *sure = s != SHAPE_AUTO;
+    if (*sure) return s;
+    row->nulls = true;
+    s = tell(row, kind, map);
+    row->nulls = false;
+    if (s == SHAPE_AUTO) tell_missing(row, kind, map);
+    return s;
 }
 
 // ---- reading ------------------------------------------------------------------------------------
@@ -136,8 +150,9 @@ enum shape shape_tell(struct record *row, enum data_kind kind, const struct fiel
 static bool text_field(struct record *row, const char *name, const char *what, struct turn *to) {
     to->text = name ? record_text(row, name, &to->n) : NULL;
     if (to->text) return true;
-    return row_bad(row, name && record_has(row, name) ? "'%s' is not a text" : "no '%s'",
-                   name ? name : what);
+    name = name ? name : what;
+    if (record_has(row, name)) return row_bad(row, "'%s' is not a text", name);
+    return row_bad(row, record_names_it(row, name) ? "'%s' is null" : "no '%s'", name);
 }
 
 // A response: a text, a message, or a list whose last message it is.
@@ -206,6 +221,18 @@ static bool read_completion(struct record *row, enum data_kind kind, const struc
     return read_answer(row, pick(row, map, response_names), "response", e, &e->response);
 }
 
+static bool no_list(struct record *row, const char *name) {
+    size_t n;
+    const char *text = name ? record_text(row, name, &n) : NULL;
+    if (text && text_is_list(text, n))
+        return row_bad(row,
+                       "'%s' is a list of messages written as text; write JSONL that holds the "
+                       "list itself (json.loads or ast.literal_eval of that text in Python)",
+                       name);
+    if (name) return row_bad(row, "'%s' is not a list of messages", name);
+    return row_bad(row, "no list of messages");
+}
+
 // A prompt ends with what is to be answered.
 static bool ends_here(enum data_kind kind, const struct turn *t) {
     if (kind == DATA_PROMPT) return t->role == ROLE_USER || t->role == ROLE_TOOL;
@@ -216,11 +243,16 @@ static bool ends_here(enum data_kind kind, const struct turn *t) {
 static bool read_messages(struct record *row, enum data_kind kind, const struct field_map *map,
                           struct example *e) {
     const char *name = pick(row, map, dialogue_names);
-    if (!name || json_type(record_json(row, name)) != JSON_ARRAY)
-        return row_bad(row, name ? "'%s' is not a list of messages" : "no list of messages", name);
+    const struct json *list = record_json(row, name ? name : "");
+    size_t n, asked = 0;
+    if (json_type(list) != JSON_ARRAY) return no_list(row, name);
+    bool both = pick(row, map, prompt_names);
+    if (both && !read_prompt(row, map, e)) return false;
+    bool prompt_list = e->dialogue;
+    asked = e->n;
     e->dialogue = true;
-    if (!turns_add(row, record_json(row, name), e)) return false;
-    size_t n = e->n;
+    if (!turns_add(row, list, e) || !prompt_agrees(row, e, asked, prompt_list)) return false;
+    n = e->n;
     while (e->n && !ends_here(kind, &e->turns[e->n - 1])) e->n--;
     bool answered = false;
     for (size_t i = 0; i < n; i++) answered |= e->turns[i].role == ROLE_ASSISTANT;
@@ -253,6 +285,7 @@ static bool read_ids(struct record *row, enum data_kind kind, const struct field
 }
 
 static bool read_v1(struct record *row, const struct field_map *map, struct example *e) {
+    if (pick(row, map, prompt_names) && !read_prompt(row, map, e)) return false;
     return read_lists(row, record_json(row, mapped(map, "chosen_messages")),
                       record_json(row, mapped(map, "rejected_messages")), e);
 }

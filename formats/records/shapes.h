@@ -43,11 +43,24 @@ bool field_map_parse(struct field_map *m, const char *text, struct fail *f); // 
 void field_map_release(struct field_map *m);
 
 // The shape of a row for a kind of data. AUTO with record->bad set: none fits; the message lists
-// the fields there are.
-enum shape shape_tell(struct record *row, enum data_kind kind, const struct field_map *map);
+// the fields there are. *sure: false where it fits but for fields that are null, so that it says
+// nothing about other rows.
+enum shape shape_tell(struct record *row, enum data_kind kind, const struct field_map *map,
+                      bool *sure);
 // False with row->bad set where the row does not fit.
 bool shape_read(struct record *row, enum shape shape, enum data_kind kind,
                 const struct field_map *map, struct example *out);
+
+// What counts as a text that is not what it looks like.
+struct text_rules {
+    bool template;         // texts become turns of a chat template
+    bool rendered;         // a text may be rendered already: its special tokens are read
+    const char *bos, *eos; // what is put around texts, where it must not be there yet; NULL: may
+};
+// False with row->bad set for a list written as text, a response with another speaker's turns, a
+// text that is rendered already, one with its own BOS or EOS.
+bool texts_check(struct record *row, enum data_kind kind, const struct text_rules *r,
+                 const struct example *e);
 
 // ---- between the files of this module
 
@@ -59,6 +72,10 @@ bool turn_same(const struct turn *a, const struct turn *b); // in what they say
 bool read_hh(struct record *row, const struct field_map *map, struct example *e);
 bool read_lists(struct record *row, const struct json *chosen, const struct json *rejected,
                 struct example *e);
+// Takes the first n turns, a prompt (of a list, or one text), out again; false with row->bad set
+// where the turns behind it ask something else.
+bool prompt_agrees(struct record *row, struct example *e, size_t n, bool list);
+bool text_is_list(const char *text, size_t n); // of messages, as JSON or as Python shows it
 // Columns beside the conversation: system, history and tools join the example; false with row->bad
 // set where a label or weight says that it is not to be trained, or there is more than text.
 bool columns_take(struct record *row, enum data_kind kind, const struct field_map *map,

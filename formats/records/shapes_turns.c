@@ -301,15 +301,52 @@ bool turn_same(const struct turn *a, const struct turn *b) {
            same_calls(a->tool_calls, b->tool_calls);
 }
 
-// Both lists are the same dialogue up to one last assistant's turn; turns already in *e (a prompt)
-// count only where the lists have no dialogue of their own.
+static struct bytes without_blanks(const struct turn *t) {
+    struct bytes b = {t->text, t->n};
+    while (b.n && strchr(" \t\r\n", *b.text) && *b.text) b.text++, b.n--;
+    while (b.n && strchr(" \t\r\n", b.text[b.n - 1]) && b.text[b.n - 1]) b.n--;
+    return b;
+}
+
+static bool same_text(const struct turn *a, const struct turn *b) {
+    struct bytes x = without_blanks(a), y = without_blanks(b);
+    return same_bytes(x.text, x.n, y.text, y.n);
+}
+
+// Whether a prompt's one text is what the first or the last of n turns of a user says.
+static bool text_agrees(const struct turn *prompt, const struct turn *turn, size_t n) {
+    size_t first = 0, last = n;
+    while (first < n && turn[first].role != ROLE_USER) first++;
+    while (last && turn[last - 1].role != ROLE_USER) last--;
+    return last && (same_text(prompt, &turn[first]) || same_text(prompt, &turn[last - 1]));
+}
+
+bool prompt_agrees(struct record *row, struct example *e, size_t n, bool list) {
+    struct turn *turn = e->turns + n;
+    size_t left = e->n - n;
+    bool same = !n;
+    if (n && !list) same = text_agrees(e->turns, turn, left);
+    if (n && list) {
+        bool system = left && turn->role == ROLE_SYSTEM && e->turns->role != ROLE_SYSTEM;
+        same = left == n + system;
+        for (size_t i = 0; same && i < n; i++) same = turn_same(&e->turns[i], &turn[system + i]);
+    }
+    if (left) memmove(e->turns, turn, left * sizeof *turn);
+    e->n = left;
+    return same || row_bad(row, "its prompt and its messages differ; drop the one that is wrong "
+                                "(--map prompt=none)");
+}
+
+// Both lists are the same dialogue up to one last assistant's turn. Turns already in *e are a
+// prompt (a list, or one text): they count where the lists have no dialogue of their own, else both
+// must agree.
 bool read_lists(struct record *row, const struct json *chosen, const struct json *rejected,
                 struct example *e) {
-    size_t n = json_size(chosen);
+    size_t n = json_size(chosen), before = e->n;
+    bool list = e->dialogue;
     if (!n || json_size(rejected) != n)
         return row_bad(row, "chosen and rejected have %zu and %zu messages", n,
                        json_size(rejected));
-    if (n > 1) e->n = 0;
     for (size_t i = 0; i < n; i++) {
         struct turn a, b;
         if (!turn_read(row, json_at(chosen, i), e, &a) ||
@@ -325,5 +362,5 @@ bool read_lists(struct record *row, const struct json *chosen, const struct json
     if (e->response.role != ROLE_ASSISTANT || e->rejected.role != ROLE_ASSISTANT)
         return row_bad(row, "chosen or rejected does not end with an assistant's message");
     e->dialogue = true;
-    return true;
+    return n == 1 || prompt_agrees(row, e, before, list);
 }

@@ -25,6 +25,6 @@ goes 10 pref llamafactory/v1_dpo_demo.jsonl
 goes 30 text llamafactory/wiki_demo.txt
 goes 100 sft torchtune/alpaca_tiny.json
 goes 25 pref torchtune/stack_exchange_paired_tiny.json
-goes 998 pref ultrafeedback/train.jsonl --on-bad skip
+goes 991 pref ultrafeedback/train.jsonl --on-bad skip
 goes 5 text tinystories_sample.txt
 exit $failed

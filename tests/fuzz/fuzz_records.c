@@ -17,7 +17,8 @@ static void read_row(struct record *row, enum data_kind kind, const struct field
                      struct example *x) {
     struct str names = {0};
     if (record_parse(row)) {
-        enum shape shape = shape_tell(row, kind, map);
+        bool sure;
+        enum shape shape = shape_tell(row, kind, map, &sure);
         if (shape != SHAPE_AUTO && shape_read(row, shape, kind, map, x) && !x->ids.n && !x->n)
             abort(); // a good row has a prompt
     }

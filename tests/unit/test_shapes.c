@@ -59,7 +59,8 @@ static char *meaning(enum data_kind kind, const char *map_text, const char *row_
     struct records *r = records_open(1, paths, syntax, &f);
     assert_true(field_map_parse(&map, map_text, &f));
     assert_true(records_next(r, &row) && record_parse(&row));
-    enum shape shape = shape_tell(&row, kind, &map);
+    bool sure;
+    enum shape shape = shape_tell(&row, kind, &map, &sure);
     str_puts(&s, "");
     if (shape != SHAPE_AUTO && shape_read(&row, shape, kind, &map, &x))
         put_example(&s, &row, kind, &x);
