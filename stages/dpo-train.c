@@ -30,30 +30,32 @@ static void declare(struct options *o, struct dpo *d) {
         {"data", OPT_LIST, OPT_INPUT, &d->data, .metavar = "FILE...", .help = "preference pairs",
          .required = true, .paths = true},
         {"ref", OPT_TEXT, OPT_INPUT, &d->ref, .metavar = "FILE",
-         .help = "reference model; the start model if not given"},
+         .help = "reference model; if not given, the start model"},
         {"output", OPT_TEXT, OPT_OUTPUT, &d->output, .letter = 'o', .metavar = "FILE",
          .help = "the trained model", .required = true},
         {"reference", OPT_TEXT, OPT_OUTPUT, &d->reference, .metavar = "FILE",
-         .help = "where the reference's log-probabilities are kept and found again; "
-                 "OUT.reference.h5 if not given"},
+         .help = "keep the reference's log-probabilities here for other runs; if not given, in "
+                 "OUT.reference.h5"},
         {"loss", OPT_CHOICE, OPT_RESULT, &d->loss, .value = "dpo", .choices = d->losses,
          .help = "preference loss"},
         {"reverse", OPT_FLAG, OPT_RESULT, &d->options.reverse,
-         .help = "swap chosen and rejected: the reverse DPO model"},
+         .help = "prefer the rejected responses: makes the reverse DPO model"},
         {"beta", OPT_REAL, OPT_RESULT, &d->options.beta, .value = "0.1", .low = 1e-9, .high = 1e6,
-         .metavar = "X", .help = "strength of the pull to the reference"},
+         .metavar = "X", .help = "strength of the penalty for leaving the reference"},
         {"label-smoothing", OPT_REAL, OPT_RESULT, &d->options.smoothing, .value = "0", .low = 0,
-         .high = 0.5, .metavar = "X", .help = "share of flipped labels (cdpo, robust)"},
+         .high = 0.5, .metavar = "X",
+         .help = "cdpo, robust: share of labels that are taken to be wrong"},
         {"ipo-sum", OPT_FLAG, OPT_RESULT, &d->options.ipo_sum,
-         .help = "ipo on summed, not mean, log-probabilities"},
+         .help = "ipo: use sums of log-probabilities instead of means"},
         {"simpo-gamma", OPT_REAL, OPT_RESULT, &d->options.simpo_gamma, .value = "0.5", .low = 0,
-         .high = 1e3, .metavar = "X", .help = "simpo's target margin"},
+         .high = 1e3, .metavar = "X", .help = "simpo: target margin"},
         {"tdpo-alpha", OPT_REAL, OPT_RESULT, &d->options.tdpo_alpha, .value = "0.5", .low = 0,
-         .high = 1e3, .metavar = "X", .help = "tdpo2's weight of the KL difference"},
+         .high = 1e3, .metavar = "X", .help = "tdpo2: weight of the KL difference"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
-    frozen_dtype_row(o, &d->dtype,
-                     "tdpo's reference in memory: bf16 rounds its matrices, 2 bytes each");
+    frozen_dtype_row(
+        o, &d->dtype,
+        "tdpo: precision of the reference: bf16 halves its memory and rounds its weights");
     train_options_rows(o, &d->train, "1e-4", "32");
     common_log_row(o, &d->common);
     common_options_rows(o, &d->common);

@@ -20,9 +20,9 @@ static void declare(struct options *o, struct export *s) {
         {"format", OPT_CHOICE, OPT_RESULT, &s->format, .choices = "hf", .value = "hf",
          .help = "hf: a Hugging Face folder"},
         {"type", OPT_CHOICE, OPT_RESULT, &s->type, .choices = "f32|bf16", .value = "f32",
-         .help = "type of the numbers"},
+         .help = "precision of the numbers"},
         {"shard-size", OPT_REAL, OPT_RESULT, &s->shard_gib, .value = "4", .low = 1e-6, .high = 1e6,
-         .metavar = "GIB", .help = "most GiB of tensors in a file"},
+         .metavar = "GIB", .help = "largest file of tensors, in GiB"},
         {"output", OPT_TEXT, OPT_OUTPUT, &s->output, .letter = 'o', .metavar = "DIR",
          .help = "the folder", .required = true},
     };

@@ -35,8 +35,7 @@ struct generate {
 static void declare(struct options *o, struct generate *g) {
     const struct opt_row model[] = {
         {"model", OPT_TEXT, OPT_INPUT, &g->model, .metavar = "FILE",
-         .help = "model to sample from; or the teacher p* of --dpo and its "
-                 "companions"},
+         .help = "model to sample from; instead of it, --dpo and its companions sample from p*"},
     };
     options_add(o, model, 1);
     teachers_rows(o, &g->teachers);
@@ -44,11 +43,11 @@ static void declare(struct options *o, struct generate *g) {
         {"data", OPT_LIST, OPT_INPUT, &g->data, .metavar = "FILE...",
          .help = "prompts: tokens of kind prompt or sft", .paths = true},
         {"input", OPT_LIST, OPT_INPUT, &g->input, .metavar = "FILE...",
-         .help = "prompts as CSV or JSONL with a column prompt; - is stdin"},
+         .help = "prompts: CSV or JSONL with a column prompt; - is stdin"},
         {"output", OPT_TEXT, OPT_OUTPUT, &g->output, .letter = 'o', .metavar = "FILE.h5",
-         .help = "prompts and sampled ids, kind tokens", .required = true},
+         .help = "prompts and sampled ids (kind tokens)", .required = true},
         {"text", OPT_TEXT, OPT_OUTPUT, &g->text, .metavar = "FILE",
-         .help = "the responses as text too: .jsonl or .csv"},
+         .help = "also write the responses as text, .jsonl or .csv"},
         {"samples", OPT_INT, OPT_RESULT, &g->samples, .value = "1", .low = 1, .high = 1e6,
          .metavar = "N", .help = "responses for each prompt"},
     };
@@ -58,11 +57,11 @@ static void declare(struct options *o, struct generate *g) {
     teacher_options_rows(o, &g->teacher);
     const struct opt_row exec[] = {
         {"slots", OPT_INT, OPT_EXEC, &g->slots, .value = "32", .low = 1, .high = 4096,
-         .metavar = "N", .help = "sequences decoded at once"},
+         .metavar = "N", .help = "sequences decoded at once; more need more memory"},
         {"checkpoint-every", OPT_TIME, OPT_EXEC, &g->checkpoint_every, .value = "1m",
-         .metavar = "T", .help = "save the responses so far this often"},
+         .metavar = "T", .help = "save the responses so far after a time such as 1m"},
         {"stop-after", OPT_TIME, OPT_EXEC, &g->stop_after, .value = "0", .metavar = "T",
-         .help = "save and exit 75 after this time, 0 = never"},
+         .help = "save and exit 75 after a time such as 3h50m, 0 = never"},
     };
     options_add(o, exec, sizeof exec / sizeof *exec);
     common_options_rows(o, &g->common);

@@ -27,7 +27,7 @@ static void declare(struct options *o, struct sft *s) {
          .help = "the trained model", .required = true},
         {"loss-on", OPT_CHOICE, OPT_RESULT, &s->loss_on, .value = "response",
          .choices = "response|all",
-         .help = "which tokens are trained: responses', or prompts' too"},
+         .help = "tokens whose loss is trained: those of responses, or all"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
     validation_rows(o, &s->valid);

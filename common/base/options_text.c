@@ -37,12 +37,10 @@ static void add_fact(struct str *facts, const char *text) {
 }
 
 static void add_default(struct str *facts, const struct opt_row *row) {
-    if (row->required) return add_fact(facts, "required");
-    if (row->shared && !row->value) return;
+    if (row->required) add_fact(facts, "required");
+    if (!row->value) return; // a flag is off, other options are not given
     add_fact(facts, "default ");
-    str_puts(facts, row->value              ? (*row->value ? row->value : "''")
-                    : row->type == OPT_FLAG ? "off"
-                                            : "none");
+    str_puts(facts, *row->value ? row->value : "''");
 }
 
 void opt_right(const struct opt_row *row, struct str *s) {
@@ -55,7 +53,7 @@ void opt_right(const struct opt_row *row, struct str *s) {
     text.length = 0;
     str_puts(&text, "");
     struct opt_row open = *row; // a limit that nobody meets is left out
-    if (open.high >= 1e9 && open.low < open.high) open.high = (double)INFINITY;
+    if (open.high >= 1e6 && open.low < open.high) open.high = (double)INFINITY;
     if (!row->shared) opt_range(&open, &text);
     add_fact(&facts, text.text);
     if (row->paths) add_fact(&facts, "- reads paths from stdin");

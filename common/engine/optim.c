@@ -19,9 +19,9 @@ void optim_options_rows(struct options *o, struct optim_options *s, const char *
         {"schedule", OPT_CHOICE, OPT_RESULT, &s->schedule, .value = "cosine",
          .choices = "cosine|linear|constant", .help = "decay of the learning rate after warm-up"},
         {"min-lr", OPT_REAL, OPT_RESULT, &s->min_lr, .value = "0.1", .low = 0, .high = 1,
-         .metavar = "X", .help = "last learning rate, as a share of --lr"},
+         .metavar = "X", .help = "final learning rate, as a share of --lr"},
         {"warmup", OPT_REAL, OPT_RESULT, &s->warmup, .value = "0.1", .low = 0, .high = 1e9,
-         .metavar = "X", .help = "warm-up: below 1 a share of the steps, else steps"},
+         .metavar = "X", .help = "warm-up steps; below 1, a share of all steps"},
         {"adam-beta1", OPT_REAL, OPT_RESULT, &s->beta1, .value = "0.9", .low = 0, .high = 0.99999,
          .metavar = "X", .help = "decay of Adam's first moment"},
         {"adam-beta2", OPT_REAL, OPT_RESULT, &s->beta2, .value = "0.95", .low = 0,
@@ -29,9 +29,9 @@ void optim_options_rows(struct options *o, struct optim_options *s, const char *
         {"adam-epsilon", OPT_REAL, OPT_RESULT, &s->epsilon, .value = "1e-8", .low = 1e-16,
          .high = 1, .metavar = "X", .help = "Adam's epsilon"},
         {"weight-decay", OPT_REAL, OPT_RESULT, &s->weight_decay, .value = "0", .low = 0, .high = 10,
-         .metavar = "X", .help = "decoupled weight decay, on matrices only"},
+         .metavar = "X", .help = "decoupled weight decay of the matrices"},
         {"clip", OPT_REAL, OPT_RESULT, &s->clip, .value = "1", .low = 0, .high = 1e9,
-         .metavar = "X", .help = "largest norm of the gradient, 0 = no clipping"},
+         .metavar = "X", .help = "limit of the gradient's norm, 0 = no limit"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
 }

@@ -10,11 +10,11 @@
 void sample_options_rows(struct options *o, struct sample_options *s) {
     const struct opt_row rows[] = {
         {"temperature", OPT_REAL, OPT_RESULT, &s->temperature, .value = "1", .low = 0, .high = 100,
-         .metavar = "X", .help = "divides the logits; 0 = greedy"},
+         .metavar = "X", .help = "divides the logits; 0 = always the most likely token"},
         {"top-k", OPT_INT, OPT_RESULT, &s->top_k, .value = "0", .low = 0, .high = 1e9,
-         .metavar = "N", .help = "sample from the N likeliest tokens, 0 = all"},
+         .metavar = "N", .help = "sample from the N most likely tokens, 0 = all"},
         {"top-p", OPT_REAL, OPT_RESULT, &s->top_p, .value = "1", .low = 1e-6, .high = 1,
-         .metavar = "X", .help = "sample from the smallest set of this probability"},
+         .metavar = "X", .help = "sample from the smallest set of tokens with this probability"},
         {"max-new", OPT_INT, OPT_RESULT, &s->max_new, .value = "256", .low = 1, .high = 1e6,
          .metavar = "N", .help = "most tokens of a response"},
     };

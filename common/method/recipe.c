@@ -6,7 +6,7 @@ void recipe_row(struct options *o, const char **recipe) {
     const struct opt_row row[] = {
         {"recipe", OPT_CHOICE, OPT_RESULT, recipe, .value = "adaptive",
          .choices = "adaptive|published",
-         .help = "preset for the method's options that are not given"},
+         .help = "preset of the method's options; an option that is given counts more"},
     };
     options_add(o, row, 1);
 }
@@ -15,13 +15,12 @@ void recipe_row(struct options *o, const char **recipe) {
 void teacher_options_rows(struct options *o, struct teacher_options *t) {
     const struct opt_row rows[] = {
         {"base", OPT_CHOICE, OPT_RESULT, &t->base, .value = "dpo", .choices = "dpo|ref",
-         .help = "whose logits are extrapolated"},
+         .help = "model whose logits are extrapolated"},
         {"negative", OPT_CHOICE, OPT_RESULT, &t->negative, .value = "reverse",
-         .choices = "reverse|ref",
-         .help = "what the DPO model is contrasted with: the reverse DPO model or the reference"},
+         .choices = "reverse|ref", .help = "model that the DPO model is contrasted with"},
         {"alpha", OPT_CHOICE, OPT_RESULT, &t->alpha, .value = "damped:1",
          .choices = "fixed:|damped:|tvd:",
-         .help = "strength at a token: S, S (1 - TVD) + 1e-3, or S TVD + 1e-3"},
+         .help = "strength of the extrapolation: S, S (1 - TVD) + 1e-3, or S TVD + 1e-3"},
         {"plausible", OPT_REAL, OPT_RESULT, &t->plausible, .value = "0.001", .low = 0, .high = 1,
          .metavar = "E",
          .help = "do not extrapolate tokens below E times the base's highest probability, 0 = off"},
@@ -46,12 +45,16 @@ void teacher_cut_rows(struct options *o, struct teacher_options *t) {
 void student_options_rows(struct options *o, struct student_options *s) {
     const struct opt_row rows[] = {
         {"divergence", OPT_CHOICE, OPT_RESULT, &s->divergence, .value = "rkl",
-         .choices = "fkl|rkl|jsd:", .help = "KL(p* || p), KL(p || p*), or Jensen-Shannon's"},
+         .choices = "fkl|rkl|jsd:",
+         .help = "what is minimised: fkl KL(p* || p), rkl KL(p || p*), jsd Jensen-Shannon's with "
+                 "this weight"},
         {"token-weight", OPT_CHOICE, OPT_RESULT, &s->token_weight, .value = "uniform",
-         .choices = "uniform|inverse-alpha", .help = "weight of a position: 1, or b0 / alpha"},
+         .choices = "uniform|inverse-alpha",
+         .help = "weight of a position in the loss: 1, or b0 / alpha"},
         {"normalise", OPT_CHOICE, OPT_RESULT, &s->normalise, .value = "token",
          .choices = "sequence|token|sum",
-         .help = "mean over |y| then sequences, over all tokens, or sum then mean over sequences"},
+         .help = "mean per response and then over responses; over all tokens; or sum per response "
+                 "and then mean"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
 }

@@ -9,33 +9,32 @@ void train_options_rows(struct options *o, struct train_options *t, const char *
                         const char *batch_size) {
     const struct opt_row rows[] = {
         {"batch-size", OPT_INT, OPT_RESULT, &t->batch_size, .value = batch_size, .low = 1,
-         .high = 1e9, .metavar = "N", .help = "rows (sequences or pairs) of a step"},
+         .high = 1e9, .metavar = "N", .help = "rows per step: sequences, or pairs"},
         {"epochs", OPT_INT, OPT_RESULT, &t->epochs, .value = "1", .low = 1, .high = 1e6,
          .metavar = "N", .help = "passes over the data"},
         {"steps", OPT_INT, OPT_RESULT, &t->steps, .value = "0", .low = 0, .high = 1e12,
-         .metavar = "N", .help = "steps to do in place of --epochs, 0 = by epochs"},
+         .metavar = "N", .help = "steps to train instead of --epochs, 0 = as --epochs says"},
         {"unit-tokens", OPT_INT, OPT_RESULT, &t->unit_tokens, .value = "2048", .low = 1,
          .high = 1e9, .metavar = "N",
-         .help = "tokens of a unit: rows that are summed together; part of the result's bits"},
+         .help = "tokens that are summed as one unit; changes the last bits of the result"},
         {"shuffle-window", OPT_INT, OPT_RESULT, &t->window, .value = "8", .low = 1, .high = 1e9,
-         .metavar = "N", .help = "shards that are mixed with each other"},
+         .metavar = "N", .help = "shards whose rows are mixed with each other"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
     optim_options_rows(o, &t->optim, lr);
     const struct opt_row exec[] = {
         {"micro-tokens", OPT_INT, OPT_EXEC, &t->micro_tokens, .value = "4096", .low = 1,
          .high = 1e9, .metavar = "N",
-         .help = "tokens computed at once, in whole units: memory against speed"},
+         .help = "tokens computed at once; more need more memory and can be faster"},
         {"recompute", OPT_FLAG, OPT_EXEC, &t->recompute,
-         .help =
-             "keep one layer's activations and compute the others again: less memory, same bits"},
+         .help = "save memory by computing the activations twice"},
         {"checkpoint-every", OPT_EVERY, OPT_EXEC, &t->checkpoint_every, .value = "10m",
-         .metavar = "T", .help = "save OUT.ckpt every so many steps, or so much time"},
+         .metavar = "T", .help = "save OUT.ckpt every so many steps, or after a time such as 10m"},
         {"stop-after", OPT_TIME, OPT_EXEC, &t->stop_after, .value = "0", .metavar = "T",
-         .help = "save and exit 75 after this time, 0 = never"},
+         .help = "save and exit 75 after a time such as 3h50m, 0 = never"},
         {"snapshot-every", OPT_INT, OPT_EXEC, &t->snapshot_every, .value = "0", .low = 0,
          .high = 1e12, .metavar = "N",
-         .help = "keep the model of every N-th step as OUT.step-N.h5, 0 = none"},
+         .help = "also save the model every N steps, as OUT.step-N.h5; 0 = never"},
     };
     options_add(o, exec, sizeof exec / sizeof *exec);
 }

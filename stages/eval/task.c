@@ -18,7 +18,7 @@ void task_options(struct options *o, struct task *t, const char *data_help,
     task_summary_row(o, &t->summary);
     options_add(o, rows + 2, 1);
     frozen_dtype_row(o, &t->dtype,
-                     "the models in memory: bf16 rounds their matrices, 2 bytes each");
+                     "precision of the models: bf16 halves their memory and rounds their weights");
     common_options_rows(o, &t->common);
 }
 

@@ -7,8 +7,8 @@ void monitor_rows(struct options *o, struct monitor *w) {
     const struct opt_row rows[] = {
         {"watch-every", OPT_INT, OPT_EXEC, &w->every, .value = "10", .low = 1, .high = 1e12,
          .metavar = "N",
-         .help = "off-policy, with --dpo and the other models of the cache: run them every N-th "
-                 "step for the log's reward and KL"},
+         .help = "off-policy, with --dpo and the cache's other models: log reward and KL every N "
+                 "steps"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
 }

@@ -9,17 +9,15 @@ void on_policy_rows(struct options *o, struct on_policy_options *p) {
     const struct opt_row rows[] = {
         {"reward-level", OPT_CHOICE, OPT_RESULT, &p->level, .value = "distribution",
          .choices = "distribution|token|response",
-         .help =
-             "distil p*, or policy gradient on the sampled token's or response's value; a whole "
-             "response's is noisy and wants a lower --lr"},
+         .help = "how samples train: by distilling p*, or by policy gradients on values of tokens "
+                 "or of whole responses, which are noisier and need a lower --lr"},
         {"exact", OPT_FLAG, OPT_RESULT, &p->exact,
-         .help = "add the score-function term: the gradient of the objective over whole responses "
-                 "(unbiased with --normalise sum; else responses weigh by their sampled lengths); "
-                 "its divergence is rkl"},
+         .help = "also follow the gradient over whole responses (with rkl; unbiased with "
+                 "--normalise sum)"},
         {"max-new", OPT_INT, OPT_RESULT, &p->max_new, .value = "256", .low = 1, .high = 1e6,
          .metavar = "N", .help = "most tokens of a sampled response"},
         {"slots", OPT_INT, OPT_EXEC, &p->slots, .value = "32", .low = 1, .high = 4096,
-         .metavar = "N", .help = "sequences decoded at once"},
+         .metavar = "N", .help = "sequences decoded at once; more need more memory"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
 }

@@ -20,8 +20,8 @@ void target_kl_rows(struct options *o, struct target_kl_options *t) {
     const struct opt_row rows[] = {
         {"target-kl", OPT_REAL, OPT_RESULT, &t->kl, .value = "0", .low = 0, .high = 1e9,
          .metavar = "K",
-         .help =
-             "find the strength of --alpha at which p* is K nats per response from --ref, 0 = off"},
+         .help = "choose the strength of --alpha so that p* is K nats per response from --ref, 0 = "
+                 "do not"},
         {"target-rows", OPT_INT, OPT_RESULT, &t->rows, .value = "256", .low = 1, .high = 1e9,
          .metavar = "N", .help = "prompts on which --target-kl is measured"},
         {"max-new", OPT_INT, OPT_RESULT, &t->max_new, .value = "256", .low = 1, .high = 1e6,

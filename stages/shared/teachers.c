@@ -11,7 +11,7 @@ void teachers_rows(struct options *o, struct teachers *t) {
     options_add(o, rows, sizeof rows / sizeof *rows);
     frozen_dtype_row(
         o, &t->dtype,
-        "models that are only run, in memory: bf16 rounds their matrices, 2 bytes each");
+        "precision of models that are only run: bf16 halves their memory and rounds their weights");
 }
 
 static bool takes_ref(const struct teacher_rule *rule) {

@@ -10,13 +10,12 @@ void validation_rows(struct options *o, struct validation_options *v) {
         {"valid", OPT_LIST, OPT_INPUT, &v->data, .metavar = "FILE...",
          .help = "held-out tokens to validate on", .paths = true},
         {"valid-every", OPT_INT, OPT_RESULT, &v->every, .value = "0", .low = 0, .high = 1e12,
-         .metavar = "N",
-         .help = "steps between validations, 0 = an epoch; the last step is validated too"},
+         .metavar = "N", .help = "validate every N steps and at the end, 0 = once per epoch"},
         {"patience", OPT_INT, OPT_RESULT, &v->patience, .value = "0", .low = 0, .high = 1e9,
          .metavar = "N",
-         .help = "stop after so many validations in a row without a lower loss, 0 = never"},
+         .help = "stop early after N validations in a row without a lower loss, 0 = never"},
         {"save-best", OPT_FLAG, OPT_RESULT, &v->save_best,
-         .help = "the output is the model of the lowest validation loss, not the last one"},
+         .help = "save the model of the lowest validation loss instead of the last one"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
 }
