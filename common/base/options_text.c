@@ -7,13 +7,15 @@
 
 enum { HELP_COLUMN = 26, HELP_WIDTH = 96 };
 
-static void add_wrapped(struct str *s, size_t column, const char *text) {
+// A text whose lines all begin at column `left`, where the first one already is.
+static void add_wrapped(struct str *s, size_t left, const char *text) {
+    size_t column = left;
     while (*text) {
         size_t n = strcspn(text, " ");
         if (column + 1 + n > HELP_WIDTH) {
-            str_printf(s, "\n%*s", HELP_COLUMN, "");
-            column = HELP_COLUMN;
-        } else if (column > HELP_COLUMN) {
+            str_printf(s, "\n%*s", (int)left, "");
+            column = left;
+        } else if (column > left) {
             str_puts(s, " ");
             column++;
         }
@@ -95,7 +97,7 @@ static const struct {
     const char *title;
 } blocks[OPT_BLOCKS] = {{OPT_INPUT, false, "Input"},
                         {OPT_OUTPUT, false, "Output"},
-                        {OPT_RESULT, false, "What decides the result (recorded in the output)"},
+                        {OPT_RESULT, false, "What decides the result (recorded in our files)"},
                         {OPT_EXEC, false, "How it runs (never changes the result)"},
                         {OPT_EXEC, true, "In every stage"}};
 
@@ -111,7 +113,7 @@ bool opt_in_block(const struct opt_row *row, int block) {
 char *options_help(const struct options *o) {
     struct str s = {0};
     str_printf(&s, "usage: %s %s\n", o->program, o->usage ? o->usage : "[options]");
-    if (o->summary) str_printf(&s, "%s\n", o->summary);
+    if (o->summary) add_wrapped(&s, 0, o->summary);
     for (int block = 0; block < OPT_BLOCKS; block++) {
         bool any = false;
         for (size_t i = 0; i < o->n; i++) {

@@ -37,11 +37,12 @@ static void declare(struct options *o, struct judge *j) {
                  "prints for each one number from 0 to 1 a line, at any pace: 1 = response_a is "
                  "better, 0 = response_b is, 0.5 = a draw"},
         {"verdicts", OPT_TEXT, OPT_OUTPUT, &j->verdicts, .metavar = "FILE",
-         .help = "log of verdicts (JSONL): what it holds is not asked again, what is new is added"},
+         .help =
+             "log of verdicts (JSONL): what it holds is not asked again, new verdicts are added"},
         {"output", OPT_TEXT, OPT_OUTPUT, &j->output, .letter = 'o', .metavar = "FILE",
          .help = "a row for each pair of responses (.csv or .json)"},
         {"timeout", OPT_TIME, OPT_EXEC, &j->timeout, .value = "0", .metavar = "T",
-         .help = "give up after such a silence of the judge, 0 = never"},
+         .help = "give up when the judge is silent this long, 0 = never"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
     protocol_rows(o, &j->protocol);

@@ -27,8 +27,7 @@ static void declare(struct options *o, struct kl *k) {
         {"base", OPT_TEXT, OPT_INPUT, &k->base, .metavar = "FILE",
          .help = "the model it is compared with", .required = true},
         {"per-token", OPT_FLAG, OPT_RESULT, &k->per_token,
-         .help = "a row for each response token: row,position,token,kl, on stdout as CSV in place "
-                 "of the table, or in -o"},
+         .help = "write a row for each response token instead of the table: row,position,token,kl"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
     task_options(o, &k->task, "tokens with responses, as generate writes them",
@@ -123,9 +122,10 @@ int eval_kl(int argc, char **argv) {
     struct kl k = {0};
     struct options o = {.program = "eval kl",
                         .usage = "--model FILE --base FILE --data TOKENS... [options]",
-                        .summary = "KL(model || base) in nats over the full vocabulary at every "
-                                   "response position: a token's mean, and the mean over responses "
-                                   "of their sums. Standard errors take responses as independent."};
+                        .summary =
+                            "KL(model || base) in nats over the full vocabulary at every response "
+                            "position: the mean per token, and the mean over responses of their "
+                            "sums. Standard errors treat responses as independent."};
     declare(&o, &k);
     k.task.measure.self = &k;
     k.task.measure.chunk = chunk;

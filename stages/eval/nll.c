@@ -24,8 +24,7 @@ static void declare(struct options *o, struct nll *n) {
          .required = true},
         {"per-token", OPT_FLAG, OPT_RESULT, &n->per_token,
          .help =
-             "a row for each predicted token: row,position,token,nll, on stdout as CSV in place "
-             "of the table, or in -o"},
+             "write a row for each predicted token instead of the table: row,position,token,nll"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
     task_options(o, &n->task, "tokens whose targets are predicted",
@@ -93,9 +92,8 @@ int eval_nll(int argc, char **argv) {
     struct nll n = {0};
     struct options o = {.program = "eval nll",
                         .usage = "--model FILE --data TOKENS... [options]",
-                        .summary =
-                            "Mean negative log-likelihood (nats per token) and perplexity; the "
-                            "standard error takes rows as independent."};
+                        .summary = "Mean negative log-likelihood (nats per token) and perplexity; "
+                                   "the standard error treats rows as independent."};
     declare(&o, &n);
     n.task.measure.self = &n;
     n.task.measure.chunk = chunk;

@@ -25,16 +25,15 @@ struct score {
 static void declare(struct options *o, struct score *s) {
     const struct opt_row rows[] = {
         {"scorer", OPT_TEXT, OPT_RESULT, &s->scorer, .metavar = "COMMAND",
-         .help =
-             "run by sh -c; reads a line {\"prompt\", \"response\"} for each response on stdin, "
-             "prints one number per line, at any pace",
+         .help = "command for sh -c: reads a line {\"prompt\", \"response\"} for each response, "
+                 "prints one number per line, at any pace",
          .required = true},
         {"input", OPT_LIST, OPT_INPUT, &s->input, .metavar = "FILE...",
          .help = "responses with columns prompt and response (JSONL, CSV)", .required = true},
         {"output", OPT_TEXT, OPT_OUTPUT, &s->output, .letter = 'o', .metavar = "FILE",
          .help = "a row for each response: input,row,sample,score (.csv or .json)"},
         {"timeout", OPT_TIME, OPT_EXEC, &s->timeout, .value = "0", .metavar = "T",
-         .help = "give up after such a silence of the scorer, 0 = never"},
+         .help = "give up when the scorer is silent this long, 0 = never"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
     task_summary_row(o, &s->summary);
@@ -121,7 +120,7 @@ int eval_score(int argc, char **argv) {
     struct options o = {.program = "eval score",
                         .usage = "--scorer COMMAND --input FILE... [options]",
                         .summary = "Mean, standard deviation and standard error of a scorer's "
-                                   "numbers, a line for each input."};
+                                   "numbers, one line for each input."};
     declare(&o, &s);
     options_parse(&o, argc, argv, NULL);
     task_check_outputs(&s.common, s.output, s.summary);

@@ -12,7 +12,7 @@ void task_options(struct options *o, struct task *t, const char *data_help,
         {"output", OPT_TEXT, OPT_OUTPUT, &t->output, .letter = 'o', .metavar = "FILE",
          .help = output_help},
         {"micro-tokens", OPT_INT, OPT_EXEC, &t->micro_tokens, .value = "4096", .low = 1,
-         .high = 1e9, .metavar = "N", .help = "tokens computed at once"},
+         .high = 1e9, .metavar = "N", .help = "tokens computed at once; more need more memory"},
     };
     options_add(o, rows, 2);
     task_summary_row(o, &t->summary);
@@ -26,7 +26,7 @@ void task_summary_row(struct options *o, const char **summary) {
     const struct opt_row row = {
         "summary",         OPT_TEXT,
         OPT_OUTPUT,        summary,
-        .metavar = "FILE", .help = "also write the table here, with every digit (.csv or .json)"};
+        .metavar = "FILE", .help = "also write the table here, with all digits (.csv or .json)"};
     options_add(o, &row, 1);
 }
 

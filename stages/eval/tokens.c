@@ -46,7 +46,7 @@ static void declare(struct options *o, struct tokens_eval *e) {
          .help =
              "reference model (--base ref, --negative ref; without --reverse it is the negative): "
              "adds KL(p* || ref)"},
-        {"text", OPT_FLAG, OPT_RESULT, &e->text, .help = "a column with the token's text"},
+        {"text", OPT_FLAG, OPT_RESULT, &e->text, .help = "add a column with the token's text"},
         {"reward-beta", OPT_REAL, OPT_RESULT, &e->reward_beta, .value = "0", .low = 0, .high = 1e6,
          .metavar = "B",
          .help = "b0 of the reward b0 (log p_dpo - log p_negative), 0 = as the DPO model records"},

@@ -133,8 +133,8 @@ int shard_diff(int argc, char **argv) {
     struct options o = {.program = "shard diff",
                         .usage = "A B",
                         .summary =
-                            "What differs between two files: attributes and datasets, a line "
-                            "each. Exit 0: nothing, 1: something, 3: one cannot be read."};
+                            "What differs between two files, one line for each attribute or "
+                            "dataset. Exit 0: nothing, 1: something, 3: a file cannot be read."};
     struct opt_list files;
     struct fail f = {0};
     shard_options(&o, argc, argv, &files, 2);

@@ -21,14 +21,14 @@ static void declare(struct options *o, struct filter *s) {
     const struct opt_row rows[] = {
         shard_output_row(&s->output, "the rows that are kept, as one file"),
         {"rows", OPT_TEXT, OPT_RESULT, &s->rows, .value = ":", .metavar = "A:B",
-         .help = "rows from A up to but not with B of the whole set; either may be left out"},
+         .help = "rows from A up to, but without, B; either may be left out"},
         {"max-positions", OPT_INT, OPT_RESULT, &s->max_positions, .value = "0", .low = 0,
          .high = 1e9, .metavar = "N",
-         .help = "tokens, teacher: rows of at most N targets, 0 = any"},
+         .help = "tokens, teacher: rows of at most N targets, 0 = all"},
         {"min-entropy", OPT_REAL, OPT_RESULT, &s->min_entropy, .value = "0", .low = 0, .high = 1e3,
-         .metavar = "X", .help = "teacher: rows whose mean entropy of p* is X nats at least"},
+         .metavar = "X", .help = "teacher: rows whose mean entropy of p* is at least X nats"},
         {"max-entropy", OPT_REAL, OPT_RESULT, &s->max_entropy, .value = "1000", .low = 0,
-         .high = 1e3, .metavar = "X", .help = "teacher: and X at most"},
+         .high = 1e3, .metavar = "X", .help = "teacher: and at most X nats"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
 }
@@ -127,7 +127,7 @@ int shard_filter(int argc, char **argv) {
     struct options o = {.program = "shard filter",
                         .usage = "[--rows A:B] [--max-positions N] [--min-entropy X] "
                                  "[--max-entropy X] -o FILE SHARD...",
-                        .summary = "A file of those rows of a set that pass all conditions, every "
+                        .summary = "The rows of a set that pass all conditions, as one file; every "
                                    "number as it is stored."};
     struct opt_list files;
     struct fail f = {0};

@@ -259,9 +259,9 @@ int shard_head(int argc, char **argv) {
     bool json;
     const struct opt_row table[] = {
         {"rows", OPT_INT, OPT_EXEC, &rows, .value = "5", .low = 1, .high = 1e15, .metavar = "N",
-         .help = "how many, over all files"},
+         .help = "how many rows, over all files"},
         {"json", OPT_FLAG, OPT_EXEC, &json,
-         .help = "one JSON object a row, with every number that is stored"},
+         .help = "one JSON object per row, with every number that is stored"},
     };
     struct options o = {.program = "shard head",
                         .usage = "[--rows N] [--json] FILE...",

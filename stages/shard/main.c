@@ -10,16 +10,15 @@ static const struct command commands[] = {
     {"ls", shard_ls, "one line per file: kind, part, rows, bytes, stage, content hash"},
     {"check", shard_check, "read everything, compare all checksums; is the set whole?"},
     {"head", shard_head, "the first rows, as text or --json"},
-    {"stat", shard_stat, "bytes by column, lengths, means of what the kind has"},
+    {"stat", shard_stat, "bytes by column, lengths, statistics of what the kind holds"},
     {"diff", shard_diff, "what differs between two files; exit 1 if anything does"},
-    {"merge", shard_merge, "one file from all shards of a set, as if it had been made so"},
-    {"split", shard_split,
-     "a set cut into shards, as if it had been made so; the inverse of merge"},
+    {"merge", shard_merge, "one file from all shards of a set"},
+    {"split", shard_split, "a set cut into shards, the inverse of merge"},
     {"filter", shard_filter, "some rows of a set, by number, length or entropy"},
     {"recode", shard_recode,
      "a teacher cache with fewer entries, fewer bits or another zstd level"},
-    {"verify", shard_verify, "a teacher cache against its teachers, run again on random rows"},
-    {"report", shard_report, "bytes against the gradient's error, over settings of a cache"},
+    {"verify", shard_verify, "a teacher cache checked against its teachers on random rows"},
+    {"report", shard_report, "bytes against the gradient's error, for many settings of a cache"},
 };
 
 void shard_options(struct options *o, int argc, char **argv, struct opt_list *files, size_t least) {

@@ -35,10 +35,11 @@ static bool copy(struct columns_writer *w, struct columns_reader **set, size_t p
 int shard_merge(int argc, char **argv) {
     const char *output = NULL;
     const struct opt_row row = shard_output_row(&output, "the merged file");
-    struct options o = {.program = "shard merge",
-                        .usage = "-o FILE SHARD...",
-                        .summary = "One file from all shards of a set, the same bytes as if it had "
-                                   "been made so."};
+    struct options o = {
+        .program = "shard merge",
+        .usage = "-o FILE SHARD...",
+        .summary =
+            "One file from all shards of a set, with the bytes of a run that wrote one file."};
     struct opt_list files;
     struct fail f = {0};
     options_add(&o, &row, 1);

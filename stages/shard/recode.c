@@ -173,9 +173,10 @@ int shard_recode(int argc, char **argv) {
     struct options o = {.program = "shard recode",
                         .usage = "[--bits N] [--top-k N] [--mass X] [--least P] [--zstd-level N] "
                                  "-o FILE SHARD...",
-                        .summary = "A teacher cache with fewer entries, fewer bits or another "
-                                   "compression, without its teachers. What is not given stays as "
-                                   "it is; what leaves the support goes to the tail."};
+                        .summary =
+                            "A teacher cache with fewer entries, fewer bits or another "
+                            "compression, without the teachers. An option that is not given keeps "
+                            "what is stored; the mass of removed entries goes to the tail."};
     struct opt_list files;
     struct fail f = {0};
     declare(&o, &s);

@@ -46,17 +46,16 @@ static void declare(struct options *o, struct report *r) {
         {"output", OPT_TEXT, OPT_OUTPUT, &r->output, .letter = 'o', .metavar = "FILE",
          .help = "the table as CSV; without it, stdout"},
         {"figure", OPT_TEXT, OPT_OUTPUT, &r->figure, .metavar = "FILE.svg",
-         .help = "the table as a drawing too, of the last student"},
+         .help = "also draw the table, for the last student"},
         {"responses", OPT_CHOICE, OPT_RESULT, &r->responses, .value = "chosen",
-         .choices = "chosen|rejected|both", .help = "of pairs: whose positions are looked at"},
+         .choices = "chosen|rejected|both", .help = "which responses of pairs are used"},
         {"rows", OPT_INT, OPT_RESULT, &r->rows, .value = "100", .low = 1, .high = 1e9,
-         .metavar = "N", .help = "rows, picked by --seed"},
+         .metavar = "N", .help = "rows, chosen by --seed"},
         {"error-budget", OPT_REAL, OPT_RESULT, &r->budget, .value = "0.999", .low = 0, .high = 1,
          .metavar = "C",
-         .help = "the smallest setting that reaches this cosine for all "
-                 "students is recommended"},
+         .help = "recommend the smallest setting that reaches this cosine for all students"},
         {"divergence", OPT_CHOICE, OPT_RESULT, &r->divergence, .value = "both",
-         .choices = "fkl|rkl|both", .help = "whose cosine counts for it"},
+         .choices = "fkl|rkl|both", .help = "whose gradient has to reach it"},
     };
     options_add(o, in, sizeof in / sizeof *in);
     recipe_row(o, &r->recipe);
@@ -66,19 +65,21 @@ static void declare(struct options *o, struct report *r) {
 static void declare_grid(struct options *o, struct report *r) {
     const struct opt_row rows[] = {
         {"top-k", OPT_LIST, OPT_RESULT, &r->top_k, .metavar = "N...",
-         .help = "settings of teacher-dump that are tried, all with all: 256 unless given"},
-        {"mass", OPT_LIST, OPT_RESULT, &r->mass, .metavar = "X...", .help = "likewise: 1"},
+         .help = "settings of teacher-dump to try, all combinations; if not given 256"},
+        {"mass", OPT_LIST, OPT_RESULT, &r->mass, .metavar = "X...",
+         .help = "likewise; if not given 1"},
         {"least", OPT_LIST, OPT_RESULT, &r->least, .metavar = "P...",
-         .help = "likewise: 0.03 0.01 0.003 0.001 0.0003 0.0001"},
-        {"bits", OPT_LIST, OPT_RESULT, &r->bits, .metavar = "N...", .help = "likewise: 6 8 12 16"},
+         .help = "likewise; if not given 0.03 0.01 0.003 0.001 0.0003 0.0001"},
+        {"bits", OPT_LIST, OPT_RESULT, &r->bits, .metavar = "N...",
+         .help = "likewise; if not given 6 8 12 16"},
         {"student-k", OPT_LIST, OPT_RESULT, &r->student_k, .metavar = "N...",
-         .help = "likewise, of the first student: 0 8 16"},
+         .help = "likewise, of the first student; if not given 0 8 16"},
         {"peer-k", OPT_LIST, OPT_RESULT, &r->peer_k, .metavar = "N...",
-         .help = "entries of the codings beside ours: 4 8 16 32 50 64 128 256"},
+         .help = "entries of other codings to compare with; if not given 4 8 16 32 50 64 128 256"},
         {"zstd-level", OPT_INT, OPT_RESULT, &r->zstd_level, .value = "3", .low = 1, .high = 19,
          .metavar = "N", .help = "compression level"},
         {"micro-tokens", OPT_INT, OPT_EXEC, &r->micro_tokens, .value = "4096", .low = 1,
-         .high = 1e9, .metavar = "N", .help = "tokens computed at once"},
+         .high = 1e9, .metavar = "N", .help = "tokens computed at once; more need more memory"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
     common_options_rows(o, &r->common);
@@ -376,11 +377,10 @@ int shard_report(int argc, char **argv) {
     struct options o = {
         .program = "shard report",
         .usage = "--dpo FILE --reverse FILE --data FILE... --student FILE... [options]",
-        .summary = "What a teacher cache costs and what is lost: bytes a position of "
-                   "files that are really written, against cosine and relative error "
-                   "of the gradient of the students' logits beside the full teacher's "
-                   "(all positions as one vector), and KL(p* || cache), the tail "
-                   "spread evenly."};
+        .summary = "What a teacher cache costs and what it loses: bytes per position of files that "
+                   "are really written; cosine and relative error of the gradient of the students' "
+                   "logits against the full teacher's (all positions as one vector); KL(p* || "
+                   "cache), the tail spread evenly."};
     declare(&o, &r);
     declare_grid(&o, &r);
     options_parse(&o, argc, argv, NULL);

@@ -16,15 +16,15 @@ int shard_split(int argc, char **argv) {
     const struct opt_row rows[] = {
         shard_output_row(&output, "OUT.h5 makes OUT-00000-of-00003.h5 and so on"),
         {"parts", OPT_INT, OPT_EXEC, &parts, .value = "0", .low = 0, .high = 1e5, .metavar = "N",
-         .help = "shards of equal rows, the last of fewer; N of them, or as near as that comes"},
+         .help = "how many shards, of equal rows but for the last; or as near as that comes"},
         {"rows-per-shard", OPT_INT, OPT_EXEC, &per, .value = "0", .low = 0, .high = 1e12,
-         .metavar = "N", .help = "rows of a shard"},
+         .metavar = "N", .help = "rows of each shard"},
     };
     struct options o = {.program = "shard split",
                         .usage = "(--parts N | --rows-per-shard N) -o FILE SHARD...",
                         .summary =
-                            "A file, or all shards of a set, cut into shards: the same bytes "
-                            "as if they had been made so. shard merge takes it back."};
+                            "A file, or all shards of a set, cut into shards, with the bytes of a "
+                            "run that wrote them so; shard merge is the inverse."};
     struct opt_list files;
     struct fail f = {0};
     options_add(&o, rows, sizeof rows / sizeof *rows);

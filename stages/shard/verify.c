@@ -42,13 +42,13 @@ static void declare(struct options *o, struct verify *v) {
          .metavar = "N", .help = "random rows of each file"},
         {"tolerance", OPT_REAL, OPT_RESULT, &v->tolerance, .value = "0.002", .low = 0, .high = 10,
          .metavar = "X",
-         .help = "nats beyond what the coding may be off by, for another machine's rounding"},
+         .help = "nats allowed beyond the coding's error, for another machine's rounding"},
         {"seed", OPT_INT, OPT_RESULT, &v->seed, .value = "0", .low = 0, .high = 9e15,
-         .metavar = "N", .help = "which rows"},
+         .metavar = "N", .help = "random seed: which rows"},
         {"threads", OPT_INT, OPT_RESULT, &v->threads, .value = "0", .low = 0, .high = 4096,
-         .metavar = "N", .help = "0 = all CPUs"},
+         .metavar = "N", .help = "threads, 0 = all CPUs"},
         {"micro-tokens", OPT_INT, OPT_RESULT, &v->micro_tokens, .value = "4096", .low = 1,
-         .high = 1e9, .metavar = "N", .help = "tokens computed at once"},
+         .high = 1e9, .metavar = "N", .help = "tokens computed at once; more need more memory"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
 }
@@ -230,12 +230,11 @@ static void verify(struct verify *v, const char *path) {
 
 int shard_verify(int argc, char **argv) {
     struct verify v = {0};
-    struct options o = {.program = "shard verify",
-                        .usage = "--dpo FILE --reverse FILE [--ref FILE] [--rows N] SHARD...",
-                        .summary =
-                            "Runs the teachers again on random rows of each teacher file and "
-                            "compares every number that is stored. Exit 3 where one is off "
-                            "by more than its coding allows."};
+    struct options o = {
+        .program = "shard verify",
+        .usage = "--dpo FILE --reverse FILE [--ref FILE] [--rows N] SHARD...",
+        .summary = "Runs the teachers again on random rows of each teacher file and compares every "
+                   "stored number. Exit 3 where one is off by more than its coding allows."};
     struct opt_list files;
     declare(&o, &v);
     shard_options(&o, argc, argv, &files, 1);
