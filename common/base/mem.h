@@ -17,8 +17,8 @@ void mem_give_back(void);
 // Grows *p (elements of `size` bytes) so that at least `need` fit; doubles *capacity.
 void grow(void *p, size_t *capacity, size_t need, size_t size);
 
-// What a program takes beside what it plans: code, libraries, stacks, buffers of files. For the
-// plan of --dry-run; measured, 17 to 23 MiB.
+// What a program takes in addition to what it plans: code, libraries, stacks, buffers of files. For
+// the plan of --dry-run; measured, 17 to 23 MiB.
 #define MEM_PROGRAM ((size_t)20 << 20)
 
 // Large zeroed buffer, 2 MiB pages where the kernel gives them, touched in parallel. big_free it.

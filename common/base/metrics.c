@@ -54,7 +54,7 @@ static bool step_of(const struct metrics *m, const char *line, unsigned long lon
     return sscanf(line, m->csv ? "%llu" : "{\"step\":%llu", step) == 1;
 }
 
-// Cuts behind the last whole row with step <= resume_step.
+// Cuts after the last whole row with step <= resume_step.
 static void cut_back(struct metrics *m, uint64_t resume_step) {
     char *line = NULL;
     size_t capacity = 0;
@@ -88,7 +88,7 @@ void metrics_check(const char *path) {
     // A log is written over or cut back: not so what is none. A killed run may leave less than
     // these.
     if (memcmp(head, begin, n))
-        die(EXIT_FAILED, "'%s' is there and is no log of a run; name another file for --log", path);
+        die(EXIT_FAILED, "'%s' exists and is no log of a run; name another file for --log", path);
 }
 
 struct metrics *metrics_open(const char *path, uint64_t resume_step) {

@@ -2,7 +2,7 @@
 // row: give all of them in it) or .jsonl by the name's ending. Numbers in their shortest round-trip
 // form. A row is written when it ends; a value a row lacks is empty (CSV) or absent (JSON), nan is
 // "nan" or null. On resume the file is cut back to the rows with step <= resume_step, and an
-// incomplete last line is dropped. What cannot be opened or written, or is there and no log, ends
+// incomplete last line is dropped. What cannot be opened or written, or exists and is no log, ends
 // the program, exit 1; another ending, exit 2.
 #pragma once
 #include <stdbool.h>

@@ -47,5 +47,5 @@ struct policy_step {
 //   token         the token's own value less its mean over the step
 //   response      their sum over the response, less the mean of the step's other responses
 //   distribution  return to go: sum of the values of later positions, less the mean of the other
-//                 responses' at the same place (0 behind their end)
+//                 responses' at the same place (0 after their end)
 void policy_weights(const struct policy_step *s, float *weight);

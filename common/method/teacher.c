@@ -150,7 +150,7 @@ static int by_rank(const void *a, const void *b) {
     return ranks_before(*y, *x) - ranks_before(*x, *y);
 }
 
-// Mass of logp (V) from *from up to `to`, behind which *from then stands.
+// Mass of logp (V) from *from up to `to`, after which *from then stands.
 static double pass_over(const float *logp, size_t *from, size_t to) {
     double sum = row_sum_exp(logp + *from, to - *from, 0);
     *from = to + 1;

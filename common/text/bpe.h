@@ -21,7 +21,7 @@ void ids_release(struct ids *ids);
 void tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, bool add_special,
                       bool parse_special, struct ids *out);
 // The same for text that continues earlier text (a response after its prompt): nothing special
-// is added and no space is put in front, except where the file wants one behind every added token
+// is added and no space is put in front, except where the file wants one after every added token
 // and the earlier text ended with one (after_token).
 void tokenizer_encode_continued(const struct tokenizer *t, const char *text, size_t n,
                                 bool after_token, bool parse_special, struct ids *out);
@@ -35,7 +35,7 @@ char *tokenizer_piece(const struct tokenizer *t, int32_t id, size_t *length);
 size_t tokenizer_vocab(const struct tokenizer *t);                  // largest id + 1
 int32_t tokenizer_id(const struct tokenizer *t, const char *token); // -1: not in the vocabulary
 const char *tokenizer_token(const struct tokenizer *t, int32_t id); // as in the file; NULL: none
-// What add_special puts in front of and behind a text; the lists belong to the tokenizer.
+// What add_special puts in front of and after a text; the lists belong to the tokenizer.
 void tokenizer_surround(const struct tokenizer *t, const struct ids **before,
                         const struct ids **after);
 // Adds to the counters: ids that are the unknown token, and ids that are a single byte of a

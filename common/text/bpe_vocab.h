@@ -9,7 +9,7 @@
 enum { VOCAB_LIMIT = 1 << 24 }; // ids are below this, so that a hostile file stays small
 
 struct vocab {                 // zero-initialise; vocab_release
-    struct str text;           // all strings, each with a NUL behind it
+    struct str text;           // all strings, each with a NUL after it
     struct vocab_entry *entry; // (size) by id
     size_t size;               // largest id + 1
     size_t entry_capacity;

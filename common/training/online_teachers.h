@@ -25,8 +25,8 @@ struct online_logits {
 };
 struct online_logits online_teachers_logits(struct online_teachers *l, const struct batch *b,
                                             size_t first, size_t count);
-// What the student says beside the teachers (common/method/policy.h) at the positions that
-// online_teachers_compose was last asked for: student (count,V) its logits, logp and info what
+// What the student gives in comparison with the teachers (common/method/policy.h) at the positions
+// that online_teachers_compose was last asked for: student (count,V) its logits, logp and info what
 // online_teachers_compose gave.
 void online_teachers_measure(struct online_teachers *l, const struct batch *b, size_t first,
                              size_t count, const float *student, const float *logp,

@@ -6,7 +6,7 @@
 
 // logp (positions): log p(target) of each position of b. Runs the forward pass.
 void score_positions(struct net *net, const struct batch *b, double *logp);
-// The same from logits that are there: logits (count,V) of positions first .. first+count-1.
+// The same from given logits: logits (count,V) of positions first .. first+count-1.
 void score_chunk(const struct batch *b, struct chunk c, const float *logits, size_t V,
                  double *logp);
 

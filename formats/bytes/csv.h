@@ -1,6 +1,6 @@
-// CSV by libcsv, the only door to it, as RFC 4180 has it: quotes doubled inside quotes, line breaks
-// inside quotes, CR, LF or CRLF between rows, blanks kept. A quote in an unquoted field and an
-// unclosed quote are errors; rows of blanks lines are skipped.
+// CSV by libcsv, the only door to it, as RFC 4180 defines it: quotes doubled inside quotes, line
+// breaks inside quotes, CR, LF or CRLF between rows, blanks kept. A quote in an unquoted field and
+// an unclosed quote are errors; rows of blanks lines are skipped.
 #pragma once
 #include "common/base/mem.h"
 #include <stdbool.h>

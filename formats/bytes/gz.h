@@ -1,5 +1,5 @@
 // gzip by zlib, the only door to it: a pull decoder over any byte supplier. Members that follow
-// each other are one stream, as gzip has it.
+// each other are one stream, as gzip does.
 #pragma once
 #include "common/base/fail.h"
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-// A file that is there whole or not at all: a temporary name in its folder, fsync, rename, fsync of
+// A file that exists whole or not at all: a temporary name in its folder, fsync, rename, fsync of
 // the folder. Failures are EXIT_FAILED.
 #pragma once
 #include "common/base/fail.h"

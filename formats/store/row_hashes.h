@@ -1,4 +1,4 @@
-// Which rows are there twice: a set of 64-bit hashes, some 12 bytes each. Two different rows are
+// Which rows occur twice: a set of 64-bit hashes, some 12 bytes each. Two different rows are
 // taken for one once in 2^64 / rows^2.
 #pragma once
 #include <stdbool.h>

@@ -14,7 +14,7 @@ struct record {          // as on disk, little-endian
     uint32_t type, column;
     uint64_t part, index, elements;
     struct hash128 raw;
-    uint64_t length; // of the bytes behind
+    uint64_t length; // of the bytes after
 };
 _Static_assert(sizeof(struct record) == 72, "no padding");
 

@@ -1,10 +1,10 @@
 // A plain append-only file OUT.spool in which a long writer keeps its finished chunks until the
 // HDF5 file can be made in one pass. Records carry their length and XXH3-128; a checkpoint record
-// holds the writer's state and is fsynced. Opened again, the file is cut behind the last valid
+// holds the writer's state and is fsynced. Opened again, the file is cut after the last valid
 // checkpoint, so a kill at any moment loses at most the work since then. The first record is a
 // header of lines "name: value" (the lineage): a spool with another header is refused, naming the
 // difference. Failures stick to the `struct fail` of spool_open and are EXIT_FAILED; a NULL spool
-// is accepted everywhere. One process at a time (flock, where the file system has it).
+// is accepted everywhere. One process at a time (flock, where the file system supports it).
 #pragma once
 #include "formats/store/artefact.h"
 
@@ -17,7 +17,7 @@ struct spool_entry {      // a finished chunk
 };
 
 struct spool;
-// resume: continue with what is there; else start again.
+// resume: continue with the stored chunks; else start again.
 struct spool *spool_open(const char *path, const char *header, bool resume, struct fail *f);
 bool spool_add(struct spool *s, const struct spool_entry *e, const void *bytes);
 // What was added so far is safe on disk, together with `state`.

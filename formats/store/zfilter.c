@@ -50,7 +50,7 @@ static void unshuffle(const unsigned char *from, size_t n, size_t size, unsigned
 
 size_t zfilter_encode(const void *raw, size_t n, size_t size, int level, void *to) {
     assert(size && n % size == 0);
-    if (size > 1) { // the planes lie behind the room for the frame
+    if (size > 1) { // the planes lie after the room for the frame
         unsigned char *planes = (unsigned char *)to + ZSTD_compressBound(n) + CHECKSUM_BYTES;
         shuffle(raw, n, size, planes);
         raw = planes;

@@ -18,7 +18,7 @@ struct cache_prefetch {
     pthread_mutex_t mutex; // of what follows
     pthread_cond_t wanted, changed;
     struct shard *shard;
-    size_t known, ask;  // parts 0 .. known-1 are there; 0 .. ask-1 should be
+    size_t known, ask;  // parts 0 .. known-1 have come; 0 .. ask-1 are wanted
     size_t from, count; // parts to be decoded: from .. from+count-1, after high-1 comes low
     bool quit, failed;
     struct teacher_set_numbers numbers;

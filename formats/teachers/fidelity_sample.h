@@ -26,7 +26,7 @@ struct fidelity_sample {
 struct sample_position {
     size_t n;                    // tokens U, in rank order
     struct teacher_entry *entry; // (n) exact log p*
-    uint16_t *rank;              // (n) for the first student, from 0; UINT16_MAX: behind student_k
+    uint16_t *rank;              // (n) for the first student, from 0; UINT16_MAX: after student_k
     struct fidelity_student *student; // (students)
     int32_t target;
     float alpha, tvd, realised, entropy;

@@ -122,7 +122,7 @@ double teacher_codec_error(const struct teacher_codec *c, float logp) {
     const struct table *t = table_of(c->bits);
     if (!t) return 0;
     double x =
-        logp < 0 ? -(double)logp : 0; // the step that ends behind x is longer than the one at x
+        logp < 0 ? -(double)logp : 0; // the step that ends after x is longer than the one at x
     double last = (double)c->level[c->levels - 1];
     return fmax(step_at(t, x) / 2, x + last);
 }

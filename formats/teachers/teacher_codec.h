@@ -31,7 +31,7 @@ struct teacher_codec {
     float *level, *mass;     // (levels) log p of a level, ascending -log p; its exp
     int32_t *token, *number; // (vocab) token id of a code, code of a token
 };
-bool teacher_codec_bits(int64_t bits); // is there such a coding?
+bool teacher_codec_bits(int64_t bits); // whether there is such a coding
 // common (n): the tokens with the lowest codes, in order; all others follow by id. levels: NULL, or
 // the table as stored (else that of `bits`). False: they are no such numbers.
 bool teacher_codec_init(struct teacher_codec *c, int bits, size_t vocab, size_t n,

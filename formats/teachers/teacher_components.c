@@ -79,7 +79,7 @@ static double chord(const struct teacher_grid *g, const double *t, size_t i, dou
     return (1 - w) * t[i] + w * t[i + 1];
 }
 
-// t at alpha from its values at grid points first .. end - 1; cell: alpha lies behind grid point
+// t at alpha from its values at grid points first .. end - 1; cell: alpha lies after grid point
 // `cell`. within: what convexity leaves.
 static double interpolate(const struct teacher_grid *g, const double *t, size_t first, size_t end,
                           size_t cell, double alpha, double within[2]) {

@@ -34,7 +34,7 @@ static const struct column table[ALL] = {
 struct raw { // columns as stored, with their counts
     void *column[ALL];
     size_t n[ALL];
-    uint32_t *field[CODE_FIELDS]; // of a coded shard, in place of the columns behind PROMPT
+    uint32_t *field[CODE_FIELDS]; // of a coded shard, in place of the columns after PROMPT
     size_t fields[CODE_FIELDS];
     const struct columns_holes *holes;
 };
@@ -114,7 +114,7 @@ static bool lay_rows(struct teacher_shard *t, const struct raw *raw, size_t posi
            (t->first[t->rows] == raw->n[IDS] && t->position_first[t->rows] == positions);
 }
 
-// The rows that are lost besides, once the places of all entries are known.
+// The rows that are lost too, once the places of all entries are known.
 static bool lay_damage(struct teacher_shard *t, const struct raw *raw) {
     size_t *entry = xcalloc(t->rows + 1, sizeof *entry), p = 0;
     const uint16_t *plain = raw->column[ENTRIES];
@@ -181,7 +181,7 @@ static bool decode_support(const struct teacher_codec *c, const uint32_t *delta,
     return true;
 }
 
-// Puts the tokens that are apart behind the n others; false where one is among them.
+// Puts the tokens that are apart after the n others; false where one is among them.
 static bool add_apart(const struct teacher_codec *c, const struct raw *raw, size_t i,
                       int32_t realised, size_t *n, int32_t *ids, uint32_t *level) {
     if (!c->apart) return true;

@@ -46,7 +46,7 @@ struct teacher_row {         // one row as written and as read back
     const struct teacher_components *components; // (positions) components layout, else NULL. Of
                                                  // position the writer then takes n, ids and tvd
 };
-// row->positions is the number of mask bytes 1 behind the first.
+// row->positions is the number of mask bytes 1 after the first.
 bool teacher_write(struct teacher_writer *w, const struct teacher_row *row);
 
 // A whole shard decoded, its columns checked against each other; for the set and the tools. Where

@@ -67,7 +67,7 @@ static bool goes_with(struct teacher_set *s, const struct teacher_info *i,
     return true;
 }
 
-// One more cache, behind those that are known.
+// One more cache, after those that are known.
 static struct cache *begin(struct teacher_set *s, struct columns_reader *r) {
     struct part p = columns_part(r);
     s->cache = xrealloc(s->cache, (s->caches + 1) * sizeof *s->cache);
@@ -150,11 +150,11 @@ static bool add_part(struct teacher_set *s, struct cache *c, struct columns_read
                             .reading = reading_bytes(r),
                             .content = columns_artefact(r)->content};
     c->there++;
-    const struct shard *before = part.part ? shard - 1 : NULL, *behind = shard + 1;
-    if (part.part + 1 == part.parts || !behind->path) behind = NULL;
+    const struct shard *before = part.part ? shard - 1 : NULL, *next = shard + 1;
+    if (part.part + 1 == part.parts || !next->path) next = NULL;
     return (!before || !before->path ||
             columns_follows(part, before->part, shard->path, s->fail)) &&
-           (!behind || columns_follows(behind->part, part, behind->path, s->fail));
+           (!next || columns_follows(next->part, part, next->path, s->fail));
 }
 
 static bool add_shard(struct teacher_set *s, const char *path) {
@@ -353,7 +353,7 @@ void teacher_set_quiet(struct teacher_set *s, bool on) {
 
 // ---- shards in memory
 
-// Once for each shard: rows that are lost, rows that are there already.
+// Once for each shard: rows that are lost, rows that occurred before.
 static void count_rows(struct teacher_set *s, const struct shard *shard) {
     const struct teacher_shard *t = &shard->data;
     uint64_t cache = (uint64_t)(cache_at(s, shard) - s->cache) << 32; // others may have its rows

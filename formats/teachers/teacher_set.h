@@ -48,7 +48,7 @@ struct teacher_set_numbers {
         repeated; // decoded so far, once each; with the tokens of another of its cache
     char first_lost[400], first_repeated[400]; // where and why; empty: none
 };
-// What was lost of a part, as first_lost has it of the first; NULL: nothing so far.
+// What was lost of a part, as first_lost does for the first; NULL: nothing so far.
 const char *teacher_set_damage(const struct teacher_set *s, size_t part);
 struct teacher_set_numbers teacher_set_numbers(const struct teacher_set *s);
 // The most bytes that `shards` decoded shards after each other take, one of them just being read;

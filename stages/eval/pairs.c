@@ -127,7 +127,7 @@ static void print_summary(const struct pairs_eval *e) {
     die_if(&f);
 }
 
-// A row per pair: tokens of both responses, then chosen and rejected of each reward that is there.
+// A row per pair: tokens of both responses, then chosen and rejected of each available reward.
 static void write_rows(const struct pairs_eval *e) {
     struct fail f = {0};
     const struct pairs *p = &e->pairs;

@@ -45,7 +45,7 @@ static void parse_rows(struct filter *s) {
     s->to = colon[1] ? strtoull(colon + 1, &end, 10) : total;
     if (s->from >= s->to) die(EXIT_USAGE, "--rows '%s' has no rows", s->rows);
     if (s->from >= total)
-        die(EXIT_USAGE, "--rows '%s' begins behind the set's %zu rows", s->rows, total);
+        die(EXIT_USAGE, "--rows '%s' begins after the set's %zu rows", s->rows, total);
 }
 
 static void check_kind(const struct filter *s, const struct options *o) {

@@ -151,7 +151,7 @@ static struct text_row make_row(const struct tokens *t, const struct tokenizer *
     struct text_row r = {.row = i / samples, .sample = i % samples, .tokens = n - np};
     for (size_t e = 0; e < n_eos; e++) r.finished |= n > np && ids[n - 1] == eos[e];
     r.prompt = tokenizer_decode(k, ids, np, true, &r.prompt_bytes);
-    // The response is decoded behind its prompt, so that a space between the two stays.
+    // The response is decoded after its prompt, so that a space between the two stays.
     char *whole = tokenizer_decode(k, ids, n, true, &r.response_bytes);
     size_t skip = r.prompt_bytes < r.response_bytes ? r.prompt_bytes : r.response_bytes;
     bool same = !memcmp(whole, r.prompt, skip) && skip == r.prompt_bytes;

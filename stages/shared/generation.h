@@ -17,7 +17,7 @@ struct generation {
 // EXIT_DONE, EXIT_STOPPED (spool kept, with what was complete up to the first that was not) or the
 // code in f. The writer is closed in any case.
 int generation_run(struct generation *g, struct fail *f);
-// Bytes beside the decoders, for responses of `most` tokens.
+// Bytes in addition to the decoders, for responses of `most` tokens.
 size_t generation_plan(size_t slots, size_t most);
 
 // Rows of `path` as {"row", "sample", "prompt", "response", "tokens", "finished"} objects, or CSV

@@ -29,7 +29,7 @@ struct target_kl_trial {
     double strength, kl;  // nats per response
     double alpha, length; // mean alpha of the positions, mean tokens of the responses
 };
-// Bytes of the search beside the models' own.
+// Bytes of the search in addition to the models.
 size_t target_kl_plan(const struct target_kl *t);
 // One trial at a strength. False: asked to stop.
 bool target_kl_try(struct target_kl *t, double strength, struct target_kl_trial *out);

@@ -180,7 +180,7 @@ static int run(struct dump_pass *p, struct fail *f) {
     return fail_pass(f, columns_fail(columns)) ? EXIT_DONE : f->code;
 }
 
-// What the pass holds beside the models and their nets; n: positions of a micro-batch.
+// What the pass holds in addition to the models and their nets; n: positions of a micro-batch.
 static void place_arrays(struct dump_pass *p, struct arena *a, size_t n) {
     const struct teacher_grid *g = &p->d->grid;
     size_t threads = (size_t)parallel_threads(), row = CHUNK_POSITIONS * p->V;

@@ -23,7 +23,7 @@ struct teacher_dump {
 };
 // EXIT_DONE, EXIT_STOPPED (spool kept), or the code in f. The writer is closed in any case.
 int teacher_dump_run(struct teacher_dump *d, struct fail *f);
-size_t teacher_dump_plan(struct teacher_dump *d); // bytes of the pass, beside the models
+size_t teacher_dump_plan(struct teacher_dump *d); // bytes of the pass, without the models
 
 // Pairs as rows of tokens: the chosen, the rejected, or both (chosen first) responses.
 bool teacher_dump_responses(const struct pairs *p, bool chosen, bool rejected, struct tokens *t);

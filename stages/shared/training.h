@@ -45,7 +45,7 @@ void training_begin(struct training *t);
 void training_options(struct training *t);
 // After the parents are known. True: the output is up to date, and its path was printed.
 bool training_current(struct training *t);
-// Whether the output is there with this run's options and the parents that are known so far; dies
+// Whether the output exists with this run's options and the parents that are known so far; dies
 // if it is another's and --no-clobber was given. A stream then waits for its end to be sure.
 bool training_may_be_current(const struct training *t);
 // Resumes or starts, trains, saves; or prints the plan (--dry-run). Returns the exit code.

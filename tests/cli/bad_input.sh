@@ -251,7 +251,7 @@ keep pairs.csv 'as --output, but it is also --input' "$bin/tokenize" -q --model 
 keep t-00001-of-00004.h5 'as --output, but it is also --teacher' $distill $parts -o t-00001-of-00004.h5
 keep t-00001-of-00004.h5 'but it is also an input' "$bin/shard" merge $parts -o t-00001-of-00004.h5
 cp sft.csv log.csv
-expect 1 "'log.csv' is there and is no log of a run; name another file for --log" $sft base.h5 --log log.csv -o y.h5
+expect 1 "'log.csv' exists and is no log of a run; name another file for --log" $sft base.h5 --log log.csv -o y.h5
 same sft.csv log.csv 'a log'
 
 # options out of range, or that do not go together

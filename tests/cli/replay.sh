@@ -1,6 +1,6 @@
 #!/bin/bash
 # What of which caches distill trains on: --rows, --max-positions, several caches, damaged chunks,
-# rows that are there twice, and caches that are the wrong ones. The same from a list and a stream.
+# rows that occur twice, and caches that are the wrong ones. The same from a list and a stream.
 . tests/lib.bash
 world 180
 teachers
@@ -75,7 +75,7 @@ cat <(head -n 1 ab.list) c.list >feed
 $distill --teacher - -o x.h5 <feed >out 2>err
 [ $? = 3 ] && grep -q 'not of one set' err || fail "two caches in a stream: $(cat err)"
 
-# rows that are there twice: in a cache, not in several
+# rows that occur twice: in a cache, not in several
 quiet $distill --teacher $(cat ab.list all.list) -o x.h5
 (cat pairs.csv; sed -n '8,17p' pairs.csv) >twice.csv
 quiet "$bin/tokenize" -q --model base.h5 --kind pref --input twice.csv -o twice-pairs.h5

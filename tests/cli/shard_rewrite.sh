@@ -41,7 +41,7 @@ expect 2 'more than the set.s 400 rows' "$bin/shard" split --parts 401 -o x.h5 t
 expect 3 'of which 4 were given' "$bin/shard" split --parts 2 -o x.h5 $(head -n 4 parts)
 for range in 3 a:b 1:2:3 -1:4 ''; do expect 2 'is not A:B' "$bin/shard" filter --rows="$range" -o x.h5 tokens.h5; done
 expect 2 'has no rows' "$bin/shard" filter --rows 7:7 -o x.h5 tokens.h5
-expect 2 'begins behind' "$bin/shard" filter --rows 400:500 -o x.h5 tokens.h5
+expect 2 'begins after' "$bin/shard" filter --rows 400:500 -o x.h5 tokens.h5
 expect 3 'take teacher files' "$bin/shard" filter --min-entropy 1 -o x.h5 tokens.h5
 expect 3 'takes tokens and teacher' "$bin/shard" filter --max-positions 9 -o x.h5 pairs.h5
 expect 3 'no row is left' "$bin/shard" filter --min-entropy 900 -o x.h5 coded.h5

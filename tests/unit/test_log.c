@@ -102,7 +102,7 @@ static void test_metrics_refused(void **state) {
         write_all(path, foreign);
         c = run_child(i ? resumes : opens, path);
         assert_int_equal(c.code, 1);
-        assert_non_null(strstr(c.text, "is there and is no log of a run; name another file"));
+        assert_non_null(strstr(c.text, "exists and is no log of a run; name another file"));
         read_all(path, text);
         assert_string_equal(text, foreign);
     }

@@ -1,4 +1,4 @@
-// Several caches as one sequence of rows, rows that are there twice, chunks that cannot be read.
+// Several caches as one sequence of rows, rows that occur twice, chunks that cannot be read.
 #include "tests/unit/made_teacher.h"
 
 static struct teacher_set *open_parts(const char *const *bases, const size_t *parts, size_t n,
