@@ -1,5 +1,6 @@
 #include "formats/bytes/slurp.h"
 #include "common/base/mem.h"
+#include "formats/bytes/file_kind.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -34,7 +35,7 @@ char *slurp(const char *path, size_t limit, size_t *n, struct fail *f) {
         fail_set(f, EXIT_BADDATA, "cannot open '%s': %s", path, strerror(errno));
         return NULL;
     }
-    char *text = read_all(fd, path, limit, n, f);
+    char *text = file_kind_foreign(path, f) ? read_all(fd, path, limit, n, f) : NULL;
     close(fd);
     return text;
 }

@@ -1,6 +1,7 @@
 #include "formats/bytes/stream.h"
 #include "common/base/mem.h"
 #include "common/base/stop.h"
+#include "formats/bytes/file_kind.h"
 #include "formats/bytes/gz.h"
 #include "formats/bytes/unzstd.h"
 #include <errno.h>
@@ -72,16 +73,13 @@ static void drop_mark(struct stream *s) {
         s->n += got;
     }
     if (s->n >= 3 && !memcmp(s->buffer, "\xef\xbb\xbf", 3)) s->at = 3;
-    if (s->n >= 2 && (!memcmp(s->buffer, "\xff\xfe", 2) || !memcmp(s->buffer, "\xfe\xff", 2)))
-        fail_set(s->f, EXIT_BADDATA, "'%s' is UTF-16; convert it with iconv -t UTF-8", s->path);
-    if (s->n >= 4 && !memcmp(s->buffer, "\x89HDF", 4))
-        fail_set(s->f, EXIT_BADDATA, "'%s' is an HDF5 file, not text; give CSV, JSONL or text",
-                 s->path);
+    if (!s->f->code) file_kind_text(s->path, s->buffer, s->n, s->f);
 }
 
 struct stream *stream_open(const char *path, struct fail *f) {
     if (f->code) return NULL;
     struct stat st;
+    if (!file_kind_no_folder(path, f)) return NULL;
     bool is_stdin = !strcmp(path, "-");
     int fd = is_stdin ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) : open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) || S_ISDIR(st.st_mode)) {

@@ -1,4 +1,5 @@
 // The identity of an input file; see formats/bytes/stream.h.
+#include "formats/bytes/file_kind.h"
 #include "formats/bytes/stream.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -9,12 +10,10 @@
 
 bool stream_hash(const char *path, struct hash128 *hash, struct fail *f) {
     struct stat st;
-    if (f->code) return false;
+    if (f->code || !file_kind_no_folder(path, f)) return false;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     bool fine = fd >= 0 && !fstat(fd, &st);
-    if (fine && S_ISDIR(st.st_mode))
-        fine = (errno = EISDIR, false);
-    else if (fine && !S_ISREG(st.st_mode))
+    if (fine && !S_ISREG(st.st_mode))
         fine = (errno = ESPIPE, false);
     size_t n = fine ? (size_t)st.st_size : 0;
     void *bytes = n ? mmap(NULL, n, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;

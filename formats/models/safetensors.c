@@ -1,5 +1,6 @@
 #include "formats/models/safetensors.h"
 #include "common/base/parallel.h"
+#include "formats/bytes/file_kind.h"
 #include "formats/bytes/json.h"
 #include "formats/bytes/slurp.h"
 #include <errno.h>
@@ -133,7 +134,8 @@ static struct safe_map *map_file(struct safetensors *s, const char *path, struct
     void *base = size < 8 ? MAP_FAILED : mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
     close(fd);
     if (base == MAP_FAILED) {
-        fail_set(f, EXIT_BADDATA, "not a safetensors file: '%s'", path);
+        if (file_kind_foreign(path, f))
+            fail_set(f, EXIT_BADDATA, "not a safetensors file: '%s'", path);
         return NULL;
     }
     s->maps = xrealloc(s->maps, (s->n_maps + 1) * sizeof *s->maps);
@@ -147,7 +149,8 @@ static bool add_file(struct safetensors *s, const char *path, struct fail *f) {
     uint64_t length = 0;
     for (int i = 0; i < 8; i++) length |= (uint64_t)m->base[i] << (8 * i);
     if (length > header_limit || length > m->size - 8 || length < 2 || m->base[8] != '{')
-        return fail_set(f, EXIT_BADDATA, "not a safetensors file, or truncated: '%s'", path);
+        return file_kind_foreign(path, f) &&
+               fail_set(f, EXIT_BADDATA, "not a safetensors file, or truncated: '%s'", path);
     struct json *header = json_parse((const char *)m->base + 8, (size_t)length, path, f);
     bool ok = header && read_header(s, header, m, 8 + (size_t)length, path, f);
     json_free(header);

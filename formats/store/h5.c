@@ -126,10 +126,7 @@ struct h5 *h5_open(const char *path, struct fail *f) {
     hid_t file = H5Fopen(path, H5F_ACC_RDONLY, access);
     H5Pclose(access);
     if (file >= 0) return handle(file, path, false, f);
-    if (H5Fis_hdf5(path) > 0)
-        fail_set(f, EXIT_BADDATA, "'%s' is damaged or cut short; make it again", path);
-    else
-        fail_set(f, EXIT_BADDATA, "'%s' is not an HDF5 file; text goes through tokenize", path);
+    h5_refuse(path, H5Fis_hdf5(path) > 0, f);
     return NULL;
 }
 

@@ -32,6 +32,9 @@ struct h5 *h5_open(const char *path, struct fail *f);   // to read
 bool h5_close(struct h5 *h);                            // whether everything since open went well
 struct fail *h5_fail(struct h5 *h);
 
+// Says why a file cannot be opened (open for writing elsewhere, damaged, of another kind); false.
+bool h5_refuse(const char *path, bool is_hdf5, struct fail *f);
+
 // Root attributes. Texts are fixed-length UTF-8. The get functions return false or NULL, without a
 // failure, where there is none; one of another type is a failure. free() the text.
 bool h5_put_text(struct h5 *h, const char *name, const char *text);

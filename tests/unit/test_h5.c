@@ -3,6 +3,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <cmocka.h>
 #include "tests/unit/scratch.h"
 
@@ -123,6 +125,26 @@ static void test_refusals(void **state) {
     free(path);
 }
 
+// A writer that has a file open, or ended without closing it, is not damage.
+static void test_left_open(void **state) {
+    (void)state;
+    char *path = scratch_path("open.h5");
+    struct fail f = {0};
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (!child) {
+        struct h5 *h = h5_create(path, &f);
+        h5_put_int(h, "version", 1);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_null(h5_open(path, &f));
+    assert_int_equal(f.code, EXIT_BADDATA);
+    assert_non_null(strstr(f.text, "open for writing in another program"));
+    assert_non_null(strstr(f.text, "h5clear -s"));
+    free(path);
+}
+
 // A flipped bit in a compressed chunk is found, with the dataset's name and place.
 static void test_damaged_chunk(void **state) {
     (void)state;
@@ -156,9 +178,9 @@ static void test_fletcher(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_same_bytes),
-        cmocka_unit_test(test_refusals),   cmocka_unit_test(test_damaged_chunk),
-        cmocka_unit_test(test_fletcher),
+        cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_same_bytes),
+        cmocka_unit_test(test_refusals),      cmocka_unit_test(test_left_open),
+        cmocka_unit_test(test_damaged_chunk), cmocka_unit_test(test_fletcher),
     };
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }
