@@ -3,7 +3,6 @@
 #include "common/base/options.h"
 #include "common/base/parallel.h"
 #include "common/base/stop.h"
-#include "common/text/template.h"
 #include "formats/records/dataset.h"
 #include "formats/bytes/stream.h"
 #include "formats/records/token_source.h"
@@ -15,13 +14,14 @@
 struct tokenize {
     const char *model, *tokenizer, *kind, *on_long, *on_bad, *map, *template, *format, *syntax,
         *split, *eos, *on_equal, *output;
-    struct opt_list input;
+    struct opt_list input, template_args;
     int64_t rows_per_shard, max_length, show;
     bool parse_special;
     double stop_after, min_margin;
     struct opt_every every;
     struct common_options common;
     struct token_source source;
+    struct chat_template chat;
     struct dataset data;
     struct log *log;
     char *valid_path, *options[LEDGER_PARTS];
@@ -55,7 +55,11 @@ static void declare(struct options *o, struct tokenize *s) {
         {"map", OPT_TEXT, OPT_RESULT, &s->map, .metavar = "A=B,...",
          .help = "column names: ours=theirs, as in prompt=question,chosen=good"},
         {"template", OPT_TEXT, OPT_RESULT, &s->template, .value = "auto", .metavar = "NAME",
-         .help = "chat template: auto (the model's), none, or a name"},
+         .help =
+             "chat template: auto (the model's), none, a Jinja file, or a name (chatml, llama3, "
+             "qwen3, alpaca ...)"},
+        {"template-args", OPT_LIST, OPT_RESULT, &s->template_args, .metavar = "KEY=JSON...",
+         .help = "variables of the template, as in enable_thinking=false date=2025-01-31"},
         {"format", OPT_CHOICE, OPT_RESULT, &s->format, .choices = SHAPE_NAMES, .value = "auto",
          .help = "shape of the rows"},
         {"syntax", OPT_CHOICE, OPT_RESULT, &s->syntax, .choices = "auto|csv|tsv|jsonl|json|text",
@@ -134,6 +138,7 @@ static void open_tokenizer(struct tokenize *s) {
     struct token_source *t = &s->source;
     if (s->eos && (t->eos = tokenizer_id(t->tokenizer, s->eos)) < 0)
         die(EXIT_BADDATA, "no token '%s' in the tokenizer", s->eos);
+    t->eos_named = s->eos != NULL;
     if (t->eos < 0 && strcmp(s->kind, "prompt"))
         die(EXIT_BADDATA, "the tokenizer names no token that ends a text; name it with --eos");
     if (t->max_length && (size_t)s->max_length > t->max_length)
@@ -147,14 +152,19 @@ static void open_tokenizer(struct tokenize *s) {
     parents_add(&s->parents, "tokenizer", t->hash);
 }
 
-// "auto" where the model has no template: none.
+// What the template is counts, not where it came from: its text is a parent.
 static void choose_template(struct tokenize *s) {
     struct fail f = {0};
-    const char *source = s->source.template;
-    bool none = !strcmp(s->template, "none") || (!strcmp(s->template, "auto") && !source);
-    s->template = none ? "none" : template_pick(s->template, source, &f);
+    struct chat_template *t = &s->chat;
+    chat_template_open(t, s->template, &s->source, s->template_args.n, s->template_args.items, &f);
     die_if(&f);
-    if (!none) log_note(s->log, "chat template %s", s->template);
+    if (s->template_args.n && !t->jinja)
+        die(EXIT_USAGE, "'--template-args' needs a chat template; name one with --template");
+    if (t->jinja) {
+        parents_add(&s->parents, "template", hash_bytes(t->source, strlen(t->source)));
+        log_note(s->log, "chat template: %s", s->template);
+    }
+    s->template = t->jinja ? t->label : "none";
 }
 
 static void set_up(struct tokenize *s) {
@@ -165,7 +175,7 @@ static void set_up(struct tokenize *s) {
     d->encoder = (struct encoder){
         .tokenizer = s->source.tokenizer,
         .kind = (enum data_kind)choice_index(DATA_NAMES, s->kind),
-        .template = strcmp(s->template, "none") ? s->template : NULL,
+        .template = s->chat.jinja ? &s->chat : NULL,
         .bos = s->source.bos,
         .eos = s->source.eos,
         .parse_special = s->parse_special,
@@ -285,6 +295,7 @@ static int run(struct tokenize *s) {
 }
 
 static void release(struct tokenize *s) {
+    chat_template_close(&s->chat);
     token_source_close(&s->source);
     field_map_release(&s->data.map);
     parents_release(&s->parents);

@@ -25,11 +25,10 @@ enum jtype {
     J_METHOD,
 };
 
-// Marks: the source in the low bits, and whether {% generation %} stood around it.
+// A mark: where the byte comes from, by numbers of whoever makes the values (0: the template
+// itself), and whether {% generation %} stood around it.
 enum {
-    JMARK_TEMPLATE = 0,  // the template's own text
-    JMARK_DATA = 0x7fff, // data of no message
-    JMARK_MESSAGE = 1,   // message i: 1 + i
+    JMARK_TEMPLATE = 0,
     JMARK_SOURCE = 0x7fff,
     JMARK_GENERATION = 0x8000,
 };

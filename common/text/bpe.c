@@ -82,6 +82,7 @@ void tokenizer_free(struct tokenizer *t) {
     vocab_release(&t->added_names);
     matcher_release(&t->raw);
     matcher_release(&t->normalised);
+    matcher_release(&t->specials);
     free(t->special);
     for (struct work *w = t->pool->free, *next; w; w = next) {
         next = w->next;
@@ -129,6 +130,7 @@ static void add_patterns(struct tokenizer *t) {
         const char *text = a->text.text;
         if (a->normalized) text = text_normalise(&t->normal, &w->normal, text, n, false, &n);
         matcher_add(a->normalized ? &t->normalised : &t->raw, text, n, i);
+        if (a->special) matcher_add(&t->specials, a->text.text, a->text.length, i);
     }
     work_give(t, w);
 }
@@ -183,8 +185,8 @@ static void raw_part(void *self, ptrdiff_t token, size_t start, size_t end) {
     inner.text = text_normalise(&e->t->normal, &e->work->normal, e->text + start, end - start,
                                 start == 0 && !e->may_prefix, &n);
     inner.starts = start == 0 && e->starts;
-    matcher_cut(&e->t->normalised, &e->t->added, e->parse_special, inner.text, n, normalised_part,
-                &inner);
+    matcher_cut(&e->t->normalised, &e->t->added, e->parse_special, inner.text, n, NULL,
+                normalised_part, &inner);
 }
 
 static void encode(const struct tokenizer *t, const char *text, size_t n, bool parse_special,
@@ -197,7 +199,7 @@ static void encode(const struct tokenizer *t, const char *text, size_t n, bool p
         n = w->repaired.length;
     }
     struct encoding e = {t, w, out, text, parse_special, starts, may_prefix};
-    matcher_cut(&t->raw, &t->added, parse_special, text, n, raw_part, &e);
+    matcher_cut(&t->raw, &t->added, parse_special, text, n, NULL, raw_part, &e);
     work_give(t, w);
 }
 
@@ -215,6 +217,66 @@ void tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, boo
 void tokenizer_encode_continued(const struct tokenizer *t, const char *text, size_t n,
                                 bool after_token, bool parse_special, struct ids *out) {
     encode(t, text, n, parse_special, false, after_token, out);
+}
+
+struct mixed { // one call of tokenizer_encode_mixed
+    const struct tokenizer *t;
+    const char *text;
+    struct ids *out;
+    bool starts, after_token;
+};
+
+static void mixed_part(void *self, ptrdiff_t token, size_t start, size_t end) {
+    struct mixed *x = self;
+    if (token != NO_TOKEN)
+        ids_add(x->out, x->t->added.token[token].id);
+    else
+        encode(x->t, x->text + start, end - start, false, x->starts && !start,
+               start || x->starts || x->after_token, x->out);
+}
+
+size_t tokenizer_encode_mixed(const struct tokenizer *t, const char *text, size_t n,
+                              const uint8_t *typed, enum text_place place, struct ids *out) {
+    struct mixed x = {t, text, out, place == TEXT_FIRST, place == TEXT_AFTER_TOKEN};
+    return matcher_cut(&t->specials, &t->added, true, text, n, typed, mixed_part, &x);
+}
+
+struct last {
+    size_t end;
+};
+
+static void note_end(void *self, ptrdiff_t token, size_t start, size_t end) {
+    (void)start;
+    if (token != NO_TOKEN) ((struct last *)self)->end = end;
+}
+
+size_t tokenizer_last_special(const struct tokenizer *t, const char *text, size_t n,
+                              const uint8_t *typed) {
+    struct last last = {0};
+    matcher_cut(&t->specials, &t->added, true, text, n, typed, note_end, &last);
+    return last.end;
+}
+
+bool tokenizer_added_at(const struct tokenizer *t, const char *text, size_t n) {
+    for (size_t i = 0; i < t->added.n; i++) {
+        const struct str *a = &t->added.token[i].text;
+        if (a->length && a->length <= n && !memcmp(text, a->text, a->length)) return true;
+    }
+    return false;
+}
+
+static void ignore(void *self, ptrdiff_t token, size_t start, size_t end) {
+    (void)token, (void)start;
+    *(size_t *)self = end;
+}
+
+size_t tokenizer_count_special(const struct tokenizer *t, const char *text, size_t n) {
+    uint8_t *typed = xmalloc(n + 1);
+    size_t end;
+    memset(typed, 1, n + 1);
+    size_t count = matcher_cut(&t->specials, &t->added, true, text, n, typed, ignore, &end);
+    free(typed);
+    return count;
 }
 
 static const char *token_text(const struct tokenizer *t, int32_t id, size_t *n) {

@@ -25,6 +25,18 @@ void tokenizer_encode(const struct tokenizer *t, const char *text, size_t n, boo
 // and the earlier text ended with one (after_token).
 void tokenizer_encode_continued(const struct tokenizer *t, const char *text, size_t n,
                                 bool after_token, bool parse_special, struct ids *out);
+// The same for text that is partly somebody's (typed[i] not 0, NULL: none of it), partly a
+// template's: special tokens become ids where all of their bytes are the template's, else they are
+// text. Returns how many are text for that reason.
+enum text_place { TEXT_FIRST, TEXT_CONTINUED, TEXT_AFTER_TOKEN };
+size_t tokenizer_encode_mixed(const struct tokenizer *t, const char *text, size_t n,
+                              const uint8_t *typed, enum text_place place, struct ids *out);
+// Where the last special token that is not typed ends; 0: there is none.
+size_t tokenizer_last_special(const struct tokenizer *t, const char *text, size_t n,
+                              const uint8_t *typed);
+// Whether a token that is looked for as a whole string, special or not, begins at the text.
+bool tokenizer_added_at(const struct tokenizer *t, const char *text, size_t n);
+size_t tokenizer_count_special(const struct tokenizer *t, const char *text, size_t n);
 // The text of ids, always well-formed UTF-8 (what is not becomes U+FFFD) and NUL-terminated;
 // skip_special leaves special tokens out; ids outside the vocabulary are left out. free() it.
 char *tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size_t n, bool skip_special,

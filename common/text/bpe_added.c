@@ -99,11 +99,18 @@ static void widen(const struct added_token *t, const char *text, size_t n, size_
     }
 }
 
-void matcher_cut(const struct matcher *m, const struct added_tokens *a, bool special,
-                 const char *text, size_t n,
-                 void (*found)(void *self, ptrdiff_t token, size_t start, size_t end), void *self) {
+static bool any(const uint8_t *typed, size_t start, size_t end) {
+    for (size_t i = start; typed && i < end; i++)
+        if (typed[i]) return true;
+    return false;
+}
+
+size_t matcher_cut(const struct matcher *m, const struct added_tokens *a, bool special,
+                   const char *text, size_t n, const uint8_t *typed,
+                   void (*found)(void *self, ptrdiff_t token, size_t start, size_t end),
+                   void *self) {
     const unsigned char *p = (const unsigned char *)text;
-    size_t done = 0, i = 0, length = 0;
+    size_t done = 0, i = 0, length = 0, left = 0;
     while (m->n && i < n) {
         if (!m->root[p[i]]) {
             i++;
@@ -117,7 +124,9 @@ void matcher_cut(const struct matcher *m, const struct added_tokens *a, bool spe
         const struct added_token *t = &a->token[token];
         size_t start = i, end = i + length;
         i = end;
-        if ((t->special && !special) || start < done) continue;
+        bool text_only = t->special && special && any(typed, start, end);
+        left += text_only;
+        if ((t->special && !special) || text_only || start < done) continue;
         if (t->single_word && !stands_alone(text, n, start, end)) continue;
         widen(t, text, n, done, &start, &end);
         if (start > done) found(self, NO_TOKEN, done, start);
@@ -125,4 +134,5 @@ void matcher_cut(const struct matcher *m, const struct added_tokens *a, bool spe
         done = i = end;
     }
     if (done < n) found(self, NO_TOKEN, done, n);
+    return left;
 }

@@ -30,7 +30,10 @@ void matcher_release(struct matcher *m);
 
 enum { NO_TOKEN = -1 };
 // Cuts text into tokens and what lies between; found() gets the index of the token or NO_TOKEN, in
-// order, no part empty. special: special tokens count too, else they are text.
-void matcher_cut(const struct matcher *m, const struct added_tokens *a, bool special,
-                 const char *text, size_t n,
-                 void (*found)(void *self, ptrdiff_t token, size_t start, size_t end), void *self);
+// order, no part empty. special: special tokens count too, else they are text. typed: where a byte
+// of it is not 0, somebody typed it, and it is part of no special token; NULL: nobody. Returns how
+// many special tokens are text for that reason.
+size_t matcher_cut(const struct matcher *m, const struct added_tokens *a, bool special,
+                   const char *text, size_t n, const uint8_t *typed,
+                   void (*found)(void *self, ptrdiff_t token, size_t start, size_t end),
+                   void *self);

@@ -1,5 +1,5 @@
-// What a tokenizer is made of, for whoever builds one (formats/models/tokenizer_json.c). tokenizer_new(),
-// fill in the parts, then tokenizer_finish(); from then on it is read only.
+// What a tokenizer is made of, for whoever builds one (formats/models/tokenizer_json.c).
+// tokenizer_new(), fill in the parts, then tokenizer_finish(); from then on it is read only.
 #pragma once
 #include "common/text/bpe.h"
 #include "common/text/bpe_added.h"
@@ -20,6 +20,7 @@ struct tokenizer {
     // made by tokenizer_finish
     struct vocab added_names; // added tokens that the vocabulary does not have
     struct matcher raw, normalised;
+    struct matcher specials; // all special tokens, as written
     size_t vocab;
     bool *special; // (vocab)
     struct work_pool *pool;

@@ -99,7 +99,7 @@ void bpe_train_add(struct bpe_trainer *t, const char *text, size_t n) {
         n = t->repaired.length;
     }
     t->text = text;
-    matcher_cut(&t->matcher, &t->special, true, text, n, add_part, t);
+    matcher_cut(&t->matcher, &t->special, true, text, n, NULL, add_part, t);
 }
 
 // The slot that holds the pair, or the free one where it belongs.

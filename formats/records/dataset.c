@@ -108,8 +108,6 @@ static void work(void *self, size_t i) {
     const struct encoder *e = &r->d->encoder;
     s->part = 0;
     if (!read_row(r, s)) return;
-    const char *beyond = example_beyond_text(&s->example);
-    if (beyond && !row_bad(&s->row, "it holds %s, which the template cannot show", beyond)) return;
     if (!texts_check(&s->row, e->kind, &r->rules, &s->example)) return;
     if (r->d->valid > 0) s->part = example_key(&s->example) < r->d->valid;
     if (encode(e, &s->row, &s->example, &s->tokens)) check_ends(s, e);
@@ -231,6 +229,12 @@ static bool take(struct run *r, struct slot *s) {
     else if (x->dropped)
         ledger_long(l, d->encoder.on_long != LONG_ERROR, name, x->longest, d->encoder.max_length);
     if (x->dropped || (s->key && !keep_pair(r, s, name))) return true;
+    if (x->special_text)
+        ledger_count(l, "kept", "special tokens written out in it are text (--parse-special)",
+                     name);
+    if (x->joined)
+        ledger_count(l, "kept", "an answer that would join its prompt's last token stands apart",
+                     name);
     if (s->index < d->show) dataset_show(d, &s->row, x);
     count(r, s, encoded_pieces(&d->encoder, x));
     struct columns_writer *w = d->writer[s->part];

@@ -23,6 +23,8 @@ static void add_piece(struct str *s, const struct tokenizer *t, int32_t id) {
             str_puts(s, "\\r");
         else if (piece[i] == '\033')
             str_puts(s, "\\e");
+        else if (!piece[i])
+            str_puts(s, "\\0");
         else
             str_add(s, &piece[i], 1);
     }

@@ -49,14 +49,23 @@ static void encode_answer(const struct encoder *e, const struct turn *t, int32_t
     end_text(e, out);
 }
 
+static void count_special(const struct encoder *e, const char *text, size_t n,
+                          struct encoded *out) {
+    if (!e->parse_special && n) out->special_text += tokenizer_count_special(e->tokenizer, text, n);
+}
+
 static bool encode_plain(const struct encoder *e, struct record *row, const struct example *x,
                          struct encoded *out) {
     struct str prompt = {0};
-    for (size_t i = 0; i < x->n; i++)
-        if (x->turns[i].role == ROLE_TOOL)
-            return row_bad(row, "role 'tool' needs a chat template; name one with --template");
+    const char *beyond = example_beyond_text(x);
+    if (beyond)
+        return row_bad(
+            row, "it holds %s, which only a chat template shows; name one with --template", beyond);
     example_prompt(x, &prompt);
     encode_begin(e, prompt.text ? prompt.text : "", prompt.length, &out->ids);
+    count_special(e, prompt.text ? prompt.text : "", prompt.length, out);
+    count_special(e, x->response.text, x->response.n, out);
+    count_special(e, x->rejected.text, x->rejected.n, out);
     str_release(&prompt);
     if (e->kind == DATA_TEXT) {
         end_text(e, &out->ids);
@@ -147,7 +156,8 @@ void encoded_piece(const struct encoder *e, const struct encoded *x, size_t i, s
 
 static void clear(struct encoded *x) {
     x->ids.n = x->mask.length = x->prompt_length = x->chosen.n = x->rejected.n = 0;
-    x->dropped = x->truncated = x->no_room = false;
+    x->dropped = x->truncated = x->no_room = x->joined = false;
+    x->special_text = 0;
     str_puts(&x->mask, "");
 }
 

@@ -1,10 +1,13 @@
 // An example to token ids. Without a template: what the tokenizer puts in front of a text (exactly
 // one BOS), the prompt, then the response and EOS; prompt and response are encoded apart, so that
-// their boundary is exact. With a template: its turns; the assistant's turns and what ends them are
-// trained. A text is one row of BOS, text, EOS, in pieces where it is longer than max_length; a
-// later piece begins with its predecessor's last token, untrained.
+// their boundary is exact. With a template: what it renders, cut where answers begin and end
+// (formats/records/chat_cut.h); the answers and the special tokens that end them are trained, or
+// what {% generation %} says; what follows the last of them is left out. A text is one row of BOS,
+// text, EOS, in pieces where it is longer than max_length; a later piece begins with its
+// predecessor's last token, untrained.
 #pragma once
 #include "common/text/bpe.h"
+#include "formats/records/chat.h"
 #include "formats/records/shapes.h"
 #include "formats/records/shapes_text.h"
 
@@ -14,11 +17,11 @@ enum on_long { LONG_ERROR, LONG_DROP, LONG_TRUNCATE, LONG_SPLIT };
 struct encoder {
     const struct tokenizer *tokenizer;
     enum data_kind kind;
-    const char *template; // NULL: none
-    int32_t bos, eos;     // -1: none
-    bool parse_special;   // special tokens written out in the data become their ids
-    size_t vocab;         // ids of shape `ids` stay below
-    size_t max_length;    // most tokens of a row (of prompt and either response); 0: any
+    const struct chat_template *template; // NULL: none
+    int32_t bos, eos;                     // -1: none
+    bool parse_special;                   // special tokens written out in the data become their ids
+    size_t vocab;                         // ids of shape `ids` stay below
+    size_t max_length; // most tokens of a row (of prompt and either response); 0: any
     enum on_long on_long;
 };
 
@@ -30,6 +33,8 @@ struct encoded {          // zero-initialise; reused
     bool dropped, truncated, no_room; // over max_length (dropped: ERROR too); no_room: the prompt
                                       // alone
     size_t longest;                   // tokens before anything was cut
+    size_t special_text;              // special tokens written out in the data that are text
+    bool joined; // in one go, an answer's first token would be one with the prompt's last
 };
 
 // False with row->bad set (a row that cannot be used). Thread-safe for different rows.

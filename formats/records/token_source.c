@@ -17,6 +17,7 @@ static bool from_model(struct token_source *s, const char *path, struct fail *f)
     if (!model_file_load(path, &m, f)) return false;
     s->json = take(&m.tokenizer_json);
     s->template = take(&m.chat_template);
+    s->config = take(&m.tokenizer_config_json);
     s->bos = m.bos;
     s->eos = m.eos;
     s->vocab = m.model.config.vocab;
@@ -52,7 +53,7 @@ bool token_source_open(struct token_source *s, const char *model, const char *to
     const struct ids *before, *after;
     tokenizer_surround(s->tokenizer, &before, &after);
     if (before->n) s->bos = before->id[0];
-    if (s->config) huggingface_beside(s->config, s->tokenizer, &s->eos, &s->template, f);
+    if (s->config && !model) huggingface_beside(s->config, s->tokenizer, &s->eos, &s->template, f);
     if (s->eos < 0) s->eos = huggingface_guess_eos(s->tokenizer);
     if (!s->vocab) s->vocab = tokenizer_vocab(s->tokenizer);
     s->hash = hash_bytes(s->json, n);

@@ -6,9 +6,10 @@
 
 struct token_source {
     struct tokenizer *tokenizer;
-    char *json, *template, *config; // NULL: none; config: tokenizer_config.json beside the file
+    char *json, *template, *config; // NULL: none; config: tokenizer_config.json
     struct hash128 hash;            // of json
     int32_t bos, eos;               // -1: none
+    bool eos_named;                 // set by the caller, who put another EOS there
     size_t vocab, max_length;       // max_length 0: unknown
 };
 // One of model and tokenizer is given. For a tokenizer.json a tokenizer_config.json beside it tells

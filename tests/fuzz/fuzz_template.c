@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { TOOLS = 99 };
+
 static void one_line(const struct fail *f) {
     if (!f->code || !*f->text || strchr(f->text, '\n')) abort();
 }
@@ -23,7 +25,7 @@ static void set_variables(struct jinja_rendering *r) {
     struct jpool *p = &r->pool;
     struct jvalue messages = jinja_list(p, J_LIST), tools = jinja_list(p, J_LIST);
     struct jvalue call = jinja_dict(p), function = jinja_dict(p), calls = jinja_list(p, J_LIST);
-    jinja_put(p, function, "name", jinja_marked(p, "f", 1, JMARK_DATA));
+    jinja_put(p, function, "name", jinja_marked(p, "f", 1, TOOLS));
     jinja_put(p, function, "arguments", jinja_dict(p));
     jinja_put(p, call, "function", function);
     jinja_append(p, calls, call);
@@ -44,7 +46,7 @@ static void set_variables(struct jinja_rendering *r) {
 static void check_text(struct jtext t) {
     for (size_t i = 0; t.mark && i < t.n; i++) {
         uint16_t source = t.mark[i] & JMARK_SOURCE;
-        if (source > 4 && source != JMARK_DATA) abort();
+        if (source > 4 && source != TOOLS) abort();
     }
 }
 

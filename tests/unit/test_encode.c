@@ -1,5 +1,6 @@
 // Shapes of rows and what they become: ids, masks, boundaries.
 #include "formats/records/encode.h"
+#include "formats/records/token_source.h"
 #include "formats/models/tokenizer_json.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -42,15 +43,20 @@ static struct tokenizer *tokenizer_new(void) {
 }
 
 static struct tokenizer *tokenizer;
+static struct chat_template chatml;
 
 static int set_up(void **state) {
     (void)state;
     tokenizer = tokenizer_new();
+    struct token_source source = {.tokenizer = tokenizer, .bos = 0, .eos = 1};
+    struct fail f = {0};
+    assert_true(chat_template_open(&chatml, "chatml", &source, 0, NULL, &f));
     return 0;
 }
 
 static int tear_down(void **state) {
     (void)state;
+    chat_template_close(&chatml);
     tokenizer_free(tokenizer);
     return 0;
 }
@@ -180,7 +186,7 @@ static void hh(void **state) {
            "<s>\xc4\x8a\xc4\x8aHuman:\xc4\xa0q\xc4\x8a\xc4\x8a"
            "Assistant: + {\xc4\xa0g</s> - {\xc4\xa0"
            "b</s>");
-    expect_with((struct encoder){.kind = DATA_PREF, .template = "chatml"}, NULL,
+    expect_with((struct encoder){.kind = DATA_PREF, .template = &chatml}, NULL,
                 "{\"chosen\":\"\\n\\nHuman: q\\n\\nAssistant: g\","
                 "\"rejected\":\"\\n\\nHuman: q\\n\\nAssistant: b\"}",
                 "<s><|im_start|>user\xc4\x8aq<|im_end|>\xc4\x8a<|im_start|>assistant\xc4\x8a"
@@ -191,7 +197,7 @@ static void hh(void **state) {
 
 static void templates(void **state) {
     (void)state;
-    struct encoder e = {.kind = DATA_SFT, .template = "chatml"};
+    struct encoder e = {.kind = DATA_SFT, .template = &chatml};
     expect_with(
         e, NULL, "{\"messages\":[" U("q") "," A("a") "," U("r") "," A("b") "]}",
         "<s><|im_start|>user\xc4\x8aq<|im_end|>\xc4\x8a<|im_start|>assistant\xc4\x8a{a<|im_end|>}"
