@@ -11,8 +11,7 @@ PACKAGES := hdf5 libzstd jansson libpcre2-8 libutf8proc libxxhash zlib
 # A cluster without pkg-config files sets DEPS_CFLAGS and DEPS_LIBS itself.
 DEPS_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
 DEPS_LIBS ?= $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null) -lcsv
-# The benchmark measures itself against OpenBLAS; nothing else needs it.
-BLAS_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags openblas 2>/dev/null)
+# Any CBLAS (OpenBLAS of any flavour, BLIS, MKL, ...): BLAS_LIBS="-lblis"; BLAS_LIBS= builds without.
 BLAS_LIBS ?= $(shell $(PKG_CONFIG) --libs openblas 2>/dev/null)
 CMOCKA_LIBS ?= $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null)
 
@@ -23,9 +22,9 @@ MODE_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address
 MODE_tsan := -O1 -g -fsanitize=thread
 WARN := -Wall -Wextra -Wshadow
 CFLAGS_ALL := -std=c11 -D_GNU_SOURCE -ffp-contract=fast -fno-math-errno -fno-trapping-math \
-    $(WARN) $(MODE_$(MODE)) -I. $(DEPS_CFLAGS) $(CFLAGS)
+    $(WARN) $(MODE_$(MODE)) -I. $(DEPS_CFLAGS) $(if $(strip $(BLAS_LIBS)),,-DNO_BLAS) $(CFLAGS)
 LDFLAGS_ALL := $(MODE_$(MODE)) $(LDFLAGS)
-LIBS := $(DEPS_LIBS) -lm -lpthread
+LIBS := $(DEPS_LIBS) $(BLAS_LIBS) -lm -lpthread
 
 # common/engine/kernels*.c are compiled once for each vector level and picked at run time.
 MACHINE := $(shell $(CC) -dumpmachine)
@@ -53,7 +52,6 @@ PROGRAMS := $(filter-out $(SHARED),$(wildcard pipelines/*/*.c))
 UNITS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 TOOLS := $(patsubst tests/%.c,%,$(wildcard tests/cli/*.c tests/fault/*.c tests/bench/*.c tests/fuzz/*.c))
 BENCH_FOLDERS := $(patsubst tests/%/,%,$(filter %/,$(wildcard tests/bench/*/)))
-BENCHES := $(if $(strip $(BLAS_LIBS)),$(BENCH_FOLDERS))
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 BIN := $(BUILD)/bin
@@ -127,14 +125,13 @@ define bench_rule
 $(BUILD)/tests/$(1): $(call obj,$(wildcard tests/$(1)/*.c)) $(LIBRARY)
 	@mkdir -p $$(@D)
 	@echo "  LINK  $$@"
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $$@ $$^ $(LIBS) $(BLAS_LIBS)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $$@ $$^ $(LIBS)
 endef
-$(BUILD)/obj/tests/bench/%.o: CFLAGS_ALL += $(BLAS_CFLAGS)
-$(foreach b,$(BENCHES),$(eval $(call bench_rule,$(b))))
+$(foreach b,$(BENCH_FOLDERS),$(eval $(call bench_rule,$(b))))
 
 unit: $(UNITS:%=$(BUILD)/unit/%)
 	@:
-tools: $(TOOLS:%=$(BUILD)/tests/%) $(BENCHES:%=$(BUILD)/tests/%)
+tools: $(TOOLS:%=$(BUILD)/tests/%) $(BENCH_FOLDERS:%=$(BUILD)/tests/%)
 	@:
 
 # What follows the installation of a library must look for it again: these calls of make do.
@@ -188,9 +185,7 @@ man: all
 	    page $$stage $$name aligndistil-$$stage-$$name; done; done
 	@echo "  MAN   $(MAN)"
 
-bench bench-results: WANT := bench
 bench: deps
-	@[ -n '$(strip $(BLAS_LIBS))' ] || { echo "bench: needs OpenBLAS; set BLAS_CFLAGS and BLAS_LIBS"; exit 1; }
 	+@$(AGAIN) all tools
 	@for program in $(patsubst %,$(BUILD)/tests/%,$(filter bench/%,$(TOOLS)) $(BENCH_FOLDERS)); do \
 	    echo "== $$program"; $$program || exit 1; done
@@ -230,7 +225,7 @@ help:
 	@echo 'make test       deps, build, run every test; ONLY=PATTERN picks, as ONLY=unit/options'
 	@echo 'make demo       deps, build, run the whole method on an embedded world'
 	@echo 'make fuzz       fuzz every reader of foreign bytes, SECONDS=60 each (clang)'
-	@echo 'make bench      deps and OpenBLAS, build and run the benchmarks; QUICK=1 in a minute'
+	@echo 'make bench      deps, build and run the benchmarks; QUICK=1 in a minute'
 	@echo 'make bench-results   the same, into the table of tests/bench/RESULTS.md'
 	@echo 'make bless      write the golden files again; then read the diff'
 	@echo 'make man        the manual pages, into build/MODE/man'

@@ -1,8 +1,6 @@
 #!/bin/sh
 # Installs what the build, the tests and the figures need on Debian 12, or names the command.
-# Silent where nothing is missing. `make deps`, `make test` and `make demo` run it; `make bench` with
-# the word bench, for the OpenBLAS it is measured against.
-want=${1:-}
+# Silent where nothing is missing. `make deps`, `make test` and `make demo` run it.
 cc=${CC:-cc}
 pkg_config=${PKG_CONFIG:-pkg-config}
 
@@ -19,16 +17,16 @@ libpcre2-8 libpcre2-dev
 libutf8proc libutf8proc-dev
 libxxhash libxxhash-dev
 zlib zlib1g-dev
+openblas libopenblas-openmp-dev
 cmocka libcmocka-dev
 LIST
     else
         echo pkg-config libhdf5-dev libzstd-dev libjansson-dev \
-            libpcre2-dev libutf8proc-dev libxxhash-dev zlib1g-dev libcmocka-dev
+            libpcre2-dev libutf8proc-dev libxxhash-dev zlib1g-dev libopenblas-openmp-dev libcmocka-dev
     fi
     { [ -e /usr/include/csv.h ] || echo '#include <csv.h>' | $cc -E - >/dev/null 2>&1; } ||
         echo libcsv-dev
     command -v gnuplot >/dev/null || echo gnuplot-nox
-    [ "$want" != bench ] || "$pkg_config" --exists openblas 2>/dev/null || echo libopenblas-openmp-dev
 }
 
 list=$(missing | tr '\n' ' ' | sed 's/ *$//')

@@ -1,3 +1,4 @@
+#include "common/engine/blas.h"
 #include "common/engine/kernels.h"
 #include "common/base/fail.h"
 #include <stdlib.h>
@@ -8,23 +9,41 @@ extern const struct kernels kernels_portable;
 extern const struct kernels kernels_avx2, kernels_avx512, kernels_avx512bf16;
 #endif
 
-static const struct kernels *pick(void) {
-    const struct kernels *levels[4] = {&kernels_portable};
-    int n = 1;
+enum { LEVELS = 4 };
+
+// Those that this CPU has, the best last.
+static int own_levels(const struct kernels *level[LEVELS]) {
+    int n = 0;
+    level[n++] = &kernels_portable;
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        levels[n++] = &kernels_avx2;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) level[n++] = &kernels_avx2;
     if (n == 2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-        levels[n++] = &kernels_avx512;
-    if (n == 3 && __builtin_cpu_supports("avx512bf16")) levels[n++] = &kernels_avx512bf16;
+        level[n++] = &kernels_avx512;
+    if (n == 3 && __builtin_cpu_supports("avx512bf16")) level[n++] = &kernels_avx512bf16;
 #endif
+    return n;
+}
+
+static const struct kernels *with_blas(const struct kernels *own) {
+    static struct kernels level; // as `chosen` below
+    level = *own;
+    level.name = blas_name();
+    level.product = blas_multiply;
+    return &level;
+}
+
+static const struct kernels *pick(void) {
+    const struct kernels *level[LEVELS];
+    int n = own_levels(level);
     const char *want = getenv("ALIGNDISTIL_KERNELS");
-    if (!want || !*want) return levels[n - 1];
+    bool blas = want && *want ? !strcmp(want, "blas") : n == 1;
+    if (blas && blas_name()) return with_blas(level[n - 1]);
+    if (!want || !*want) return level[n - 1];
     for (int i = 0; i < n; i++)
-        if (!strcmp(levels[i]->name, want)) return levels[i];
+        if (!strcmp(level[i]->name, want)) return level[i];
     die(EXIT_USAGE, "ALIGNDISTIL_KERNELS '%s' is not a level this CPU has; the best is '%s'", want,
-        levels[n - 1]->name);
+        level[n - 1]->name);
 }
 
 const struct kernels *kernels(void) {

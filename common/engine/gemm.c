@@ -1,6 +1,9 @@
 #include "common/engine/gemm.h"
 #include "common/engine/kernels.h"
+#include "common/base/mem.h"
 #include "common/base/parallel.h"
+#include <stdlib.h>
+#include <string.h>
 
 struct span {
     size_t first, count;
@@ -24,7 +27,8 @@ struct product {
     size_t ldc, N, M, K;
     struct operand a, b;
     bool add, bf16;
-    const struct rowplan *plan; // of the inner length, each unit by itself; NULL: 0 .. K-1
+    const struct rowplan *rows; // the units of the N rows, or NULL:
+    const struct rowplan *plan; // those of the inner length, each by itself
     size_t down, right;         // tasks: pieces of rows, of columns
 };
 
@@ -89,8 +93,70 @@ static void cut(struct product *p) {
     p->down = least;
 }
 
+// ---- by sgemm ----
+
+enum { BLAS_ROWS = 512, BLAS_COLUMNS = 1024 };
+
+static size_t unit_rows(const struct rowplan *plan, size_t u) {
+    return plan->first[u + 1] - plan->first[u];
+}
+
+static void sgemm(const struct product *p, struct span r, struct span c, struct span k, bool add) {
+    struct block b = {.c = p->c + r.first * p->ldc + c.first,
+                      .ldc = p->ldc,
+                      .rows = r.count,
+                      .cols = c.count,
+                      .k = k.count,
+                      .a = from(p->a, r.first, k.first),
+                      .b = from(p->b, c.first, k.first),
+                      .add = add};
+    float *wide = NULL;
+    if (b.b.bf16) { // whole rows of weights
+        wide = xmalloc(c.count * k.count * sizeof *wide);
+        for (size_t i = 0; i < c.count; i++)
+            kernels()->widen(wide + i * k.count, b.b.bf16 + i * b.b.ld, k.count);
+        b.b = (struct operand){.f32 = wide, .ld = k.count, .inner = true};
+    }
+    kernels()->product(&b);
+    free(wide);
+}
+
+// Tile i of the rows of all units; the rows are the inner length of a weight gradient.
+static void blas_task(void *self, size_t i) {
+    const struct product *p = self;
+    struct span c = piece(p->M, p->right, KERNEL_STRIPS, i % p->right);
+    size_t row = i / p->right;
+    if (p->plan) {
+        struct span r = piece(p->N, p->down, 1, row);
+        for (size_t u = 0; u < p->plan->units && r.count && c.count; u++)
+            sgemm(p, r, c, (struct span){p->plan->first[u], unit_rows(p->plan, u)}, true);
+        return;
+    }
+    size_t u = 0, n, base = p->rows->first[0];
+    while (row >= (n = pieces(unit_rows(p->rows, u), BLAS_ROWS))) {
+        row -= n;
+        u++;
+    }
+    struct span r = piece(unit_rows(p->rows, u), n, 1, row);
+    r.first += p->rows->first[u] - base;
+    if (r.count && c.count) sgemm(p, r, c, (struct span){0, p->K}, p->add);
+}
+
+static void multiply_blas(struct product *p) {
+    p->right = pieces(p->M, BLAS_COLUMNS);
+    p->down = 0;
+    for (size_t u = 0; !p->plan && u < p->rows->units; u++)
+        p->down += pieces(unit_rows(p->rows, u), BLAS_ROWS);
+    if (p->plan) p->down = pieces(p->N, BLAS_ROWS);
+    parallel_for(p->down * p->right, blas_task, p);
+}
+
 static void multiply(struct product *p) {
     if (!p->N || !p->M) return;
+    if (kernels()->product && !p->bf16) {
+        multiply_blas(p);
+        return;
+    }
     cut(p);
     parallel_for(p->down * p->right, task, p);
 }
@@ -105,7 +171,9 @@ void gemm_forward(const struct rowplan *plan, float *y, size_t ldy, const float 
                         .K = K,
                         .a = {.f32 = x + first * ldx, .ld = ldx, .inner = true},
                         .b = {.f32 = w.f32, .bf16 = w.bf16, .ld = K, .inner = true},
-                        .add = add};
+                        .add = add,
+                        .bf16 = plan->bf16,
+                        .rows = plan};
     multiply(&p);
 }
 
@@ -119,7 +187,9 @@ void gemm_dx(const struct rowplan *plan, float *dx, size_t lddx, const float *dy
                         .K = M,
                         .a = {.f32 = dy + first * lddy, .ld = lddy, .inner = true},
                         .b = {.f32 = w, .ld = K},
-                        .add = add};
+                        .add = add,
+                        .bf16 = plan->bf16,
+                        .rows = plan};
     multiply(&p);
 }
 
@@ -132,6 +202,7 @@ void gemm_dw(const struct rowplan *plan, float *dw, const float *dy, size_t lddy
                         .a = {.f32 = dy, .ld = lddy},
                         .b = {.f32 = x, .ld = ldx},
                         .add = true,
+                        .bf16 = plan->bf16,
                         .plan = plan};
     multiply(&p);
 }

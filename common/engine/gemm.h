@@ -7,6 +7,9 @@
 // unit; an output is the sum, in order, of one chain of multiply-adds a block. So the bits depend
 // neither on the threads, nor on the cutting into tasks, nor on what other rows or units are in the
 // micro-batch.
+//
+// Level 'blas': tiles of BLAS_ROWS x BLAS_COLUMNS, cut from each unit's start, the inner length
+// whole; products in bf16 by the own kernels.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,6 +23,7 @@ struct weights { // a matrix (M,K), or its rows from some on: one of them
 struct rowplan { // units of rows, in order; `first` has units + 1 entries
     size_t units;
     const size_t *first;
+    bool bf16; // the precision of products of these rows: see struct block in kernels.h
 };
 
 // y (N,M) = x (N,K) w(M,K)^T, + y if add. Row strides: ldx, ldy (floats).

@@ -97,6 +97,8 @@ struct kernels {
     // across, of its transpose (n,k), row stride ld. What block takes as `packed`, with ld = k.
     void (*pack)(float *to, const float *from, size_t ld, size_t n, size_t k, bool across);
     void (*block)(const struct block *b);
+    // Level 'blas' alone, else NULL: a float32 product of any size in one call, see blas.h.
+    void (*product)(const struct block *b);
 };
 
 const struct kernels *kernels(void);

@@ -7,7 +7,7 @@ struct checkpoint {
     uint64_t step;
     size_t n_params;
     float *params, *m, *v; // (n_params), the caller's buffers
-    char kernels[16];      // vector level it was made with
+    char kernels[64];      // vector level it was made with
     struct str extra;      // the stage's own state (best validation loss ...)
 };
 bool checkpoint_save(const char *path, const struct lineage *l, const struct checkpoint *c,

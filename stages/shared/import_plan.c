@@ -19,7 +19,7 @@ static double now(void) {
 static double product_rate(void) {
     enum { N = 512, M = 1024, K = 1024 };
     size_t first[] = {0, N}, bytes = sizeof(float) * (N * M + N * K + M * K);
-    struct rowplan plan = {1, first};
+    struct rowplan plan = {.units = 1, .first = first};
     float *y = big_alloc(bytes), *x = y + N * M, *w = x + N * K;
     double begin = 0, runs = 0, best = 0;
     for (int i = 0; i < 2 || (begin < 0.2 && i < 200); i++) {

@@ -3,7 +3,7 @@
 set -u
 bad=0
 [ -x "$BUILD/unit/test_kernels" ] || { echo "SKIP: no unit test is built"; exit 77; }
-for level in portable avx2 avx512 avx512bf16; do
+for level in portable avx2 avx512 avx512bf16 blas; do
     # what dispatch refuses is no level of this CPU
     if ! ALIGNDISTIL_KERNELS=$level "$BUILD/unit/test_kernels" >"$TMP/out" 2>&1; then
         grep -q "ALIGNDISTIL_KERNELS '$level' is not a level" "$TMP/out" && continue

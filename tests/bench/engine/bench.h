@@ -1,12 +1,15 @@
 // The engine's benchmark. Every claim is a ratio of two times taken in one run: what belongs
 // together is timed in turns (a round does each once), a ratio is the median of the rounds' ratios,
-// so that a machine which other people use drifts out of it. Nothing is asserted.
+// so that a machine which other people use drifts out of it. Rates are compared with what the CPU's
+// multiply-adds reach in a burst just before. Where other processes took more than a little of the
+// CPUs meanwhile, the row says so in place of a ratio. Nothing is asserted.
 //
-// BENCH_CLOCK=cpu takes the process's CPU time, which on one thread (BENCH_THREADS=1) holds still
-// on a crowded machine. QUICK=1 in the environment: fewer rounds, shorter sequences, under a
-// minute. Results go to stdout as RESULTS.md's table (make bench-results puts it there) and to
-// build/bench.json (BENCH_JSON names another file): a list of {name, value, unit, ratio}; ratio is
-// null where there is nothing to compare with.
+// BENCH_CLOCK=cpu takes the process's CPU time over its threads, which holds still on a crowded
+// machine and is never called disturbed; BENCH_THREADS sets their number. QUICK=1 in the
+// environment: fewer rounds, shorter sequences, in about a minute. Results go to stdout as
+// RESULTS.md's table (make bench-results puts it there) and to build/bench.json (BENCH_JSON names
+// another file): a list of {name, value, unit, ratio}; ratio is null where there is nothing to
+// compare with, or the run was disturbed.
 #pragma once
 #include "common/engine/net.h"
 #include "common/method/objective.h"
@@ -27,6 +30,12 @@ double series_ratio(const struct series *a, const struct series *b);
 
 struct report;
 struct report *report_new(void);
+struct others { // what all processes have used of the CPUs so far, and this one, in seconds
+    double wall, all, own;
+};
+struct others others_now(void);
+// The rows that follow were measured since `before`: they say so if that was disturbed.
+void report_section(struct report *r, struct others before);
 // ratio NAN: none; `against`: what the ratio is to, for the table
 void report_add(struct report *r, const char *name, double value, const char *unit, double ratio,
                 const char *against, double spread);
@@ -41,8 +50,9 @@ struct shape {
     const char *name;
     struct model_config config;
     size_t length, tokens; // T; tokens of a step
+    bool only_steps;       // the other sections leave it out
 };
-enum { SHAPES = 2 };
+enum { SHAPES = 3 };
 struct shape bench_shape(size_t i);                       // QUICK: shorter
 void shape_model(const struct shape *s, struct model *m); // random weights
 int32_t bench_token(const struct shape *s, size_t row, size_t i);
@@ -69,13 +79,14 @@ void replay_free(struct replay *r);
 
 // ---- sections ----
 struct ceilings {
-    double sgemm; // flop/s
-    double read;  // bytes/s
+    double read; // bytes/s
 };
 struct ceilings bench_machine(struct report *r);
+// flop/s of all threads' multiply-adds in registers, in a burst of 2 ms; NAN: bf16 is not here
+double bench_peak(bool bf16);
+void bench_sgemm(struct report *r);
+int bench_sgemm_child(void);                 // prints the best share of the peak
 double bench_read(const float *p, size_t n); // seconds of one plain read by all threads
-// flop/s of products of n rows with w (M,K), cut into column tiles over the threads; the best cut
-double bench_few_rows(size_t n, const float *w, size_t M, size_t K);
 void bench_steps(struct report *r, const struct shape *s, const struct ceilings *c);
 void bench_pairs(struct report *r, const struct shape *s);
 void bench_cache(struct report *r, const struct shape *s);

@@ -220,6 +220,7 @@ void bench_cache(struct report *r, const struct shape *s) {
     shape_sequences(s, &b, s->tokens);
     struct replay *products = replay_new(&c->model, &b);
     size_t rounds = bench_quick() ? 1 : 2, turns = bench_quick() ? 2 : 3;
+    struct others before = others_now();
     for (size_t i = 0; i < rounds; i++) {
         double start = bench_clock();
         for (size_t k = 0; k < 2 * c->steps; k++) replay_run(products, false);
@@ -233,6 +234,7 @@ void bench_cache(struct report *r, const struct shape *s) {
         train_sft(c, &sft);
         train_distil(c, &distil);
     }
+    report_section(r, before);
     double step = (double)(c->batch * s->length), all = step * (double)c->steps;
     struct series steps = distil; // the read cache against as many steps
     steps.n = 1;

@@ -74,6 +74,7 @@ static void measure(struct report *r, const struct shape *s, const char *how, co
     double peak = 0, plan = 0;
     if (!f || fscanf(f, "%lf %lf", &peak, &plan) != 2) die(EXIT_FAILED, "cannot run %s", command);
     pclose(f);
+    report_section(r, others_now()); // memory knows no disturbance
     char *name = xasprintf("%s: peak memory of %s", s->name, how);
     char *against = xasprintf("the plan, %.0f MiB (aim 0.9 - 1.1)", plan / 1048576);
     report_add(r, name, peak / 1048576, "MiB", peak / plan, against, NAN);

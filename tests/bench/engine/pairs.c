@@ -52,11 +52,13 @@ void bench_pairs(struct report *r, const struct shape *s) {
     struct objective dpo = objective_preference_new(&p, m.config.vocab);
     struct step_bench step = make(s, &m, &dpo, apart.n, apart.positions);
     gradient_seconds(&step, &shared);
+    struct others before = others_now();
     for (size_t i = 0; i < rounds; i++) {
         time_shared.at[i] = gradient_seconds(&step, &shared);
         time_apart.at[i] = gradient_seconds(&step, &apart);
     }
     time_shared.n = time_apart.n = rounds;
+    report_section(r, before);
     tell_pairs(r, s, &time_shared, &time_apart, (double)pairs,
                replay_flops(&m, &apart, true) / replay_flops(&m, &shared, true));
     unmake(&step);

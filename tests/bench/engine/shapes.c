@@ -19,7 +19,8 @@ struct shape bench_shape(size_t i) {
           .rope_theta = 10000,
           .tied = true},
          256,
-         2048},
+         2048,
+         false},
         {"110M",
          {.layers = 12,
           .width = 768,
@@ -33,7 +34,25 @@ struct shape bench_shape(size_t i) {
           .rope_theta = 10000,
           .tied = true},
          512,
-         1024},
+         1024,
+         false},
+        {"0.5B", // 2 of its 24 layers: the products' shapes, and the vocabulary's weight, at the
+                 // most
+         {.layers = 2,
+          .width = 896,
+          .heads = 14,
+          .kv_heads = 2,
+          .head_dim = 64,
+          .hidden = 4864,
+          .vocab = 151936,
+          .max_positions = 1024,
+          .norm_eps = 1e-6,
+          .rope_theta = 1000000,
+          .tied = true,
+          .qkv_bias = true},
+         512,
+         512,
+         true},
     };
     struct shape s = shapes[i];
     if (bench_quick()) {
