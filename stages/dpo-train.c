@@ -19,7 +19,7 @@ struct dpo {
     struct pairs pairs;
     struct pair_source source;
     double *chosen, *rejected;
-    struct online_teachers *live; // tdpo only
+    struct online_teachers *online; // tdpo only
 };
 
 static void declare(struct options *o, struct dpo *d) {
@@ -110,9 +110,9 @@ static void start_live(struct dpo *d, struct training *t) {
     struct teacher_models m = {.ref = &d->ref_model.model};
     struct net_limits limits = train_limits(&d->train, &t->source);
     t->more_bytes += online_teachers_plan(&m, &limits) + model_bytes(ref);
-    d->live = online_teachers_new(&m, NULL, &limits);
+    d->online = online_teachers_new(&m, NULL, &limits);
     d->options.reference = online_teachers_reference;
-    d->options.reference_ctx = d->live;
+    d->options.reference_ctx = d->online;
 }
 
 // What belongs to other losses.
@@ -163,7 +163,7 @@ static int run(struct dpo *d, struct training *t) {
     t->reward_beta = d->options.beta;
     t->reversed = d->options.reverse;
     if (code == EXIT_DONE) code = training_run(t);
-    online_teachers_free(d->live);
+    online_teachers_free(d->online);
     objective_free(&objective);
     return code;
 }

@@ -22,10 +22,10 @@ struct generate {
     struct teacher_options teacher;
     struct common_options common;
     struct teacher_rule rule;
-    struct model_file file;        // --model
-    struct teacher_sampler star;   // or the teachers
-    const struct model_file *main; // the model, or the DPO model: vocabulary, tokenizer, end
-    struct decoder *decoder;       // of --model
+    struct model_file file;         // --model
+    struct teacher_sampler sampler; // or the teachers
+    const struct model_file *main;  // the model, or the DPO model: vocabulary, tokenizer, end
+    struct decoder *decoder;        // of --model
     struct tokens prompts;
     struct tokenizer *tokenizer;
     struct lineage lineage;
@@ -101,7 +101,7 @@ static void load_models(struct generate *g) {
     teachers_load(&g->teachers, &g->rule, false, parents, &f);
     die_if(&f);
     g->main = &g->teachers.dpo_model;
-    teacher_sampler_init(&g->star, &g->teachers.models, &g->rule);
+    teacher_sampler_init(&g->sampler, &g->teachers.models, &g->rule);
 }
 
 static void load_prompts(struct generate *g) {
@@ -159,13 +159,13 @@ static struct sampler open_sampler(struct generate *g) {
     if (g->model)
         g->decoder = decoder_new(&m->model, s.slots, s.length);
     else
-        teacher_sampler_open(&g->star, s.slots, s.length, &s);
+        teacher_sampler_open(&g->sampler, s.slots, s.length, &s);
     return s;
 }
 
 static void close_sampler(struct generate *g) {
     decoder_free(g->decoder);
-    teacher_sampler_close(&g->star);
+    teacher_sampler_close(&g->sampler);
 }
 
 static int sample(struct generate *g) {
@@ -234,13 +234,13 @@ static double trial_seconds(struct generate *g, double all_tokens) {
 
 static void print_plan(struct generate *g) {
     size_t slots = (size_t)g->slots, length = sequence_length(g), bytes = 0;
-    for (size_t k = 0; k < g->star.n; k++) bytes += model_bytes(g->star.model[k]);
+    for (size_t k = 0; k < g->sampler.n; k++) bytes += model_bytes(g->sampler.model[k]);
     if (g->model) bytes = model_bytes(&g->main->model);
     size_t max_new = (size_t)g->sampling.max_new;
     bytes +=
         tokens_bytes(&g->prompts) + generation_plan(slots, max_new < length ? max_new : length);
     bytes += g->model ? decoder_plan(&g->main->model, slots, length)
-                      : teacher_sampler_plan(&g->star, slots, length);
+                      : teacher_sampler_plan(&g->sampler, slots, length);
     double sampled = 0, kept = 0;
     for (size_t i = 0; i < g->prompts.rows; i++) {
         double prompt = (double)prompt_tokens(&g->prompts, i), most = (double)length - prompt;

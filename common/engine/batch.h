@@ -15,7 +15,8 @@ struct segment {
     size_t prefix_first, prefix_count; // rows it continues; count 0: none
 };
 
-struct teacher_position {       // one replayed or live teacher position; see common/method/teacher.h
+struct teacher_position {       // one position of a cache or of online teachers; see
+                                // common/method/teacher.h
     uint32_t n;                 // entries of the support
     const int32_t *ids;         // (n)
     const float *logp;          // (n) log p*, renormalised to 1 - Q

@@ -46,8 +46,8 @@ struct objective objective_sft_new(size_t vocab);
 // one chosen and one rejected, both in the same micro-batch, with ref_logp set (not for simpo).
 struct objective objective_preference_new(const struct preference_options *o, size_t vocab);
 
-// Distillation from p* (METHOD.md sections 3 and 4), replayed (batch.teacher: support and tail) or
-// live (the callback: full log p*).
+// Distillation from p* (METHOD.md sections 3 and 4), from a cache (batch.teacher: support and tail)
+// or from online teachers (the callback: full log p*).
 enum distill_weight { DISTILL_UNIFORM, DISTILL_INVERSE_ALPHA }; // 1, b0 / alpha_t (alpha_t > 0)
 enum distill_normalise { DISTILL_SEQUENCE, DISTILL_TOKEN, DISTILL_SUM };
 struct distill_options {
@@ -55,8 +55,8 @@ struct distill_options {
     enum distill_weight weight;
     enum distill_normalise normalise;
     double reward_beta; // b0
-    // Live teachers: fills logp (count,V) = log p* of positions first .., and alpha, tvd of info
-    // (count). NULL: replay.
+    // online teachers: fills logp (count,V) = log p* of positions first .., and alpha, tvd of info
+    // (count). NULL: from the cache.
     void (*teacher)(void *ctx, const struct batch *b, size_t first, size_t count, float *logp,
                     struct teacher_position *info);
     void *teacher_ctx;

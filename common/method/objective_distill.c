@@ -29,7 +29,7 @@ struct distill {
     struct tally tally[TALLIES];
     size_t seen, seen_capacity; // positions of the step so far, with their alpha and TVD
     double *alpha, *tvd;
-    size_t logp_capacity, info_capacity; // live teachers
+    size_t logp_capacity, info_capacity; // online teachers
     float *logp;                         // (count,V)
     struct teacher_position *info;       // (count)
     size_t own_capacity, most;           // cached teachers

@@ -29,8 +29,8 @@ void teacher_sampler_close(struct teacher_sampler *s) {
     for (size_t k = 0; k < s->n; k++) decoder_free(s->decoder[k]);
 }
 
-void teacher_sampler_compose(void *star, float **z, size_t V) {
-    const struct teacher_sampler *s = star;
+void teacher_sampler_compose(void *sampler, float **z, size_t V) {
+    const struct teacher_sampler *s = sampler;
     const float *base = s->rule.base_dpo ? z[0] : z[s->n - 1];
     double tvd;
     teacher_star(&s->rule, base, z[0], z[1], V, z[0], &tvd);

@@ -18,4 +18,4 @@ void teacher_sampler_open(struct teacher_sampler *s, size_t slots, size_t length
                           struct sampler *sampler);
 void teacher_sampler_close(struct teacher_sampler *s);
 // For sampler.compose: z[k] (V) of each model -> log p* in z[0].
-void teacher_sampler_compose(void *star, float **z, size_t V);
+void teacher_sampler_compose(void *sampler, float **z, size_t V);

@@ -72,7 +72,7 @@ static const float *logits(struct online_teachers *l, int k, const struct batch 
 }
 
 struct compose_job {
-    const struct online_teachers *live;
+    const struct online_teachers *teachers;
     const float *dpo, *negative, *base;
     float *out;
     struct teacher_position *info;
@@ -80,9 +80,9 @@ struct compose_job {
 
 static void compose_row(void *self, size_t i) {
     const struct compose_job *j = self;
-    size_t V = j->live->V, at = i * V;
-    double tvd, alpha = teacher_star(&j->live->rule, j->base + at, j->dpo + at, j->negative + at, V,
-                                     j->out + at, &tvd);
+    size_t V = j->teachers->V, at = i * V;
+    double tvd, alpha = teacher_star(&j->teachers->rule, j->base + at, j->dpo + at,
+                                     j->negative + at, V, j->out + at, &tvd);
     j->info[i].alpha = (float)alpha;
     j->info[i].tvd = (float)tvd;
 }
@@ -98,16 +98,16 @@ struct online_logits online_teachers_logits(struct online_teachers *l, const str
     return p;
 }
 
-void online_teachers_compose(void *live, const struct batch *b, size_t first, size_t count,
+void online_teachers_compose(void *teachers, const struct batch *b, size_t first, size_t count,
                              float *logp, struct teacher_position *info) {
-    struct online_teachers *l = live;
+    struct online_teachers *l = teachers;
     struct online_logits p = online_teachers_logits(l, b, first, count);
     struct compose_job j = {l, p.dpo, p.negative, p.base, logp, info};
     parallel_for(count, compose_row, &j);
 }
 
 struct measure_job {
-    const struct online_teachers *live;
+    const struct online_teachers *teachers;
     struct online_logits logits;
     const float *student, *star;
     const int32_t *token;
@@ -116,7 +116,7 @@ struct measure_job {
 
 static void measure_row(void *self, size_t i) {
     const struct measure_job *j = self;
-    size_t V = j->live->V, at = i * V;
+    size_t V = j->teachers->V, at = i * V;
     struct policy_logits z = {.student = j->student + at,
                               .dpo = j->logits.dpo + at,
                               .negative = j->logits.negative + at,
@@ -124,7 +124,7 @@ static void measure_row(void *self, size_t i) {
                               .ref = j->logits.ref ? j->logits.ref + at : NULL,
                               .star = j->star + at,
                               .V = V};
-    policy_measure(&j->live->rule, &z, j->token[i], &j->out[i]);
+    policy_measure(&j->teachers->rule, &z, j->token[i], &j->out[i]);
 }
 
 void online_teachers_measure(struct online_teachers *l, const struct batch *b, size_t first,
@@ -151,9 +151,9 @@ static void log_softmax_row(void *self, size_t i) {
     for (size_t v = 0; v < j->V; v++) j->out[i * j->V + v] = z[v] - lse;
 }
 
-void online_teachers_reference(void *live, const struct batch *b, size_t first, size_t count,
+void online_teachers_reference(void *teachers, const struct batch *b, size_t first, size_t count,
                                float *logp) {
-    struct online_teachers *l = live;
+    struct online_teachers *l = teachers;
     struct softmax_job j = {logits(l, REF, b, (struct chunk){first, count}), logp, l->V};
     parallel_for(count, log_softmax_row, &j);
 }

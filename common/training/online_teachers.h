@@ -1,4 +1,4 @@
-// Live teachers: the DPO, reverse DPO and reference models run on the training loop's own
+// Online teachers: the DPO, reverse DPO and reference models run on the training loop's own
 // micro-batches, and give the full-vocabulary log-probabilities that objectives ask for: p*
 // composed from them, or the reference's.
 #pragma once
@@ -17,7 +17,7 @@ void online_teachers_free(struct online_teachers *l);
 
 // logp (count,V) = log p* of positions first ..; info (count): alpha and tvd. For
 // objective_distill.
-void online_teachers_compose(void *live, const struct batch *b, size_t first, size_t count,
+void online_teachers_compose(void *teachers, const struct batch *b, size_t first, size_t count,
                              float *logp, struct teacher_position *info);
 // The models' own logits (count,V) there; they live until the next call. ref: NULL where none runs.
 struct online_logits {
@@ -32,5 +32,5 @@ void online_teachers_measure(struct online_teachers *l, const struct batch *b, s
                              size_t count, const float *student, const float *logp,
                              const struct teacher_position *info, struct policy_position *out);
 // logp (count,V) = the reference's log-probabilities. For tdpo.
-void online_teachers_reference(void *live, const struct batch *b, size_t first, size_t count,
+void online_teachers_reference(void *teachers, const struct batch *b, size_t first, size_t count,
                                float *logp);

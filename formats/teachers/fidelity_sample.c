@@ -11,7 +11,7 @@
 struct sample_pass {
     struct fidelity_sample *s;
     struct source all;
-    struct online_teachers *live, **student;
+    struct online_teachers *online, **student;
     struct batch batch;
     float *star, **own;                  // (CHUNK_POSITIONS, V): log p*; each student's
     float *scratch;                      // (threads, 3V)
@@ -102,7 +102,7 @@ static bool take_batch(struct sample_pass *p, struct fail *f) {
             size_t left = b->unit_position[u + 1] - at;
             size_t n = left < CHUNK_POSITIONS ? left : CHUNK_POSITIONS;
             p->first = at;
-            online_teachers_compose(p->live, b, at, n, p->star, p->info);
+            online_teachers_compose(p->online, b, at, n, p->star, p->info);
             for (size_t m = 0; m < s->students; m++)
                 online_teachers_reference(p->student[m], b, at, n, p->own[m]);
             parallel_for(n, take_position, p);
@@ -122,7 +122,7 @@ static void allocate(struct sample_pass *p) {
     size_t threads = (size_t)parallel_threads();
     s->V = s->models.dpo->config.vocab;
     p->room = s->top_k + 2 + s->student_k;
-    p->live = online_teachers_new(&s->models, &s->rule, &limits);
+    p->online = online_teachers_new(&s->models, &s->rule, &limits);
     p->student = xmalloc(s->students * sizeof *p->student);
     p->own = xmalloc(s->students * sizeof *p->own);
     for (size_t m = 0; m < s->students; m++) {
@@ -142,7 +142,7 @@ static void release(struct sample_pass *p) {
         online_teachers_free(p->student[m]);
         free(p->own[m]);
     }
-    online_teachers_free(p->live);
+    online_teachers_free(p->online);
     batch_release(&p->batch);
     void *all[] = {p->student, p->own, p->star, p->scratch, p->entries, p->top, p->ids};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);

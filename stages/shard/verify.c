@@ -24,7 +24,7 @@ struct verify {
     struct teacher_compare *compare;
     size_t n, *row; // (n) the rows that are looked at, ascending
     struct tokens tokens;
-    struct online_teachers *live;
+    struct online_teachers *online;
     struct batch batch;
     struct chunk chunk;
     struct online_logits logits;
@@ -166,7 +166,7 @@ static void compare_batch(struct verify *v, size_t first_row) {
         for (size_t at = b->unit_position[u]; at < b->unit_position[u + 1];) {
             size_t left = b->unit_position[u + 1] - at;
             v->chunk = (struct chunk){at, left < CHUNK_POSITIONS ? left : CHUNK_POSITIONS};
-            v->logits = online_teachers_logits(v->live, b, at, v->chunk.count);
+            v->logits = online_teachers_logits(v->online, b, at, v->chunk.count);
             parallel_for(v->chunk.count, compare_position, v);
             at += v->chunk.count;
         }
@@ -178,7 +178,7 @@ static void compare_rows(struct verify *v, size_t first_row) {
     struct source source;
     source_tokens(&source, &v->tokens);
     struct net_limits limits = score_limits(&source, (size_t)v->micro_tokens);
-    v->live = online_teachers_new(&v->teachers.models, teacher_compare_rule(v->compare), &limits);
+    v->online = online_teachers_new(&v->teachers.models, teacher_compare_rule(v->compare), &limits);
     v->scratch = xmalloc((size_t)parallel_threads() * v->info.vocab * sizeof *v->scratch);
     v->all = xmalloc(limits.positions * sizeof *v->all);
     for (size_t row = 0; row < v->n;) {
@@ -186,7 +186,7 @@ static void compare_rows(struct verify *v, size_t first_row) {
         die_if(&f);
         compare_batch(v, first_row);
     }
-    online_teachers_free(v->live);
+    online_teachers_free(v->online);
     free(v->scratch);
     free(v->all);
 }

@@ -57,14 +57,14 @@ static void watch(void *self, const struct batch *b, size_t first, size_t count,
                   struct policy_position *out) {
     struct monitor *w = self;
     (void)logp, (void)info; // the cache's are not whole
-    online_teachers_compose(w->live, b, first, count, w->logp, w->info);
-    online_teachers_measure(w->live, b, first, count, logits, w->logp, w->info, out);
+    online_teachers_compose(w->online, b, first, count, w->logp, w->info);
+    online_teachers_measure(w->online, b, first, count, logits, w->logp, w->info, out);
 }
 
 void monitor_start(struct monitor *w, const struct training *t, struct distill_options *d) {
     struct net_limits l = limits(t);
     size_t V = w->teachers->models.dpo->config.vocab;
-    w->live = online_teachers_new(&w->teachers->models, &w->rule, &l);
+    w->online = online_teachers_new(&w->teachers->models, &w->rule, &l);
     w->logp = xmalloc(CHUNK_POSITIONS * V * sizeof *w->logp);
     w->info = xmalloc(CHUNK_POSITIONS * sizeof *w->info);
     d->watch = watch;
@@ -74,7 +74,7 @@ void monitor_start(struct monitor *w, const struct training *t, struct distill_o
 }
 
 void monitor_step(struct monitor *w, uint64_t step) {
-    if (!w->live || (step - 1) % (uint64_t)w->every) return;
+    if (!w->online || (step - 1) % (uint64_t)w->every) return;
     double kl = w->teachers->models.ref ? w->numbers.kl_ref : w->numbers.kl_base;
     char *text =
         runaway_step(&w->runaway, &(struct runaway_numbers){step, NAN, kl, w->numbers.outside});
@@ -83,7 +83,7 @@ void monitor_step(struct monitor *w, uint64_t step) {
 }
 
 void monitor_close(struct monitor *w) {
-    online_teachers_free(w->live);
+    online_teachers_free(w->online);
     free(w->logp);
     free(w->info);
 }

@@ -13,7 +13,7 @@ struct monitor {
     // internal
     const struct teachers *teachers;
     struct teacher_rule rule;
-    struct online_teachers *live;
+    struct online_teachers *online;
     float *logp;                   // (CHUNK_POSITIONS, V) log p*
     struct teacher_position *info; // (CHUNK_POSITIONS)
     struct distill_numbers numbers;

@@ -106,8 +106,8 @@ static void measure_batch(struct on_policy *p, size_t offset) {
     for (size_t i = 0; i < net_chunks(p->net, &p->batch); i++) {
         struct chunk c = net_chunk(p->net, &p->batch, i);
         net_logits(p->net, &p->batch, c, logits);
-        online_teachers_compose(p->live, &p->batch, c.first, c.count, p->logp, p->info);
-        online_teachers_measure(p->live, &p->batch, c.first, c.count, logits, p->logp, p->info,
+        online_teachers_compose(p->online, &p->batch, c.first, c.count, p->logp, p->info);
+        online_teachers_measure(p->online, &p->batch, c.first, c.count, logits, p->logp, p->info,
                                 p->position + offset + c.first);
     }
 }
@@ -205,7 +205,7 @@ void on_policy_open(struct on_policy *p) {
     p->first = xmalloc((batch + 1) * sizeof *p->first);
     p->row_ids = xmalloc(longest * sizeof *p->row_ids);
     p->row_mask = xmalloc(longest);
-    p->live = online_teachers_new(&p->teachers, &p->rule, &limits);
+    p->online = online_teachers_new(&p->teachers, &p->rule, &limits);
     if (!weighted(p)) return;
     limits.backward = false;
     p->net = net_new(p->student, &limits);
@@ -218,7 +218,7 @@ void on_policy_close(struct on_policy *p) {
                    p->row_mask, p->logp, p->info,  p->position, p->weight};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
     decoder_free(p->decoder);
-    online_teachers_free(p->live);
+    online_teachers_free(p->online);
     if (p->net) net_free(p->net);
     batch_release(&p->batch);
 }
@@ -227,7 +227,7 @@ void on_policy_close(struct on_policy *p) {
 
 void on_policy_teacher(void *self, const struct batch *b, size_t first, size_t count, float *logp,
                        struct teacher_position *info) {
-    online_teachers_compose(((struct on_policy *)self)->live, b, first, count, logp, info);
+    online_teachers_compose(((struct on_policy *)self)->online, b, first, count, logp, info);
 }
 
 void on_policy_watch(void *self, const struct batch *b, size_t first, size_t count,
@@ -235,7 +235,7 @@ void on_policy_watch(void *self, const struct batch *b, size_t first, size_t cou
                      struct policy_position *out) {
     struct on_policy *p = self;
     if (logp) {
-        online_teachers_measure(p->live, b, first, count, logits, logp, info, out);
+        online_teachers_measure(p->online, b, first, count, logits, logp, info, out);
         return;
     }
     for (size_t k = 0; k < count; k++) { // measured by prepare, before the step

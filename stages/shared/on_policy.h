@@ -1,8 +1,8 @@
 // Prompts as a source of the training loop (common/training/train.h) whose rows are answered,
 // before each step, by the student as it then is: `prepare` samples (temperature 1) from the very
-// parameters that are trained. Teachers run live on the samples. Sample i of a step is drawn with
-// the key step * batch size + i, so the responses depend on seed, step and student alone: not on
-// threads, micro-batches, slots, or where the run was cut.
+// parameters that are trained. Teachers run online, on the samples. Sample i of a step is drawn
+// with the key step * batch size + i, so the responses depend on seed, step and student alone: not
+// on threads, micro-batches, slots, or where the run was cut.
 //
 // Where the loss has a score-function term (reward level token or response, --exact), prepare also
 // runs student and teachers over the samples and makes the weights of the whole step.
@@ -43,7 +43,7 @@ struct on_policy {
     size_t *first;           // (batch + 1) positions of the samples
     int32_t *row_ids;        // one sequence
     uint8_t *row_mask;
-    struct online_teachers *live;
+    struct online_teachers *online;
     struct net *net; // the student, for the weights
     struct batch batch;
     float *logp, *weight;

@@ -1,4 +1,4 @@
-// Training on the student's own samples as a stage runs it: the options of live teachers, their
+// Training on the student's own samples as a stage runs it: the options of online teachers, their
 // files and the prompts, the on-policy source, the hooks that watch for a run that runs away. Dies
 // on bad input, like the rest of stages/shared/training.h.
 #pragma once

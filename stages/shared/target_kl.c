@@ -107,15 +107,15 @@ static void close_trial(struct trial *r) {
 
 static bool sample(struct trial *r, const struct teacher_rule *rule) {
     const struct target_kl *t = r->t;
-    struct teacher_sampler star;
+    struct teacher_sampler teachers;
     struct sampler s = {.seed = t->seed,
                         .n_eos = t->eos >= 0,
                         .eos = &t->eos,
                         .options = {.temperature = 1, .top_p = 1, .max_new = t->options->max_new}};
-    teacher_sampler_init(&star, &t->models, rule);
-    teacher_sampler_open(&star, SLOTS, r->length, &s);
+    teacher_sampler_init(&teachers, &t->models, rule);
+    teacher_sampler_open(&teachers, SLOTS, r->length, &s);
     bool done = sample_run(&s, r->jobs, r->n);
-    teacher_sampler_close(&star);
+    teacher_sampler_close(&teachers);
     return done;
 }
 
@@ -126,7 +126,7 @@ struct sums {
 };
 
 struct kl_pass {
-    struct online_teachers *live;
+    struct online_teachers *online;
     size_t V;
     float *star, *ref; // (CHUNK_POSITIONS, V) log-probabilities
     struct teacher_position info[CHUNK_POSITIONS];
@@ -143,8 +143,8 @@ static void add_batch(struct kl_pass *p, const struct batch *b, struct sums *s) 
         for (size_t at = b->unit_position[u], n; at < b->unit_position[u + 1]; at += n) {
             size_t left = b->unit_position[u + 1] - at;
             n = left < CHUNK_POSITIONS ? left : CHUNK_POSITIONS;
-            online_teachers_compose(p->live, b, at, n, p->star, p->info);
-            online_teachers_reference(p->live, b, at, n, p->ref);
+            online_teachers_compose(p->online, b, at, n, p->star, p->info);
+            online_teachers_reference(p->online, b, at, n, p->ref);
             parallel_for(n, kl_row, p);
             for (size_t i = 0; i < n; i++) s->kl += p->kl[i];
             for (size_t i = 0; i < n; i++) s->alpha += (double)p->info[i].alpha;
@@ -164,14 +164,14 @@ static bool sum_kl(struct trial *r, const struct teacher_rule *rule, struct sums
     struct net_limits limits = score_limits(&source, r->t->micro_tokens);
     struct kl_pass *p = xcalloc(1, sizeof *p);
     p->V = r->t->models.dpo->config.vocab;
-    p->live = online_teachers_new(&r->t->models, rule, &limits);
+    p->online = online_teachers_new(&r->t->models, rule, &limits);
     p->star = xmalloc(CHUNK_POSITIONS * p->V * sizeof *p->star);
     p->ref = xmalloc(CHUNK_POSITIONS * p->V * sizeof *p->ref);
     for (size_t i = 0; i < r->n && !stop_requested();) {
         i = score_fill(&b, &source, i, r->n, r->t->micro_tokens, &f);
         add_batch(p, &b, s);
     }
-    online_teachers_free(p->live);
+    online_teachers_free(p->online);
     free(p->star);
     free(p->ref);
     free(p);
@@ -180,12 +180,12 @@ static bool sum_kl(struct trial *r, const struct teacher_rule *rule, struct sums
 }
 
 size_t target_kl_plan(const struct target_kl *t) {
-    struct teacher_sampler star;
+    struct teacher_sampler teachers;
     size_t length = sequence_length(t), rows = 2 * CHUNK_POSITIONS * t->models.dpo->config.vocab;
     struct source source = {.longest = length, .span = length};
     struct net_limits limits = score_limits(&source, t->micro_tokens);
-    teacher_sampler_init(&star, &t->models, &t->rule);
-    size_t sampling = teacher_sampler_plan(&star, SLOTS, length);
+    teacher_sampler_init(&teachers, &t->models, &t->rule);
+    size_t sampling = teacher_sampler_plan(&teachers, SLOTS, length);
     size_t measuring = online_teachers_plan(&t->models, &limits) + rows * sizeof(float);
     return sampling > measuring ? sampling : measuring;
 }

@@ -13,7 +13,7 @@
 
 struct dump_pass {
     struct teacher_dump *d;
-    struct online_teachers *live, *student;
+    struct online_teachers *online, *student;
     struct source source;
     struct batch batch;
     size_t V, room;                // vocabulary; entries a position may have
@@ -105,8 +105,8 @@ static void dump_chunk(struct dump_pass *p) {
     const struct batch *b = &p->batch;
     size_t first = p->chunk.first, count = p->chunk.count;
     if (p->student) online_teachers_reference(p->student, b, first, count, p->own);
-    p->logits = online_teachers_logits(p->live, b, first, count);
-    if (!p->gather) online_teachers_compose(p->live, b, first, count, p->logp, p->info + first);
+    p->logits = online_teachers_logits(p->online, b, first, count);
+    if (!p->gather) online_teachers_compose(p->online, b, first, count, p->logp, p->info + first);
     parallel_for(count, p->gather ? gather_row : truncate_row, p);
 }
 
@@ -216,7 +216,7 @@ static void allocate(struct dump_pass *p, const struct net_limits *limits) {
     struct teacher_dump *d = p->d;
     arena_init(&p->arena, p->arena.peak);
     place_arrays(p, &p->arena, limits->positions);
-    p->live = online_teachers_new(&d->models, &d->rule, limits);
+    p->online = online_teachers_new(&d->models, &d->rule, limits);
     if (d->student)
         p->student = online_teachers_new(&(struct teacher_models){.ref = d->student}, NULL, limits);
     if (d->grid.n) p->gather = teacher_gather_new(&d->rule, &d->grid, p->V, parallel_threads());
@@ -250,7 +250,7 @@ int teacher_dump_run(struct teacher_dump *d, struct fail *f) {
     } else {
         teacher_writer_abandon(d->writer, true);
     }
-    online_teachers_free(p.live);
+    online_teachers_free(p.online);
     online_teachers_free(p.student);
     batch_release(&p.batch);
     teacher_gather_free(p.gather);

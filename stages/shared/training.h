@@ -1,5 +1,5 @@
 // What the training stages share around the loop of common/training/train.h: the lineage, the
-// "already there" rule, the checkpoint and snapshots, the dry run, the finished model.
+// "up to date" rule, the checkpoint and snapshots, the dry run, the finished model.
 #pragma once
 #include "common/training/train.h"
 #include "formats/store/artefact.h"
@@ -31,7 +31,7 @@ struct training {
     void (*keep)(void *self, struct str *extra);
     bool (*restore)(void *self, const struct str *extra);
     const struct fail *read_fail; // may be NULL: of what the source reads, for the plan
-    size_t more_bytes;            // live models and the like, for the plan of --dry-run
+    size_t more_bytes;            // models that run online and the like, for the plan of --dry-run
     double reward_beta;           // recorded in the output, 0: none
     bool reversed;
     struct metrics *metrics; // of the current run, for after_step: give every step the same names
