@@ -66,7 +66,7 @@ INLINE void one_row(float *y, const float *x, const void *w, size_t M, size_t K,
     }
 }
 
-enum { ROWS_BLOCK = 4096 }; // numbers of w that stay in the first cache
+enum { ROWS_BLOCK = 4096 }; // numbers of w that stay in the L1 cache
 
 // n rows of x times `count` (FEW at a time) of w. Meanwhile the weights that follow are fetched, a
 // few lines before each tile: four rows read side by side are no stream that the hardware foresees.

@@ -1,5 +1,5 @@
 // What kernels*.c share: the vectors of a level, weights in float32 or bf16,
-// and the names of a level's functions. Only they include it, compiled once a level with KERNELS
+// and the names of a level's functions. Only they include it, compiled once per level with KERNELS
 // set. A vector wider than the level's registers would be taken apart number by number: hence
 // PARTS.
 #pragma once

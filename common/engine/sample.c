@@ -28,17 +28,17 @@ struct candidate {
     int32_t id;
 };
 
-static bool before(struct candidate a, struct candidate b) { // likelier first, then lower id
+static bool before(struct candidate a, struct candidate b) { // more likely first, then lower id
     return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
 }
 
-// Restores the heap below i: the likeliest on top, or the unlikeliest.
-static void sift(struct candidate *heap, size_t n, size_t i, bool likeliest) {
+// Restores the heap below i: the most likely on top, or the least likely.
+static void sift(struct candidate *heap, size_t n, size_t i, bool most_likely) {
     for (;;) {
         size_t c = 2 * i + 1;
         if (c >= n) return;
-        if (c + 1 < n && before(heap[c + 1], heap[c]) == likeliest) c++;
-        if (before(heap[c], heap[i]) != likeliest) return;
+        if (c + 1 < n && before(heap[c + 1], heap[c]) == most_likely) c++;
+        if (before(heap[c], heap[i]) != most_likely) return;
         struct candidate t = heap[i];
         heap[i] = heap[c];
         heap[c] = t;
@@ -46,11 +46,11 @@ static void sift(struct candidate *heap, size_t n, size_t i, bool likeliest) {
     }
 }
 
-static void heapify(struct candidate *heap, size_t n, bool likeliest) {
-    for (size_t i = n / 2; i-- > 0;) sift(heap, n, i, likeliest);
+static void heapify(struct candidate *heap, size_t n, bool most_likely) {
+    for (size_t i = n / 2; i-- > 0;) sift(heap, n, i, most_likely);
 }
 
-static void k_likeliest(struct candidate *heap, size_t k, const float *z, size_t V) {
+static void k_most_likely(struct candidate *heap, size_t k, const float *z, size_t V) {
     for (size_t v = 0; v < k; v++) heap[v] = (struct candidate){z[v], (int32_t)v};
     heapify(heap, k, false);
     for (size_t v = k; v < V; v++) {
@@ -99,7 +99,7 @@ static void restrict_to_top(const struct sample_options *o, float *z, size_t V, 
     double total = 0, mass = 0;
     struct candidate *heap = xmalloc(n * sizeof *heap), *kept = xmalloc(n * sizeof *kept);
     if (by_count)
-        k_likeliest(heap, n, z, V);
+        k_most_likely(heap, n, z, V);
     else
         n = likely_enough(heap, o->top_p, z, V, max, &total);
     heapify(heap, n, true);

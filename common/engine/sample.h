@@ -40,7 +40,7 @@ struct sample_queue { // jobs as they come and go
     struct sample_job *(*next)(void *self);         // to be begun; NULL: none for now
     bool (*over)(void *self, struct sample_job *j); // it is complete. False: go no further
 };
-// Until there is no job. False: asked to stop, or told so; the jobs under way are incomplete.
+// Until there is no job. False: asked to stop, or `over` said so; the current jobs are incomplete.
 bool sample_queue_run(const struct sampler *s, const struct sample_queue *q);
 bool sample_run(const struct sampler *s, struct sample_job *jobs, size_t n); // of an array
 // One draw from logits (V), which are used as scratch. u in [0,1). -1: they are not finite.

@@ -154,7 +154,7 @@ struct encoding { // one call of tokenizer_encode
     const struct tokenizer *t;
     struct work *work;
     struct ids *out;
-    const char *text; // what the offsets of the cut under way are in
+    const char *text; // what the offsets of the current cut are in
     bool parse_special;
     bool starts;     // the text begins the whole input
     bool may_prefix; // and may get the normaliser's prefix

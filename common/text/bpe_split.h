@@ -38,7 +38,7 @@ struct text_step *text_steps_add(struct text_steps *s, enum text_kind kind); // 
 struct text_step *text_steps_add_gpt2(struct text_steps *s);
 void text_steps_release(struct text_steps *s);
 
-struct text_work { // one a thread; zero-initialise, text_work_init
+struct text_work { // one per thread; zero-initialise, text_work_init
     struct regex_work *regex;
     size_t n;
     struct str *buffer;        // (n) a step's result

@@ -45,7 +45,7 @@ struct training { // all distinct words, one after the other, as linked symbols
     size_t slots;
     struct candidate *heap; // most frequent on top
     size_t heap_n, heap_capacity;
-    uint32_t *grown; // pairs whose count went up in the merge under way
+    uint32_t *grown; // pairs whose count went up in the current merge
     size_t grown_n, grown_capacity;
 };
 

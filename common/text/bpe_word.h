@@ -18,7 +18,7 @@ struct bpe_model { // zero-initialise, then bpe_model_init
 void bpe_model_init(struct bpe_model *m); // after the vocabulary is filled
 void bpe_model_release(struct bpe_model *m);
 
-struct word_work; // one a thread
+struct word_work; // one per thread
 struct word_work *word_work_new(void);
 void word_work_free(struct word_work *w);
 
