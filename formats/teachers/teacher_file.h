@@ -20,7 +20,7 @@ struct teacher_info {                    // root attributes
     const char *recipe, *rule; // rule: JSON of base, negative, alpha, plausible
     struct teacher_grid grid;  // of the components layout; n 0: composed
     int32_t eos;               // -1: none, or the file does not say
-    int bits;                  // of teacher_code.h; 0 is 32. The writer only:
+    int bits;                  // of teacher_codec.h; 0 is 32. The writer only:
     size_t n_common;           // tokens with the lowest codes, see teacher_codec_init
     const int32_t *common;
 };
