@@ -85,10 +85,11 @@ static bool take_line(struct run *r) {
     if (r->line.length && r->line.text[r->line.length - 1] == '\r') r->line.length--;
     str_add(&r->line, "", 1); // so that there is a text, and its end
     if (r->answered == p->questions)
-        return fail_set(r->f, EXIT_BADDATA,
-                        "the %s '%s' printed more than %zu lines; it must print one a line of its "
-                        "input",
-                        p->name, p->command, p->questions);
+        return fail_set(
+            r->f, EXIT_BADDATA,
+            "the %s '%s' printed more than %zu lines; it must print one per line of its "
+            "input",
+            p->name, p->command, p->questions);
     bool ok = p->answer(p->self, r->answered, r->line.text, r->f);
     r->answered += ok;
     r->line.length = 0;

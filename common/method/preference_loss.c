@@ -140,8 +140,9 @@ bool preference_check_start(const struct preference_options *o, double loss, str
     if (!kinds[o->loss].known_start) return true;
     double unused, expected = kinds[o->loss].loss(o, 0, &unused);
     if (fabs(loss - expected) <= 1e-5) return true;
-    return fail_set(f, EXIT_FAILED,
-                    "the first step's loss is %.7f instead of %.7f although the reference is the "
-                    "start model; its log-probabilities are not those of '--ref': remake them",
-                    loss, expected);
+    return fail_set(
+        f, EXIT_FAILED,
+        "the first step's loss is %.7f instead of %.7f although the reference is the "
+        "start model; its log-probabilities are not those of '--ref'; compute them again",
+        loss, expected);
 }

@@ -100,13 +100,13 @@ static bool add_name(struct tokenizer *t, const struct added_token *a, const cha
     if (known >= 0 && known != a->id)
         return fail_set(f, EXIT_BADDATA,
                         "added token has id %d but the vocabulary says %d in '%s': '%.80s'; "
-                        "mend the file",
+                        "fix the file",
                         (int)a->id, (int)known, name, s->text);
     if (known < 0 && (vocab_text(&t->model.vocab, a->id, NULL) ||
                       !vocab_add(&t->added_names, s->text, s->length, a->id)))
         return fail_set(f, EXIT_BADDATA,
                         "added token shares text or id %d with another in '%s': '%.80s'; "
-                        "mend the file",
+                        "fix the file",
                         (int)a->id, name, s->text);
     return true;
 }
@@ -116,7 +116,7 @@ static bool ids_exist(const struct tokenizer *t, const struct ids *ids, const ch
     for (size_t i = 0; i < ids->n; i++)
         if (!tokenizer_token(t, ids->id[i]))
             return fail_set(f, EXIT_BADDATA,
-                            "post_processor adds id %d, which is no token, in '%s'; mend the file",
+                            "post_processor adds id %d, which is no token, in '%s'; fix the file",
                             (int)ids->id[i], name);
     return true;
 }

@@ -40,7 +40,7 @@ char *runaway_step(struct runaway *r, const struct runaway_numbers *n) {
               "nats per response, more than", most_kl);
     warn_once(r, OUTSIDE, n->outside > RUNAWAY_OUTSIDE, &s,
               "p* leaves its base: mass moved out of the base's 64 most likely tokens", n->outside,
-              "on the mean, more than", RUNAWAY_OUTSIDE);
+              "on average, more than", RUNAWAY_OUTSIDE);
     if (!s.length) return NULL;
     str_printf(&s, " (step %llu); try a lower strength in --alpha, or a lower --lr",
                (unsigned long long)n->step);

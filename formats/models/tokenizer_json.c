@@ -4,7 +4,7 @@
 #include <string.h>
 
 static bool bad(struct tokenizer_source *p, const char *what, const char *subject) {
-    return fail_set(p->f, EXIT_BADDATA, "%s in '%s': '%.80s'; mend the file", what, p->name,
+    return fail_set(p->f, EXIT_BADDATA, "%s in '%s': '%.80s'; fix the file", what, p->name,
                     subject ? subject : "?");
 }
 

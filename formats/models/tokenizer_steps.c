@@ -8,7 +8,7 @@ static bool unsupported(struct tokenizer_source *p, const char *what, const char
 }
 
 static bool malformed(struct tokenizer_source *p, const char *what, const char *key) {
-    return fail_set(p->f, EXIT_BADDATA, "%s has no usable '%s' in '%s'; mend the file", what, key,
+    return fail_set(p->f, EXIT_BADDATA, "%s has no usable '%s' in '%s'; fix the file", what, key,
                     p->name);
 }
 

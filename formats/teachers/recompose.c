@@ -73,7 +73,7 @@ static void note_bracket(struct teacher_set *s, const struct teacher_grid *g, st
         }
     }
     if (n > 0)
-        log_note(log, "tail mass %.3g in the mean, which the grid brackets within %.2g", tail / n,
+        log_note(log, "mean tail mass %.3g, which the grid determines within %.2g", tail / n,
                  gap / n);
 }
 

@@ -129,7 +129,7 @@ static void add_annotation(struct annotations *x, const struct record *r, const 
     const char *name = record_text(r, "generator_2", &n);
     if (!x->n && name) snprintf(x->model, sizeof x->model, "%s", name);
     if (name && strcmp(name, x->model))
-        die(EXIT_BADDATA, "'%s' line %zu: the model is '%s' after '%s'; give one model a file",
+        die(EXIT_BADDATA, "'%s' line %zu: the model is '%s' after '%s'; give one model per file",
             r->path, r->line, name, x->model);
     if (a->difficulty && x->n >= a->n_difficulties)
         die(EXIT_BADDATA, "'%s' has more than the %zu instructions of '%s'; give theirs", r->path,

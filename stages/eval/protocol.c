@@ -150,7 +150,7 @@ static bool answer(void *self, size_t i, const char *line, struct fail *f) {
     if (!read_reply(r->protocol, line, q))
         return fail_set(f, EXIT_BADDATA,
                         "the judge's line %zu is '%s', not a reply; it must print a text as JSON, "
-                        "{\"content\": TEXT} or the chat protocol's response, one a line",
+                        "{\"content\": TEXT} or the chat protocol's response, one per line",
                         i + 1, excerpt);
     log_progress(r->log, "verdict", i + 1, r->n_pending, NAN);
     return verdicts_add_reply(r->log_of_verdicts, q->key, line, f);

@@ -138,7 +138,7 @@ int shard_diff(int argc, char **argv) {
     struct opt_list files;
     struct fail f = {0};
     shard_options(&o, argc, argv, &files, 2);
-    if (files.n != 2) die(EXIT_USAGE, "%zu files are given, 2 are compared", files.n);
+    if (files.n != 2) die(EXIT_USAGE, "%zu files given; two are compared", files.n);
     struct pair p = {.fail = &f};
     p.a = open_checked(files.items[0], &f);
     p.b = open_checked(files.items[1], &f);

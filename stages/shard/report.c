@@ -267,7 +267,7 @@ static void recommend(const struct report *r, struct log *log) {
             log_note(log, "'%s' takes %.1f bytes with k = %zu", names[c], peer->bytes,
                      peer->setting.top_k);
         else
-            log_note(log, "'%s' does not get there", names[c]);
+            log_note(log, "'%s' does not reach it", names[c]);
     }
 }
 

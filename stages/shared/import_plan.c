@@ -69,6 +69,6 @@ void import_plan(struct log *log, const struct model *m) {
              c->tied ? " (tied)" : "", c->max_positions);
     log_note(log, "parameters: %zu (%.2f GiB as float32)", count, gigabytes(4.0 * (double)count));
     print_memory(log, m);
-    log_note(log, "time a token on %d threads (%.0f GFLOP/s): %.3g ms forward, %.3g ms trained",
+    log_note(log, "time per token on %d threads (%.0f GFLOP/s): %.3g ms forward, %.3g ms trained",
              parallel_threads(), rate / 1e9, 1e3 * work / rate, 3e3 * work / rate);
 }

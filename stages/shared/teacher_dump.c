@@ -234,8 +234,8 @@ size_t teacher_dump_plan(struct teacher_dump *d) {
 static void warn_of_mass(const struct dump_pass *p) {
     double mean = p->moved_count > 0 ? p->moved_sum / p->moved_count : 0;
     if (mean > RUNAWAY_OUTSIDE)
-        warn("p* leaves its base: mass moved out of the base's 64 most likely tokens %.2g on the "
-             "mean, more than %g; try a lower strength in --alpha, or --plausible",
+        warn("p* leaves its base: mass moved out of the base's 64 most likely tokens %.2g on "
+             "average, more than %g; try a lower strength in --alpha, or --plausible",
              mean, RUNAWAY_OUTSIDE);
 }
 

@@ -36,7 +36,7 @@ quiet $dump --layout components --bits 16 --mass 1 --least 0 -o coded.h5
 for alpha in damped:1 damped:1.7 tvd:0.6 fixed:2; do compare 0.002 $alpha coded.h5; done
 expect 0 'p\* by damped:1: alphas from 0.001 to 1.001 on the cache.s grid 0,0.125,0.25,0.5,1,1.5,2' \
     $distill --teacher a.h5 -o own.h5 --log own.csv
-grep -q 'which the grid brackets within' err || fail "no bracket: $(cat err)"
+grep -q 'which the grid determines within' err || fail "no bracket: $(cat err)"
 quiet $distill -q --teacher $(cat list) -o list.h5
 quiet $distill -q --threads 3 --teacher $(cat list) -o three.h5 --micro-tokens 500
 same list.h5 three.h5 'distil on other threads'

@@ -56,7 +56,7 @@ grep -q 'leaves its base' "$TMP/err" && fail "a warning of a gentle p*: $(cat "$
 for layout in composed components; do
     "$BIN/teacher-dump" --dpo "$D/base.h5" --ref "$D/sft.h5" --base ref --negative ref --alpha fixed:1 --plausible 0 \
         --layout $layout --data "$D/pairs.h5" -o "$TMP/g-$layout.h5" >"$TMP/out" 2>"$TMP/err" || fail "$(cat "$TMP/err")"
-    grep -oE 'leaves its base.* 0\.[1-9][0-9]* on the mean, more than 0\.1' "$TMP/err" >"$TMP/far-$layout"
+    grep -oE 'leaves its base.* 0\.[1-9][0-9]* on average, more than 0\.1' "$TMP/err" >"$TMP/far-$layout"
     [ "$(wc -l <"$TMP/far-$layout")" = 1 ] || fail "$layout: no warning of a p* far away: $(cat "$TMP/err")"
 done
 cmp "$TMP/far-composed" "$TMP/far-components" || fail "the layouts warn of other numbers"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # A judge behind any server that speaks the usual chat protocol: requests come in as lines of JSON,
-# the server's responses go out, one a line, in order. JUDGE_URL (up to /v1), JUDGE_MODEL; a key in
+# the server's responses go out, one per line, in order. JUDGE_URL (up to /v1), JUDGE_MODEL; a key in
 # JUDGE_KEY is given to curl through a file descriptor, so that it is in no list of processes and no
 # log. JUDGE_PARALLEL requests at once (8), each tried JUDGE_TRIES times (5). Needs curl and jq.
 set -u
