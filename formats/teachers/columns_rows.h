@@ -1,6 +1,6 @@
-// A file of a kind with rows, held in memory column by column, with the rows found in the columns:
-// how many elements of each belong to a row (FORMATS.md). Rows are copied as they are stored, so
-// that what is split, filtered and merged keeps every number.
+// A file with rows in memory, column by column, and where each row's elements lie in each column
+// (FORMATS.md says how many a row has). Rows are copied as they are stored, so that split, filter
+// and merge keep every number.
 #pragma once
 #include "formats/store/columns.h"
 

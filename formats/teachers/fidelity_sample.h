@@ -1,6 +1,7 @@
-// A sample of teacher positions from which caches of any setting can be made without running the
-// models again: for each position the tokens that any setting may keep, with the exact log p*, and
-// what common/method/fidelity.h wants of each student. One pass of the models over the rows.
+// A sample of teacher positions from which caches of any setting follow without running the models
+// again. It holds for each position the tokens that any setting may keep, with the exact log p*,
+// and what common/method/fidelity.h needs of each student. One pass of the models over the rows
+// makes it.
 #pragma once
 #include "common/method/fidelity.h"
 #include "common/training/online_teachers.h"

@@ -5,28 +5,28 @@
 #include "formats/teachers/cache_prefetch.h"
 #include "formats/tokens/tokens.h"
 
-// One response a row; its targets are the masked tokens.
+// One response per row; its targets are the tokens with mask 1.
 void source_tokens(struct source *s, struct tokens *t);
 
 struct pair_source {
     struct pairs *pairs;
     const double *chosen, *rejected; // (rows) reference log-probabilities, or NULL
 };
-// Two responses a row, sharing their prompt's rows; chosen first.
+// Two responses per row, chosen first; they share their prompt's rows of the batch.
 void source_pairs(struct source *s, struct pair_source *p);
 
 struct teacher_source {
     struct teacher_set *set;
-    size_t first, rows; // of the set, the ones to train on; rows 0: all from `first` on
+    size_t first, rows; // of the set: the rows to train on; rows 0: all from `first` on
     // internal
     struct teacher_row row; // the one read last
     size_t current;
     struct cache_prefetch *replay;
     uint64_t steps, epoch_steps;
 };
-// One response a row with teacher positions; a row that is lost measures 0.
+// One response per row, with teacher positions; a lost row measures 0.
 void source_teacher(struct source *s, struct teacher_source *t);
-// From now on the set is read ahead (formats/teachers/cache_prefetch.h), for a run of train_run
-// with these options, until it is stopped.
+// Starts reading the set ahead of a run of train_run with these options, until _stop
+// (formats/teachers/cache_prefetch.h).
 void source_teacher_start(struct teacher_source *t, const struct train_options *o);
 struct teacher_set_numbers source_teacher_stop(struct teacher_source *t);

@@ -1,5 +1,5 @@
-// What a teacher cache holds of a position against the teachers' logits there: every number within
-// what its coding may be off by (twice that if it was not dumped so but recoded or the like), and a
+// Compares what a teacher cache holds of a position with the teachers' logits there. A number may
+// be off by the error of its coding (twice that in a file that was recoded or rewritten) and by a
 // tolerance for another machine's rounding.
 #pragma once
 #include "formats/teachers/teacher_file.h"

@@ -1,7 +1,7 @@
-// Whether a cache says of each position what belongs to the token before or after it: how well
-// log p* of the tokens that stand there, at distance -1, 0 and 1, correlate with what a model that
-// has read the same text gives them. A cache in its place has its best at 0, whichever teacher and
-// student they are, as long as both have learnt anything.
+// Whether a cache is shifted by one position. log p* of the tokens in the data, at distance -1, 0
+// and 1, is correlated with the log-probabilities that a model gives the same tokens. A cache that
+// is not shifted has its highest correlation at 0, whatever teacher and student are, if both have
+// learnt anything.
 #pragma once
 #include "common/engine/model.h"
 #include "common/training/train.h"
