@@ -1,6 +1,7 @@
 // generate: samples responses of a model, or of the composed teacher p* itself.
 #include "common/base/clock.h"
 #include "common/base/parallel.h"
+#include "common/base/path.h"
 #include "common/method/recipe.h"
 #include "common/method/teacher_sampler.h"
 #include "common/base/stop.h"
@@ -172,6 +173,7 @@ static int sample(struct generate *g) {
     struct fail f = {0};
     const struct model_file *m = g->main;
     whole_file_prepare(g->output, &f);
+    if (g->text) path_may_write(g->text, &f);
     die_if(&f);
     struct tokens_info info = {.kind = TOKENS_SFT,
                                .vocab = m->model.config.vocab,

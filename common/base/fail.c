@@ -27,6 +27,14 @@ bool fail_pass(struct fail *to, const struct fail *from) {
     return !to->code;
 }
 
+int fail_code_of(int error) {
+    static const int of_path[] = {ENOENT, ENOTDIR, EISDIR, EACCES,       EPERM,  ELOOP,
+                                  ENXIO,  ENODEV,  EINVAL, ENAMETOOLONG, ESPIPE, EOVERFLOW};
+    for (size_t i = 0; i < sizeof of_path / sizeof *of_path; i++)
+        if (error == of_path[i]) return EXIT_BADDATA;
+    return EXIT_FAILED;
+}
+
 static void say(const char *kind, const char *format, va_list args) {
     char text[2048];
     vsnprintf(text, sizeof text, format, args);

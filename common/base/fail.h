@@ -27,6 +27,12 @@ bool fail_set(struct fail *f, int code, const char *format, ...)
 // Copies `from` to `to` unless `to` already holds one; returns whether `to` is fine.
 bool fail_pass(struct fail *to, const struct fail *from);
 
+// The exit code of a system error met while opening or reading an input: EXIT_BADDATA where the
+// path is at fault (it is missing, is of another kind, may not be read), EXIT_FAILED where the
+// machine is (EIO, ESTALE, ENOMEM, EMFILE, ENOSPC ...): the input may be fine, and nothing is to be
+// made again.
+int fail_code_of(int error);
+
 // "program: message" on stderr, then exit(code).
 _Noreturn void die(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 // die() with what sticks to f, if anything does.

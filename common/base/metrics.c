@@ -1,5 +1,6 @@
 #include "common/base/metrics.h"
 #include "common/base/fail.h"
+#include "common/base/path.h"
 #include "common/base/jsonout.h"
 #include "common/base/mem.h"
 #include <assert.h>
@@ -8,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 struct column {
@@ -80,8 +80,11 @@ void metrics_check(const char *path) {
         die(EXIT_USAGE, "log '%s' ends in neither .csv nor .jsonl; see --log", path);
     const char *begin = csv ? "step," : "{\"step\":";
     char head[8];
+    struct fail f = {0};
     struct stat st;
-    FILE *file = path && !stat(path, &st) && S_ISREG(st.st_mode) ? fopen(path, "r") : NULL;
+    if (path && !stat(path, &st) && S_ISCHR(st.st_mode)) return; // it is written in place
+    if (path && !path_may_write(path, &f)) die_if(&f);
+    FILE *file = path ? fopen(path, "r") : NULL;
     if (!file) return;
     size_t n = fread(head, 1, strlen(begin), file);
     fclose(file);

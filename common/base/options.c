@@ -379,10 +379,15 @@ static bool config_line(struct options *o, char *text, size_t line, struct setti
     return true;
 }
 
+// A wrong name is a wrong option; a disk that fails is not.
+static int cause(void) {
+    return fail_code_of(errno) == EXIT_FAILED ? EXIT_FAILED : EXIT_USAGE;
+}
+
 static bool read_config(struct options *o, struct settings *out, struct fail *f) {
     FILE *file = fopen(o->config, "r");
     if (!file)
-        return fail_set(f, EXIT_USAGE, "cannot open '%s': %s; see --config", o->config,
+        return fail_set(f, cause(), "cannot open '%s': %s; see --config", o->config,
                         strerror(errno));
     char *text = NULL;
     size_t capacity = 0, line = 0;
@@ -392,7 +397,7 @@ static bool read_config(struct options *o, struct settings *out, struct fail *f)
         if (line == 1 && !strncmp(s, "\xef\xbb\xbf", 3)) s = trim(s + 3);
         if (*s && *s != '#') config_line(o, s, line, out, f);
     }
-    if (ferror(file)) fail_set(f, EXIT_USAGE, "cannot read '%s': %s", o->config, strerror(errno));
+    if (ferror(file)) fail_set(f, cause(), "cannot read '%s': %s", o->config, strerror(errno));
     free(text);
     fclose(file);
     return !f->code;

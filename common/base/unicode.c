@@ -1,4 +1,5 @@
 #include "common/base/unicode.h"
+#include "common/base/fail.h"
 #include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
@@ -93,6 +94,8 @@ static void map(const char *text, size_t n, enum unicode_form form, struct str *
     utf8proc_uint8_t *mapped = NULL;
     utf8proc_ssize_t length = utf8proc_map((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)n,
                                            &mapped, (utf8proc_option_t)options[form]);
+    if (length == UTF8PROC_ERROR_NOMEM)
+        die(EXIT_FAILED, "out of memory: cannot normalise a text of %zu bytes", n);
     if (length < 0)
         str_add(out, text, n); // ill-formed text: left alone
     else

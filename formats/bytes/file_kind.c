@@ -133,6 +133,8 @@ bool file_kind_text(const char *path, const char *bytes, size_t n, struct fail *
 
 bool file_kind_foreign(const char *path, struct fail *f) {
     char bytes[4096];
+    struct stat st;
+    if (stat(path, &st) || !S_ISREG(st.st_mode)) return true; // a pipe is read once only
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd >= 0 ? read(fd, bytes, sizeof bytes) : 0;
     if (fd >= 0) close(fd);

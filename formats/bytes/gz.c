@@ -20,7 +20,8 @@ struct gz *gz_new(size_t (*read)(void *self, char *buffer, size_t n), void *self
     g->self = self;
     g->name = name;
     g->f = f;
-    if (inflateInit2(&g->z, 15 + 16) != Z_OK) fail_set(f, EXIT_FAILED, "zlib cannot start");
+    if (inflateInit2(&g->z, 15 + 16) != Z_OK)
+        fail_set(f, EXIT_FAILED, "cannot read '%s': out of memory", name);
     return g;
 }
 
@@ -43,6 +44,8 @@ size_t gz_read(struct gz *g, char *to, size_t n) {
         if (code == Z_STREAM_END) {
             inflateReset(&g->z);
             g->inside = false;
+        } else if (code == Z_MEM_ERROR) {
+            fail_set(g->f, EXIT_FAILED, "cannot read '%s': out of memory", g->name);
         } else if (code != Z_OK && code != Z_BUF_ERROR) {
             fail_set(g->f, EXIT_BADDATA, "damaged gzip file '%s': %s", g->name,
                      g->z.msg ? g->z.msg : "bad data");

@@ -13,6 +13,7 @@
 #undef JSON_OBJECT
 #undef json_type
 #undef json_is_integer
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -146,9 +147,16 @@ static void explain(const json_error_t *e, const char *name, size_t line, struct
              n, e->text);
 }
 
+// Out of memory is then out of memory, not bad JSON.
+static void use_our_memory(void) {
+    json_set_alloc_funcs(xmalloc, free);
+}
+
 struct json *json_parse_at(const char *text, size_t n, const char *name, size_t line,
                            struct fail *f) {
     if (f->code || !bounded(text, n, name, line, f)) return NULL;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, use_our_memory);
     json_error_t e;
     size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL;
     json_t *source = json_loadb(text, n, flags, &e);

@@ -1,7 +1,7 @@
 #include "formats/bytes/path_source.h"
 #include "common/base/mem.h"
-#include <errno.h>
-#include <poll.h>
+#include "common/base/stop.h"
+#include "formats/bytes/input.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,32 +9,24 @@
 struct path_source {
     size_t n, next;
     const char *const *items;
-    bool (*stopped)(void);
     struct str line;
     char buffer[4096]; // of stdin, unread from `at` to `end`
     size_t at, end;
+    struct fail *fail;
 };
 
-struct path_source *path_source_open(size_t n, const char *const *items) {
+struct path_source *path_source_open(size_t n, const char *const *items, struct fail *f) {
     struct path_source *s = xcalloc(1, sizeof *s);
-    *s = (struct path_source){.n = n, .items = items};
+    *s = (struct path_source){.n = n, .items = items, .fail = f};
     return s;
 }
 
-void path_source_stop(struct path_source *s, bool (*stopped)(void)) {
-    s->stopped = stopped;
-}
-
-// More of stdin; false: its end, or a stop. A deadline passes without a signal, so poll() needs a
-// timeout.
+// More of stdin; false: its end, or a failure.
 static bool fill(struct path_source *s) {
-    enum { MILLISECONDS = 100 };
-    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
-    while (s->stopped && poll(&input, 1, MILLISECONDS) <= 0)
-        if (s->stopped()) return false;
-    ssize_t n;
-    do n = read(STDIN_FILENO, s->buffer, sizeof s->buffer);
-    while (n < 0 && errno == EINTR);
+    ssize_t n = input_read(STDIN_FILENO, "-", s->buffer, sizeof s->buffer, s->fail);
+    if (n <= 0 && stop_requested())
+        fail_set(s->fail, EXIT_STOPPED,
+                 "stopped while it waited for paths on stdin; run the same command again");
     s->at = 0;
     s->end = n > 0 ? (size_t)n : 0;
     return n > 0;
@@ -48,14 +40,14 @@ static const char *next_line(struct path_source *s) {
         char c = more ? s->buffer[s->at++] : '\n';
         if (c != '\n' && c != '\r')
             str_add(&s->line, &c, 1);
-        else if (s->line.length && !(s->stopped && s->stopped()))
+        else if (s->line.length && !s->fail->code)
             return s->line.text;
     }
     return NULL;
 }
 
 const char *path_source_next(struct path_source *s) {
-    while (s->next < s->n) {
+    while (s->next < s->n && !s->fail->code) {
         if (strcmp(s->items[s->next], "-") != 0) return s->items[s->next++];
         const char *line = next_line(s);
         if (line) return line;

@@ -1,12 +1,11 @@
 #include "formats/bytes/stream.h"
 #include "common/base/mem.h"
-#include "common/base/stop.h"
 #include "formats/bytes/file_kind.h"
 #include "formats/bytes/gz.h"
+#include "formats/bytes/input.h"
 #include "formats/bytes/unzstd.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -27,10 +26,7 @@ struct stream {
 };
 
 static size_t read_fd(struct stream *s, char *to, size_t n) {
-    ssize_t got;
-    do got = read(s->fd, to, n);
-    while (got < 0 && errno == EINTR);
-    if (got < 0) fail_set(s->f, EXIT_BADDATA, "cannot read '%s': %s", s->path, strerror(errno));
+    ssize_t got = input_read(s->fd, s->path, to, n, s->f);
     return got < 0 ? 0 : (size_t)got;
 }
 
@@ -77,17 +73,9 @@ static void drop_mark(struct stream *s) {
 }
 
 struct stream *stream_open(const char *path, struct fail *f) {
-    if (f->code) return NULL;
-    struct stat st;
-    if (!file_kind_no_folder(path, f)) return NULL;
-    bool is_stdin = !strcmp(path, "-");
-    int fd = is_stdin ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) : open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) || S_ISDIR(st.st_mode)) {
-        if (fd >= 0) errno = EISDIR;
-        fail_set(f, EXIT_BADDATA, "cannot open '%s': %s", path, strerror(errno));
-        if (fd >= 0) close(fd);
-        return NULL;
-    }
+    if (f->code || !file_kind_no_folder(path, f)) return NULL;
+    int fd = input_open(path, f);
+    if (fd < 0) return NULL;
     struct stream *s = xmalloc(sizeof *s);
     memset(s, 0, offsetof(struct stream, buffer));
     s->fd = fd;
@@ -114,7 +102,7 @@ void stream_close(struct stream *s) {
     if (!s) return;
     gz_free(s->gz);
     unzstd_free(s->zstd);
-    close(s->fd);
+    input_close(s->fd);
     free(s->path);
     free(s);
 }
@@ -127,25 +115,11 @@ bool stream_passes(const char *path) {
     return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
 }
 
-// Waits for more. A deadline passes without a signal, so poll() needs a timeout.
-static bool wait_for(int fd, const char *name, struct fail *f) {
-    enum { MILLISECONDS = 100 };
-    struct pollfd input = {.fd = fd, .events = POLLIN};
-    while (poll(&input, 1, MILLISECONDS) <= 0)
-        if (stop_requested())
-            return fail_set(f, EXIT_STOPPED,
-                            "stopped while it waited for '%s'; run the same command again", name);
-    return true;
-}
-
 static bool copy(int from, const char *name, int to, struct fail *f) {
     enum { BLOCK = 1 << 16 };
     char *block = xmalloc(BLOCK);
-    ssize_t got = 1;
-    while (got > 0 && wait_for(from, name, f)) {
-        do got = read(from, block, BLOCK);
-        while (got < 0 && errno == EINTR);
-        if (got < 0) fail_set(f, EXIT_BADDATA, "cannot read '%s': %s", name, strerror(errno));
+    for (ssize_t got = 1; got > 0;) {
+        got = input_read(from, name, block, BLOCK, f);
         for (ssize_t at = 0, k = 0; at < got && !f->code; at += k)
             if ((k = write(to, block + at, (size_t)(got - at))) < 0)
                 fail_set(f, EXIT_FAILED, "cannot keep a copy of '%s': %s", name, strerror(errno));
@@ -166,12 +140,10 @@ static int unlinked_file(const char *folder, struct fail *f) {
 }
 
 char *stream_keep(const char *path, const char *folder, struct fail *f) {
-    bool is_stdin = !strcmp(path, "-");
-    int from = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-    if (from < 0) fail_set(f, EXIT_BADDATA, "cannot open '%s': %s", path, strerror(errno));
-    int fd = f->code ? -1 : unlinked_file(folder, f);
-    bool fine = fd >= 0 && copy(from, is_stdin ? "stdin" : path, fd, f);
-    if (from >= 0 && !is_stdin) close(from);
+    int from = input_open(path, f);
+    int fd = from < 0 ? -1 : unlinked_file(folder, f);
+    bool fine = fd >= 0 && copy(from, path, fd, f);
+    input_close(from);
     if (fd >= 0 && !fine) close(fd);
     return fine ? xasprintf("/proc/self/fd/%d", fd) : NULL;
 }

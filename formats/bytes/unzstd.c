@@ -2,6 +2,7 @@
 #include "common/base/mem.h"
 #include <stdlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 struct unzstd {
     ZSTD_DStream *z;
@@ -22,7 +23,7 @@ struct unzstd *unzstd_new(size_t (*read)(void *self, char *buffer, size_t n), vo
     u->name = name;
     u->f = f;
     u->z = ZSTD_createDStream();
-    if (!u->z) fail_set(f, EXIT_FAILED, "zstd cannot start");
+    if (!u->z) fail_set(f, EXIT_FAILED, "cannot read '%s': out of memory", name);
     return u;
 }
 
@@ -41,7 +42,9 @@ size_t unzstd_read(struct unzstd *u, char *to, size_t n) {
         size_t left = ZSTD_decompressStream(u->z, &out, &in);
         u->at = in.pos;
         u->inside = left != 0;
-        if (ZSTD_isError(left))
+        if (ZSTD_getErrorCode(left) == ZSTD_error_memory_allocation)
+            fail_set(u->f, EXIT_FAILED, "cannot read '%s': out of memory", u->name);
+        else if (ZSTD_isError(left))
             fail_set(u->f, EXIT_BADDATA, "damaged zstd file '%s': %s", u->name,
                      ZSTD_getErrorName(left));
     }

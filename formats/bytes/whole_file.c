@@ -1,5 +1,6 @@
 #include "formats/bytes/whole_file.h"
 #include "common/base/mem.h"
+#include "common/base/path.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -66,12 +67,12 @@ static void sweep(const char *path) {
 }
 
 bool whole_file_prepare(const char *path, struct fail *f) {
-    struct stat s;
     if (f->code) return false;
     signal(SIGXFSZ, SIG_IGN); // writes then fail with EFBIG
     if (!*path) return fail_set(f, EXIT_FAILED, "the output's name is empty; name a file");
-    if (!*base_of(path) || (stat(path, &s) == 0 && S_ISDIR(s.st_mode)))
+    if (!*base_of(path))
         return fail_set(f, EXIT_FAILED, "cannot write '%s': it is a folder; name a file", path);
+    if (!path_may_write(path, f)) return false;
     sweep(path);
     char *temp = whole_file_temp(path);
     int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
@@ -91,13 +92,20 @@ static bool sync_path(const char *path, int flags) {
     return close(fd) == 0 && ok;
 }
 
-bool whole_file_commit(const char *temp, const char *path, struct fail *f) {
+bool whole_file_sync_folder(const char *path) {
     char *folder = folder_of(path);
-    if (!f->code && !(sync_path(temp, O_RDONLY) && rename(temp, path) == 0 &&
-                      sync_path(folder, O_RDONLY | O_DIRECTORY)))
+    bool ok = sync_path(folder, O_RDONLY | O_DIRECTORY);
+    int why = errno;
+    free(folder);
+    errno = why;
+    return ok;
+}
+
+bool whole_file_commit(const char *temp, const char *path, struct fail *f) {
+    if (!f->code &&
+        !(sync_path(temp, O_RDONLY) && rename(temp, path) == 0 && whole_file_sync_folder(path)))
         fail_set(f, EXIT_FAILED, "cannot write '%s': %s", path, strerror(errno));
     if (f->code) unlink(temp);
-    free(folder);
     return !f->code;
 }
 

@@ -2,6 +2,7 @@
 // the folder. Failures are EXIT_FAILED.
 #pragma once
 #include "common/base/fail.h"
+#include <stdbool.h>
 #include <stddef.h>
 
 // Sweeps stale temporary files of `path` and checks early that its folder can be written. From here
@@ -12,6 +13,9 @@ bool whole_file_prepare(const char *path, struct fail *f);
 // fsync of the folder; where it fails, or f is set already, the temporary file is removed.
 char *whole_file_temp(const char *path);
 bool whole_file_commit(const char *temp, const char *path, struct fail *f);
+
+// fsync of the folder that path is in; false with errno.
+bool whole_file_sync_folder(const char *path);
 
 // A plain file of these n bytes.
 bool whole_file_write(const char *path, const void *bytes, size_t n, struct fail *f);

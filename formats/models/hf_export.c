@@ -1,6 +1,7 @@
 #include "formats/models/hf_export.h"
 #include "formats/models/hf_texts.h"
 #include "formats/bytes/slurp.h"
+#include "formats/bytes/whole_folder.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -31,18 +32,6 @@ static bool is_ours(const char *name) {
     return !fnmatch("model-*-of-*.safetensors", name, 0);
 }
 
-// With the files that we write; others, and the folder with them, stay.
-static bool remove_folder(const char *path) {
-    DIR *d = opendir(path);
-    for (struct dirent *e; d && (e = readdir(d));) {
-        char *file = xasprintf("%s/%s", path, e->d_name);
-        if (is_ours(e->d_name)) unlink(file);
-        free(file);
-    }
-    if (d) closedir(d);
-    return !rmdir(path);
-}
-
 static bool is_empty(const char *path) {
     DIR *d = opendir(path);
     size_t n = 0;
@@ -54,6 +43,8 @@ static bool is_empty(const char *path) {
 // NULL: no such export there.
 static char *read_mark(const char *folder, struct fail *f) {
     size_t n;
+    struct stat st;
+    if (stat(folder, &st) || !S_ISDIR(st.st_mode)) return NULL;
     char *path = xasprintf("%s/%s", folder, mark), *text = slurp_optional(path, 1 << 24, &n, f);
     free(path);
     return text;
@@ -61,9 +52,7 @@ static char *read_mark(const char *folder, struct fail *f) {
 
 static bool replaceable(const char *folder, struct fail *f) {
     struct stat st;
-    if (lstat(folder, &st)) return true;
-    if (!S_ISDIR(st.st_mode))
-        return fail_set(f, EXIT_FAILED, "'%s' exists and is no folder; name another", folder);
+    if (lstat(folder, &st) || !S_ISDIR(st.st_mode)) return true; // or is refused as it is opened
     char *text = read_mark(folder, f);
     bool ours = text || is_empty(folder);
     free(text);
@@ -72,6 +61,7 @@ static bool replaceable(const char *folder, struct fail *f) {
 }
 
 bool hf_export_current(const struct hf_export *x, bool no_clobber, struct fail *f) {
+    whole_folder_repair(x->folder, is_ours);
     char *have = read_mark(x->folder, f), *want = hf_mark(x->lineage);
     bool same = have && !strcmp(have, want);
     bool exists = !access(x->folder, F_OK) && !is_empty(x->folder);
@@ -170,40 +160,21 @@ static bool write_all(const struct hf_export *x, const char *folder, const struc
     if (!config) return false;
     write_made(folder, "config.json", config, f);
     write_text(folder, "tokenizer.json", m->tokenizer_json, f);
-    write_made(folder, "tokenizer_config.json", hf_tokenizer_config_text(m), f);
+    write_made(folder, "tokenizer_config.json", hf_tokenizer_config_text(m, f), f);
     write_text(folder, "special_tokens_map.json", m->special_tokens_json, f);
     write_made(folder, "generation_config.json", hf_generation_config_text(m), f);
-    write_text(folder, "chat_template.jinja", hf_template_is_apart(m) ? m->chat_template : NULL, f);
-    write_made(folder, "README.md", hf_card_text(m, from), f);
+    write_text(folder, "chat_template.jinja", hf_template_is_apart(m, f) ? m->chat_template : NULL,
+               f);
+    write_made(folder, "README.md", hf_card_text(m, from, f), f);
     write_weights(x, folder, &m->model, f);
     return write_made(folder, mark, hf_mark(x->lineage), f);
 }
 
-// temp takes the place of folder; an older one goes away.
-static bool put_in_place(const char *temp, const char *folder, struct fail *f) {
-    char *old = xasprintf("%s.old", temp);
-    bool existed = !rename(folder, old);
-    if (rename(temp, folder)) {
-        fail_set(f, EXIT_FAILED, "cannot rename '%s' to '%s': %s", temp, folder, strerror(errno));
-        if (existed && rename(old, folder)) warn("the former '%s' is now '%s'", folder, old);
-    } else if (existed && !remove_folder(old)) {
-        warn("files that are not of the export are now in '%s'", old);
-    }
-    free(old);
-    return !f->code;
-}
-
 bool hf_export_write(const struct hf_export *x, const struct model_file *m,
                      const struct artefact *from, struct fail *f) {
+    struct whole_folder w;
     if (f->code || !replaceable(x->folder, f)) return false;
-    char *temp = xasprintf("%s.partial", x->folder);
-    remove_folder(temp); // of a run that was killed
-    bool ready = whole_file_prepare(temp, f);
-    if (ready && mkdir(temp, 0777))
-        fail_set(f, EXIT_FAILED, "cannot create '%s': %s", temp, strerror(errno));
-    else if (ready && write_all(x, temp, m, from, f))
-        put_in_place(temp, x->folder, f);
-    if (f->code) remove_folder(temp);
-    free(temp);
-    return !f->code;
+    if (!whole_folder_open(&w, x->folder, is_ours, f)) return false;
+    write_all(x, w.partial, m, from, f);
+    return whole_folder_commit(&w, f);
 }

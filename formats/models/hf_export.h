@@ -2,8 +2,8 @@
 // too large), the tokenizer's files as they came, generation_config.json, a model card that says
 // where it comes from, and aligndistil.json by which the export is known again.
 //
-// The folder appears whole: it is made under another name beside it and renamed. An existing one is
-// replaced only where it is an export of ours or empty.
+// The folder appears whole (formats/bytes/whole_folder.h). An existing one is replaced only where
+// it is an export of ours or empty.
 #pragma once
 #include "formats/models/model_file.h"
 #include "formats/models/safetensors.h"
@@ -14,7 +14,7 @@ struct hf_export {
     size_t shard_bytes;  // most bytes of tensors in a file (one tensor at least)
     const struct lineage *lineage;
 };
-// True: the folder is an export with the same lineage.
+// True: the folder is an export with the same lineage. What a killed run left is repaired first.
 bool hf_export_current(const struct hf_export *x, bool no_clobber, struct fail *f);
 bool hf_export_write(const struct hf_export *x, const struct model_file *m,
                      const struct artefact *from, struct fail *f);

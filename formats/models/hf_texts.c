@@ -77,15 +77,10 @@ static void add_token(struct writer *w, const struct tokenizer *t, const char *n
     jsonout_text(w->to, text);
 }
 
-static struct tokenizer *tokenizer_of(const struct model_file *m) {
-    struct fail f = {0};
+char *hf_tokenizer_config_text(const struct model_file *m, struct fail *f) {
     const char *text = m->tokenizer_json;
-    return text ? tokenizer_parse(text, strlen(text), "tokenizer.json", &f) : NULL;
-}
-
-char *hf_tokenizer_config_text(const struct model_file *m) {
     if (m->tokenizer_config_json) return xstrdup(m->tokenizer_config_json);
-    struct tokenizer *t = tokenizer_of(m);
+    struct tokenizer *t = text ? tokenizer_parse(text, strlen(text), "tokenizer.json", f) : NULL;
     if (!t) return NULL;
     struct str s = {0};
     struct writer w = {.to = &s};
@@ -113,11 +108,10 @@ char *hf_generation_config_text(const struct model_file *m) {
     return s.text;
 }
 
-bool hf_template_is_apart(const struct model_file *m) {
+bool hf_template_is_apart(const struct model_file *m, struct fail *f) {
     const char *text = m->tokenizer_config_json;
-    struct fail f = {0};
     if (!m->chat_template) return false;
-    struct json *v = text ? json_parse(text, strlen(text), "tokenizer_config.json", &f) : NULL;
+    struct json *v = text ? json_parse(text, strlen(text), "tokenizer_config.json", f) : NULL;
     bool inside = json_type(json_get(v, "chat_template")) != JSON_NULL;
     json_free(v);
     return !inside;
@@ -125,9 +119,8 @@ bool hf_template_is_apart(const struct model_file *m) {
 
 // ---- provenance ---------------------------------------------------------------------------------
 
-static void add_options(struct str *s, const char *options) {
-    struct fail f = {0};
-    struct json *v = json_parse(options, strlen(options), "options", &f);
+static void add_options(struct str *s, const char *options, struct fail *f) {
+    struct json *v = json_parse(options, strlen(options), "options", f);
     for (size_t i = 0; i < json_size(v); i++) {
         str_printf(s, "| `%s` | `", json_key(v, i));
         json_write(s, json_value(v, i), 0);
@@ -136,7 +129,7 @@ static void add_options(struct str *s, const char *options) {
     json_free(v);
 }
 
-char *hf_card_text(const struct model_file *m, const struct artefact *from) {
+char *hf_card_text(const struct model_file *m, const struct artefact *from, struct fail *f) {
     struct str s = {0};
     char hash[33];
     hash_text(from->content, hash);
@@ -145,7 +138,7 @@ char *hf_card_text(const struct model_file *m, const struct artefact *from) {
     str_printf(&s, "%zu parameters; last stage `%s` of %s; content hash `%s`.\n\n",
                model_count(&m->model), from->stage, from->created_by, hash);
     str_puts(&s, "| option | value |\n|---|---|\n");
-    add_options(&s, from->options ? from->options : "{}");
+    add_options(&s, from->options ? from->options : "{}", f);
     str_puts(&s, "\nMade from:\n\n");
     for (size_t i = 0; i < from->parents.n; i++) {
         hash_text(from->parents.items[i].hash, hash);

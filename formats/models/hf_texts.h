@@ -4,8 +4,10 @@
 
 // The model's config.json with the type of its numbers, and what it lacked filled in.
 char *hf_config_text(const struct model_file *m, const char *type, struct fail *f);
-char *hf_tokenizer_config_text(const struct model_file *m); // as it came, or made
+char *hf_tokenizer_config_text(const struct model_file *m, struct fail *f); // as it came, or made
 char *hf_generation_config_text(const struct model_file *m);
-bool hf_template_is_apart(const struct model_file *m); // not inside tokenizer_config.json
-char *hf_card_text(const struct model_file *m, const struct artefact *from); // README.md
-char *hf_mark(const struct lineage *l);                                      // aligndistil.json
+bool hf_template_is_apart(const struct model_file *m,
+                          struct fail *f); // not inside tokenizer_config.json
+char *hf_card_text(const struct model_file *m, const struct artefact *from,
+                   struct fail *f);     // README.md
+char *hf_mark(const struct lineage *l); // aligndistil.json

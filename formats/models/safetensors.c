@@ -2,6 +2,7 @@
 #include "common/base/parallel.h"
 #include "formats/bytes/file_kind.h"
 #include "formats/bytes/json.h"
+#include "formats/bytes/input.h"
 #include "formats/bytes/slurp.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -123,17 +124,16 @@ static bool read_header(struct safetensors *s, const struct json *header, const 
 // ---- files --------------------------------------------------------------------------------------
 
 static struct safe_map *map_file(struct safetensors *s, const char *path, struct fail *f) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (!input_is_file(path, "weights are read from files only", f)) return NULL;
+    int fd = input_open(path, f);
+    if (fd < 0) return NULL;
     struct stat st;
-    if (fd < 0 || fstat(fd, &st)) {
-        fail_set(f, EXIT_BADDATA, "cannot open '%s': %s", path, strerror(errno));
-        if (fd >= 0) close(fd);
-        return NULL;
-    }
-    size_t size = S_ISREG(st.st_mode) ? (size_t)st.st_size : 0;
-    void *base = size < 8 ? MAP_FAILED : mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-    close(fd);
-    if (base == MAP_FAILED) {
+    size_t size = fstat(fd, &st) ? 0 : (size_t)st.st_size;
+    void *base = size < 8 ? NULL : mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (base == MAP_FAILED) fail_set(f, EXIT_FAILED, "cannot read '%s': %s", path, strerror(errno));
+    input_close(fd);
+    if (base == MAP_FAILED) return NULL;
+    if (!base) {
         if (file_kind_foreign(path, f))
             fail_set(f, EXIT_BADDATA, "not a safetensors file: '%s'", path);
         return NULL;

@@ -1,5 +1,6 @@
 #include "formats/records/verdicts.h"
 #include "common/base/jsonout.h"
+#include "common/base/path.h"
 #include "formats/bytes/json.h"
 #include "formats/bytes/slurp.h"
 #include <errno.h>
@@ -153,6 +154,7 @@ static bool append(struct verdicts *v, const struct str *s, struct fail *f) {
 }
 
 static bool open_log(struct verdicts *v, struct fail *f) {
+    if (!path_may_write(v->path, f)) return false;
     v->fd = open(v->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (v->fd < 0 || ftruncate(v->fd, (off_t)v->whole))
         return fail_set(f, EXIT_FAILED, "cannot write '%s': %s", v->path, strerror(errno));

@@ -1,5 +1,4 @@
 #include "formats/teachers/teacher_set.h"
-#include "common/base/stop.h"
 #include "formats/store/row_hashes.h"
 #include "formats/teachers/teacher_damage.h"
 #include <pthread.h>
@@ -191,9 +190,7 @@ static bool add_next(struct teacher_set *s) {
     if (!alive(s)) return false;
     const char *path = path_source_next(s->paths);
     if (path) return add_shard(s, path);
-    if (stop_requested())
-        return fail_set(s->fail, EXIT_STOPPED,
-                        "stopped while it waited for a teacher shard; run the same command again");
+    if (!alive(s)) return false;
     if (!s->caches) return fail_set(s->fail, EXIT_BADDATA, "no teacher shards were given");
     return lacks(s, &s->cache[0]);
 }
@@ -211,9 +208,8 @@ static bool take_all(struct teacher_set *s) {
 struct teacher_set *teacher_set_open(size_t n, const char *const *items, struct fail *f) {
     if (f->code) return NULL;
     struct teacher_set *s = xcalloc(1, sizeof *s);
-    *s = (struct teacher_set){.paths = path_source_open(n, items), .keep = 2, .fail = f};
+    *s = (struct teacher_set){.paths = path_source_open(n, items, f), .keep = 2, .fail = f};
     pthread_mutex_init(&s->hdf5, NULL);
-    path_source_stop(s->paths, stop_requested);
     for (size_t i = 0; i < n; i++) s->stream = s->stream || strcmp(items[i], "-") == 0;
     if (s->stream ? add_next(s) : take_all(s)) return s;
     teacher_set_close(s);

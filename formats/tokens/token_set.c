@@ -8,7 +8,7 @@ bool token_set_damaged(struct token_set *s, size_t file, const char *what) {
 }
 
 static bool open_files(struct token_set *s, const char *kind, size_t n, const char *const *paths) {
-    struct path_source *source = path_source_open(n, paths);
+    struct path_source *source = path_source_open(n, paths, s->fail);
     for (const char *path; !s->fail->code && (path = path_source_next(source));) {
         struct columns_reader *r = columns_open(path, kind, s->fail);
         if (!r) break;

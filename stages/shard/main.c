@@ -24,13 +24,15 @@ static const struct command commands[] = {
 void shard_options(struct options *o, int argc, char **argv, struct opt_list *files, size_t least) {
     struct opt_list words = {0};
     options_parse(o, argc, argv, &words);
-    struct path_source *source = path_source_open(words.n, words.items);
+    struct fail f = {0};
+    struct path_source *source = path_source_open(words.n, words.items, &f);
     *files = (struct opt_list){0};
     for (const char *path; (path = path_source_next(source));) {
         files->items = xrealloc(files->items, (files->n + 1) * sizeof *files->items);
         files->items[files->n++] = xstrdup(path);
     }
     path_source_close(source);
+    die_if(&f);
     free(words.items);
     if (files->n < least)
         die(EXIT_USAGE, "%zu file%s needed; see shard %s --help", least,

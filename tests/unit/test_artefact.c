@@ -165,7 +165,8 @@ static void test_paths_from_stdin(void **state) {
     assert_non_null(freopen(path, "r", stdin));
     const char *items[] = {"zero", "-", "four"};
     const char *want[] = {"zero", "one", "two", "three", "four"};
-    struct path_source *s = path_source_open(3, items);
+    struct fail f = {0};
+    struct path_source *s = path_source_open(3, items, &f);
     for (int i = 0; i < 5; i++) assert_string_equal(path_source_next(s), want[i]);
     assert_null(path_source_next(s));
     path_source_close(s);

@@ -1,0 +1,17 @@
+#include "common/base/path.h"
+
+const char *path_kind(mode_t mode) {
+    if (S_ISDIR(mode)) return "a folder";
+    if (S_ISFIFO(mode)) return "a FIFO or pipe";
+    if (S_ISSOCK(mode)) return "a socket";
+    if (S_ISCHR(mode) || S_ISBLK(mode)) return "a device";
+    return "a regular file";
+}
+
+bool path_may_write(const char *path, struct fail *f) {
+    struct stat st;
+    if (f->code) return false;
+    if (stat(path, &st) || S_ISREG(st.st_mode)) return true;
+    return fail_set(f, EXIT_FAILED, "cannot write '%s': it is %s; name a file", path,
+                    path_kind(st.st_mode));
+}

@@ -1,0 +1,12 @@
+// What kind of thing a path is, asked before it is opened: opening a FIFO can wait for ever, a
+// device does what it likes, and a rename over either puts a file in its place.
+#pragma once
+#include "common/base/fail.h"
+#include <stdbool.h>
+#include <sys/stat.h>
+
+const char *path_kind(mode_t mode); // "a folder", "a FIFO or pipe", "a device" ..., for messages
+
+// Whether an output may be written there: nothing is there yet, or a regular file, also behind
+// symbolic links. Else f says what it is (EXIT_FAILED).
+bool path_may_write(const char *path, struct fail *f);
