@@ -237,6 +237,7 @@ static bool read_around(struct columns_reader *r, size_t c, unsigned char *to) {
     for (size_t at = 0; awake(r) && at < count; at += COLUMN_CHUNK) {
         size_t n = count - at < COLUMN_CHUNK ? count - at : COLUMN_CHUNK;
         if (columns_read(r, column->name, at, n, to + at * size)) continue;
+        if (r->fail->code != EXIT_BADDATA) return false; // the file is not at fault
         *r->fail = (struct fail){0};
         memset(to + at * size, 0, n * size);
         h->items = xrealloc(h->items, (h->n + 1) * sizeof *h->items);
@@ -251,8 +252,9 @@ void *columns_read_all(struct columns_reader *r, const char *column, size_t *n) 
     size_t c = find(r, column);
     void *to = xmalloc(*n * column_size(r->columns[c].type));
     if (columns_read(r, column, 0, *n, to)) return to;
-    if (r->holes) *r->fail = (struct fail){0};
-    if (r->holes && read_around(r, c, to)) return to;
+    bool around = r->holes && r->fail->code == EXIT_BADDATA;
+    if (around) *r->fail = (struct fail){0};
+    if (around && read_around(r, c, to)) return to;
     free(to);
     return NULL;
 }

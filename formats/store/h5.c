@@ -1,6 +1,7 @@
 #include "formats/store/h5.h"
 #include "common/base/mem.h"
-#include "formats/bytes/slurp.h"
+#include "formats/bytes/input.h"
+#include "formats/store/h5_private.h"
 #include "formats/store/zfilter.h"
 #include <assert.h>
 #include <errno.h>
@@ -8,36 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct h5 {
-    hid_t file;
-    char *path;
-    bool writing;
-    struct fail *fail;
-    hid_t open; // the dataset used last, 0: none
-    char *open_name;
-    struct h5_shape shape; // of it
-    size_t held;           // its chunk that is in `chunk`, from 1 on; 0: none
-    void *chunk;
-};
-
 enum { TEXT_MAX = 64 << 20, CHUNK_MAX = 1 << 26 };
+_Static_assert(sizeof(hid_t) == sizeof(int64_t), "as struct h5 has it");
 
 static hid_t native(enum h5_type type) {
-    switch (type) {
-    case H5_INT32:
-        return H5T_STD_I32LE;
-    case H5_UINT8:
-        return H5T_STD_U8LE;
-    case H5_UINT16:
-        return H5T_STD_U16LE;
-    case H5_FLOAT32:
-        return H5T_IEEE_F32LE;
-    case H5_FLOAT64:
-        return H5T_IEEE_F64LE;
-    case H5_FOREIGN:
-        break;
-    }
-    return H5I_INVALID_HID;
+    const hid_t types[] = {H5T_STD_I32LE,  H5T_STD_U8LE,   H5T_STD_U16LE,
+                           H5T_IEEE_F32LE, H5T_IEEE_F64LE, H5I_INVALID_HID};
+    return types[type];
 }
 
 // Before the first other call: after a failed write libhdf5's own exit handler can crash.
@@ -83,27 +61,40 @@ static hid_t creation_list(void) {
     return list;
 }
 
-static struct h5 *handle(hid_t file, const char *path, bool writing, struct fail *f) {
-    struct h5 *h = xcalloc(1, sizeof *h);
-    *h = (struct h5){.file = file, .path = xstrdup(path), .writing = writing, .fail = f};
-    return h;
+// ---- causes: what the system said, as libhdf5's own error stack has it. The next call of libhdf5
+// clears the stack, so a failure is looked into at once.
+
+static herr_t each_error(unsigned n, const H5E_error2_t *e, void *self) {
+    int *cause = self;
+    (void)n;
+    if (!*cause) *cause = h5_errno_in(e->desc);
+    if (!*cause && e->maj_num == H5E_RESOURCE && e->min_num == H5E_NOSPACE) *cause = ENOMEM;
+    return 0;
+}
+
+// 0: none, so that the file itself is at fault.
+static int cause(void) {
+    int error = 0;
+    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, each_error, &error);
+    return error;
 }
 
 static const char *reason(void) {
-    return errno ? strerror(errno) : "libhdf5 cannot write it";
-}
-
-static bool alive(const struct h5 *h) {
-    return h && !h->fail->code;
+    int error = cause();
+    if (!error) error = errno;
+    return error ? strerror(error) : "libhdf5 cannot write it";
 }
 
 static bool write_failed(struct h5 *h) {
     return fail_set(h->fail, EXIT_FAILED, "cannot write '%s': %s", h->path, reason());
 }
 
-static bool damaged(struct h5 *h, const char *what, const char *name) {
-    return fail_set(h->fail, EXIT_BADDATA, "'%s' is damaged: %s '%s' cannot be read", h->path, what,
-                    name);
+// Passes on whether a call that reads went well, and keeps the cause where it did not.
+static bool went(struct h5 *h, bool ok) {
+    int error = ok ? 0 : cause();
+    if (error && fail_code_of(error) == EXIT_FAILED)
+        fail_set(h->fail, EXIT_FAILED, "cannot read '%s': %s", h->path, strerror(error));
+    return ok;
 }
 
 struct h5 *h5_create(const char *path, struct fail *f) {
@@ -114,19 +105,27 @@ struct h5 *h5_create(const char *path, struct fail *f) {
     hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access);
     H5Pclose(access);
     H5Pclose(creation);
-    if (file >= 0) return handle(file, path, true, f);
+    if (file >= 0) return h5_handle(file, path, true, f);
     fail_set(f, EXIT_FAILED, "cannot write '%s': %s", path, reason());
     return NULL;
 }
 
 struct h5 *h5_open(const char *path, struct fail *f) {
-    if (f->code || !slurp_can(path, f)) return NULL;
+    if (f->code ||
+        !input_is_file(path, "an HDF5 file is read from disk, a folder goes through import", f))
+        return NULL;
     library_ready();
     hid_t access = access_list();
     hid_t file = H5Fopen(path, H5F_ACC_RDONLY, access);
+    int error = file < 0 ? cause() : 0;
     H5Pclose(access);
-    if (file >= 0) return handle(file, path, false, f);
-    h5_refuse(path, H5Fis_hdf5(path) > 0, f);
+    if (file >= 0) return h5_handle(file, path, false, f);
+    htri_t ours = error ? -1 : H5Fis_hdf5(path);
+    if (ours < 0 && !error) error = cause();
+    if (error && (fail_code_of(error) == EXIT_FAILED || error == EACCES || error == ENOENT))
+        fail_set(f, fail_code_of(error), "cannot open '%s': %s", path, strerror(error));
+    else
+        h5_refuse(path, ours > 0, f);
     return NULL;
 }
 
@@ -151,14 +150,10 @@ bool h5_close(struct h5 *h) {
     return ok;
 }
 
-struct fail *h5_fail(struct h5 *h) {
-    return h->fail;
-}
-
 // ---- attributes
 
 static bool put_attribute(struct h5 *h, const char *name, hid_t type, const void *value) {
-    if (!alive(h)) return false;
+    if (!h5_alive(h)) return false;
     errno = 0;
     hid_t space = H5Screate(H5S_SCALAR);
     hid_t a = H5Acreate2(h->file, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
@@ -169,7 +164,7 @@ static bool put_attribute(struct h5 *h, const char *name, hid_t type, const void
 }
 
 bool h5_put_text(struct h5 *h, const char *name, const char *text) {
-    if (!alive(h)) return false;
+    if (!h5_alive(h)) return false;
     size_t n = strlen(text);
     hid_t type = H5Tcopy(H5T_C_S1);
     H5Tset_size(type, n ? n : 1); // an empty text is one NUL
@@ -190,11 +185,11 @@ bool h5_put_real(struct h5 *h, const char *name, double value) {
 
 // The open attribute, or a negative id: there is none, or it cannot be read (a failure).
 static hid_t find_attribute(struct h5 *h, const char *name) {
-    if (!alive(h)) return H5I_INVALID_HID;
+    if (!h5_alive(h)) return H5I_INVALID_HID;
     htri_t exists = H5Aexists(h->file, name);
     if (exists == 0) return H5I_INVALID_HID;
     hid_t a = exists > 0 ? H5Aopen(h->file, name, H5P_DEFAULT) : H5I_INVALID_HID;
-    if (a < 0) damaged(h, "attribute", name);
+    if (!went(h, a >= 0)) h5_damaged(h, "attribute", name);
     return a;
 }
 
@@ -203,11 +198,11 @@ static bool get_number(struct h5 *h, const char *name, hid_t type, void *value) 
     if (a < 0) return false;
     hid_t stored = H5Aget_type(a), space = H5Aget_space(a);
     bool ok = H5Tequal(stored, type) > 0 && H5Sget_simple_extent_npoints(space) == 1 &&
-              H5Aread(a, type, value) >= 0;
+              went(h, H5Aread(a, type, value) >= 0);
     H5Sclose(space);
     H5Tclose(stored);
     H5Aclose(a);
-    return ok || damaged(h, "attribute", name);
+    return ok || h5_damaged(h, "attribute", name);
 }
 
 bool h5_get_int(struct h5 *h, const char *name, int64_t *value) {
@@ -246,14 +241,14 @@ char *h5_get_text(struct h5 *h, const char *name) {
               H5Sget_simple_extent_npoints(space) == 1 && n <= TEXT_MAX;
     if (ok) {
         text = xcalloc(n + 1, 1);
-        ok = H5Aread(a, stored, text) >= 0;
+        ok = went(h, H5Aread(a, stored, text) >= 0);
     }
     H5Sclose(space);
     H5Tclose(stored);
     H5Aclose(a);
     if (ok) return text;
     free(text);
-    damaged(h, "attribute", name);
+    h5_damaged(h, "attribute", name);
     return NULL;
 }
 
@@ -269,9 +264,9 @@ static herr_t each_attribute(hid_t at, const char *name, const H5A_info_t *info,
 char **h5_attributes(struct h5 *h, size_t *n) {
     struct h5_names names = {0};
     hsize_t at = 0;
-    if (alive(h) &&
-        H5Aiterate2(h->file, H5_INDEX_NAME, H5_ITER_NATIVE, &at, each_attribute, &names) < 0)
-        damaged(h, "group", "/");
+    if (h5_alive(h) && !went(h, H5Aiterate2(h->file, H5_INDEX_NAME, H5_ITER_NATIVE, &at,
+                                            each_attribute, &names) >= 0))
+        h5_damaged(h, "group", "/");
     return h5_names_sorted(&names, n);
 }
 
@@ -282,20 +277,44 @@ static herr_t each_link(hid_t at, const char *name, const H5L_info_t *info, void
     return 0;
 }
 
+// Whether the file itself holds an object of that name, "/" or one of at most two words: not where
+// there is none, nor (a failure) where a word is a link to another place or file.
+static bool is_here(struct h5 *h, const char *name) {
+    if (!h5_alive(h) || !strcmp(name, "/")) return h5_alive(h);
+    const char *slash = strchr(name, '/');
+    char *parent = slash ? xasprintf("%.*s", (int)(slash - name), name) : NULL;
+    const char *words[] = {parent ? parent : name, parent ? name : NULL};
+    bool here = true;
+    for (int i = 0; here && i < 2 && words[i]; i++) {
+        H5L_info_t info;
+        htri_t exists = H5Lexists(h->file, words[i], H5P_DEFAULT);
+        here = exists > 0 && went(h, H5Lget_info(h->file, words[i], &info, H5P_DEFAULT) >= 0);
+        if (!went(h, exists >= 0)) h5_damaged(h, "object", words[i]);
+        if (here && info.type != H5L_TYPE_HARD)
+            here = fail_set(h->fail, EXIT_BADDATA,
+                            "'%s': '%s' is a link to another place; only what is in the file "
+                            "itself is read",
+                            h->path, words[i]);
+    }
+    free(parent);
+    return here;
+}
+
 // In native order, since libhdf5 1.10 sorts into a table that it releases wrongly after an error.
 char **h5_members(struct h5 *h, const char *group, size_t *n) {
     struct h5_names names = {0};
     hsize_t at = 0;
-    if (alive(h) && H5Literate_by_name(h->file, group, H5_INDEX_NAME, H5_ITER_NATIVE, &at,
-                                       each_link, &names, H5P_DEFAULT) < 0)
-        damaged(h, "group", group);
+    if (!is_here(h, group)) return h5_names_sorted(&names, n);
+    if (!went(h, H5Literate_by_name(h->file, group, H5_INDEX_NAME, H5_ITER_NATIVE, &at, each_link,
+                                    &names, H5P_DEFAULT) >= 0))
+        h5_damaged(h, "group", group);
     return h5_names_sorted(&names, n);
 }
 
 // ---- datasets
 
 bool h5_group(struct h5 *h, const char *name) {
-    if (!alive(h)) return false;
+    if (!h5_alive(h)) return false;
     errno = 0;
     hid_t list = H5Pcreate(H5P_GROUP_CREATE);
     H5Pset_obj_track_times(list, 0);
@@ -306,7 +325,7 @@ bool h5_group(struct h5 *h, const char *name) {
 }
 
 static bool create_dataset(struct h5 *h, const char *name, const struct h5_shape *s) {
-    if (!alive(h)) return false;
+    if (!h5_alive(h)) return false;
     errno = 0;
     close_dataset(h);
     hsize_t dims[2] = {s->dims[0], s->dims[1]}, chunk = s->chunk;
@@ -339,7 +358,7 @@ bool h5_write(struct h5 *h, const char *name, const struct h5_shape *s, const vo
         !s->count || H5Dwrite(h->open, native(s->type), H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0;
     if (!ok) write_failed(h);
     close_dataset(h);
-    return alive(h);
+    return h5_alive(h);
 }
 
 bool h5_chunks_begin(struct h5 *h, const char *name, const struct h5_shape *s) {
@@ -348,17 +367,17 @@ bool h5_chunks_begin(struct h5 *h, const char *name, const struct h5_shape *s) {
 }
 
 bool h5_chunks_write(struct h5 *h, size_t chunk, const void *bytes, size_t n) {
-    if (!alive(h)) return false;
+    if (!h5_alive(h)) return false;
     errno = 0;
     hsize_t offset = chunk * h->shape.chunk;
     return H5Dwrite_chunk(h->open, H5P_DEFAULT, 0, &offset, n, bytes) >= 0 || write_failed(h);
 }
 
 bool h5_chunks_end(struct h5 *h) {
-    if (!alive(h)) return false;
+    if (!h5_alive(h)) return false;
     errno = 0;
     close_dataset(h);
-    return alive(h);
+    return h5_alive(h);
 }
 
 static enum h5_type type_of(hid_t dataset) {
@@ -396,7 +415,8 @@ static bool backed(hid_t dataset, hid_t space, struct h5_shape *s) {
              H5Dget_num_chunks(dataset, space, &chunks) >= 0 &&
              chunks == (s->count + chunk - 1) / chunk && is_ours(list, s);
     else if (ok)
-        ok = H5Dget_storage_size(dataset) == s->count * h5_size(s->type);
+        ok = H5Dget_storage_size(dataset) == s->count * h5_size(s->type) &&
+             H5Pget_external_count(list) == 0;
     s->stored = H5Dget_storage_size(dataset);
     s->chunk = chunk;
     H5Pclose(list);
@@ -424,72 +444,51 @@ static bool shape_of(hid_t dataset, struct h5_shape *s) {
 
 // Opens `name` as the current dataset, which stays open with its chunk cache until another is.
 bool h5_shape(struct h5 *h, const char *name, struct h5_shape *s) {
-    if (!alive(h)) return false;
+    if (!h5_alive(h)) return false;
     if (!h->open || strcmp(h->open_name, name) != 0) {
         close_dataset(h);
-        htri_t exists = H5Lexists(h->file, name, H5P_DEFAULT);
-        if (exists == 0) return false;
-        hid_t d = exists > 0 ? H5Dopen2(h->file, name, H5P_DEFAULT) : H5I_INVALID_HID;
-        if (d < 0) return damaged(h, "dataset", name);
+        if (!is_here(h, name)) return false;
+        hid_t d = H5Dopen2(h->file, name, H5P_DEFAULT);
+        if (!went(h, d >= 0)) return h5_damaged(h, "dataset", name);
         h->open = d;
         h->open_name = xstrdup(name);
-        if (!shape_of(d, &h->shape)) return damaged(h, "dataset", name);
+        if (!shape_of(d, &h->shape)) return h5_damaged(h, "dataset", name);
     }
     *s = h->shape;
     return true;
 }
 
 // libhdf5 takes a chunk's size from its bytes and then reads as many as it should have.
-static bool read_chunk(struct h5 *h, size_t chunk) {
+bool h5_read_chunk(struct h5 *h, size_t chunk) {
     if (h->held == chunk + 1) return true;
     size_t size = h5_size(h->shape.type), bytes = h->shape.chunk * size;
     hsize_t offset = chunk * h->shape.chunk, stored = 0;
     uint32_t skipped = 1;
     h->held = 0;
-    if (H5Dget_chunk_storage_size(h->open, &offset, &stored) < 0 || stored > zfilter_bound(bytes))
+    if (!went(h, H5Dget_chunk_storage_size(h->open, &offset, &stored) >= 0) ||
+        stored > zfilter_bound(bytes))
         return false;
     if (!h->chunk) h->chunk = xmalloc(bytes);
     void *raw = xmalloc(stored);
-    bool ok = H5Dread_chunk(h->open, H5P_DEFAULT, &offset, &skipped, raw) >= 0 && !skipped &&
-              zfilter_decode(raw, stored, bytes, size, h->chunk);
+    bool ok = went(h, H5Dread_chunk(h->open, H5P_DEFAULT, &offset, &skipped, raw) >= 0);
+    errno = 0;
+    ok = ok && !skipped && zfilter_decode(raw, stored, bytes, size, h->chunk);
+    if (!ok && errno == ENOMEM)
+        fail_set(h->fail, EXIT_FAILED, "cannot read '%s': out of memory", h->path);
     free(raw);
     h->held = ok ? chunk + 1 : 0;
     return ok;
 }
 
-static bool read_chunks(struct h5 *h, size_t first, size_t n, unsigned char *to) {
-    size_t size = h5_size(h->shape.type), chunk = h->shape.chunk;
-    for (size_t at = first, take; at < first + n; at += take) {
-        size_t from = at % chunk;
-        take = first + n - at < chunk - from ? first + n - at : chunk - from;
-        if (!read_chunk(h, at / chunk)) return false;
-        memcpy(to + (at - first) * size, (char *)h->chunk + from * size, take * size);
-    }
-    return true;
-}
-
-static bool read_rows(struct h5 *h, size_t first, size_t n, void *to) {
+bool h5_read_rows(struct h5 *h, size_t first, size_t n, void *to) {
     const struct h5_shape *s = &h->shape;
     hsize_t width = s->rank == 2 ? s->dims[1] : 1, at[2] = {first / width, 0};
     hsize_t count[2] = {n / width, width};
     assert(first % width == 0 && n % width == 0);
     hid_t space = H5Dget_space(h->open), memory = H5Screate_simple(s->rank, count, NULL);
     H5Sselect_hyperslab(space, H5S_SELECT_SET, at, NULL, count, NULL);
-    bool ok = H5Dread(h->open, native(s->type), memory, space, H5P_DEFAULT, to) >= 0;
+    bool ok = went(h, H5Dread(h->open, native(s->type), memory, space, H5P_DEFAULT, to) >= 0);
     H5Sclose(space);
     H5Sclose(memory);
     return ok;
-}
-
-bool h5_read(struct h5 *h, const char *name, size_t first, size_t n, void *to) {
-    struct h5_shape s;
-    if (!alive(h)) return false;
-    if (!h5_shape(h, name, &s))
-        return fail_set(h->fail, EXIT_BADDATA, "'%s' has no dataset '%s'", h->path, name);
-    assert(first <= s.count && n <= s.count - first);
-    if (!n || (s.chunk ? read_chunks(h, first, n, to) : read_rows(h, first, n, to))) return true;
-    return fail_set(h->fail, EXIT_BADDATA,
-                    "'%s' is damaged: dataset '%s', elements %zu to %zu: wrong checksum or "
-                    "missing bytes; make it again",
-                    h->path, name, first, first + n - 1);
 }

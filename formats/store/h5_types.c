@@ -1,6 +1,7 @@
 // The parts of h5.h that need no libhdf5.
 #include "common/base/mem.h"
 #include "formats/store/h5.h"
+#include "formats/store/h5_private.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,30 @@ size_t h5_size(enum h5_type type) {
 const char *h5_type_name(enum h5_type type) {
     static const char *const name[] = {"int32", "uint8", "uint16", "float32", "float64", "foreign"};
     return name[type];
+}
+
+struct h5 *h5_handle(int64_t file, const char *path, bool writing, struct fail *f) {
+    struct h5 *h = xcalloc(1, sizeof *h);
+    *h = (struct h5){.file = file, .path = xstrdup(path), .writing = writing, .fail = f};
+    return h;
+}
+
+bool h5_alive(const struct h5 *h) {
+    return h && !h->fail->code;
+}
+
+bool h5_damaged(struct h5 *h, const char *what, const char *name) {
+    return fail_set(h->fail, EXIT_BADDATA, "'%s' is damaged: %s '%s' cannot be read", h->path, what,
+                    name);
+}
+
+struct fail *h5_fail(struct h5 *h) {
+    return h->fail;
+}
+
+int h5_errno_in(const char *text) {
+    const char *quoted = text ? strstr(text, "errno = ") : NULL;
+    return quoted ? atoi(quoted + 8) : 0;
 }
 
 void h5_names_add(struct h5_names *names, const char *name) {

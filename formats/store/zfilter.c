@@ -1,7 +1,9 @@
 #include "formats/store/zfilter.h"
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 enum { FLAG_REVERSE = 0x0100, CHECKSUM_BYTES = 4 };
 static const unsigned long long largest_chunk = 1u << 30; // a hostile frame's claim is bounded
@@ -72,7 +74,9 @@ bool zfilter_decode(const void *from, size_t n, size_t bytes, size_t size, void 
     if (sum != zfilter_fletcher32(from, made)) return false;
     if (ZSTD_getFrameContentSize(from, made) != bytes) return false;
     unsigned char *planes = size > 1 ? malloc(bytes) : to;
-    bool ok = planes && ZSTD_decompress(planes, bytes, from, made) == bytes;
+    size_t got = planes ? ZSTD_decompress(planes, bytes, from, made) : 0;
+    bool ok = planes && got == bytes;
+    if (!planes || ZSTD_getErrorCode(got) == ZSTD_error_memory_allocation) errno = ENOMEM;
     if (ok && size > 1) unshuffle(planes, bytes, size, to);
     if (size > 1) free(planes);
     return ok;

@@ -15,7 +15,7 @@ size_t zfilter_bound(size_t n);
 // input.
 size_t zfilter_encode(const void *raw, size_t n, size_t size, int level, void *to);
 // Back: `bytes` raw bytes from the n of a chunk. False: it has another checksum, or is no frame of
-// as many bytes.
+// as many bytes, or, with errno ENOMEM, there is no memory.
 bool zfilter_decode(const void *from, size_t n, size_t bytes, size_t size, void *to);
 uint32_t zfilter_fletcher32(const void *bytes, size_t n);
 
