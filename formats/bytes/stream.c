@@ -79,7 +79,7 @@ struct stream *stream_open(const char *path, struct fail *f) {
     struct stream *s = xmalloc(sizeof *s);
     memset(s, 0, offsetof(struct stream, buffer));
     s->fd = fd;
-    s->path = xstrdup(is_stdin ? "stdin" : path);
+    s->path = xstrdup(strcmp(path, "-") ? path : "stdin");
     s->f = f;
     tell_packing(s);
     drop_mark(s);
