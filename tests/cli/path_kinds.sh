@@ -49,7 +49,7 @@ expect 3 'FIFO or pipe' timeout 20 "$bin/sft" -q --model fifo --data sft-data.h5
 expect 3 'FIFO or pipe' timeout 20 "$bin/sft" -q --model base.h5 --data fifo -o x.h5
 expect 3 'FIFO or pipe' timeout 20 "$bin/shard" check fifo
 expect 3 'a folder' timeout 20 "$bin/shard" check folder
-expect 3 'a folder' timeout 20 "$bin/tokenize" -q --model base.h5 --kind sft --input folder -o x.h5
+expect 3 'a directory' timeout 20 "$bin/tokenize" -q --model base.h5 --kind sft --input folder -o x.h5
 if command -v python3 >/dev/null; then
     python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("socket")'
     expect 3 'a socket' timeout 20 "$bin/shard" check socket
