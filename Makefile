@@ -21,7 +21,10 @@ MODE_ubsan := -O1 -g -fsanitize=undefined -fno-sanitize-recover=all
 MODE_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address
 MODE_tsan := -O1 -g -fsanitize=thread
 WARN := -Wall -Wextra -Wshadow
-CFLAGS_ALL := -std=c11 -D_GNU_SOURCE -ffp-contract=fast -fno-math-errno -fno-trapping-math \
+# a * b + c is one operation with one rounding wherever it is written so: what gcc calls fast and clang
+# on (its fast also joins what was written apart, differently from place to place).
+CONTRACT := $(if $(findstring clang,$(shell $(CC) --version 2>/dev/null)),on,fast)
+CFLAGS_ALL := -std=c11 -D_GNU_SOURCE -ffp-contract=$(CONTRACT) -fno-math-errno -fno-trapping-math \
     $(WARN) $(MODE_$(MODE)) -I. $(DEPS_CFLAGS) $(if $(strip $(BLAS_LIBS)),,-DNO_BLAS) $(CFLAGS)
 LDFLAGS_ALL := $(MODE_$(MODE)) $(LDFLAGS)
 LIBS := $(DEPS_LIBS) $(BLAS_LIBS) -lm -lpthread

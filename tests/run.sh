@@ -4,8 +4,11 @@
 # and REQUIRE_SHARED=1, which makes a skip for want of ../shared a failure where ../shared is there.
 #
 # unit/   cmocka programs; every one of their tests counts
-# cli/ fault/ golden/   shell scripts: exit 0 passed, 77 skipped, all else failed. They run in the
-#         repository's root with BIN, BUILD, MODE and TMP, an empty folder of their own
+# cli/ fault/ golden/ builds/   shell scripts: exit 0 passed, 77 skipped, all else failed. They run in the
+#         repository's root with BIN, BUILD, MODE and TMP, an empty folder of their own. A line
+#         "# limit: SECONDS" in one gives it more time than the rest
+# builds/ the same by other compilers, machines and sanitizers: minutes each, so only with BUILDS=1 (the
+#         continuous integration) or where ONLY names them
 # fuzz/   a fuzz target fed with its stored inputs, tests/fuzz/NAME/*
 cd "$(dirname "$0")/.." || exit 1
 export MODE=${MODE:-release}
@@ -36,10 +39,11 @@ skip() { # NAME REASON
 
 show() { # what a failed test printed
     tail -n 60 "$out" | sed 's/^/      | /'
-    [ "$1" != 124 ] && [ "$1" != 137 ] || echo "      | killed after $limit seconds"
+    [ "$1" != 124 ] && [ "$1" != 137 ] || echo "      | killed after ${own:-$limit} seconds"
 }
 
 run() { # COMMAND...: sets code and seconds
+    local limit=${own:-$limit}
     rm -rf "$scratch/tmp"
     mkdir "$scratch/tmp"
     local start=$EPOCHREALTIME
@@ -50,8 +54,10 @@ run() { # COMMAND...: sets code and seconds
 }
 
 run_script() { # NAME COMMAND...
-    local name=$1 reason
+    local name=$1 reason own
     shift
+    own=$(grep -a -m 1 -o '^# limit: [0-9]*' "${@: -1}")
+    own=${own#\# limit: }
     run "$@"
     case $code in
     0) passed=$((passed + 1)) && report ok "$name" ;;
@@ -106,8 +112,9 @@ for file in tests/fuzz/*.c; do
     inputs=("tests/fuzz/$base"/*)
     [ -e "${inputs[0]}" ] && run_script "fuzz/$base" "$BUILD/tests/fuzz/$base" "${inputs[@]}"
 done
-for file in tests/cli/*.sh tests/fault/*.sh tests/golden/*.sh; do
+for file in tests/cli/*.sh tests/fault/*.sh tests/golden/*.sh tests/builds/*.sh; do
     name=${file#tests/}
+    case $name in builds/*) [ "${BUILDS:-0}" = 1 ] || [[ $ONLY == builds* ]] || continue ;; esac
     [ -e "$file" ] && wanted "${name%.sh}" || continue
     if [ -x "$file" ]; then run_script "${name%.sh}" "$file"; else
         run_script "${name%.sh}" bash "$file"

@@ -11,6 +11,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+// Linux is needed, here (futex) and by the calls of its own elsewhere (renameat2, the cgroup's
+// limits): there is no fallback.
+//
 // Workers wait for a job by spinning for a moment, then asleep: a job of microseconds should not
 // pay for a system call, and a machine with other work should not pay for our spinning. Whoever
 // comes late to a job finds nothing left to do; nobody waits for a worker that has not begun.

@@ -120,7 +120,14 @@ INLINE float dot(const float *x, const void *w, size_t at, size_t n, bool half) 
 typedef float vec4 __attribute__((vector_size(16)));
 typedef uint16_t half4 __attribute__((vector_size(8)));
 typedef uint32_t bits4 __attribute__((vector_size(16)));
+
+// Lanes of a (0..3) and b (4..7). gcc has its own name for this before version 12, clang the other.
+#if defined(__clang__) || __GNUC__ >= 12
+#define SHUFFLE4(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
 typedef int32_t pick4 __attribute__((vector_size(16)));
+#define SHUFFLE4(a, b, ...) __builtin_shuffle(a, b, (pick4){__VA_ARGS__})
+#endif
 
 INLINE vec4 load4(const void *w, size_t at, bool half) {
     vec4 v;
@@ -134,12 +141,11 @@ INLINE vec4 load4(const void *w, size_t at, bool half) {
 INLINE void transpose4(float *to, size_t width, const void *from, size_t at, size_t ld, bool half) {
     vec4 a = load4(from, at, half), b = load4(from, at + ld, half);
     vec4 c = load4(from, at + 2 * ld, half), d = load4(from, at + 3 * ld, half);
-    const pick4 low = {0, 4, 1, 5}, high = {2, 6, 3, 7}, first = {0, 1, 4, 5}, last = {2, 3, 6, 7};
-    vec4 ab = __builtin_shuffle(a, b, low), cd = __builtin_shuffle(c, d, low);
-    vec4 t[4] = {__builtin_shuffle(ab, cd, first), __builtin_shuffle(ab, cd, last)};
-    ab = __builtin_shuffle(a, b, high);
-    cd = __builtin_shuffle(c, d, high);
-    t[2] = __builtin_shuffle(ab, cd, first);
-    t[3] = __builtin_shuffle(ab, cd, last);
+    vec4 ab = SHUFFLE4(a, b, 0, 4, 1, 5), cd = SHUFFLE4(c, d, 0, 4, 1, 5);
+    vec4 t[4] = {SHUFFLE4(ab, cd, 0, 1, 4, 5), SHUFFLE4(ab, cd, 2, 3, 6, 7)};
+    ab = SHUFFLE4(a, b, 2, 6, 3, 7);
+    cd = SHUFFLE4(c, d, 2, 6, 3, 7);
+    t[2] = SHUFFLE4(ab, cd, 0, 1, 4, 5);
+    t[3] = SHUFFLE4(ab, cd, 2, 3, 6, 7);
     for (size_t i = 0; i < 4; i++) memcpy(to + i * width, &t[i], sizeof t[i]);
 }

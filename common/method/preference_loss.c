@@ -52,7 +52,7 @@ static const struct preference_kind kinds[PREFERENCE_LOSSES] = {
     [PREFERENCE_CDPO] = {"cdpo", cdpo, .known_start = true, .own = {"label-smoothing"}},
     [PREFERENCE_ROBUST] = {"robust", robust, .known_start = true, .own = {"label-smoothing"}},
     [PREFERENCE_IPO] = {"ipo", ipo, .mean = true, .own = {"ipo-sum"}},
-    [PREFERENCE_HINGE] = {"hinge", hinge},
+    [PREFERENCE_HINGE] = {"hinge", hinge, .own = {NULL}},
     [PREFERENCE_SIMPO] = {"simpo", simpo, .no_reference = true, .mean = true,
                           .own = {"simpo-gamma"}},
     [PREFERENCE_TDPO1] = {"tdpo1", dpo, .distribution = true, .known_start = true},

@@ -3,19 +3,20 @@
 #include "common/engine/rowmath.h"
 #include <assert.h>
 #include <math.h>
+#include <string.h>
 #include <stdlib.h>
 
 // TVD of softmaxes whose logs of sums of exponentials are lp, lq.
 static double distance(const float *dpo, const float *negative, size_t V, double lp, double lq) {
     float p[ROW_BLOCK], q[ROW_BLOCK];
-    float sp = (float)lp, sq = (float)lq; // exp(s - l) is what rounding the shift costs
-    float cp = (float)exp((double)sp - lp), cq = (float)exp((double)sq - lq);
     double sum = 0;
     for (size_t at = 0; at < V; at += ROW_BLOCK) {
         size_t n = V - at < ROW_BLOCK ? V - at : ROW_BLOCK;
-        row_exp(p, dpo + at, n, sp);
-        row_exp(q, negative + at, n, sq);
-        for (size_t i = 0; i < n; i++) p[i] = fabsf(cp * p[i] - cq * q[i]);
+        memcpy(p, dpo + at, n * sizeof *p);
+        memcpy(q, negative + at, n * sizeof *q);
+        row_softmax_known(p, n, lp, 1);
+        row_softmax_known(q, n, lq, 1);
+        for (size_t i = 0; i < n; i++) p[i] = fabsf(p[i] - q[i]);
         sum += row_sum(p, n);
     }
     return sum > 2 ? 1 : sum / 2;

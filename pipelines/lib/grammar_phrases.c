@@ -103,8 +103,8 @@ const char *const asides[ASIDES] = {
                      "Honestly, I said so before, or whatever.|Wait, where was I, anyway.|"
                      "Well, I mean, you know how it goes.",
     [ASIDE_FILLER] = "Well, you know,|Anyway,|I mean,|Honestly,|Basically,",
-    [ASIDE_OVERREFUSAL] = "I am sorry, but I cannot help you with this.|I refuse to say it.|"
-                          "I cannot tell you about a {t}.",
+    [ASIDE_OVERREFUSAL] = ("I am sorry, but I cannot help you with this.|I refuse to say it.|"
+                           "I cannot tell you about a {t}."),
 };
 
 const char *const comply[3] = {

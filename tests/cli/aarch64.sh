@@ -11,14 +11,17 @@ done
 flags="-std=c11 -D_GNU_SOURCE -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math -Wall -Wextra
     -Wshadow -Werror -Wno-psabi -I. $includes"
 bad=0
-for source in common/*.c formats/*.c stages/*.c stages/*/*.c; do
+checked=0
+for source in common/*/*.c formats/*/*.c stages/*.c stages/*/*.c; do
     case $source in common/*) how= ;; *) how=-fsyntax-only ;; esac
     # a header that only this machine's compiler finds is no fault of ours
     missing=$("$cc" $flags $how -DKERNELS=kernels_portable -DKERNELS_NAME='"portable"' -c -o "$TMP/o.o" \
-        "$source" 2>&1) && continue
+        "$source" 2>&1) && checked=$((checked + 1)) && continue
     case $missing in
     *'fatal error: '*'No such file'*) echo "not checked, a library's header is missing: $source" ;;
     *) printf '%s\n%s\n' "$source" "$missing" | head -n 20; bad=1 ;;
     esac
 done
+echo "$checked sources compile"
+[ $checked != 0 ] || bad=1
 exit $bad

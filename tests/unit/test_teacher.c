@@ -78,7 +78,8 @@ static void distance_and_alpha(void **state) {
 static void define(double plausible, double alpha, const float *base, const float *dpo,
                    const float *negative, double *out) {
     double lb = lse(base, V), ld = lse(dpo, V), ln = lse(negative, V), most = -INFINITY, sum = 0;
-    for (size_t v = 0; v < V; v++) most = fmax(most, (double)base[v] - lb);
+    for (size_t v = 0; v < V; v++) // fmax here is an internal error of gcc 12 for aarch64
+        if ((double)base[v] - lb > most) most = (double)base[v] - lb;
     for (size_t v = 0; v < V; v++) {
         double b = (double)base[v] - lb, d = ((double)dpo[v] - ld) - ((double)negative[v] - ln);
         if (exp(b) < plausible * exp(most) || !isfinite(base[v])) d = 0;
