@@ -29,13 +29,6 @@ static size_t steps_of(size_t k, bool bf16) {
 // what a level does with those.
 #define BF16_LEAST 0x1p-55f
 
-INLINE words rounded(vec x) { // in the upper half of each word; to nearest, ties to even
-    words b = (words)x, up = (b + 0x7fff + (b >> 16 & 1)) & 0xffff0000u;
-    vec size = (vec)(b & 0x7fffffffu);
-    up = (words)choose(size < splat(BF16_LEAST), splat(0), (vec)up);
-    return (words)choose(x == x, (vec)up, (vec)((b | 0x400000u) & 0xffff0000u));
-}
-
 #if defined(__AVX512BF16__)
 INLINE __m256i narrowed(__m512 x) {
     __mmask16 keep = _mm512_cmp_ps_mask(_mm512_abs_ps(x), _mm512_set1_ps(BF16_LEAST), _CMP_NLT_UQ);
@@ -64,6 +57,13 @@ static void round_two(float *to, const float *x, const float *y, size_t n, size_
     }
 }
 #else
+INLINE words rounded(vec x) { // in the upper half of each word; to nearest, ties to even
+    words b = (words)x, up = (b + 0x7fff + (b >> 16 & 1)) & 0xffff0000u;
+    vec size = (vec)(b & 0x7fffffffu);
+    up = (words)choose(size < splat(BF16_LEAST), splat(0), (vec)up);
+    return (words)choose(x == x, (vec)up, (vec)((b | 0x400000u) & 0xffff0000u));
+}
+
 static float rounded_one(float x) {
     vec v = (vec)rounded(splat(x));
     return v[0];
