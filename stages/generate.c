@@ -7,6 +7,7 @@
 #include "common/base/stop.h"
 #include "stages/shared/generation.h"
 #include "formats/records/prompts.h"
+#include "formats/records/token_source.h"
 #include "stages/shared/teachers.h"
 #include "formats/models/tokenizer_json.h"
 #include "stages/shared/training.h"
@@ -16,7 +17,8 @@
 struct generate {
     const char *model, *output, *text, *recipe;
     struct teachers teachers;
-    struct opt_list data, input;
+    const char *template;
+    struct opt_list data, input, template_args;
     int64_t samples, slots;
     double stop_after, checkpoint_every;
     struct sample_options sampling;
@@ -44,7 +46,11 @@ static void declare(struct options *o, struct generate *g) {
         {"data", OPT_LIST, OPT_INPUT, &g->data, .metavar = "FILE...",
          .help = "prompts: tokens of kind prompt or sft", .paths = true},
         {"input", OPT_LIST, OPT_INPUT, &g->input, .metavar = "FILE...",
-         .help = "prompts: CSV or JSONL with a column prompt; - is stdin"},
+         .help = "prompts as text, in any shape that tokenize --kind prompt takes; - is stdin"},
+        {"template", OPT_TEXT, OPT_RESULT, &g->template, .value = "auto", .metavar = "NAME",
+         .help = "of --input: the chat template, as in tokenize"},
+        {"template-args", OPT_LIST, OPT_RESULT, &g->template_args, .metavar = "KEY=JSON...",
+         .help = "of --input: variables of the template, as in enable_thinking=false"},
         {"output", OPT_TEXT, OPT_OUTPUT, &g->output, .letter = 'o', .metavar = "FILE.h5",
          .help = "prompts and sampled ids (kind tokens)", .required = true},
         {"text", OPT_TEXT, OPT_OUTPUT, &g->text, .metavar = "FILE",
@@ -80,6 +86,8 @@ static void check_options(struct generate *g, const struct options *o) {
     for (size_t i = 0; g->model && i < sizeof teachers / sizeof *teachers; i++)
         options_refuse(o, teachers[i], "is of the teachers; give --dpo in place of --model");
     if (!g->data.n == !g->input.n) die(EXIT_USAGE, "give the prompts by --data or by --input");
+    if (g->data.n) options_refuse(o, "template", "is for prompts of --input");
+    if (g->data.n) options_refuse(o, "template-args", "is for prompts of --input");
     if (ends_with(g->output, ".jsonl") || ends_with(g->output, ".csv"))
         die(EXIT_USAGE, "-o names the file of sampled ids (.h5); give '%s' to --text", g->output);
     if (g->text && !ends_with(g->text, ".jsonl") && !ends_with(g->text, ".csv"))
@@ -105,6 +113,26 @@ static void load_models(struct generate *g) {
     teacher_sampler_init(&g->sampler, &g->teachers.models, &g->rule);
 }
 
+// Prompts of --input, as the template asks for an answer; its text is a parent.
+static void read_prompts(struct generate *g, struct fail *f) {
+    struct chat_template t;
+    struct token_source s = token_source_of(g->main, g->tokenizer);
+    chat_template_open(&t, g->template, &s, g->template_args.n, g->template_args.items, f);
+    die_if(f);
+    if (g->template_args.n && !t.jinja)
+        die(EXIT_USAGE, "'--template-args' needs a chat template; name one with --template");
+    struct encoder e = {.tokenizer = g->tokenizer,
+                        .kind = DATA_PROMPT,
+                        .template = t.jinja ? &t : NULL,
+                        .bos = s.bos,
+                        .eos = s.eos,
+                        .vocab = s.vocab};
+    if (t.jinja)
+        parents_add(&g->lineage.parents, "template", hash_bytes(t.source, strlen(t.source)));
+    prompts_read(&g->prompts, g->input.n, g->input.items, &e, g->main, f);
+    chat_template_close(&t);
+}
+
 static void load_prompts(struct generate *g) {
     struct fail f = {0};
     const struct model_file *m = g->main;
@@ -118,7 +146,7 @@ static void load_prompts(struct generate *g) {
     if (g->data.n)
         tokens_load_prompts(&g->prompts, g->data.n, g->data.items, &f);
     else
-        prompts_read(&g->prompts, g->input.n, g->input.items, g->tokenizer, m, &f);
+        read_prompts(g, &f);
     die_if(&f);
     for (size_t i = 0; i < g->prompts.parents.n; i++)
         parents_add(&g->lineage.parents, g->prompts.parents.items[i].kind,
@@ -289,7 +317,10 @@ int main(int argc, char **argv) {
     g.log = log_open(g.common.progress, g.common.quiet, g.common.verbose);
     recipe_teacher(g.recipe, &o, false, &g.teacher, &g.rule);
     check_options(&g, &o);
+    const char *template = g.template;
+    g.template = chat_template_label(template); // no paths in a file
     char *json = options_json(&o);
+    g.template = template;
     g.lineage = (struct lineage){.kind = "tokens", .stage = "generate", .options = json};
     load_models(&g);
     load_prompts(&g);

@@ -84,18 +84,22 @@ static bool set_argument(struct chat_template *t, const char *arg, struct fail *
     return ok;
 }
 
+const char *chat_template_label(const char *wanted) {
+    bool known = !strcmp(wanted, "auto") || !strcmp(wanted, "none") || template_named(wanted);
+    return known ? wanted : "file";
+}
+
 // The source, and what messages call the template.
 static char *find_source(struct chat_template *t, const char *wanted, const struct token_source *s,
                          char **shown, struct fail *f) {
     const char *named = template_named(wanted);
     size_t n;
+    t->label = chat_template_label(wanted);
     if (!strcmp(wanted, "auto")) {
-        t->label = "auto";
         *shown = xstrdup("the model's chat template");
         return s->template ? xstrdup(s->template) : NULL;
     }
     *shown = xasprintf(named ? "template '%s'" : "'%s'", wanted);
-    t->label = named ? wanted : "file";
     if (named) return xstrdup(named);
     if (access(wanted, F_OK)) {
         fail_set(f, EXIT_USAGE, "unknown template '%.60s'; give auto, none, a file, or one of %s",

@@ -1,5 +1,4 @@
 #include "formats/records/prompts.h"
-#include "formats/records/records.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,21 +8,33 @@ struct list {
     size_t *first;
 };
 
-static bool add_row(struct list *l, const struct record *r, const struct tokenizer *k,
-                    struct fail *f) {
-    size_t n;
-    const char *text = record_text(r, "prompt", &n);
-    if (!text) {
-        struct str names = {0};
-        record_names(r, &names);
-        fail_set(f, EXIT_BADDATA, "'%s' line %zu: no column 'prompt'; there are: %s", r->path,
-                 r->line, names.text ? names.text : "none");
-        str_release(&names);
+struct reading {
+    const struct encoder *e;
+    struct field_map map; // empty
+    enum shape shape;
+    const char *path; // of the shape
+    struct example example;
+    struct encoded tokens;
+};
+
+// A file's shape, from its first row that has one without a doubt.
+static enum shape shape_of(struct reading *r, struct record *row) {
+    bool sure = true;
+    if (r->path && !strcmp(r->path, row->path)) return r->shape;
+    enum shape shape = shape_tell(row, DATA_PROMPT, &r->map, &sure);
+    if (shape == SHAPE_AUTO || !sure) return shape;
+    r->path = row->path;
+    return r->shape = shape;
+}
+
+static bool add_row(struct list *l, struct reading *r, struct record *row) {
+    enum shape shape = shape_of(r, row);
+    if (shape == SHAPE_AUTO || !shape_read(row, shape, DATA_PROMPT, &r->map, &r->example) ||
+        !encode(r->e, row, &r->example, &r->tokens))
         return false;
-    }
     grow(&l->first, &l->capacity, l->rows + 2, sizeof *l->first);
     l->first[0] = 0;
-    tokenizer_encode(k, text, n, true, false, &l->ids);
+    encoded_add(&l->ids, r->tokens.ids.id, r->tokens.ids.n);
     l->first[++l->rows] = l->ids.n;
     return true;
 }
@@ -51,18 +62,18 @@ static void finish(struct tokens *t, struct list *l, const struct model_file *m)
     parents_add(&t->parents, "prompts", (struct hash128){ids.high ^ rows.low, ids.low ^ rows.high});
 }
 
-bool prompts_read(struct tokens *t, size_t n, const char *const *paths, const struct tokenizer *k,
+bool prompts_read(struct tokens *t, size_t n, const char *const *paths, const struct encoder *e,
                   const struct model_file *m, struct fail *f) {
     struct list l = {0};
     struct record row = {0};
+    struct reading reading = {.e = e};
     struct records *r = records_open(n, paths, SYNTAX_AUTO, f);
     while (!f->code && records_next(r, &row)) {
-        if (!record_parse(&row))
-            fail_pass(f, &row.bad);
-        else
-            add_row(&l, &row, k, f);
+        if (!record_parse(&row) || !add_row(&l, &reading, &row)) fail_pass(f, &row.bad);
     }
     record_release(&row);
+    example_release(&reading.example);
+    encoded_release(&reading.tokens);
     if (r) records_close(r);
     if (!f->code && !l.rows) fail_set(f, EXIT_BADDATA, "no rows in '%s'; nothing to do", paths[0]);
     if (f->code) {

@@ -61,6 +61,20 @@ bool token_source_open(struct token_source *s, const char *model, const char *to
     return !f->code;
 }
 
+struct token_source token_source_of(const struct model_file *m, struct tokenizer *t) {
+    const struct ids *before, *after;
+    tokenizer_surround(t, &before, &after);
+    return (struct token_source){.tokenizer = t,
+                                 .json = m->tokenizer_json,
+                                 .template = m->chat_template,
+                                 .config = m->tokenizer_config_json,
+                                 .hash = m->tokenizer,
+                                 .bos = before->n ? before->id[0] : m->bos,
+                                 .eos = m->eos,
+                                 .vocab = m->model.config.vocab,
+                                 .max_length = m->model.config.max_positions};
+}
+
 void token_source_close(struct token_source *s) {
     tokenizer_free(s->tokenizer);
     free(s->json);

@@ -2,6 +2,7 @@
 // to it: BOS and EOS, the chat template's source, the vocabulary and the longest row of the model.
 #pragma once
 #include "common/text/bpe.h"
+#include "formats/models/model_file.h"
 #include "formats/store/artefact.h"
 
 struct token_source {
@@ -16,4 +17,6 @@ struct token_source {
 // EOS and template; else EOS is guessed by its usual names.
 bool token_source_open(struct token_source *s, const char *model, const char *tokenizer,
                        struct fail *f);
+// The same of a model that is open, with its tokenizer; everything stays theirs: not to be closed.
+struct token_source token_source_of(const struct model_file *m, struct tokenizer *t);
 void token_source_close(struct token_source *s);

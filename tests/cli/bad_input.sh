@@ -314,7 +314,7 @@ for temperature in 0 1; do
     broken 'prompt 1: the logits of token 0 of its response are not finite' "$bin/generate" -q \
         --model nan.h5 --input q.csv --max-new 4 --temperature $temperature
 done
-bad 3 "no column 'prompt'; there are: question" "$bin/generate" -q --model base.h5 --input <(printf 'question\na\n')
+bad 3 "missing column: --kind prompt needs.*there are: topic" "$bin/generate" -q --model base.h5 --input <(printf 'topic\na\n')
 
 # eval: the same words, nothing on stdout
 newer base.h5
