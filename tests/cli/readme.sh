@@ -40,6 +40,11 @@ for page in $(git ls-files '*.md' 2>/dev/null || find . -name '*.md'); do
         [ -e "$(dirname "$page")/$link" ] || fail "$page: no '$link'"
     done
 done
+for layer in common formats; do
+    for room in $layer/*/; do
+        grep -q "^| .$(basename "$room")/. |" $layer/README.md || fail "$layer/README.md does not describe $room"
+    done
+done
 for page in README.md {common,formats,stages,tests,pipelines}/README.md stages/ARCHITECTURE.md common/method/METHOD.md; do
     for name in $(grep -o '`[a-z_/*-]*\.\(c\|h\|sh\|mk\)`' "$page" | tr -d '\140' | sort -u); do
         [ -n "$(find common formats stages tests pipelines -path "*/$name" -print -quit)" ] ||
