@@ -7,8 +7,8 @@
 // jinja_methods*.c. Anything else is a failure that names it with line and column.
 //
 // A template is foreign code, so a rendering is bounded in steps, depth, memory and output, reads
-// no file and no clock: strftime_now tells the date it was given. The rendered text knows of each
-// byte where it comes from (jinja_value.h).
+// no file and no clock: strftime_now gives the date that was passed in. The rendered text knows of
+// each byte where it comes from (jinja_value.h).
 #pragma once
 #include "common/base/mem.h"
 #include "common/jinja/jinja_value.h"

@@ -1,5 +1,5 @@
 // Expressions, from the loosest to the tightest: a if b else c, or, and, not, comparisons and `in`,
-// + -, ~, * / // %, **, signs, then what stands behind a value: .x [x] (x) |filter `is` test.
+// + -, ~, * / // %, **, signs, then what follows a value: .x [x] (x) |filter `is` test.
 #include "common/jinja/jinja_parser.h"
 #include <string.h>
 
@@ -98,7 +98,7 @@ struct jnode *jparse_primary(struct jparser *x) {
                 t->type == JT_END ? "the end" : t->text);
 }
 
-// ---- behind a value -----------------------------------------------------------------------------
+// ---- after a value ------------------------------------------------------------------------------
 
 // (a, b, name=c) into the node's items and keywords.
 static void arguments(struct jparser *x, struct jnode *n) {
@@ -148,7 +148,7 @@ static struct jnode *subscript(struct jparser *x, struct jnode *a) {
 static struct jnode *attribute(struct jparser *x, struct jnode *a) {
     const struct jtoken *at = x->token++, *t = x->token++;
     if (t->type == JT_INT) return two(x, JN_ITEM, 0, at, a, constant(x, t, jinja_int(t->integer)));
-    if (t->type != JT_NAME) jparse_fail(t, x, "a name is expected behind '.'");
+    if (t->type != JT_NAME) jparse_fail(t, x, "a name is expected after '.'");
     struct jnode *n = jparse_node(x, JN_ATTR, at);
     n->a = a;
     n->text = t->text;
@@ -228,7 +228,7 @@ static struct jnode *test(struct jparser *x, struct jnode *a) {
 }
 
 // Filters, tests and calls of their results, as they come.
-static struct jnode *behind(struct jparser *x, struct jnode *a) {
+static struct jnode *postfix(struct jparser *x, struct jnode *a) {
     for (int depth = x->depth;; jparse_deeper(x)) {
         if (jparse_is_sign(x, "|"))
             a = jparse_filters(x, a);
@@ -256,7 +256,7 @@ static struct jnode *unary(struct jparser *x, bool with_filters) {
     else
         n = jparse_primary(x);
     n = jparse_postfix(x, n);
-    if (with_filters) n = behind(x, n);
+    if (with_filters) n = postfix(x, n);
     x->depth--;
     return n;
 }

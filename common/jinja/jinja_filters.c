@@ -25,7 +25,7 @@ CASE_FILTER(f_lower, JCASE_LOWER)
 CASE_FILTER(f_upper, JCASE_UPPER)
 CASE_FILTER(f_capitalize, JCASE_CAPITAL)
 
-// Words begin behind blanks and - ( { [ <, unlike the method.
+// Words begin after blanks and - ( { [ <, unlike the method.
 static struct jvalue f_title(struct jrun *r, struct jvalue in, const struct jbound *a) {
     struct jtext t = jinja_str(r->pool, in);
     struct jbuild b = {.pool = r->pool};
@@ -77,7 +77,7 @@ static struct jvalue f_wordcount(struct jrun *r, struct jvalue in, const struct 
     return jinja_int((int64_t)words.u.list->n);
 }
 
-// Lines behind the first begin with a width of blanks or a given text.
+// Lines after the first begin with a width of blanks or a given text.
 static struct jvalue f_indent(struct jrun *r, struct jvalue in, const struct jbound *a) {
     struct jbuild with = {.pool = r->pool}, b = {.pool = r->pool};
     if (a->given[0] && a->v[0].type == J_STRING)

@@ -76,7 +76,7 @@ static size_t without_end(const struct lexer *x, size_t from, size_t to) { // rs
     return to;
 }
 
-// The text before a tag that begins at `end` with this sign behind its bracket.
+// The text before a tag that begins at `end` with this sign after its bracket.
 static void add_text(struct lexer *x, size_t end, char sign, bool print) {
     size_t start = x->at, stop = end;
     if (sign == '-') {
@@ -184,7 +184,7 @@ static size_t hex(struct lexer *x, size_t at, size_t end, size_t n, uint32_t *c)
     return at + n;
 }
 
-// The escape behind a backslash at `at`; returns where it ends and what it writes.
+// The escape after a backslash at `at`; returns where it ends and what it writes.
 static size_t escape(struct lexer *x, size_t at, size_t end, char out[4], size_t *n) {
     static const char names[] = "n\nt\tr\ra\ab\bf\fv\v\\\\''\"\"";
     char c = x->s[at];

@@ -1,5 +1,5 @@
 // A template's source as tokens: text between tags, and what stands inside them. White space is
-// taken away as transformers asks of Jinja: trim_blocks (the line break behind a block tag or a
+// taken away as transformers asks of Jinja: trim_blocks (the line break after a block tag or a
 // comment), lstrip_blocks (blanks before a tag that stands first on its line), the signs - and +,
 // line breaks in one spelling, and the source's last line break.
 #pragma once

@@ -133,7 +133,7 @@ static struct jnode *parse_target(struct jparser *x, bool attribute) {
     if (attribute && first->kind == JN_NAME && jparse_take_sign(x, ".")) {
         struct jnode *n = jparse_node(x, JN_ATTR, at);
         const struct jtoken *name = x->token;
-        if (name->type != JT_NAME) jparse_fail(name, x, "a name is expected behind '.'");
+        if (name->type != JT_NAME) jparse_fail(name, x, "a name is expected after '.'");
         x->token++;
         n->a = first;
         n->text = name->text;
@@ -232,7 +232,7 @@ static struct jnode *parse_call(struct jparser *x, const struct jtoken *at) {
     caller->symbol = jinja_symbol(x->pool, x->symbols, "caller", 6);
     if (jparse_is_sign(x, "(")) parse_parameters(x, caller);
     n->a = jparse_postfix(x, jparse_primary(x));
-    if (n->a->kind != JN_CALL) jparse_fail(at, x, "'call' needs a call behind it");
+    if (n->a->kind != JN_CALL) jparse_fail(at, x, "'call' needs a call after it");
     x->loops = 0;
     caller->b = body_to(x, "endcall");
     x->loops = loops;

@@ -92,7 +92,7 @@ struct jnode *jparse_expression(struct jparser *x); // with "a if b else c"
 struct jnode *jparse_or(struct jparser *x);         // without
 struct jnode *jparse_tuple(struct jparser *x);      // a, b without brackets, or an expression
 struct jnode *jparse_filters(struct jparser *x, struct jnode *a); // a|f|g, a may be NULL
-struct jnode *jparse_filter(struct jparser *x, struct jnode *a);  // one, behind its '|'
+struct jnode *jparse_filter(struct jparser *x, struct jnode *a);  // one, after its '|'
 struct jnode *jparse_postfix(struct jparser *x, struct jnode *a);
 struct jnode *jparse_primary(struct jparser *x);
 struct jnode *jparse_name(struct jparser *x); // a JN_NAME

@@ -24,7 +24,7 @@ struct jpool {
 };
 
 void *jpool_take(struct jpool *p, size_t bytes);               // zeroed, aligned to 16 bytes
-char *jpool_copy(struct jpool *p, const void *text, size_t n); // with a NUL behind
+char *jpool_copy(struct jpool *p, const void *text, size_t n); // with a NUL after it
 void jpool_release(struct jpool *p);
 
 // "NAME line 3 column 7: ..."; line 0: no place.

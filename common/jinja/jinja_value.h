@@ -3,8 +3,8 @@
 // loop, function, bound method). A value is passed by copy; what it points to lives in a pool.
 //
 // Strings are UTF-8 with a length (a NUL is a character) and know where each byte comes from, so
-// that text somebody typed can be told from the template's own: a mark a byte, NULL where all of it
-// is the template's.
+// that text somebody typed is distinguished from the template's own: a mark per byte, NULL where
+// all of it is the template's.
 #pragma once
 #include "common/jinja/jinja_pool.h"
 

@@ -114,7 +114,7 @@ static const char alpaca[] =
     "{%- endfor %}\n"
     "{%- if add_generation_prompt %}{{- '\\n\\n### Response:\\n' }}{% endif %}";
 
-// The blank behind "Assistant:" is the answer's, as in Anthropic's data.
+// The blank after "Assistant:" is the answer's, as in Anthropic's data.
 static const char hh[] =
     "{%- for m in messages %}\n"
     "{%- if m.role == 'assistant' %}{{- '\\n\\nAssistant: ' + m.content + eos_token }}\n"

@@ -20,7 +20,7 @@ struct chat_template { // read-only once open; shared by threads
 };
 
 // wanted: "none", "auto" (the model's; none where it has none), a name of template_names(), or a
-// file. args: KEY=JSON; what is no JSON is a text; date=YYYY-MM-DD is also what strftime_now tells.
+// file. args: KEY=JSON; what is no JSON is a text; date=YYYY-MM-DD is also what strftime_now gives.
 // t->jinja NULL: none. False with f set.
 bool chat_template_open(struct chat_template *t, const char *wanted, const struct token_source *s,
                         size_t n_args, const char *const *args, struct fail *f);

@@ -243,7 +243,7 @@ static bool take(struct run *r, struct slot *s) {
     return write_row(w, &d->encoder, x) || fail_pass(r->f, columns_fail(w));
 }
 
-// ---- stopping and going on ----------------------------------------------------------------------
+// ---- stopping and continuing --------------------------------------------------------------------
 
 static bool save(struct run *r) {
     struct state s = {.rows = r->read, .ledger = r->d->ledger}; // 20 KiB
@@ -271,7 +271,7 @@ static void read_again(struct run *r, uint64_t rows) {
     }
 }
 
-// The writer that is behind says where to go on; the other one's rows are passed over.
+// The writer that has fewer rows says where to continue; rows that the other one has are skipped.
 static void restore(struct run *r) {
     struct state *first = xcalloc(2, sizeof *first), *s = first + 1;
     first->rows = UINT64_MAX;
@@ -285,7 +285,7 @@ static void restore(struct run *r) {
     }
     if (first->rows && first->rows != UINT64_MAX) {
         r->d->ledger = first->ledger;
-        log_note(r->d->log, "going on after row %llu", (unsigned long long)first->rows);
+        log_note(r->d->log, "continuing after row %llu", (unsigned long long)first->rows);
         read_again(r, first->rows);
     }
     free(first);

@@ -15,7 +15,7 @@ struct dataset {
     const char *const *paths; // as opened
     const char *const *names; // as the user called them, for messages; NULL: the paths
     enum record_syntax syntax;
-    enum shape shape; // AUTO: told by each file's first row
+    enum shape shape; // AUTO: recognised by each file's first row
     struct field_map map;
     bool skip_bad;     // else bad rows are the failure, once all rows were looked at
     bool keep_equal;   // pairs whose responses are the same tokens

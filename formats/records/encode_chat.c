@@ -33,7 +33,7 @@ static void put_bos(const struct pieces *p, struct ids *to, size_t from) {
     memcpy(to->id + from, before->id, before->n * sizeof *before->id);
 }
 
-// Ids of bytes [start, end), as they are behind what stands before them.
+// Ids of bytes [start, end), as they follow what stands before them.
 static void put_bytes(struct pieces *p, size_t start, size_t end, struct ids *to) {
     const struct tokenizer *t = p->e->tokenizer;
     const uint8_t *typed = p->typed;
@@ -109,7 +109,7 @@ static bool marked_spans(const struct example *x, struct jtext whole, struct spa
         if (message == SIZE_MAX)
             return fail_set(f, EXIT_BADDATA,
                             "an empty answer beside turns that are not to be trained: which is "
-                            "meant cannot be told; drop the row");
+                            "meant is not known; drop the row");
         if (all || is_trained(x, message)) add_span(s, at, end);
     }
     return s->n || fail_set(f, EXIT_BADDATA,

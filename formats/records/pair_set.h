@@ -1,5 +1,5 @@
 // Pairs that were there before: the same, or with chosen and rejected the other way round. Eight
-// bytes a pair; two different pairs are taken for one with a chance of 2^-63 each.
+// bytes per pair; two different pairs are taken for one with a chance of 2^-63 each.
 #pragma once
 #include "formats/records/example.h"
 #include <stddef.h>

@@ -8,12 +8,12 @@
 struct records {
     size_t n, next;
     char **paths;
-    enum record_syntax wanted, syntax; // asked for, of the file under way
+    enum record_syntax wanted, syntax; // asked for, of the current file
     struct fail *f;
     struct stream *stream; // NULL: between files
     const char *path;
     size_t line;     // of the byte that comes next
-    size_t row_line; // where the CSV row under way began
+    size_t row_line; // where the current CSV row began
     struct csv *csv;
     struct csv_row *header; // NULL: not read yet
     size_t n_headers;
@@ -279,7 +279,7 @@ struct nesting {
     bool string, escape;
 };
 
-// Bytes of text that belong to the element under way; *ended: a ',' or ']' of the array follows.
+// Bytes of text that belong to the current element; *ended: a ',' or ']' of the array follows.
 static size_t element_part(struct nesting *s, const char *text, size_t n, bool *ended) {
     for (size_t i = 0; i < n; i++) {
         char c = text[i];
@@ -335,7 +335,7 @@ static bool next_element(struct records *r, struct record *out) {
     if (c != ']') return fail_set(r->f, EXIT_BADDATA, "'%s' ends inside its array", r->path);
     stream_skip(r->stream, 1);
     if (skip_blanks(r))
-        return fail_set(r->f, EXIT_BADDATA, "'%s' goes on after its array, in line %zu", r->path,
+        return fail_set(r->f, EXIT_BADDATA, "'%s' continues after its array, in line %zu", r->path,
                         r->line);
     return false;
 }

@@ -30,12 +30,12 @@ struct record {       // zero-initialise; reused from call to call; record_relea
 };
 
 struct records;
-// AUTO: by name for .csv, .tsv and .txt, else '[' or '{' at the beginning tells JSON, else CSV.
+// AUTO: by name for .csv, .tsv and .txt, else JSON where it begins with '[' or '{', else CSV.
 struct records *records_open(size_t n, const char *const *paths, enum record_syntax syntax,
                              struct fail *f);
 // False at the end, or with f of records_open set.
 bool records_next(struct records *r, struct record *out);
-// What the file under way is, for the report; NULL before the first row.
+// What the current file is, for the report; NULL before the first row.
 const char *records_syntax(const struct records *r);
 void records_close(struct records *r);
 

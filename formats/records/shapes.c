@@ -106,7 +106,8 @@ static const char *wanted(enum data_kind kind) {
     return names[kind];
 }
 
-static enum shape tell(const struct record *row, enum data_kind kind, const struct field_map *map) {
+static enum shape recognise(const struct record *row, enum data_kind kind,
+                            const struct field_map *map) {
     if (kind != DATA_PREF && has(row, map, "ids")) return SHAPE_IDS;
     if (kind == DATA_TEXT) return has(row, map, "text") ? SHAPE_TEXT : SHAPE_AUTO;
     if (kind == DATA_PREF) return tell_pref(row, map);
@@ -135,11 +136,11 @@ static void tell_missing(struct record *row, enum data_kind kind, const struct f
 
 enum shape shape_tell(struct record *row, enum data_kind kind, const struct field_map *map,
                       bool *sure) {
-    enum shape s = tell(row, kind, map);
+    enum shape s = recognise(row, kind, map);
     *sure = s != SHAPE_AUTO;
     if (*sure) return s;
     row->nulls = true;
-    s = tell(row, kind, map);
+    s = recognise(row, kind, map);
     row->nulls = false;
     if (s == SHAPE_AUTO) tell_missing(row, kind, map);
     return s;

@@ -73,7 +73,7 @@ bool read_hh(struct record *row, const struct field_map *map, struct example *e)
 bool read_lists(struct record *row, const struct json *chosen, const struct json *rejected,
                 struct example *e);
 // Takes the first n turns, a prompt (of a list, or one text), out again; false with row->bad set
-// where the turns behind it ask something else.
+// where the turns after it ask something else.
 bool prompt_agrees(struct record *row, struct example *e, size_t n, bool list);
 bool text_is_list(const char *text, size_t n); // of messages, as JSON or as Python shows it
 // Columns beside the conversation: system, history and tools join the example; false with row->bad

@@ -43,7 +43,7 @@ bool text_is_list(const char *text, size_t n) {
 // ---- another speaker's turns --------------------------------------------------------------------
 
 // What begins a turn of somebody in a written-out dialogue. A single label may be part of a play
-// or of an example: it counts behind an empty line, or where both speakers have a line.
+// or of an example: it counts after an empty line, or where both speakers have a line.
 static const char *other_speaker(struct bytes t) {
     static const char *const marks[] = {
         "\n\nHuman:",      "\n\nAssistant:",   "\n\nUser:",         "\n### Human:",

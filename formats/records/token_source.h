@@ -13,7 +13,7 @@ struct token_source {
     bool eos_named;                 // set by the caller, who put another EOS there
     size_t vocab, max_length;       // max_length 0: unknown
 };
-// One of model and tokenizer is given. For a tokenizer.json a tokenizer_config.json beside it tells
+// One of model and tokenizer is given. For a tokenizer.json a tokenizer_config.json beside it says
 // EOS and template; else EOS is guessed by its usual names.
 bool token_source_open(struct token_source *s, const char *model, const char *tokenizer,
                        struct fail *f);

@@ -102,7 +102,7 @@ static void read_log(struct verdicts *v, const char *text, size_t n, struct fail
         json_free(j);
         if (!good && end) {
             fail_set(f, EXIT_BADDATA,
-                     "'%s' line %zu is no verdict; mend or remove the log to ask the judge anew",
+                     "'%s' line %zu is no verdict; fix or remove the log to ask the judge again",
                      v->path, line);
             return;
         }

@@ -103,7 +103,7 @@ static void json(void **state) {
     expect("1.json", " [ {\"a\":\"],[\"},\n\n{\"b\":\"q\\\"]\"} , 7 ]\n", "1|],[|-;3|-|q\"];3!;");
     expect("2.json", "[]", "");
     expect("3.json", "[{\"a\":\"1\"}", "' ends inside its array");
-    expect("4.json", "[{\"a\":\"1\"}] x", "' goes on after its array");
+    expect("4.json", "[{\"a\":\"1\"}] x", "' continues after its array");
     expect("5.json", "[{\"a\":\"1\"},]", "1|1|-;1!;");
     expect("6.json", "[{\"a\":\"1\"", "' ends inside its array");
 }
