@@ -123,10 +123,13 @@ static void refuse_idle(const struct options *o, enum preference_loss loss) {
         snprintf(why, sizeof why, "is for --loss %s", whose);
         options_refuse(o, o->rows[i].name, why);
     }
-    if (!preference_needs_reference(loss)) {
-        options_refuse(o, "ref", "is not for --loss simpo, which has no reference");
-        options_refuse(o, "reference", "is not for --loss simpo, which has no reference");
-    }
+    static const char *const of_reference[] = {"ref", "reference"};
+    for (size_t i = 0; i < 2 && !preference_needs_reference(loss); i++)
+        options_refuse(o, of_reference[i],
+                       "is not for --loss simpo and reward, which have no reference");
+    if (preference_is_scored(loss))
+        options_refuse(o, "beta",
+                       "has no use with --loss reward, whose rewards are the head's own");
     if (!preference_needs_distribution(loss))
         options_refuse(o, "frozen-dtype",
                        "is for the reference of tdpo; others keep none in memory");
@@ -148,8 +151,21 @@ static bool check_start(void *self, double loss, struct fail *f) {
     return d->own_ref || frozen_is_bf16(d->dtype) || preference_check_start(&d->options, loss, f);
 }
 
+// The language model becomes a reward model whose head starts at zero.
+static void make_reward_model(struct dpo *d) {
+    struct model reward;
+    char why[200];
+    if (!model_reward_from(&reward, &d->policy.model, why, sizeof why))
+        die(EXIT_BADDATA, "'%s' cannot become a reward model: %s", d->model, why);
+    model_release(&d->policy.model);
+    d->policy.model = reward;
+}
+
 static int run(struct dpo *d, struct training *t) {
     int code = EXIT_DONE;
+    bool scored = preference_is_scored(d->options.loss);
+    if (scored) make_reward_model(d);
+    d->source.scored = scored;
     d->source.pairs = &d->pairs;
     if (preference_needs_reference(d->options.loss) && !d->common.dry_run)
         code = find_reference(d, t->log);
@@ -157,10 +173,10 @@ static int run(struct dpo *d, struct training *t) {
     t->more_bytes = pairs_bytes(&d->pairs) + d->pairs.rows * 2 * sizeof *d->chosen;
     if (preference_needs_distribution(d->options.loss)) start_live(d, t);
     struct objective objective =
-        objective_preference_new(&d->options, d->policy.model.config.vocab);
+        objective_preference_new(&d->options, model_outputs(&d->policy.model.config));
     t->model = &d->policy;
     t->objective = &objective;
-    t->reward_beta = d->options.beta;
+    t->reward_beta = scored ? 0 : d->options.beta;
     t->reversed = d->options.reverse;
     if (code == EXIT_DONE) code = training_run(t);
     online_teachers_free(d->online);

@@ -40,7 +40,7 @@ static char *without_slash(const char *path) {
 static void write_folder(struct export *s, const struct hf_export *x, const struct artefact *from) {
     struct model_file m;
     struct fail f = {0};
-    model_file_load(s->model, &m, &f);
+    model_file_load_as(s->model, MODEL_ANY, false, &m, &f);
     die_if(&f);
     log_note(s->log, "%zu parameters, %.2f GiB as %s", model_count(&m.model),
              (double)(model_count(&m.model) * safetensors_type_size(x->type)) / (1 << 30), s->type);

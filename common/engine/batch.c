@@ -105,6 +105,22 @@ void batch_shared(struct batch *b, const int32_t *prompt, size_t np, size_t k,
     }
 }
 
+void batch_scored(struct batch *b, const int32_t *prompt, size_t np, size_t k,
+                  const int32_t *const *response, const size_t *n, const enum response_role *role,
+                  size_t row) {
+    assert(np >= 1);
+    begin_tree(b);
+    size_t first = add_segment(b, prompt, np)->first;
+    for (size_t i = 0; i < k; i++) {
+        assert(n[i] >= 1);
+        struct response *r = add_response(b, row, role[i]);
+        struct segment *s = add_segment(b, response[i], n[i]);
+        s->prefix_first = first;
+        s->prefix_count = np;
+        add_position(b, r, s->first + n[i] - 1, 0);
+    }
+}
+
 struct rowplan batch_rows(const struct batch *b) {
     return (struct rowplan){.units = b->units, .first = b->unit_row};
 }

@@ -64,6 +64,11 @@ void batch_sequence(struct batch *b, const int32_t *ids, const uint8_t *mask, si
 void batch_shared(struct batch *b, const int32_t *prompt, size_t np, size_t k,
                   const int32_t *const *response, const size_t *n, const enum response_role *role,
                   size_t row);
+// The same for a reward model: all tokens have rows, and each response one position at its last
+// one. n >= 1.
+void batch_scored(struct batch *b, const int32_t *prompt, size_t np, size_t k,
+                  const int32_t *const *response, const size_t *n, const enum response_role *role,
+                  size_t row);
 void batch_end(struct batch *b); // closes the last unit
 struct rowplan batch_rows(const struct batch *b);
 void batch_release(struct batch *b);

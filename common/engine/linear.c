@@ -14,7 +14,7 @@ struct linear linear_of(const struct model *m, size_t layer, enum projection whi
     case PROJECT_DOWN:
         return (struct linear){o->down, C, F};
     default:
-        return (struct linear){m->head, c->vocab, C};
+        return (struct linear){m->head, model_outputs(c), C};
     }
 }
 

@@ -13,6 +13,10 @@ size_t model_qkv_width(const struct model_config *c) {
     return (c->heads + 2 * c->kv_heads) * c->head_dim;
 }
 
+size_t model_outputs(const struct model_config *c) {
+    return c->reward_head ? 1 : c->vocab;
+}
+
 // Adds a tensor at the end of the layout; returns its offset.
 static size_t add(struct model *m, size_t rows, size_t cols, bool vector, const char *format, ...) {
     m->tensors = xrealloc(m->tensors, (m->n_tensors + 1) * sizeof *m->tensors);
@@ -87,6 +91,7 @@ static bool config_sane(const struct model_config *c, char *why, size_t size) {
         return refuse(why, size, "a size of the model is out of range");
     if (c->heads % c->kv_heads)
         return refuse(why, size, "the number of heads is not a multiple of the key-value heads");
+    if (c->reward_head && c->tied) return refuse(why, size, "the head of a reward model is tied");
     if (c->head_dim % 2) return refuse(why, size, "the head dimension is odd");
     if (!(c->norm_eps > 0) || !(c->rope_theta > 0))
         return refuse(why, size, "rms_norm_eps and rope_theta must be positive");
@@ -104,7 +109,9 @@ static bool init(struct model *m, const struct model_config *c, bool bf16, char 
     for (size_t l = 0; l < c->layers; l++) lay_out_layer(m, l);
     m->norm = add(m, 1, c->width, true, "model.norm.weight");
     align(m);
-    m->head = c->tied ? m->embed : add(m, c->vocab, c->width, false, "lm_head.weight");
+    m->head = c->tied ? m->embed
+                      : add(m, model_outputs(c), c->width, false,
+                            c->reward_head ? "score.weight" : "lm_head.weight");
     align(m);
     return true;
 }
@@ -152,6 +159,19 @@ void model_copy_bf16(struct model *to, const struct model *from) {
         const struct tensor *t = &to->tensors[i];
         model_store(to, t, 0, t->rows * t->cols, from->params + from->tensors[i].offset);
     }
+}
+
+bool model_reward_from(struct model *to, const struct model *from, char *why, size_t size) {
+    struct model_config c = from->config;
+    c.reward_head = true;
+    c.tied = false;
+    if (!model_init(to, &c, why, size)) return false;
+    model_alloc(to);
+    for (size_t i = 0; i < to->n_tensors; i++) {
+        const struct tensor *t = &to->tensors[i], *s = model_tensor(from, t->name);
+        if (s) model_store(to, t, 0, t->rows * t->cols, from->params + s->offset);
+    }
+    return true;
 }
 
 // ---- numbers of either kind ----

@@ -19,6 +19,7 @@ struct model_config {
     double rope_factor; // 1: none; `linear` if rope_original == 0, else llama3
     double rope_low, rope_high, rope_original; // llama3: low/high_freq_factor, original positions
     bool tied, qkv_bias, qk_norm;
+    bool reward_head; // one number a row in place of logits: a reward model; never tied
 };
 
 struct tensor {
@@ -47,6 +48,7 @@ struct model {
 };
 
 size_t model_qkv_width(const struct model_config *c); // (H+2G)D
+size_t model_outputs(const struct model_config *c);   // of the head: V, or 1 with reward_head
 
 // Lays out the table. Embedding first, then layers, final norm, head. False with a message in `why`
 // (of `size` bytes) where the config makes no sense (heads not a multiple of kv_heads, ...).
@@ -62,6 +64,8 @@ size_t model_bytes(const struct model *m); // of the weights in memory
 const float *model_vector(const struct model *m, size_t offset);
 struct weights model_matrix(const struct model *m, size_t offset);
 void model_embedding(const struct model *m, int32_t id, float *to);
+// to, a reward model: the language model's weights, and a head of zeros.
+bool model_reward_from(struct model *to, const struct model *from, char *why, size_t size);
 // Random weights: normal(0, 0.02), residual projections (o, down) scaled by 1/sqrt(2L), norms 1.
 void model_randomise(struct model *m, uint64_t seed);
 size_t model_count(const struct model *m); // trainable numbers, without padding

@@ -55,7 +55,7 @@ static void lay_out(struct net *net) {
     net->place = arena_take(&net->arena, l->rows * sizeof *net->place);
     net->out = take(net, l->rows, c->width);
     net->hidden = take(net, l->positions, c->width);
-    net->logits = take(net, CHUNK_POSITIONS, c->vocab);
+    net->logits = take(net, CHUNK_POSITIONS, model_outputs(c));
     net->rows.norm = take(net, l->rows, c->width);
     net->rows.act = take(net, l->rows, c->hidden);
     net->attention = (struct attention){
@@ -95,7 +95,7 @@ float *net_logits_buffer(struct net *net) {
 }
 
 size_t net_vocab(const struct net *net) {
-    return net->model->config.vocab;
+    return model_outputs(&net->model->config);
 }
 
 // ---- forward ----

@@ -28,7 +28,7 @@ void net_forward(struct net *net, const struct batch *b);
 struct chunk { // positions first .. first+count-1 of one unit
     size_t first, count;
 };
-size_t net_vocab(const struct net *net);                         // V
+size_t net_vocab(const struct net *net);                         // V (a reward model: 1)
 size_t net_chunks(const struct net *net, const struct batch *b); // how many chunks b has
 struct chunk net_chunk(const struct net *net, const struct batch *b, size_t i);
 // logits (count,V) of the chunk; padded vocabulary columns are -INFINITY.

@@ -68,6 +68,11 @@ static void first_pass_row(void *self, size_t i) {
     struct rows *c = self;
     size_t V = c->p->V, at = c->first + i;
     const float *z = c->read + i * V;
+    if (preference_is_scored(c->p->o.loss)) {
+        c->p->logp[at] = z[0];
+        c->p->kl[at] = 0;
+        return;
+    }
     double lse = row_lse(z, V);
     c->p->lse[at] = lse;
     c->p->logp[at] = (double)z[c->b->target[at]] - lse;
@@ -123,6 +128,10 @@ static void backward_row(void *self, size_t i) {
     size_t V = c->p->V, at = c->first + i, y = c->b->owner[at];
     float *z = c->logits + i * V, part[ROW_BLOCK];
     double d = c->p->d_logp[y], k = c->p->d_kl[y];
+    if (preference_is_scored(c->p->o.loss)) {
+        z[0] = (float)d;
+        return;
+    }
     row_softmax_known(z, V, c->p->lse[at], k - d);
     z[c->b->target[at]] += (float)d;
     for (size_t v = 0; v < V && c->ref && k != 0; v += ROW_BLOCK) {
@@ -147,6 +156,7 @@ static double pref_end_step(void *self, struct metrics *m) {
     metrics_value(m, "reward_rejected", mean[REWARD_REJECTED]);
     metrics_value(m, "reward_accuracy", mean[ACCURACY]);
     metrics_value(m, "reward_margin", mean[REWARD_CHOSEN] - mean[REWARD_REJECTED]);
+    if (preference_is_scored(p->o.loss)) return mean[LOSS];
     metrics_value(m, "logp_chosen", mean[LOGP_CHOSEN]);
     metrics_value(m, "logp_rejected", mean[LOGP_REJECTED]);
     return mean[LOSS];
@@ -166,6 +176,7 @@ static void pref_release(void *self) {
 
 struct objective objective_preference_new(const struct preference_options *o, size_t vocab) {
     assert(!preference_needs_distribution(o->loss) || o->reference);
+    assert(preference_is_scored(o->loss) == (vocab == 1));
     struct preference *p = xcalloc(1, sizeof *p);
     p->o = *o;
     p->V = vocab;

@@ -47,6 +47,13 @@ static double simpo(const struct preference_options *o, double h, double *d) {
     return logistic(o->beta, o->beta * h - o->simpo_gamma, d);
 }
 
+// Bradley and Terry's: the numbers are rewards already.
+static double reward(const struct preference_options *o, double h, double *d) {
+    struct preference_options plain = *o;
+    plain.beta = 1;
+    return dpo(&plain, h, d);
+}
+
 static const struct preference_kind kinds[PREFERENCE_LOSSES] = {
     [PREFERENCE_DPO] = {"dpo", dpo, .known_start = true},
     [PREFERENCE_CDPO] = {"cdpo", cdpo, .known_start = true, .own = {"label-smoothing"}},
@@ -58,6 +65,8 @@ static const struct preference_kind kinds[PREFERENCE_LOSSES] = {
     [PREFERENCE_TDPO1] = {"tdpo1", dpo, .distribution = true, .known_start = true},
     [PREFERENCE_TDPO2] = {"tdpo2", dpo, .distribution = true, .known_start = true,
                           .own = {"tdpo-alpha"}},
+    [PREFERENCE_REWARD] = {"reward", reward, .no_reference = true, .scored = true,
+                           .known_start = true},
 };
 
 const struct preference_kind *preference_kind(enum preference_loss loss) {
@@ -77,6 +86,10 @@ bool preference_parse(const char *name, enum preference_loss *loss) {
         return true;
     }
     return false;
+}
+
+bool preference_is_scored(enum preference_loss loss) {
+    return kinds[loss].scored;
 }
 
 bool preference_needs_reference(enum preference_loss loss) {
@@ -113,7 +126,7 @@ static double contrast(const struct preference_options *o, const struct preferen
                d = t->logp[k] - (kind->no_reference ? 0 : t->ref[k]);
         h += sign * share * d;
         r->d_logp[k] = sign * share;
-        r->reward[k] = o->beta * d * (o->loss == PREFERENCE_SIMPO ? share : 1);
+        r->reward[k] = kind->scored ? d : o->beta * d * (o->loss == PREFERENCE_SIMPO ? share : 1);
     }
     if (!kind->distribution) return h;
     bool first = o->loss == PREFERENCE_TDPO1;

@@ -14,9 +14,10 @@ enum preference_loss {
     PREFERENCE_HINGE,
     PREFERENCE_SIMPO,
     PREFERENCE_TDPO1,
-    PREFERENCE_TDPO2
+    PREFERENCE_TDPO2,
+    PREFERENCE_REWARD
 };
-enum { PREFERENCE_LOSSES = PREFERENCE_TDPO2 + 1 };
+enum { PREFERENCE_LOSSES = PREFERENCE_REWARD + 1 };
 struct preference_options {
     enum preference_loss loss;
     bool reverse; // swap the roles here; the batch keeps those of the data
@@ -35,6 +36,7 @@ struct preference_kind {
     // loss of h = log p/p_ref of the preferred response - that of the other; *d its derivative
     double (*loss)(const struct preference_options *o, double h, double *d);
     bool no_reference; // h is of log p alone
+    bool scored;       // h is of the numbers that a reward model gives (batch_scored), not of log p
     bool distribution; // needs the reference's whole distribution at each position
     bool mean;         // log-probabilities are means over the response (ipo: but for ipo_sum)
     bool known_start;  // at h = 0 the loss is the same whatever the lengths
@@ -44,6 +46,7 @@ const struct preference_kind *preference_kind(enum preference_loss loss);
 void preference_names(char *names, size_t size); // "dpo|cdpo|...", in `size` bytes
 bool preference_parse(const char *name, enum preference_loss *loss); // "dpo" ... "tdpo2"
 bool preference_needs_reference(enum preference_loss loss);          // ref_logp or the callback
+bool preference_is_scored(enum preference_loss loss);                // trains a reward model
 bool preference_needs_distribution(enum preference_loss loss);       // tdpo: the callback
 // Whether the option is some loss's own and not this one's; *whose then says "cdpo and robust" in
 // `size` bytes.
@@ -53,7 +56,7 @@ bool preference_idle(enum preference_loss loss, const char *option, char *whose,
 bool preference_check_start(const struct preference_options *o, double loss, struct fail *f);
 
 struct preference_terms {   // of one pair; [0] the preferred response, [1] the other
-    double logp[2], ref[2]; // log p(y|x)
+    double logp[2], ref[2]; // log p(y|x), or the reward model's number
     double kl[2];           // tdpo: D, sum over positions of KL(p_ref || p)
     size_t length[2];
 };

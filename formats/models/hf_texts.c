@@ -27,17 +27,35 @@ static void add_number(struct writer *w, const struct json *root, const char *na
 }
 
 // The class that loads the family, where the file names none.
-static void add_architecture(struct writer *w, const struct json *root) {
-    static const char *const known[][2] = {{"llama", "LlamaForCausalLM"},
-                                           {"mistral", "MistralForCausalLM"},
-                                           {"qwen2", "Qwen2ForCausalLM"},
-                                           {"qwen3", "Qwen3ForCausalLM"}};
+static void add_architecture(struct writer *w, const struct json *root, bool reward) {
+    static const char *const known[][2] = {
+        {"llama", "Llama"}, {"mistral", "Mistral"}, {"qwen2", "Qwen2"}, {"qwen3", "Qwen3"}};
     const char *family = json_text(json_get(root, "model_type"), NULL);
-    for (size_t i = 0; i < 4 && family && !json_get(root, "architectures"); i++)
+    bool missing = reward || !json_get(root, "architectures");
+    for (size_t i = 0; i < 4 && family && missing; i++)
         if (!strcmp(family, known[i][0])) {
             key(w, "architectures");
-            str_printf(w->to, "[\"%s\"]", known[i][1]);
+            str_printf(w->to, "[\"%sFor%s\"]", known[i][1],
+                       reward ? "SequenceClassification" : "CausalLM");
         }
+}
+
+// Members that a reward model says otherwise than the language model it came from.
+static bool replaced(const char *name, bool reward) {
+    static const char *const own[] = {"architectures", "num_labels", "id2label", "label2id",
+                                      "tie_word_embeddings"};
+    for (size_t i = 0; reward && i < sizeof own / sizeof *own; i++)
+        if (!strcmp(name, own[i])) return true;
+    return !strcmp(name, "torch_dtype") || !strcmp(name, "dtype");
+}
+
+static void add_reward(struct writer *w) {
+    key(w, "id2label");
+    str_puts(w->to, "{\"0\": \"LABEL_0\"}");
+    key(w, "label2id");
+    str_puts(w->to, "{\"LABEL_0\": 0}");
+    key(w, "tie_word_embeddings");
+    str_puts(w->to, "false");
 }
 
 char *hf_config_text(const struct model_file *m, const char *type, struct fail *f) {
@@ -50,13 +68,15 @@ char *hf_config_text(const struct model_file *m, const char *type, struct fail *
     struct str s = {0};
     struct writer w = {.to = &s};
     bool modern = json_get(root, "dtype") != NULL;
-    add_architecture(&w, root);
+    bool reward = m->model.config.reward_head;
+    add_architecture(&w, root, reward);
     for (size_t i = 0; i < json_size(root); i++) {
         const char *name = json_key(root, i);
-        if (!strcmp(name, "torch_dtype") || !strcmp(name, "dtype")) continue;
+        if (replaced(name, reward)) continue;
         key(&w, name);
         json_write(&s, json_value(root, i), 0);
     }
+    if (reward) add_reward(&w);
     key(&w, modern ? "dtype" : "torch_dtype");
     str_printf(&s, "\"%s\"", type);
     add_number(&w, root, "vocab_size", (int64_t)m->model.config.vocab);

@@ -44,6 +44,7 @@ static const struct field fields[] = {
     FIELD("eos", ID, eos),
     FIELD("reward_beta", REAL, reward_beta),
     FIELD("reversed", BOOL, reversed),
+    LATER("reward_head", BOOL, model.config.reward_head, 0),
 };
 enum { FIELDS = sizeof fields / sizeof *fields };
 
@@ -327,10 +328,27 @@ static bool read_model(struct h5 *h, const char *path, bool bf16, struct model_f
 }
 
 bool model_file_load(const char *path, struct model_file *m, struct fail *f) {
-    return model_file_load_frozen(path, false, m, f);
+    return model_file_load_as(path, MODEL_LANGUAGE, false, m, f);
 }
 
 bool model_file_load_frozen(const char *path, bool bf16, struct model_file *m, struct fail *f) {
+    return model_file_load_as(path, MODEL_LANGUAGE, bf16, m, f);
+}
+
+static bool check_use(const struct model_file *m, enum model_use use, const char *path,
+                      struct fail *f) {
+    bool reward = m->model.config.reward_head;
+    if (reward && use == MODEL_LANGUAGE)
+        return fail_set(f, EXIT_BADDATA,
+                        "'%s' is a reward model, which gives no text; give a language model", path);
+    if (!reward && use == MODEL_REWARD)
+        return fail_set(f, EXIT_BADDATA,
+                        "'%s' is a language model; give one of dpo-train --loss reward", path);
+    return true;
+}
+
+bool model_file_load_as(const char *path, enum model_use use, bool bf16, struct model_file *m,
+                        struct fail *f) {
     *m = (struct model_file){.bos = -1, .eos = -1};
     struct artefact a;
     struct h5 *h = h5_open(path, f);
@@ -340,7 +358,7 @@ bool model_file_load_frozen(const char *path, bool bf16, struct model_file *m, s
         a.options = NULL;
         memcpy(m->stage, a.stage, sizeof m->stage);
         artefact_release(&a);
-        if (read_model(h, path, bf16, m) && m->tokenizer_json)
+        if (read_model(h, path, bf16, m) && check_use(m, use, path, f) && m->tokenizer_json)
             m->tokenizer = hash_bytes(m->tokenizer_json, strlen(m->tokenizer_json));
     }
     h5_close(h);

@@ -22,6 +22,11 @@ bool model_file_load(const char *path, struct model_file *m, struct fail *f);
 // The same for a model that is only run, held in bf16 where `bf16` is set: each block of numbers is
 // checked and rounded as it is read, so that no more than the model is in memory.
 bool model_file_load_frozen(const char *path, bool bf16, struct model_file *m, struct fail *f);
+// The same for either kind, or a reward model alone (config.reward_head). The two above take a
+// language model.
+enum model_use { MODEL_LANGUAGE, MODEL_REWARD, MODEL_ANY };
+bool model_file_load_as(const char *path, enum model_use use, bool bf16, struct model_file *m,
+                        struct fail *f);
 // Writes path atomically (whole_file_prepare included). Weights from m->model.params. Lineage kind
 // is taken to be "model". Where it fails, a file of that name is as it was.
 bool model_file_save(const char *path, const struct model_file *m, const struct lineage *l,

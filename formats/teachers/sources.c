@@ -46,13 +46,14 @@ static size_t pairs_part(void *self, size_t part) {
 }
 
 static size_t pairs_measure(void *self, size_t row, struct step_totals *totals) {
-    const struct pairs *p = ((struct pair_source *)self)->pairs;
+    const struct pair_source *s = self;
+    const struct pairs *p = s->pairs;
     size_t np = p->prompt_first[row + 1] - p->prompt_first[row];
     size_t nc = p->chosen_first[row + 1] - p->chosen_first[row];
     size_t nr = p->rejected_first[row + 1] - p->rejected_first[row];
     totals->tokens += nc + nr;
     totals->responses += 2;
-    return np + nc + nr - 2; // a response's last token needs no row
+    return np + nc + nr - (s->scored ? 0 : 2); // a response's last token predicts nothing
 }
 
 static bool pairs_add(void *self, struct batch *b, size_t row, struct fail *f) {
@@ -61,11 +62,11 @@ static bool pairs_add(void *self, struct batch *b, size_t row, struct fail *f) {
     (void)f;
     size_t n[2] = {p->chosen_first[row + 1] - p->chosen_first[row],
                    p->rejected_first[row + 1] - p->rejected_first[row]};
-    batch_shared(b, p->prompt + p->prompt_first[row],
-                 p->prompt_first[row + 1] - p->prompt_first[row], 2,
-                 (const int32_t *const[]){p->chosen + p->chosen_first[row],
-                                          p->rejected + p->rejected_first[row]},
-                 n, (enum response_role[]){RESPONSE_CHOSEN, RESPONSE_REJECTED}, row);
+    (s->scored ? batch_scored : batch_shared)(
+        b, p->prompt + p->prompt_first[row], p->prompt_first[row + 1] - p->prompt_first[row], 2,
+        (const int32_t *const[]){p->chosen + p->chosen_first[row],
+                                 p->rejected + p->rejected_first[row]},
+        n, (enum response_role[]){RESPONSE_CHOSEN, RESPONSE_REJECTED}, row);
     if (!s->chosen) return true;
     struct response *r = &b->response[b->responses - 2];
     r[0].ref_logp = s->chosen[row];
@@ -77,7 +78,7 @@ void source_pairs(struct source *s, struct pair_source *p) {
     *s = (struct source){.self = p,
                          .rows = p->pairs->rows,
                          .parts = p->pairs->parts,
-                         .longest = p->pairs->longest_shared,
+                         .longest = p->pairs->longest_shared + (p->scored ? 2 : 0),
                          .span = p->pairs->longest,
                          .part_rows = pairs_part,
                          .measure = pairs_measure,

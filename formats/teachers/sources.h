@@ -11,6 +11,7 @@ void source_tokens(struct source *s, struct tokens *t);
 struct pair_source {
     struct pairs *pairs;
     const double *chosen, *rejected; // (rows) reference log-probabilities, or NULL
+    bool scored;                     // for a reward model: batch_scored
 };
 // Two responses per row, chosen first; they share their prompt's rows of the batch.
 void source_pairs(struct source *s, struct pair_source *p);

@@ -1,25 +1,28 @@
 // eval pairs: log-probabilities of chosen and rejected responses, and how often the implicit
-// rewards prefer the chosen one.
+// rewards, or those of a reward model, prefer the chosen one.
 #include "common/base/stats.h"
+#include "common/training/reward_score.h"
 #include "formats/teachers/sources.h"
 #include "stages/eval/eval.h"
 #include "stages/eval/rows.h"
 #include "stages/eval/table.h"
 #include "stages/eval/task.h"
+#include "stages/shared/training.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { DPO, REF, REVERSE, MODELS };
+enum { DPO, REF, REVERSE, SCORER, MODELS }; // SCORER: the reward model
 enum { CHOSEN, REJECTED, SIDES };
 
-struct reward { // log-probabilities of `plus` less those of `minus` (-1: of none)
+struct reward { // log-probabilities (SCORER: scores) of `plus` less those of `minus` (-1: none)
     const char *name;
     int plus, minus;
 };
 static const struct reward rewards[] = {
-    {"dpo_logp", DPO, -1}, {"ref_logp", REF, -1},     {"reverse_logp", REVERSE, -1},
-    {"forward", DPO, REF}, {"reverse", REF, REVERSE}, {"contrastive", DPO, REVERSE},
+    {"dpo_logp", DPO, -1},        {"ref_logp", REF, -1},     {"reverse_logp", REVERSE, -1},
+    {"forward", DPO, REF},        {"reverse", REF, REVERSE}, {"contrastive", DPO, REVERSE},
+    {"reward_model", SCORER, -1},
 };
 enum { REWARDS = sizeof rewards / sizeof *rewards };
 
@@ -35,24 +38,40 @@ struct pairs_eval {
 
 static void declare(struct options *o, struct pairs_eval *e) {
     const struct opt_row rows[] = {
-        {"dpo", OPT_TEXT, OPT_INPUT, &e->path[DPO], .metavar = "FILE", .help = "DPO model",
-         .required = true},
+        {"dpo", OPT_TEXT, OPT_INPUT, &e->path[DPO], .metavar = "FILE", .help = "DPO model"},
         {"reverse", OPT_TEXT, OPT_INPUT, &e->path[REVERSE], .metavar = "FILE",
          .help = "reverse DPO model: adds the contrastive reward, dpo - reverse"},
         {"ref", OPT_TEXT, OPT_INPUT, &e->path[REF], .metavar = "FILE",
          .help = "reference model: adds the forward reward, dpo - ref, and ref - reverse"},
     };
+    const struct opt_row scorer[] = {
+        {"reward-model", OPT_TEXT, OPT_INPUT, &e->path[SCORER], .metavar = "FILE",
+         .help = "reward model (dpo-train --loss reward): adds its own reward"},
+    };
     options_add(o, rows, sizeof rows / sizeof *rows);
+    options_add(o, scorer, sizeof scorer / sizeof *scorer);
     task_options(o, &e->task, "preference pairs", "a row for each pair (.csv or .json)");
 }
 
 static void load_inputs(struct pairs_eval *e) {
-    for (int k = 0; k < MODELS; k++) {
+    struct fail f = {0};
+    if (!e->path[DPO] && (!e->path[SCORER] || e->path[REF] || e->path[REVERSE]))
+        die(EXIT_USAGE, "give --dpo with its companions, --reward-model, or both");
+    for (int k = 0; k < SCORER; k++) {
         e->slot[k] = e->path[k] ? (int)e->task.measure.models : -1;
         if (e->path[k])
             task_model(&e->task, e->path[k], &e->file[k], k == DPO ? NULL : &e->file[DPO]);
     }
-    task_pairs(&e->task, &e->pairs, &e->file[DPO]);
+    e->slot[SCORER] = -1;
+    struct model_file *scorer = &e->file[SCORER];
+    if (e->path[SCORER])
+        model_file_load_as(e->path[SCORER], MODEL_REWARD, frozen_is_bf16(e->task.dtype), scorer,
+                           &f);
+    die_if(&f);
+    task_pairs(&e->task, &e->pairs, e->path[DPO] ? &e->file[DPO] : scorer);
+    if (e->path[DPO] && e->path[SCORER])
+        training_check(scorer, e->pairs.tokenizer, e->pairs.vocab, e->pairs.longest, e->pairs.rows,
+                       e->task.data.items[0]);
 }
 
 static void chunk(void *self, const struct batch *b, struct chunk c, float *const *logits) {
@@ -80,6 +99,21 @@ static bool batch(void *self, const struct batch *b, struct fail *f) {
         }
     }
     return true;
+}
+
+static void score_side(struct pairs_eval *e, int side) {
+    const struct pairs *p = &e->pairs;
+    struct reward_text *text = xmalloc(p->rows * sizeof *text);
+    const size_t *first = side == CHOSEN ? p->chosen_first : p->rejected_first;
+    const int32_t *ids = side == CHOSEN ? p->chosen : p->rejected;
+    for (size_t i = 0; i < p->rows; i++)
+        text[i] = (struct reward_text){.prompt = p->prompt + p->prompt_first[i],
+                                       .prompt_tokens = p->prompt_first[i + 1] - p->prompt_first[i],
+                                       .response = ids + first[i],
+                                       .response_tokens = first[i + 1] - first[i]};
+    reward_score(&e->file[SCORER].model, text, p->rows, (size_t)e->task.micro_tokens,
+                 e->sum[SCORER][side]);
+    free(text);
 }
 
 static bool available(const struct pairs_eval *e, const struct reward *r) {
@@ -173,7 +207,8 @@ int eval_pairs(int argc, char **argv) {
     struct pairs_eval e = {0};
     struct options o = {
         .program = "eval pairs",
-        .usage = "--data PAIRS... --dpo FILE [--reverse FILE] [--ref FILE] [options]",
+        .usage = "--data PAIRS... [--dpo FILE [--reverse FILE] [--ref FILE]] [--reward-model FILE] "
+                 "[options]",
         .summary = "Log-probabilities of chosen and rejected responses, margins and "
                    "accuracy of the implicit rewards, in nats per response (not scaled "
                    "by beta)."};
@@ -186,13 +221,14 @@ int eval_pairs(int argc, char **argv) {
     struct source source;
     struct pair_source pairs = {.pairs = &e.pairs};
     source_pairs(&source, &pairs);
-    size_t positions = task_source(&e.task, &source);
+    size_t positions = e.path[DPO] ? task_source(&e.task, &source) : 0;
     for (int k = 0; k < MODELS; k++) {
         e.logp[k] = xmalloc(positions * sizeof *e.logp[k]);
         for (int side = 0; side < SIDES; side++)
             e.sum[k][side] = xcalloc(e.pairs.rows, sizeof *e.sum[k][side]);
     }
-    if (task_run(&e.task)) {
+    if (!e.path[DPO] ? !e.task.common.dry_run : task_run(&e.task)) {
+        for (int side = 0; side < SIDES && e.path[SCORER]; side++) score_side(&e, side);
         if (e.task.output) write_rows(&e);
         print_summary(&e);
     }

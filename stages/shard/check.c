@@ -41,7 +41,7 @@ static bool check(const char *path, struct checked *c, struct fail *f) {
     if (!artefact_read(path, NULL, &a, f)) return false;
     if (!strcmp(a.kind, "model")) {
         struct model_file m;
-        if (model_file_load(path, &m, f)) model_file_release(&m);
+        if (model_file_load_as(path, MODEL_ANY, false, &m, f)) model_file_release(&m);
     } else if (!strcmp(a.kind, "checkpoint")) {
         checkpoint_verify(path, f);
     } else {

@@ -75,7 +75,7 @@ static void print_table(const char *path, struct fail *f) {
 
 static void print_model(const char *path, struct fail *f) {
     struct model_file m;
-    if (!model_file_load(path, &m, f)) return;
+    if (!model_file_load_as(path, MODEL_ANY, false, &m, f)) return;
     const struct model_config *c = &m.model.config;
     print_result("parameters\t%zu", model_count(&m.model));
     print_result("layers\t%zu\nwidth\t%zu\nheads\t%zu\nkv_heads\t%zu\nhidden\t%zu\nvocab\t%zu",

@@ -101,23 +101,33 @@ static void ref_layer(const struct model *m, const double *P, size_t l, double *
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 
-// log-probabilities (T,V) of the next token at each of T positions; P: parameters in double.
-// free().
-static double *ref_logprobs(const struct model *m, const double *P, const int32_t *ids, size_t T) {
+// What the head gives at each of T positions: logits (T,V), or a reward model's numbers (T,1). P:
+// parameters in double. free().
+static inline double *ref_logits(const struct model *m, const double *P, const int32_t *ids,
+                                 size_t T) {
     const struct model_config *c = &m->config;
-    size_t C = c->width, V = c->vocab;
+    size_t C = c->width;
     double *x = malloc(T * C * sizeof *x);
     for (size_t i = 0; i < T; i++)
         memcpy(x + i * C, P + m->embed + (size_t)ids[i] * C, C * sizeof *x);
     for (size_t l = 0; l < c->layers; l++) ref_layer(m, P, l, x, T);
     for (size_t i = 0; i < T; i++) ref_norm(x + i * C, x + i * C, P + m->norm, C, c->norm_eps);
-    double *z = ref_matmul(x, T, P + m->head, V, C);
+    double *z = ref_matmul(x, T, P + m->head, model_outputs(c), C);
+    free(x);
+    return z;
+}
+
+// log-probabilities (T,V) of the next token at each of T positions. free().
+static inline double *ref_logprobs(const struct model *m, const double *P, const int32_t *ids,
+                                   size_t T) {
+    const struct model_config *c = &m->config;
+    size_t V = c->vocab;
+    double *z = ref_logits(m, P, ids, T);
     for (size_t i = 0; i < T; i++) {
         double s = 0;
         for (size_t v = 0; v < c->vocab_used; v++) s += exp(z[i * V + v]);
         for (size_t v = 0; v < V; v++)
             z[i * V + v] = v < c->vocab_used ? z[i * V + v] - log(s) : -INFINITY;
     }
-    free(x);
     return z;
 }

@@ -89,6 +89,8 @@ static double reference_loss(const struct preference_options *o, const struct ba
         double nw = (double)w->count, nl = (double)l->count;
         double kw = stopped ? stopped[i / 2] : sw.kl;
         switch (o->loss) {
+        case PREFERENCE_REWARD: // has logits of its own kind, see test_reward_model.c
+            break;
         case PREFERENCE_DPO:
             total += softplus(-B * h);
             break;
