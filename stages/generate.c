@@ -5,6 +5,7 @@
 #include "common/method/recipe.h"
 #include "common/method/teacher_sampler.h"
 #include "common/base/stop.h"
+#include "stages/shared/best_of.h"
 #include "stages/shared/generation.h"
 #include "formats/records/prompts.h"
 #include "formats/records/token_source.h"
@@ -19,7 +20,9 @@ struct generate {
     struct teachers teachers;
     const char *template;
     struct opt_list data, input, template_args;
-    int64_t samples, slots;
+    int64_t samples, slots, best_of, micro_tokens;
+    const char *candidates;
+    struct scorer scorer;
     double stop_after, checkpoint_every;
     struct sample_options sampling;
     struct teacher_options teacher;
@@ -57,14 +60,23 @@ static void declare(struct options *o, struct generate *g) {
          .help = "also write the responses as text, .jsonl or .csv"},
         {"samples", OPT_INT, OPT_RESULT, &g->samples, .value = "1", .low = 1, .high = 1e6,
          .metavar = "N", .help = "responses for each prompt"},
+        {"best-of", OPT_INT, OPT_RESULT, &g->best_of, .value = "0", .low = 0, .high = 1e6,
+         .metavar = "N",
+         .help = "sample N responses for each prompt and keep the one with the highest score of "
+                 "--scorer or --reward-model, 0 = off"},
+        {"candidates", OPT_TEXT, OPT_OUTPUT, &g->candidates, .metavar = "FILE.h5",
+         .help = "where all N are kept and found again; OUT.candidates.h5 if not given"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
+    scorer_rows(o, &g->scorer);
     sample_options_rows(o, &g->sampling);
     recipe_row(o, &g->recipe);
     teacher_options_rows(o, &g->teacher);
     const struct opt_row exec[] = {
         {"slots", OPT_INT, OPT_EXEC, &g->slots, .value = "32", .low = 1, .high = 4096,
          .metavar = "N", .help = "sequences decoded at once; more need more memory"},
+        {"micro-tokens", OPT_INT, OPT_EXEC, &g->micro_tokens, .value = "4096", .low = 1,
+         .high = 1e9, .metavar = "N", .help = "tokens that a reward model scores at once"},
         {"checkpoint-every", OPT_TIME, OPT_EXEC, &g->checkpoint_every, .value = "1m",
          .metavar = "T", .help = "save the responses so far after a time such as 1m"},
         {"stop-after", OPT_TIME, OPT_EXEC, &g->stop_after, .value = "0", .metavar = "T",
@@ -85,6 +97,12 @@ static void check_options(struct generate *g, const struct options *o) {
     if (!g->model == !g->teachers.dpo) die(EXIT_USAGE, "give --model, or --dpo and its companions");
     for (size_t i = 0; g->model && i < sizeof teachers / sizeof *teachers; i++)
         options_refuse(o, teachers[i], "is of the teachers; give --dpo in place of --model");
+    if (!g->best_of != !scorer_is_set(&g->scorer))
+        die(EXIT_USAGE, "--best-of goes with --scorer or --reward-model");
+    if (g->best_of)
+        options_refuse(o, "samples", "has no use with --best-of, which keeps one");
+    else
+        options_refuse(o, "candidates", "goes with --best-of");
     if (!g->data.n == !g->input.n) die(EXIT_USAGE, "give the prompts by --data or by --input");
     if (g->data.n) options_refuse(o, "template", "is for prompts of --input");
     if (g->data.n) options_refuse(o, "template-args", "is for prompts of --input");
@@ -105,12 +123,13 @@ static void load_models(struct generate *g) {
         die_if(&f);
         parents_add(parents, "model", g->file.content);
         g->main = &g->file;
-        return;
+    } else {
+        teachers_load(&g->teachers, &g->rule, false, parents, &f);
+        die_if(&f);
+        g->main = &g->teachers.dpo_model;
+        teacher_sampler_init(&g->sampler, &g->teachers.models, &g->rule);
     }
-    teachers_load(&g->teachers, &g->rule, false, parents, &f);
-    die_if(&f);
-    g->main = &g->teachers.dpo_model;
-    teacher_sampler_init(&g->sampler, &g->teachers.models, &g->rule);
+    if (g->best_of) scorer_load(&g->scorer, g->main, parents);
 }
 
 // Prompts of --input, as the template asks for an answer; its text is a parent.
@@ -197,26 +216,32 @@ static void close_sampler(struct generate *g) {
     teacher_sampler_close(&g->sampler);
 }
 
-static int sample(struct generate *g) {
-    struct fail f = {0};
+static struct columns_writer *open_writer(const struct generate *g, const char *path,
+                                          const struct lineage *l, size_t samples, struct fail *f) {
     const struct model_file *m = g->main;
-    whole_file_prepare(g->output, &f);
-    if (g->text) path_may_write(g->text, &f);
-    die_if(&f);
+    whole_file_prepare(path, f);
+    if (g->text) path_may_write(g->text, f);
+    die_if(f);
     struct tokens_info info = {.kind = TOKENS_SFT,
                                .vocab = m->model.config.vocab,
                                .tokenizer = m->tokenizer,
                                .tokenizer_json = m->tokenizer_json};
-    struct columns_plan plan = {.rows_total = g->prompts.rows * (size_t)g->samples,
-                                .zstd_level = 3,
-                                .resume = !g->common.force};
+    struct columns_plan plan = {
+        .rows_total = g->prompts.rows * samples, .zstd_level = 3, .resume = !g->common.force};
+    struct columns_writer *w = tokens_writer_open(path, l, &info, &plan, f);
+    die_if(f);
+    return w;
+}
+
+// All responses into `path`, `samples` of each prompt.
+static int sample(struct generate *g, const char *path, const struct lineage *l, size_t samples) {
+    struct fail f = {0};
     struct generation run = {.prompts = &g->prompts,
-                             .samples = (size_t)g->samples,
+                             .samples = samples,
                              .checkpoint_every = g->checkpoint_every,
                              .log = g->log};
+    run.writer = open_writer(g, path, l, samples, &f);
     run.sampler = open_sampler(g);
-    run.writer = tokens_writer_open(g->output, &g->lineage, &info, &plan, &f);
-    die_if(&f);
     int code = generation_run(&run, &f);
     die_if(&f);
     close_sampler(g);
@@ -224,7 +249,30 @@ static int sample(struct generate *g) {
         log_note(g->log,
                  "stopped; the rows so far are in '%s.spool': run the same command again to "
                  "continue",
-                 g->output);
+                 path);
+    return code;
+}
+
+// Samples the candidates, unless they are there, and keeps the best.
+static int sample_best(struct generate *g) {
+    struct fail f = {0};
+    struct lineage l = g->lineage;
+    char *path = g->candidates ? xstrdup(g->candidates) : xasprintf("%s.candidates.h5", g->output);
+    l.stage = "generate --best-of";
+    bool there = !g->common.force && artefact_is_current(path, &l, g->common.no_clobber, &f);
+    die_if(&f);
+    int code = there ? EXIT_DONE : sample(g, path, &l, (size_t)g->best_of);
+    if (code == EXIT_DONE) {
+        struct columns_writer *w = open_writer(g, g->output, &g->lineage, 1, &f);
+        best_of_choose(path, (size_t)g->best_of, &g->scorer, (size_t)g->micro_tokens, w, g->log,
+                       &f);
+        if (f.code)
+            columns_abandon(w, false);
+        else
+            columns_commit(w, NULL);
+        die_if(&f);
+    }
+    free(path);
     return code;
 }
 
@@ -266,7 +314,9 @@ static void print_plan(struct generate *g) {
     size_t slots = (size_t)g->slots, length = sequence_length(g), bytes = 0;
     for (size_t k = 0; k < g->sampler.n; k++) bytes += model_bytes(g->sampler.model[k]);
     if (g->model) bytes = model_bytes(&g->main->model);
-    size_t max_new = (size_t)g->sampling.max_new;
+    size_t max_new = (size_t)g->sampling.max_new,
+           samples = (size_t)(g->best_of ? g->best_of : g->samples);
+    bytes += scorer_plan(&g->scorer, length, (size_t)g->micro_tokens);
     bytes +=
         tokens_bytes(&g->prompts) + generation_plan(slots, max_new < length ? max_new : length);
     bytes += g->model ? decoder_plan(&g->main->model, slots, length)
@@ -277,10 +327,10 @@ static void print_plan(struct generate *g) {
         sampled += most < (double)g->sampling.max_new ? most : (double)g->sampling.max_new;
         kept += prompt;
     }
-    sampled *= (double)g->samples;
-    kept = kept * (double)g->samples + sampled;
+    sampled *= (double)samples;
+    kept = kept * (double)samples + sampled;
     print_result("prompts\t%zu", g->prompts.rows);
-    print_result("responses\t%zu", g->prompts.rows * (size_t)g->samples);
+    print_result("responses\t%zu", g->prompts.rows * samples);
     print_result("most_tokens\t%.0f", sampled);
     print_result("memory_bytes\t%zu", bytes + MEM_PROGRAM);
     print_result("disk_bytes\t%.0f", 5 * kept); // an id and its mask, before compression
@@ -294,7 +344,9 @@ static int run(struct generate *g) {
         print_plan(g);
         return EXIT_DONE;
     }
-    int code = current(g) ? EXIT_DONE : sample(g);
+    int code = EXIT_DONE;
+    if (!current(g))
+        code = g->best_of ? sample_best(g) : sample(g, g->output, &g->lineage, (size_t)g->samples);
     if (code != EXIT_DONE) return code;
     print_result("%s", g->output);
     if (!g->text) return EXIT_DONE;
@@ -329,6 +381,7 @@ int main(int argc, char **argv) {
     finish_stdout();
     model_file_release(&g.file);
     teachers_release(&g.teachers);
+    scorer_release(&g.scorer);
     tokens_release(&g.prompts);
     if (g.tokenizer) tokenizer_free(g.tokenizer);
     parents_release(&g.lineage.parents);

@@ -113,8 +113,7 @@ int generation_run(struct generation *g, struct fail *f) {
 
 struct text_row {
     size_t row, sample, tokens;
-    char *prompt, *response;
-    size_t prompt_bytes, response_bytes;
+    struct decoded text;
     bool finished;
 };
 
@@ -130,18 +129,42 @@ static void csv_field(struct str *s, const char *text, size_t n) {
 static void print_row(struct str *s, const struct text_row *r, bool csv) {
     if (csv) {
         str_printf(s, "%zu,%zu,", r->row, r->sample);
-        csv_field(s, r->prompt, r->prompt_bytes);
+        csv_field(s, r->text.prompt, r->text.prompt_bytes);
         str_puts(s, ",");
-        csv_field(s, r->response, r->response_bytes);
+        csv_field(s, r->text.response, r->text.response_bytes);
         str_printf(s, ",%zu,%s\r\n", r->tokens, r->finished ? "true" : "false");
         return;
     }
     str_printf(s, "{\"row\": %zu, \"sample\": %zu, \"prompt\": ", r->row, r->sample);
-    jsonout_bytes(s, r->prompt, r->prompt_bytes);
+    jsonout_bytes(s, r->text.prompt, r->text.prompt_bytes);
     str_puts(s, ", \"response\": ");
-    jsonout_bytes(s, r->response, r->response_bytes);
+    jsonout_bytes(s, r->text.response, r->text.response_bytes);
     str_printf(s, ", \"tokens\": %zu, \"finished\": %s}\n", r->tokens,
                r->finished ? "true" : "false");
+}
+
+struct decoded generation_decode(const struct tokenizer *k, const int32_t *ids, size_t np,
+                                 size_t n) {
+    struct decoded d;
+    d.prompt = tokenizer_decode(k, ids, np, true, &d.prompt_bytes);
+    // The response is decoded after its prompt, so that a space between the two stays.
+    char *whole = tokenizer_decode(k, ids, n, true, &d.response_bytes);
+    size_t skip = d.prompt_bytes < d.response_bytes ? d.prompt_bytes : d.response_bytes;
+    bool same = !memcmp(whole, d.prompt, skip) && skip == d.prompt_bytes;
+    if (!same) {
+        free(whole);
+        whole = tokenizer_decode(k, ids + np, n - np, true, &d.response_bytes);
+        skip = 0;
+    }
+    d.response_bytes -= skip;
+    memmove(whole, whole + skip, d.response_bytes + 1);
+    d.response = whole;
+    return d;
+}
+
+void generation_decoded_release(struct decoded *d) {
+    free(d->prompt);
+    free(d->response);
 }
 
 static struct text_row make_row(const struct tokens *t, const struct tokenizer *k, size_t i,
@@ -150,19 +173,7 @@ static struct text_row make_row(const struct tokens *t, const struct tokenizer *
     size_t n = t->first[i + 1] - t->first[i], np = (size_t)t->prompt_length[i];
     struct text_row r = {.row = i / samples, .sample = i % samples, .tokens = n - np};
     for (size_t e = 0; e < n_eos; e++) r.finished |= n > np && ids[n - 1] == eos[e];
-    r.prompt = tokenizer_decode(k, ids, np, true, &r.prompt_bytes);
-    // The response is decoded after its prompt, so that a space between the two stays.
-    char *whole = tokenizer_decode(k, ids, n, true, &r.response_bytes);
-    size_t skip = r.prompt_bytes < r.response_bytes ? r.prompt_bytes : r.response_bytes;
-    bool same = !memcmp(whole, r.prompt, skip) && skip == r.prompt_bytes;
-    if (!same) {
-        free(whole);
-        whole = tokenizer_decode(k, ids + np, n - np, true, &r.response_bytes);
-        skip = 0;
-    }
-    r.response_bytes -= skip;
-    memmove(whole, whole + skip, r.response_bytes + 1);
-    r.response = whole;
+    r.text = generation_decode(k, ids, np, n);
     return r;
 }
 
@@ -177,8 +188,7 @@ bool generation_text(const char *path, const char *to, const struct tokenizer *k
     for (size_t i = 0; i < t.rows; i++) {
         struct text_row r = make_row(&t, k, i, samples, n_eos, eos);
         print_row(&s, &r, csv);
-        free(r.prompt);
-        free(r.response);
+        generation_decoded_release(&r.text);
     }
     bool ok = whole_file_write(to, s.text ? s.text : "", s.length, f);
     str_release(&s);

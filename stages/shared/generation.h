@@ -20,6 +20,15 @@ int generation_run(struct generation *g, struct fail *f);
 // Bytes in addition to the decoders, for responses of `most` tokens.
 size_t generation_plan(size_t slots, size_t most);
 
+struct decoded {
+    char *prompt, *response; // NUL-terminated; NULs inside count
+    size_t prompt_bytes, response_bytes;
+};
+// A row of n tokens, np of them its prompt, as text without special tokens.
+struct decoded generation_decode(const struct tokenizer *t, const int32_t *ids, size_t np,
+                                 size_t n);
+void generation_decoded_release(struct decoded *d);
+
 // Rows of `path` as {"row", "sample", "prompt", "response", "tokens", "finished"} objects, or CSV
 // columns of these names, by the ending of `to`. Written whole or not at all.
 bool generation_text(const char *path, const char *to, const struct tokenizer *t, size_t samples,
