@@ -101,13 +101,13 @@ static double net_loss(struct world *w, float *grads) {
     for (size_t i = 0; i < net_chunks(net, b); i++) {
         struct chunk c = net_chunk(net, b, i);
         net_logits(net, b, c, z);
-        o.look(o.self, b, c.first, c.count, z);
+        o.first_pass(o.self, b, c.first, c.count, z);
     }
-    o.between(o.self, b);
+    o.between_passes(o.self, b);
     for (size_t i = 0; i < net_chunks(net, b); i++) {
         struct chunk c = net_chunk(net, b, i);
         net_logits(net, b, c, z);
-        o.grad(o.self, b, c.first, c.count, z);
+        o.backward(o.self, b, c.first, c.count, z);
         net_head_backward(net, b, c, z, grads);
     }
     net_backward(net, b, grads);
