@@ -16,7 +16,7 @@ awk 'BEGIN {
     print "prompt,response" >"sft.csv"; print "prompt,chosen,rejected" >"pairs.csv"
     for (i = 0; i < 24000; i++) {
         print s[i % 400] "," s[i % 399] >"sft.csv"
-        print s[i % 400] "," s[i % 399] "," s[i % 397] >"pairs.csv"
+        print s[i % 400] "," s[i % 399] "," s[(i + 1) % 397] >"pairs.csv"
     }
 }'
 config 512
