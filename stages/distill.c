@@ -259,6 +259,7 @@ static void name_shards(struct distill *d, struct training *t) {
 static void open_inputs(struct distill *d, const struct options *o, struct training *t) {
     struct fail f = {0};
     model_file_load(d->model, &d->start, &f);
+    d->start.model.rounded = precision_is_bf16(d->policy.teachers.precision);
     die_if(&f);
     parents_add(&t->lineage.parents, "model", d->start.content);
     if (d->on_policy) {

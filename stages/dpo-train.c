@@ -14,7 +14,7 @@ struct dpo {
     struct common_options common;
     struct train_options train;
     struct model_file policy, ref_model;
-    const char *dtype;
+    const char *dtype, *precision;
     bool own_ref; // --ref names another model than the start model
     struct pairs pairs;
     struct pair_source source;
@@ -56,6 +56,7 @@ static void declare(struct options *o, struct dpo *d) {
     frozen_dtype_row(
         o, &d->dtype,
         "tdpo: precision of the reference: bf16 halves its memory and rounds its weights");
+    precision_row(o, &d->precision);
     train_options_rows(o, &d->train, "1e-4", "32");
     common_log_row(o, &d->common);
     common_options_rows(o, &d->common);
@@ -64,6 +65,7 @@ static void declare(struct options *o, struct dpo *d) {
 static void load_inputs(struct dpo *d, struct parents *parents) {
     struct fail f = {0};
     model_file_load(d->model, &d->policy, &f);
+    d->policy.model.rounded = precision_is_bf16(d->precision);
     die_if(&f);
     parents_add(parents, "model", d->policy.content);
     pairs_load(&d->pairs, d->data.n, d->data.items, &f);
@@ -74,6 +76,7 @@ static void load_inputs(struct dpo *d, struct parents *parents) {
                    d->data.items[0]);
     if (!d->ref) return;
     model_file_load(d->ref, &d->ref_model, &f);
+    d->ref_model.model.rounded = precision_is_bf16(d->precision);
     die_if(&f);
     parents_add(parents, "model", d->ref_model.content);
     training_check(&d->ref_model, d->pairs.tokenizer, d->pairs.vocab, d->pairs.longest,

@@ -120,6 +120,7 @@ static void load_models(struct generate *g) {
     struct parents *parents = &g->lineage.parents;
     if (g->model) {
         model_file_load_frozen(g->model, frozen_is_bf16(g->teachers.dtype), &g->file, &f);
+        g->file.model.rounded = precision_is_bf16(g->teachers.precision);
         die_if(&f);
         parents_add(parents, "model", g->file.content);
         g->main = &g->file;

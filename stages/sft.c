@@ -8,6 +8,7 @@
 struct sft {
     const char *model, *output, *loss_on;
     struct opt_list data;
+    const char *precision;
     struct validation_options valid;
     struct common_options common;
     struct train_options train;
@@ -31,6 +32,7 @@ static void declare(struct options *o, struct sft *s) {
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
     validation_rows(o, &s->valid);
+    precision_row(o, &s->precision);
     train_options_rows(o, &s->train, "1e-3", "32");
     common_log_row(o, &s->common);
     common_options_rows(o, &s->common);
@@ -57,6 +59,7 @@ static void load_tokens(const struct sft *s, const struct opt_list *data, struct
 static void load_inputs(struct sft *s, struct parents *parents) {
     struct fail f = {0};
     model_file_load(s->model, &s->start, &f);
+    s->start.model.rounded = precision_is_bf16(s->precision);
     die_if(&f);
     parents_add(parents, "model", s->start.content);
     load_tokens(s, &s->data, &s->tokens, parents);

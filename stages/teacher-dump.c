@@ -102,6 +102,7 @@ static void load_student(struct dump *d) {
         die(EXIT_USAGE, "--student-k needs the --student whose tokens they are");
     if (!d->student) return;
     model_file_load_frozen(d->student, frozen_is_bf16(d->teachers.dtype), &d->student_model, &f);
+    d->student_model.model.rounded = precision_is_bf16(d->teachers.precision);
     die_if(&f);
     const struct model_file *t = &d->teachers.dpo_model, *s = &d->student_model;
     if (t->model.config.vocab != s->model.config.vocab || !hash_equal(t->tokenizer, s->tokenizer))

@@ -111,11 +111,12 @@ static void sgemm(const struct product *p, struct span r, struct span c, struct 
                       .b = from(p->b, c.first, k.first),
                       .add = add};
     float *wide = NULL;
-    if (b.b.bf16) { // whole rows of weights
-        wide = xmalloc(c.count * k.count * sizeof *wide);
-        for (size_t i = 0; i < c.count; i++)
-            kernels()->widen(wide + i * k.count, b.b.bf16 + i * b.b.ld, k.count);
-        b.b = (struct operand){.f32 = wide, .ld = k.count, .inner = true};
+    if (b.b.bf16) {
+        size_t rows = b.b.inner ? c.count : k.count, columns = b.b.inner ? k.count : c.count;
+        wide = xmalloc(rows * columns * sizeof *wide);
+        for (size_t i = 0; i < rows; i++)
+            kernels()->widen(wide + i * columns, b.b.bf16 + i * b.b.ld, columns);
+        b.b = (struct operand){.f32 = wide, .ld = columns, .inner = b.b.inner};
     }
     kernels()->product(&b);
     free(wide);
@@ -172,13 +173,13 @@ void gemm_forward(const struct rowplan *plan, float *y, size_t ldy, const float 
                         .a = {.f32 = x + first * ldx, .ld = ldx, .inner = true},
                         .b = {.f32 = w.f32, .bf16 = w.bf16, .ld = K, .inner = true},
                         .add = add,
-                        .bf16 = plan->bf16,
+                        .bf16 = w.rounded,
                         .rows = plan};
     multiply(&p);
 }
 
 void gemm_dx(const struct rowplan *plan, float *dx, size_t lddx, const float *dy, size_t lddy,
-             const float *w, size_t M, size_t K, bool add) {
+             struct weights w, size_t M, size_t K, bool add) {
     size_t first = plan->first[0], n = plan->first[plan->units] - first;
     struct product p = {.c = dx + first * lddx,
                         .ldc = lddx,
@@ -186,15 +187,15 @@ void gemm_dx(const struct rowplan *plan, float *dx, size_t lddx, const float *dy
                         .M = K,
                         .K = M,
                         .a = {.f32 = dy + first * lddy, .ld = lddy, .inner = true},
-                        .b = {.f32 = w, .ld = K},
+                        .b = {.f32 = w.f32, .bf16 = w.bf16, .ld = K},
                         .add = add,
-                        .bf16 = plan->bf16,
+                        .bf16 = w.rounded,
                         .rows = plan};
     multiply(&p);
 }
 
 void gemm_dw(const struct rowplan *plan, float *dw, const float *dy, size_t lddy, const float *x,
-             size_t ldx, size_t M, size_t K) {
+             size_t ldx, size_t M, size_t K, bool bf16) {
     struct product p = {.c = dw,
                         .ldc = K,
                         .N = M,
@@ -202,7 +203,7 @@ void gemm_dw(const struct rowplan *plan, float *dw, const float *dy, size_t lddy
                         .a = {.f32 = dy, .ld = lddy},
                         .b = {.f32 = x, .ld = ldx},
                         .add = true,
-                        .bf16 = plan->bf16,
+                        .bf16 = bf16,
                         .plan = plan};
     multiply(&p);
 }
@@ -217,16 +218,26 @@ struct few {
 
 static void few_rows(void *self, size_t first, size_t last) {
     const struct few *f = self;
+    const struct kernels *k = kernels();
     size_t at = first * f->K, M = last - first;
+    float *y = f->y + first;
     if (f->w.bf16)
-        kernels()->rows_half(f->y + first, f->ldy, f->x, f->ldx, f->n, f->w.bf16 + at, M, f->K,
-                             f->add);
+        k->rows_half(y, f->ldy, f->x, f->ldx, f->n, f->w.bf16 + at, M, f->K, f->add);
     else
-        kernels()->rows(f->y + first, f->ldy, f->x, f->ldx, f->n, f->w.f32 + at, M, f->K, f->add);
+        (f->w.rounded ? k->rows_rounded : k->rows)(y, f->ldy, f->x, f->ldx, f->n, f->w.f32 + at, M,
+                                                   f->K, f->add);
 }
 
 void gemm_rows(float *y, size_t ldy, const float *x, size_t ldx, size_t n, struct weights w,
                size_t M, size_t K, bool add) {
     struct few f = {y, x, w, ldy, ldx, n, K, add};
+    float *rounded = NULL;
+    if (w.rounded) {
+        rounded = xmalloc(n * K * sizeof *rounded);
+        for (size_t i = 0; i < n; i++) kernels()->round(rounded + i * K, x + i * ldx, K);
+        f.x = rounded;
+        f.ldx = K;
+    }
     parallel_range(M, 64, few_rows, &f);
+    free(rounded);
 }

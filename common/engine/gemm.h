@@ -18,12 +18,12 @@
 struct weights { // a matrix (M,K), or its rows from some on: one of them
     const float *f32;
     const uint16_t *bf16; // widened where it is packed: 2 bytes a number, the bits of float32
+    bool rounded;         // products with them in bf16: both operands rounded, see struct block
 };
 
 struct rowplan { // units of rows, in order; `first` has units + 1 entries
     size_t units;
     const size_t *first;
-    bool bf16; // the precision of products of these rows: see struct block in kernels.h
 };
 
 // y (N,M) = x (N,K) w(M,K)^T, + y if add. Row strides: ldx, ldy (floats).
@@ -31,10 +31,10 @@ void gemm_forward(const struct rowplan *p, float *y, size_t ldy, const float *x,
                   struct weights w, size_t M, size_t K, bool add);
 // dx (N,K) = dy (N,M) w (M,K), + dx if add.
 void gemm_dx(const struct rowplan *p, float *dx, size_t lddx, const float *dy, size_t lddy,
-             const float *w, size_t M, size_t K, bool add);
-// dw (M,K) += dy (N,M)^T x (N,K), unit after unit.
+             struct weights w, size_t M, size_t K, bool add);
+// dw (M,K) += dy (N,M)^T x (N,K), unit after unit; in bf16: of both rounded.
 void gemm_dw(const struct rowplan *p, float *dw, const float *dy, size_t lddy, const float *x,
-             size_t ldx, size_t M, size_t K);
+             size_t ldx, size_t M, size_t K, bool bf16);
 // y (n,M) = x (n,K) w(M,K)^T, + y if add, for few rows: each output is one dot product in 16 lanes,
 // so a row's bits do not depend on n.
 void gemm_rows(float *y, size_t ldy, const float *x, size_t ldx, size_t n, struct weights w,

@@ -72,13 +72,19 @@ static float k_exp_sum(float *y, const float *x, size_t n, float shift) {
 }
 
 static float k_dot(const float *x, const float *y, size_t n) {
-    return dot(x, y, 0, n, false);
+    return dot(x, y, 0, n, FLOATS);
 }
 
 static void k_widen(float *y, const uint16_t *x, size_t n) {
     size_t i = 0;
-    for (; i + LANES <= n; i += LANES) store(y + i, load_weights(x, i, true));
-    for (; i < n; i++) y[i] = one_weight(x, i, true);
+    for (; i + LANES <= n; i += LANES) store(y + i, load_weights(x, i, HALVES));
+    for (; i < n; i++) y[i] = one_weight(x, i, HALVES);
+}
+
+static void k_round(float *y, const float *x, size_t n) {
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) store(y + i, load_weights(x, i, ROUNDED));
+    for (; i < n; i++) y[i] = one_weight(x, i, ROUNDED);
 }
 
 // J vectors of columns at once; rows in order.
@@ -220,6 +226,8 @@ const struct kernels KERNELS = {
     .dot = k_dot,
     .rows = AT_LEVEL(rows),
     .rows_half = AT_LEVEL(rows_half),
+    .rows_rounded = AT_LEVEL(rows_rounded),
+    .round = k_round,
     .widen = k_widen,
     .mix = k_mix,
     .axpy = k_axpy,

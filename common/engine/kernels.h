@@ -64,6 +64,10 @@ struct kernels {
     // the same with w in bf16: the bits that its numbers give in float32
     void (*rows_half)(float *y, size_t ldy, const float *x, size_t ldx, size_t n, const uint16_t *w,
                       size_t M, size_t K, bool add);
+    // the same with w rounded to bf16 as it is read: the bits that rows_half gives of it
+    void (*rows_rounded)(float *y, size_t ldy, const float *x, size_t ldx, size_t n, const float *w,
+                         size_t M, size_t K, bool add);
+    void (*round)(float *y, const float *x, size_t n); // to bf16, to nearest even, kept in float32
     void (*widen)(float *y, const uint16_t *x, size_t n); // bf16 -> float32
     // y (cols) = a (n) x (n,cols), row stride ld; rows are added in order
     void (*mix)(float *y, const float *a, const float *x, size_t ld, size_t n, size_t cols);

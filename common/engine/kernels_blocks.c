@@ -8,6 +8,7 @@
 // what one instruction on a pair does. (A product of two bf16 numbers is exact in float32, so it
 // does not matter whether a level rounds between product and sum.)
 #include "common/engine/kernels_vector.h"
+#include <math.h>
 #if defined(__AVX512BF16__)
 #include <immintrin.h>
 #endif
@@ -57,16 +58,8 @@ static void round_two(float *to, const float *x, const float *y, size_t n, size_
     }
 }
 #else
-INLINE words rounded(vec x) { // in the upper half of each word; to nearest, ties to even
-    words b = (words)x, up = (b + 0x7fff + (b >> 16 & 1)) & 0xffff0000u;
-    vec size = (vec)(b & 0x7fffffffu);
-    up = (words)choose(size < splat(BF16_LEAST), splat(0), (vec)up);
-    return (words)choose(x == x, (vec)up, (vec)((b | 0x400000u) & 0xffff0000u));
-}
-
 static float rounded_one(float x) {
-    vec v = (vec)rounded(splat(x));
-    return v[0];
+    return to_bf16(splat(fabsf(x) < BF16_LEAST ? 0 : x))[0];
 }
 
 // to (steps): the words of a line of k numbers along the inner length
@@ -100,22 +93,30 @@ static void pack_float_inner(float *to, const struct operand *o, size_t n, size_
         size_t p = 0;
         for (; p + 4 <= k; p += 4) {
             if (half)
-                transpose4(to + p * width + j, width, from, j * ld + p, ld, true);
+                transpose4(to + p * width + j, width, from, j * ld + p, ld, HALVES);
             else
-                transpose4(to + p * width + j, width, from, j * ld + p, ld, false);
+                transpose4(to + p * width + j, width, from, j * ld + p, ld, FLOATS);
         }
         for (; p < k; p++)
             for (size_t i = j; i < j + 4; i++)
-                to[p * width + i] = one_weight(from, i * ld + p, half);
+                to[p * width + i] = one_weight(from, i * ld + p, half ? HALVES : FLOATS);
     }
     for (; j < width; j++)
         for (size_t p = 0; p < k; p++)
-            to[p * width + j] = j < n ? one_weight(from, j * ld + p, half) : 0;
+            to[p * width + j] = j < n ? one_weight(from, j * ld + p, half ? HALVES : FLOATS) : 0;
+}
+
+// n numbers of inner step p, where they are in bf16 by way of `wide`.
+static const float *floats_of(const struct operand *o, size_t p, size_t n, float *wide) {
+    if (o->f32) return o->f32 + p * o->ld;
+    for (size_t i = 0; i < n; i++) wide[i] = one_weight(o->bf16, p * o->ld + i, HALVES);
+    return wide;
 }
 
 static void pack_float_outer(float *to, const struct operand *o, size_t n, size_t k, size_t width) {
+    float wide[STRIP];
     for (size_t p = 0; p < k; p++, to += width) {
-        const float *from = o->f32 + p * o->ld;
+        const float *from = floats_of(o, p, n, wide);
         if (n == width)
             memcpy(to, from, width * sizeof *to);
         else
@@ -135,12 +136,12 @@ static void pack_bf16_inner(float *to, const struct operand *o, size_t n, size_t
             }
             const float *x = o->f32 + (j + i) * o->ld;
             for (size_t p = 0; o->bf16 && p < k; p++)
-                wide[p] = one_weight(o->bf16, (j + i) * o->ld + p, true);
+                wide[p] = one_weight(o->bf16, (j + i) * o->ld + p, HALVES);
             round_line(line[i], o->bf16 ? wide : x, k);
         }
         size_t p = 0;
         for (; some == 4 && p + 4 <= steps; p += 4)
-            transpose4(to + p * width + j, width, line, p, STEPS, false);
+            transpose4(to + p * width + j, width, line, p, STEPS, FLOATS);
         for (; p < steps; p++)
             for (size_t i = 0; i < some; i++) to[p * width + j + i] = line[i][p];
     }
@@ -148,9 +149,11 @@ static void pack_bf16_inner(float *to, const struct operand *o, size_t n, size_t
 
 static void pack_bf16_outer(float *to, const struct operand *o, size_t n, size_t k, size_t width) {
     const float zeros[STRIP] = {0};
+    float wide[2][STRIP];
     size_t rows = PAIRS ? 1 : 2;
     for (size_t p = 0; p < k; p += 2, to += rows * width) {
-        const float *x = o->f32 + p * o->ld, *y = p + 1 < k ? x + o->ld : zeros;
+        const float *x = floats_of(o, p, n, wide[0]);
+        const float *y = p + 1 < k ? floats_of(o, p + 1, n, wide[1]) : zeros;
         round_two(to, x, y, n, width);
         for (size_t r = 0; n < width && r < rows; r++)
             memset(to + r * width + n, 0, (width - n) * sizeof *to);

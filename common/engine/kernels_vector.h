@@ -30,6 +30,8 @@ void AT_LEVEL(rows)(float *y, size_t ldy, const float *x, size_t ldx, size_t n, 
                     size_t M, size_t K, bool add);
 void AT_LEVEL(rows_half)(float *y, size_t ldy, const float *x, size_t ldx, size_t n,
                          const uint16_t *w, size_t M, size_t K, bool add);
+void AT_LEVEL(rows_rounded)(float *y, size_t ldy, const float *x, size_t ldx, size_t n,
+                            const float *w, size_t M, size_t K, bool add);
 void AT_LEVEL(pack)(float *to, const float *from, size_t ld, size_t n, size_t k, bool across);
 void AT_LEVEL(block)(const struct block *b);
 
@@ -78,40 +80,48 @@ INLINE float lanes_sum(const vec v[PARTS]) { // a fixed tree
     return s[0];
 }
 
-// ---- weights in float32 or, `half`, in bf16: the upper half of a float32 ----
+// ---- weights in float32, in bf16 (the upper half of a float32), or float32 rounded to it ----
 
+enum kind { FLOATS, HALVES, ROUNDED };
 typedef uint16_t halves __attribute__((vector_size(2 * LANES)));
 typedef uint32_t words __attribute__((vector_size(4 * LANES)));
 
-INLINE vec load_weights(const void *w, size_t at, bool half) {
-    if (!half) return load((const float *)w + at);
+INLINE vec to_bf16(vec x) { // to nearest, ties to even
+    words b = (words)x, up = (b + 0x7fff + (b >> 16 & 1)) & 0xffff0000u;
+    return choose(x == x, (vec)up, (vec)((b | 0x400000u) & 0xffff0000u));
+}
+
+INLINE vec load_weights(const void *w, size_t at, enum kind kind) {
+    if (kind == FLOATS) return load((const float *)w + at);
+    if (kind == ROUNDED) return to_bf16(load((const float *)w + at));
     halves h;
     memcpy(&h, (const uint16_t *)w + at, sizeof h);
     return (vec)(__builtin_convertvector(h, words) << 16);
 }
 
-INLINE float one_weight(const void *w, size_t at, bool half) {
-    if (!half) return ((const float *)w)[at];
+INLINE float one_weight(const void *w, size_t at, enum kind kind) {
+    if (kind == FLOATS) return ((const float *)w)[at];
+    if (kind == ROUNDED) return to_bf16(splat(((const float *)w)[at]))[0];
     uint32_t b = (uint32_t)((const uint16_t *)w)[at] << 16;
     float x;
     memcpy(&x, &b, sizeof x);
     return x;
 }
 
-INLINE vec some_weights(const void *w, size_t at, size_t n, bool half) {
+INLINE vec some_weights(const void *w, size_t at, size_t n, enum kind kind) {
     vec v = splat(0);
-    for (size_t i = 0; i < LANES && i < n; i++) v[i] = one_weight(w, at + i, half);
+    for (size_t i = 0; i < LANES && i < n; i++) v[i] = one_weight(w, at + i, kind);
     return v;
 }
 
-INLINE float dot(const float *x, const void *w, size_t at, size_t n, bool half) {
+INLINE float dot(const float *x, const void *w, size_t at, size_t n, enum kind kind) {
     vec s[PARTS] = {0};
     size_t i = 0;
     for (; i + 16 <= n; i += 16)
         for (size_t p = 0; p < PARTS; p++)
-            s[p] += load(x + i + p * LANES) * load_weights(w, at + i + p * LANES, half);
+            s[p] += load(x + i + p * LANES) * load_weights(w, at + i + p * LANES, kind);
     for (size_t p = 0; i < n; p++, i += LANES)
-        s[p] += load_some(x + i, n - i, 0) * some_weights(w, at + i, n - i, half);
+        s[p] += load_some(x + i, n - i, 0) * some_weights(w, at + i, n - i, kind);
     return lanes_sum(s);
 }
 
@@ -129,18 +139,19 @@ typedef int32_t pick4 __attribute__((vector_size(16)));
 #define SHUFFLE4(a, b, ...) __builtin_shuffle(a, b, (pick4){__VA_ARGS__})
 #endif
 
-INLINE vec4 load4(const void *w, size_t at, bool half) {
+INLINE vec4 load4(const void *w, size_t at, enum kind kind) {
     vec4 v;
     half4 h;
-    if (!half) return memcpy(&v, (const float *)w + at, sizeof v), v;
+    if (kind == FLOATS) return memcpy(&v, (const float *)w + at, sizeof v), v;
     memcpy(&h, (const uint16_t *)w + at, sizeof h);
     return (vec4)(__builtin_convertvector(h, bits4) << 16);
 }
 
 // to (4 rows of stride `width`) = from (4,4), from element `at` on, row stride ld, transposed
-INLINE void transpose4(float *to, size_t width, const void *from, size_t at, size_t ld, bool half) {
-    vec4 a = load4(from, at, half), b = load4(from, at + ld, half);
-    vec4 c = load4(from, at + 2 * ld, half), d = load4(from, at + 3 * ld, half);
+INLINE void transpose4(float *to, size_t width, const void *from, size_t at, size_t ld,
+                       enum kind kind) {
+    vec4 a = load4(from, at, kind), b = load4(from, at + ld, kind);
+    vec4 c = load4(from, at + 2 * ld, kind), d = load4(from, at + 3 * ld, kind);
     vec4 ab = SHUFFLE4(a, b, 0, 4, 1, 5), cd = SHUFFLE4(c, d, 0, 4, 1, 5);
     vec4 t[4] = {SHUFFLE4(ab, cd, 0, 1, 4, 5), SHUFFLE4(ab, cd, 2, 3, 6, 7)};
     ab = SHUFFLE4(a, b, 2, 6, 3, 7);

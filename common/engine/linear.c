@@ -33,6 +33,6 @@ void linear_backward(const struct model *m, const struct linear_rows *r, size_t 
                      enum projection which, float *dx, const float *dy, const float *x,
                      float *grads) {
     struct linear l = linear_of(m, layer, which);
-    if (grads) gemm_dw(&r->plan, grads + l.weight, dy, l.out, x, l.in, l.out, l.in);
-    gemm_dx(&r->plan, dx, l.in, dy, l.out, m->params + l.weight, l.out, l.in, false);
+    if (grads) gemm_dw(&r->plan, grads + l.weight, dy, l.out, x, l.in, l.out, l.in, m->rounded);
+    gemm_dx(&r->plan, dx, l.in, dy, l.out, model_matrix(m, l.weight), l.out, l.in, false);
 }

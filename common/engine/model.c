@@ -154,6 +154,7 @@ void model_copy_bf16(struct model *to, const struct model *from) {
     char why[200];
     bool fine = model_init_bf16(to, &from->config, why, sizeof why);
     assert(fine && from->params);
+    to->rounded = from->rounded;
     model_alloc(to);
     for (size_t i = 0; i < to->n_tensors; i++) {
         const struct tensor *t = &to->tensors[i];
@@ -200,8 +201,8 @@ const float *model_vector(const struct model *m, size_t offset) {
 }
 
 struct weights model_matrix(const struct model *m, size_t offset) {
-    if (m->bf16) return (struct weights){.bf16 = m->half + offset};
-    return (struct weights){.f32 = m->params + offset};
+    if (m->bf16) return (struct weights){.bf16 = m->half + offset, .rounded = m->rounded};
+    return (struct weights){.f32 = m->params + offset, .rounded = m->rounded};
 }
 
 void model_embedding(const struct model *m, int32_t id, float *to) {

@@ -39,6 +39,7 @@ struct layer_offsets { // into the flat buffers; SIZE_MAX: the model has none
 struct model {
     struct model_config config;
     bool bf16;                  // to be run only
+    bool rounded;               // its projections' products are in bf16 (--precision bf16)
     size_t n_tensors, n_params; // n_params: places of a flat buffer, padding included (zeros)
     struct tensor *tensors;
     struct layer_offsets *layer; // (L)

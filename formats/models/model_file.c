@@ -374,6 +374,18 @@ void frozen_dtype_row(struct options *o, const char **dtype, const char *help) {
     options_add(o, row, 1);
 }
 
+void precision_row(struct options *o, const char **precision) {
+    const struct opt_row row[] = {
+        {"precision", OPT_CHOICE, OPT_RESULT, precision, .value = "f32", .choices = "f32|bf16",
+         .help = "of the large matrix products: bf16 rounds what they multiply, and is faster"},
+    };
+    options_add(o, row, 1);
+}
+
+bool precision_is_bf16(const char *precision) {
+    return choice_is(precision, "bf16");
+}
+
 bool frozen_is_bf16(const char *dtype) {
     return choice_is(dtype, "bf16");
 }

@@ -34,4 +34,8 @@ bool model_file_save(const char *path, const struct model_file *m, const struct 
 // The option --frozen-dtype float32|bf16 of the stages that run models; a result option.
 void frozen_dtype_row(struct options *o, const char **dtype, const char *help);
 bool frozen_is_bf16(const char *dtype);
+// The option --precision f32|bf16 of the stages that train or run models; a result option. What
+// it says goes into `rounded` of each model that the stage computes with.
+void precision_row(struct options *o, const char **precision);
+bool precision_is_bf16(const char *precision);
 void model_file_release(struct model_file *m);

@@ -17,6 +17,7 @@ void task_options(struct options *o, struct task *t, const char *data_help,
     options_add(o, rows, 2);
     task_summary_row(o, &t->summary);
     options_add(o, rows + 2, 1);
+    precision_row(o, &t->precision);
     frozen_dtype_row(o, &t->dtype,
                      "precision of the models: bf16 halves their memory and rounds their weights");
     common_options_rows(o, &t->common);
@@ -58,6 +59,7 @@ void task_model(struct task *t, const char *path, struct model_file *m,
                 const struct model_file *like) {
     struct fail f = {0};
     model_file_load_frozen(path, frozen_is_bf16(t->dtype), m, &f);
+    m->model.rounded = precision_is_bf16(t->precision);
     die_if(&f);
     if (like && (m->model.config.vocab != like->model.config.vocab ||
                  !hash_equal(m->tokenizer, like->tokenizer)))

@@ -11,7 +11,7 @@ struct task {
     struct opt_list data;
     const char *output, *summary; // -o, --summary
     int64_t micro_tokens;
-    const char *dtype; // --frozen-dtype
+    const char *dtype, *precision; // --frozen-dtype, --precision
     struct common_options common;
     struct log *log;
     struct measure measure; // models are added by task_model

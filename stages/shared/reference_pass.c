@@ -79,7 +79,10 @@ static int compute(const char *path, const struct model_file *ref, struct pairs 
 int reference_pass(const char *path, const struct model_file *ref, struct pairs *pairs,
                    size_t tokens, struct log *log, double *chosen, double *rejected,
                    struct fail *f) {
-    struct lineage l = {.kind = "reference", .stage = "reference", .version = 1, .options = "{}"};
+    struct lineage l = {.kind = "reference",
+                        .stage = "reference",
+                        .version = 1,
+                        .options = ref->model.rounded ? "{\"precision\": \"bf16\"}" : "{}"};
     struct hash128 content;
     parents_add(&l.parents, "model", ref->content);
     for (size_t i = 0; i < pairs->parents.n; i++)

@@ -9,6 +9,7 @@ void teachers_rows(struct options *o, struct teachers *t) {
          .help = "reference model (with --negative ref or --base ref)"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
+    precision_row(o, &t->precision);
     frozen_dtype_row(
         o, &t->dtype,
         "precision of models that are only run: bf16 halves their memory and rounds their weights");
@@ -35,6 +36,7 @@ bool teachers_check(const struct teachers *t, const struct teacher_rule *rule, s
 static bool load_teacher(struct teachers *t, const char *path, struct model_file *m, bool reversed,
                          const char *option, struct parents *parents, struct fail *f) {
     if (!model_file_load_frozen(path, frozen_is_bf16(t->dtype), m, f)) return false;
+    m->model.rounded = precision_is_bf16(t->precision);
     parents_add(parents, "model", m->content);
     if (m->reward_beta > 0 && m->reversed != reversed)
         warn("'%s', given as --%s, was trained %s --reverse", path, option,

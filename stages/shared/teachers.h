@@ -7,6 +7,7 @@
 struct teachers {
     const char *dpo, *reverse, *ref; // --dpo --reverse --ref; NULL: not given
     const char *dtype;               // --frozen-dtype
+    const char *precision;           // --precision, of all models of the stage
     struct model_file dpo_model, reverse_model, ref_model;
     struct teacher_models models; // what is to run
 };

@@ -30,13 +30,14 @@ static struct results run(const float *x, const float *w, const float *dy, size_
                           bool bf16) {
     struct results r = {calloc(N * M, sizeof(float)), calloc(N * K, sizeof(float)),
                         calloc(M * K, sizeof(float)), calloc(9 * M, sizeof(float))};
+    struct weights weights = {.f32 = w, .rounded = bf16};
     for (size_t u = 0; u < 3; u += group) {
-        struct rowplan p = {.units = group < 3 - u ? group : 3 - u, .first = all + u, .bf16 = bf16};
-        gemm_forward(&p, r.y, M, x, K, (struct weights){.f32 = w}, M, K, false);
-        gemm_dx(&p, r.dx, K, dy, M, w, M, K, false);
-        gemm_dw(&p, r.dw, dy, M, x, K, M, K);
+        struct rowplan p = {.units = group < 3 - u ? group : 3 - u, .first = all + u};
+        gemm_forward(&p, r.y, M, x, K, weights, M, K, false);
+        gemm_dx(&p, r.dx, K, dy, M, weights, M, K, false);
+        gemm_dw(&p, r.dw, dy, M, x, K, M, K, bf16);
     }
-    gemm_rows(r.few, M, x, K, 9, (struct weights){.f32 = w}, M, K, false);
+    gemm_rows(r.few, M, x, K, 9, weights, M, K, false);
     return r;
 }
 

@@ -101,7 +101,7 @@ static void attention_products(struct replay *r, bool backward) {
 static void layer_products(struct replay *r, size_t l, bool backward) {
     const struct model_config *c = &r->m->config;
     const struct layer_offsets *o = &r->m->layer[l];
-    const float *w = r->m->params, *in = r->in;
+    const float *in = r->in;
     struct rowplan plan = batch_rows(r->b);
     float *out = r->out, *g = r->grads;
     size_t C = c->width, F = c->hidden, HD = c->heads * c->head_dim;
@@ -114,15 +114,15 @@ static void layer_products(struct replay *r, size_t l, bool backward) {
         gemm_forward(&plan, out, C, in, F, model_matrix(r->m, o->down), C, F, true);
         return;
     }
-    gemm_dw(&plan, g + o->down, in, C, in, F, C, F);
-    gemm_dx(&plan, out, F, in, C, w + o->down, C, F, false);
-    gemm_dw(&plan, g + o->gate, in, 2 * F, in, C, 2 * F, C);
-    gemm_dx(&plan, out, C, in, 2 * F, w + o->gate, 2 * F, C, false);
-    gemm_dw(&plan, g + o->o, in, C, in, HD, C, HD);
-    gemm_dx(&plan, out, HD, in, C, w + o->o, C, HD, false);
+    gemm_dw(&plan, g + o->down, in, C, in, F, C, F, r->m->rounded);
+    gemm_dx(&plan, out, F, in, C, model_matrix(r->m, o->down), C, F, false);
+    gemm_dw(&plan, g + o->gate, in, 2 * F, in, C, 2 * F, C, r->m->rounded);
+    gemm_dx(&plan, out, C, in, 2 * F, model_matrix(r->m, o->gate), 2 * F, C, false);
+    gemm_dw(&plan, g + o->o, in, C, in, HD, C, HD, r->m->rounded);
+    gemm_dx(&plan, out, HD, in, C, model_matrix(r->m, o->o), C, HD, false);
     attention_products(r, true);
-    gemm_dw(&plan, g + o->q, in, W, in, C, W, C);
-    gemm_dx(&plan, out, C, in, W, w + o->q, W, C, false);
+    gemm_dw(&plan, g + o->q, in, W, in, C, W, C, r->m->rounded);
+    gemm_dx(&plan, out, C, in, W, model_matrix(r->m, o->q), W, C, false);
 }
 
 static void head_chunks(struct replay *r, bool backward) {
@@ -135,8 +135,8 @@ static void head_chunks(struct replay *r, bool backward) {
         const float *x = r->in + c.first * C;
         gemm_forward(&plan, r->out, V, x, C, model_matrix(m, m->head), V, C, false);
         if (!backward) continue;
-        gemm_dx(&plan, r->out, C, r->in, V, m->params + m->head, V, C, false);
-        gemm_dw(&plan, r->grads + m->head, r->in, V, x, C, V, C);
+        gemm_dx(&plan, r->out, C, r->in, V, model_matrix(m, m->head), V, C, false);
+        gemm_dw(&plan, r->grads + m->head, r->in, V, x, C, V, C, r->m->rounded);
     }
 }
 
