@@ -67,7 +67,8 @@ static double replayed(struct replay *r, bool backward) {
 
 struct rounds {
     struct series replay_forward, replay, forward, step, recompute, update;
-    struct series peak_replay, peak_step; // what they take at the peak of multiply-adds
+    struct series peak_replay, peak_step;            // what they take at the peak of multiply-adds
+    struct series replay_bf16, peak_bf16, step_bf16; // the first two in bf16
 };
 
 // A step's FLOPs by the usual count: 6 a parameter and token.
@@ -84,6 +85,11 @@ static void one_round(struct rounds *t, struct replay *r, const struct step_benc
     t->replay.at[i] = replayed(r, true);
     t->peak_step.at[i] = step_flops(s->model, (double)b->n) / bench_peak(false);
     t->step.at[i] = whole_step(s, b);
+    s->model->rounded = true;
+    t->peak_bf16.at[i] = products / bench_peak(true);
+    t->replay_bf16.at[i] = replayed(r, true);
+    t->step_bf16.at[i] = whole_step(s, b);
+    s->model->rounded = false;
     t->recompute.at[i] = whole_step(again, b);
     t->update.at[i] = update(s);
 }
@@ -105,6 +111,12 @@ static void tell(struct report *r, const struct shape *s, const struct ceilings 
         "multiply-add peak, 6 N FLOPs a token");
     add(r, s, "sft step, beside its products", tokens, &t->step, series_ratio(&t->replay, &t->step),
         "its products alone (aim 0.85)");
+    // without the CPU's instructions for it, bf16 is only slower
+    double share = series_ratio(&t->peak_bf16, &t->replay_bf16);
+    add(r, s, "replay of the step's products, bf16", tokens, &t->replay_bf16, share,
+        "multiply-add peak of bf16");
+    add(r, s, "sft step, bf16", tokens, &t->step_bf16, series_ratio(&t->step, &t->step_bf16),
+        "speed of the float32 step (aim 1.5)");
     add(r, s, "sft step, --recompute", tokens, &t->recompute, series_ratio(&t->recompute, &t->step),
         "time of the plain step (aim < 1.35)");
     char *name = xasprintf("%s: optimiser step", s->name);
@@ -143,6 +155,7 @@ void bench_steps(struct report *r, const struct shape *s, const struct ceilings 
     for (size_t i = 0; i < rounds; i++) one_round(&t, replay, &step, &again, &b, i);
     t.replay_forward.n = t.replay.n = t.forward.n = t.step.n = t.recompute.n = rounds;
     t.update.n = t.peak_replay.n = t.peak_step.n = rounds;
+    t.replay_bf16.n = t.peak_bf16.n = t.step_bf16.n = rounds;
     report_section(r, before);
     tell(r, s, c, &step, &t, (double)b.n);
     replay_free(replay);
