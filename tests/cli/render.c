@@ -1,11 +1,14 @@
 // Renders templates for comparison with other interpreters: each line of stdin is an object
-// {"template": SOURCE, "variables": {...}} (without variables: those of the line before), each line
-// of stdout the rendered text as JSON or {"error": MESSAGE}.
+// {"template": SOURCE, "variables": {...}} (without variables: those of the line before; "file": a
+// template in the folder of --folder DIR instead of the source), each line of stdout the rendered
+// text as JSON or {"error": MESSAGE}.
+//   --folder DIR   of the files
 //   --generation   behind the text what stands inside {% generation %}, in brackets
 //   --check        each line also has "want", the text, or an object where an error is right: says
 //                  what differs, exit 1; names the number of equal ones
 #include "common/jinja/jinja.h"
 #include "formats/bytes/json.h"
+#include "formats/bytes/slurp.h"
 #include "formats/records/json_values.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +45,7 @@ static void put_generated(struct jtext t) {
 struct state {
     struct json *kept; // the last line with variables
     bool generated, check;
+    const char *folder;
     size_t equal, different;
 };
 
@@ -75,10 +79,14 @@ static void print(struct state *s, struct jtext out, const struct fail *f) {
 
 static void render(struct state *s, const struct json *v) {
     size_t n = 0;
-    const char *source = json_text(json_get(v, "template"), &n);
-    const struct json *variables = json_get(s->kept, "variables");
     struct fail f = {0};
-    struct jinja *t = jinja_open(source ? source : "", n, "template", &f);
+    const char *source = json_text(json_get(v, "template"), &n);
+    const char *file = json_text(json_get(v, "file"), NULL);
+    char *path = file ? xasprintf("%s/%s", s->folder ? s->folder : ".", file) : NULL;
+    char *text = path ? slurp(path, 1 << 20, &n, &f) : NULL;
+    const struct json *variables = json_get(s->kept, "variables");
+    if (text) source = text;
+    struct jinja *t = jinja_open(source ? source : "", source ? n : 0, "template", &f);
     struct jinja_rendering r = {0};
     struct jtext out = {"", NULL, 0};
     if (t) jinja_begin(&r, t);
@@ -91,6 +99,8 @@ static void render(struct state *s, const struct json *v) {
         print(s, out, &f);
     if (t) jinja_end(&r);
     jinja_free(t);
+    free(text);
+    free(path);
 }
 
 static void take_line(struct state *s, const char *line, size_t n) {
@@ -103,7 +113,7 @@ static void take_line(struct state *s, const char *line, size_t n) {
         json_free(s->kept);
         s->kept = v;
     }
-    if (json_type(json_get(v, "template")) == JSON_STRING) render(s, v);
+    if (json_get(v, "template") || json_get(v, "file")) render(s, v);
     if (!keeps) json_free(v);
 }
 
@@ -114,6 +124,7 @@ int main(int argc, char **argv) {
     for (int i = 1; i < argc; i++) {
         s.generated |= !strcmp(argv[i], "--generation");
         s.check |= !strcmp(argv[i], "--check");
+        if (!strcmp(argv[i], "--folder") && i + 1 < argc) s.folder = argv[++i];
     }
     for (ssize_t n; (n = getline(&line, &capacity, stdin)) > 0;) take_line(&s, line, (size_t)n);
     json_free(s.kept);
