@@ -56,7 +56,7 @@ static const char llama3_dated[] =
     "{{- date_string|default(strftime_now('%d %b %Y')) + '\\n\\n' }}\n"
     "{%- if first %}{{- messages[0].content|trim }}{% endif %}\n"
     "{{- '<|eot_id|>' }}\n"
-    "{%- for m in messages[1:] if first else messages %}\n" LLAMA3_TURNS;
+    "{%- for m in (messages[1:] if first else messages) %}\n" LLAMA3_TURNS;
 
 #define ALTERNATE                                                                                  \
     "{%- set first = messages and messages[0].role == 'system' %}\n"                               \

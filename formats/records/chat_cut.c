@@ -49,6 +49,20 @@ static bool find_start(const struct tokenizer *t, struct jtext ask, struct jtext
     return template_only(ask, *start) && at_token(t, ask, *start);
 }
 
+// The same of an answer in the middle, whose earlier text the template shows otherwise once more
+// follows (a system text that goes with the last question): what stands between the message before
+// and the answer must be the same.
+static bool find_middle(struct jtext ask, struct jtext whole, size_t i, size_t *start) {
+    struct chat_span asked, said, own;
+    if (!i || !message_bytes(ask, i - 1, &asked) || !message_bytes(whole, i - 1, &said))
+        return false;
+    size_t n = ask.n - asked.end;
+    bool same = template_only(ask, asked.end) && n <= whole.n - said.end &&
+                !memcmp(ask.text + asked.end, whole.text + said.end, n);
+    *start = said.end + n;
+    return same && (!message_bytes(whole, i, &own) || *start <= own.start);
+}
+
 static bool no_cut(struct chat *c, size_t i, const char *why) {
     return fail_set(c->fail, EXIT_BADDATA,
                     "the answer in message %zu cannot be cut from what the template renders: %s; "
@@ -87,8 +101,9 @@ bool chat_cut(struct chat *c, const struct tokenizer *t, size_t i, struct jtext 
     struct chat_span said;
     if (!chat_render(c, i, true, &ask)) return false;
     if (i + 1 < c->n && !chat_render(c, i + 1, false, &last)) return false;
-    if (!find_start(t, ask, whole, i, &span->start))
-        return no_cut(c, i, "what it is asked with is no beginning of it");
+    bool found = find_start(t, ask, whole, i, &span->start);
+    if (!found && i + 1 < c->n) found = find_middle(ask, whole, i, &span->start);
+    if (!found) return no_cut(c, i, "what it is asked with is no beginning of it");
     if (!find_tail(c, t, i, ask, last, &tail)) return false;
     size_t at = span->start;
     if (message_bytes(whole, i, &said) && said.end > at) at = said.end;

@@ -5,8 +5,10 @@
 // generation prompt, ends: that must be a beginning of the whole. Where a template closes another
 // thought than it opens (DeepSeek-R1 asks with "<think>" and shows answers without), it may end
 // earlier in the generation prompt, at a token of its own. What ends a turn is taken from the
-// rendering in which that turn is the last, and must follow the same text in the whole. Anything
-// else has no clean cut and is a failure (EXIT_BADDATA) that says why; nothing is cut by guess.
+// rendering in which that turn is the last, and must follow the same text in the whole. Of an
+// answer in the middle, only what stands between the message before and itself has to be the same.
+// Anything else has no clean cut and is a failure (EXIT_BADDATA) that says why; nothing is cut by
+// guess.
 #pragma once
 #include "common/text/bpe.h"
 #include "formats/records/chat.h"
