@@ -35,7 +35,7 @@ static void read_blocks(void *self, size_t first, size_t last) {
 }
 
 double bench_read(const float *p, size_t n) {
-    static float sink[1024]; // one a thread; what is read must be used
+    static float sink[1024]; // one per thread; what is read must be used
     struct reading r = {p, sink};
     double start = bench_clock();
     parallel_range(n / READ_BLOCK, 1, read_blocks, &r);
