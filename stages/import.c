@@ -46,7 +46,7 @@ static void declare(struct options *o, struct import *s) {
 }
 
 static void check_usage(const struct import *s) {
-    int ways = !!s->hf + !!s->init + !!s->corpus.n;
+    int ways = (s->hf != NULL) + (s->init != NULL) + (s->corpus.n > 0);
     if (ways != 1)
         die(EXIT_USAGE,
             "missing what to import: give --hf, --init or --train-tokenizer; see --help");

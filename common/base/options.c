@@ -346,8 +346,9 @@ static const char *config_word(struct options *o, char **p, bool list, bool *bad
     if (*s == '"') {
         size_t n = strcspn(s + 1, "\"");
         *bad = !s[n + 1];
-        *p = s + n + 1 + !*bad;
-        return *bad ? NULL : keep(o, s + 1, n);
+        if (*bad) return NULL;
+        *p = s + n + 2; // after the closing quote
+        return keep(o, s + 1, n);
     }
     size_t n = 0;
     while (s[n] && !(isblank((unsigned char)s[n]) && (list || s[n + 1] == '#'))) n++;

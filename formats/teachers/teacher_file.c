@@ -115,7 +115,7 @@ static bool lay_rows(struct teacher_shard *t, const struct raw *raw, size_t posi
 }
 
 // The rows that are lost too, once the places of all entries are known.
-static bool lay_damage(struct teacher_shard *t, const struct raw *raw) {
+static void mark_lost_rows(struct teacher_shard *t, const struct raw *raw) {
     size_t *entry = xcalloc(t->rows + 1, sizeof *entry), p = 0;
     const uint16_t *plain = raw->column[ENTRIES];
     const uint32_t *coded = raw->field[CODE_ENTRIES];
@@ -137,7 +137,6 @@ static bool lay_damage(struct teacher_shard *t, const struct raw *raw) {
         damage_mark(raw->holes, all[i].unit, t->rows, all[i].first, all[i].each, t->lost);
     for (size_t row = 0; row < t->rows; row++) t->n_lost += t->lost[row];
     free(entry);
-    return true;
 }
 
 static bool lay_positions(struct teacher_shard *t, const struct raw *raw) {
@@ -363,7 +362,7 @@ static bool decode_components(struct teacher_shard *t, const struct teacher_code
 // ---- a whole shard
 
 // log p* of the token that stands at each position: it is always in the support.
-static bool find_realised(struct teacher_shard *t) {
+static void find_realised(struct teacher_shard *t) {
     for (size_t row = 0; row < t->rows; row++) {
         struct teacher_position *p = t->position + t->position_first[row];
         for (size_t i = t->first[row] + 1; i < t->first[row + 1]; i++) {
@@ -373,7 +372,6 @@ static bool find_realised(struct teacher_shard *t) {
             p++;
         }
     }
-    return true;
 }
 
 static bool load_coded(struct teacher_shard *t, struct raw *raw, const struct teacher_info *i,
@@ -386,9 +384,10 @@ static bool load_coded(struct teacher_shard *t, struct raw *raw, const struct te
     if (ok && !t->grid.n && !teacher_rule_alpha(rule, &t->rule))
         ok = columns_expect(r, 1, &table[ALPHA]) &&
              (raw->column[ALPHA] = columns_read_all(r, "alpha", &raw->n[ALPHA])) != NULL;
-    ok = ok && lay_rows(t, raw, raw->fields[CODE_ENTRIES]) && lay_damage(t, raw) &&
-         (t->grid.n ? decode_components(t, &c, raw)
-                    : decode_positions(t, &c, raw) && find_realised(t));
+    ok = ok && lay_rows(t, raw, raw->fields[CODE_ENTRIES]);
+    if (ok) mark_lost_rows(t, raw);
+    ok = ok && (t->grid.n ? decode_components(t, &c, raw) : decode_positions(t, &c, raw));
+    if (ok && !t->grid.n) find_realised(t);
     teacher_codec_release(&c);
     free(rule);
     return ok;
@@ -420,8 +419,9 @@ static void compose_stored(struct teacher_shard *t, struct columns_reader *r) {
 }
 
 static bool load_plain(struct teacher_shard *t, const struct raw *raw) {
-    return lay_rows(t, raw, raw->n[ENTRIES]) && lay_damage(t, raw) &&
-           (t->grid.n ? load_plain_components(t, raw) : lay_positions(t, raw));
+    if (!lay_rows(t, raw, raw->n[ENTRIES])) return false;
+    mark_lost_rows(t, raw);
+    return t->grid.n ? load_plain_components(t, raw) : lay_positions(t, raw);
 }
 
 bool teacher_shard_load(struct teacher_shard *t, struct columns_reader *r, struct fail *f) {
@@ -436,15 +436,20 @@ bool teacher_shard_load(struct teacher_shard *t, struct columns_reader *r, struc
     t->mask = raw.column[MASK];
     t->prompt_length = raw.column[PROMPT];
     t->support = raw.column[SUPPORT];
-    *(t->grid.n ? &t->ends : &t->logp) = raw.column[LOGP];
-    t->tails = t->grid.n ? raw.column[TAIL] : NULL;
+    if (t->grid.n) {
+        t->ends = raw.column[LOGP];
+        t->tails = raw.column[TAIL];
+    } else {
+        t->logp = raw.column[LOGP];
+    }
     t->entropy = raw.column[ENTROPY];
     ok = ok && raw.n[LENGTH] == t->rows && raw.n[PROMPT] == t->rows &&
          in_vocabulary(t->ids, raw.n[IDS], i.vocab) &&
          (i.bits == 32 ? load_plain(t, &raw) : load_coded(t, &raw, &i, r)) &&
          teacher_check(t, &i, i.bits == 32, r, f);
-    int scratch[] = {LENGTH, ENTRIES, ALPHA, TVD, REALISED, TAIL};
-    for (size_t k = 0; k < 5 + !t->grid.n; k++) free(raw.column[scratch[k]]);
+    static const int scratch[] = {LENGTH, ENTRIES, ALPHA, TVD, REALISED};
+    for (size_t k = 0; k < sizeof scratch / sizeof *scratch; k++) free(raw.column[scratch[k]]);
+    if (!t->grid.n) free(raw.column[TAIL]);
     for (int k = 0; k < CODE_FIELDS; k++) free(raw.field[k]);
     if (ok && t->grid.n) compose_stored(t, r);
     if (ok) return true;

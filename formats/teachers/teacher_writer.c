@@ -111,7 +111,8 @@ static bool create(struct teacher_writer *w, const char *path, const struct line
     struct lineage own = *l;
     own.kind = "teacher";
     own.version = artefact_version(own.kind);
-    size_t n_attrs = sizeof attrs / sizeof *attrs - !w->grid.n;
+    size_t n_attrs = sizeof attrs / sizeof *attrs;
+    if (!w->grid.n) n_attrs--; // alpha_grid
     w->columns = columns_create(path, &own, n, columns, n_attrs, attrs, blob, blobs, plan, f);
     free(grid);
     return w->columns != NULL;
