@@ -181,13 +181,16 @@ static void open_cache(struct distill *d, const struct options *o, struct traini
     struct teacher_set *s = d->source.set;
     if (!choice_is(d->on_bad, "error")) teacher_set_skip_bad(s);
     const struct teacher_info *i = teacher_set_info(s);
-    training_check(&d->start, i->tokenizer, i->vocab, i->max_length, teacher_set_rows(s),
+    size_t vocab = d->start.model.config.vocab_used;
+    bool known = !hash_is_zero(i->tokenizer) && !hash_is_zero(d->start.tokenizer);
+    training_check(&d->start, i->tokenizer, 0, i->max_length, teacher_set_rows(s),
                    d->teacher.items[0]);
-    if (i->vocab != d->start.model.config.vocab)
+    if (i->vocab > vocab && known) d->source.vocab = vocab; // padding of the cache's models
+    if (i->vocab != vocab && !known)
         die(EXIT_BADDATA,
             "the cache is of a vocabulary of %zu, the model's has %zu; dump it from "
             "teachers of this model",
-            i->vocab, d->start.model.config.vocab);
+            i->vocab, vocab);
     agree_on_recipe(d, o, i);
     d->alpha = recompose(s, o, d->recipe, &d->policy.rule, t->log);
     settle_student(d, o, i->reward_beta, d->alpha);
@@ -358,7 +361,8 @@ static int train(struct distill *d, struct training *t) {
         policy_training_start(&d->policy, &d->start, &d->options, t);
     else if (d->policy.teachers.dpo && !d->common.dry_run)
         monitor_start(&d->watching, t, &d->options);
-    struct objective objective = objective_distill_new(&d->options, d->start.model.config.vocab);
+    struct objective objective =
+        objective_distill_new(&d->options, d->start.model.config.vocab_used);
     t->model = &d->start;
     t->objective = &objective;
     if (!d->on_policy && !d->common.dry_run) {

@@ -72,15 +72,15 @@ static void load_inputs(struct dpo *d, struct parents *parents) {
     die_if(&f);
     for (size_t i = 0; i < d->pairs.parents.n; i++)
         parents_add(parents, d->pairs.parents.items[i].kind, d->pairs.parents.items[i].hash);
-    training_check(&d->policy, d->pairs.tokenizer, d->pairs.vocab, d->pairs.longest, d->pairs.rows,
+    training_check(&d->policy, d->pairs.tokenizer, d->pairs.top, d->pairs.longest, d->pairs.rows,
                    d->data.items[0]);
     if (!d->ref) return;
     model_file_load(d->ref, &d->ref_model, &f);
     d->ref_model.model.rounded = precision_is_bf16(d->precision);
     die_if(&f);
     parents_add(parents, "model", d->ref_model.content);
-    training_check(&d->ref_model, d->pairs.tokenizer, d->pairs.vocab, d->pairs.longest,
-                   d->pairs.rows, d->data.items[0]);
+    training_check(&d->ref_model, d->pairs.tokenizer, d->pairs.top, d->pairs.longest, d->pairs.rows,
+                   d->data.items[0]);
     d->own_ref = !hash_equal(d->ref_model.content, d->policy.content);
 }
 

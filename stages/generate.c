@@ -171,7 +171,7 @@ static void load_prompts(struct generate *g) {
     for (size_t i = 0; i < g->prompts.parents.n; i++)
         parents_add(&g->lineage.parents, g->prompts.parents.items[i].kind,
                     g->prompts.parents.items[i].hash);
-    training_check(m, g->prompts.tokenizer, g->prompts.vocab, g->prompts.longest, g->prompts.rows,
+    training_check(m, g->prompts.tokenizer, g->prompts.top, g->prompts.longest, g->prompts.rows,
                    g->data.n ? g->data.items[0] : g->input.items[0]);
 }
 
@@ -224,7 +224,7 @@ static struct columns_writer *open_writer(const struct generate *g, const char *
     if (g->text) path_may_write(g->text, f);
     die_if(f);
     struct tokens_info info = {.kind = TOKENS_SFT,
-                               .vocab = m->model.config.vocab,
+                               .vocab = m->model.config.vocab_used,
                                .tokenizer = m->tokenizer,
                                .tokenizer_json = m->tokenizer_json};
     struct columns_plan plan = {

@@ -45,7 +45,7 @@ static void load_tokens(const struct sft *s, const struct opt_list *data, struct
     die_if(&f);
     for (size_t i = 0; i < t->parents.n; i++)
         parents_add(parents, t->parents.items[i].kind, t->parents.items[i].hash);
-    training_check(&s->start, t->tokenizer, t->vocab, t->longest, t->rows, data->items[0]);
+    training_check(&s->start, t->tokenizer, t->top, t->longest, t->rows, data->items[0]);
     if (choice_is(s->loss_on, "all")) memset(t->mask, 1, t->first[t->rows]);
     size_t targets = 0;
     for (size_t i = 0; i < t->first[t->rows]; i++) targets += t->mask[i];
@@ -110,7 +110,7 @@ static void start_validation(struct sft *s, struct training *t) {
 }
 
 static int train(struct sft *s, struct training *t) {
-    struct objective objective = objective_sft_new(s->start.model.config.vocab);
+    struct objective objective = objective_sft_new(s->start.model.config.vocab_used);
     t->model = &s->start;
     t->objective = &objective;
     source_tokens(&t->source, &s->tokens);

@@ -105,7 +105,8 @@ static void load_student(struct dump *d) {
     d->student_model.model.rounded = precision_is_bf16(d->teachers.precision);
     die_if(&f);
     const struct model_file *t = &d->teachers.dpo_model, *s = &d->student_model;
-    if (t->model.config.vocab != s->model.config.vocab || !hash_equal(t->tokenizer, s->tokenizer))
+    if (t->model.config.vocab_used != s->model.config.vocab_used ||
+        !hash_equal(t->tokenizer, s->tokenizer))
         die(EXIT_BADDATA,
             "'%s' has another vocabulary or tokenizer than the teachers; it cannot be "
             "trained from them",
@@ -147,7 +148,7 @@ static void load_data(struct dump *d) {
     for (size_t i = 0; i < d->tokens.parents.n; i++)
         parents_add(&d->lineage.parents, d->tokens.parents.items[i].kind,
                     d->tokens.parents.items[i].hash);
-    training_check(&d->teachers.dpo_model, d->tokens.tokenizer, d->tokens.vocab, d->tokens.longest,
+    training_check(&d->teachers.dpo_model, d->tokens.tokenizer, d->tokens.top, d->tokens.longest,
                    d->tokens.rows, d->data.items[0]);
     size_t positions = 0;
     for (size_t i = 0; i < d->tokens.rows; i++) positions += positions_of(&d->tokens, i);
@@ -220,7 +221,7 @@ static void check_room(const struct dump *d) {
     if (most.least > 0 && 1 / most.least < (double)most.top_k)
         most.top_k = (size_t)(1 / most.least) + 1; // so many can be as likely
     const struct teacher_grid *g = &d->run.grid;
-    size_t room = teacher_gather_room(g, &most, d->teachers.dpo_model.model.config.vocab);
+    size_t room = teacher_gather_room(g, &most, d->teachers.dpo_model.model.config.vocab_used);
     if (g->n && room > UINT16_MAX)
         die(EXIT_USAGE,
             "--top-k %zu at %zu alphas of --alpha-grid may keep %zu tokens a position, and a file "
@@ -275,7 +276,7 @@ static bool settle_strength(struct dump *d) {
 static struct teacher_writer *open_writer(struct dump *d, const struct columns_plan *plan,
                                           struct fail *f) {
     char *rule = recipe_rule_json(&d->teacher);
-    struct teacher_info info = {.vocab = d->teachers.dpo_model.model.config.vocab,
+    struct teacher_info info = {.vocab = d->teachers.dpo_model.model.config.vocab_used,
                                 .max_length = d->tokens.longest,
                                 .tokenizer = d->teachers.dpo_model.tokenizer,
                                 .tokenizer_json = d->teachers.dpo_model.tokenizer_json,

@@ -1,7 +1,6 @@
 #include "common/engine/layer.h"
 #include "common/base/parallel.h"
 #include "common/engine/kernels.h"
-#include <math.h>
 #include <string.h>
 
 enum { GRAIN = 16 }; // rows a thread takes at least
@@ -102,8 +101,5 @@ void layer_forward(const struct layer_rows *r, size_t l, const struct layer_stat
 
 void layer_logits(const struct model *m, const struct linear_rows *r, const float *x,
                   float *logits) {
-    size_t V = model_outputs(&m->config), n = r->plan.first[r->plan.units];
     linear_forward(m, r, 0, PROJECT_HEAD, logits, x, false);
-    for (size_t i = 0; i < n; i++)
-        for (size_t v = m->config.vocab_used; v < V; v++) logits[i * V + v] = -INFINITY;
 }

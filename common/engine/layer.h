@@ -37,6 +37,6 @@ void layer_swiglu(const struct layer_rows *r, const struct layer_state *s, float
 // where `row` is NULL.
 void layer_norm(const struct model *m, float *y, const float *x, const size_t *row, size_t count,
                 size_t offset);
-// logits (rows of r,V) of normed rows x; columns that are padding are -INFINITY.
+// logits (rows of r,V) of normed rows x; V is vocab_used.
 void layer_logits(const struct model *m, const struct linear_rows *r, const float *x,
                   float *logits);

@@ -14,7 +14,7 @@ size_t model_qkv_width(const struct model_config *c) {
 }
 
 size_t model_outputs(const struct model_config *c) {
-    return c->reward_head ? 1 : c->vocab;
+    return c->reward_head ? 1 : c->vocab_used;
 }
 
 // Adds a tensor at the end of the layout; returns its offset.
@@ -89,6 +89,8 @@ static bool config_sane(const struct model_config *c, char *why, size_t size) {
     if (c->layers > 1000 || c->width > 1 << 17 || c->hidden > 1 << 20 || c->vocab > 1 << 24 ||
         c->heads > 4096 || c->head_dim > 256)
         return refuse(why, size, "a size of the model is out of range");
+    if (c->vocab_used > c->vocab)
+        return refuse(why, size, "its tokens are more than its vocabulary's rows");
     if (c->heads % c->kv_heads)
         return refuse(why, size, "the number of heads is not a multiple of the key-value heads");
     if (c->reward_head && c->tied) return refuse(why, size, "the head of a reward model is tied");
@@ -110,7 +112,7 @@ static bool init(struct model *m, const struct model_config *c, bool bf16, char 
     m->norm = add(m, 1, c->width, true, "model.norm.weight");
     align(m);
     m->head = c->tied ? m->embed
-                      : add(m, model_outputs(c), c->width, false,
+                      : add(m, c->reward_head ? 1 : c->vocab, c->width, false,
                             c->reward_head ? "score.weight" : "lm_head.weight");
     align(m);
     return true;

@@ -13,7 +13,7 @@
 
 struct model_config {
     size_t layers, width, heads, kv_heads, head_dim, hidden, vocab; // L C H G D F V
-    size_t vocab_used; // ids >= this are padding rows: their logits are -inf (0: all are used)
+    size_t vocab_used; // V of logits: rows from here on are padding, no tokens (0: all are used)
     size_t max_positions;
     double norm_eps, rope_theta;
     double rope_factor; // 1: none; `linear` if rope_original == 0, else llama3
@@ -49,7 +49,8 @@ struct model {
 };
 
 size_t model_qkv_width(const struct model_config *c); // (H+2G)D
-size_t model_outputs(const struct model_config *c);   // of the head: V, or 1 with reward_head
+size_t
+model_outputs(const struct model_config *c); // of the head: vocab_used, or 1 with reward_head
 
 // Lays out the table. Embedding first, then layers, final norm, head. False with a message in `why`
 // (of `size` bytes) where the config makes no sense (heads not a multiple of kv_heads, ...).

@@ -238,7 +238,7 @@ static bool step(struct running *r) {
 }
 
 bool sample_queue_run(const struct sampler *s, const struct sample_queue *q) {
-    size_t V = decoder_model(s->decoder[0])->config.vocab;
+    size_t V = decoder_model(s->decoder[0])->config.vocab_used;
     struct running r = {.s = s, .q = q, .idle = s->slots, .V = V};
     r.job = xmalloc(s->slots * sizeof *r.job);
     r.slot = xmalloc(s->slots * sizeof *r.slot);

@@ -45,7 +45,7 @@ struct online_teachers *online_teachers_new(const struct teacher_models *m,
     for (int k = 0; k < MODELS; k++) {
         if (!pick(m, k)) continue;
         l->net[k] = net_new(pick(m, k), &i);
-        l->V = pick(m, k)->config.vocab;
+        l->V = pick(m, k)->config.vocab_used;
     }
     return l;
 }

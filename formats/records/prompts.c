@@ -42,12 +42,14 @@ static bool add_row(struct list *l, struct reading *r, struct record *row) {
 static void finish(struct tokens *t, struct list *l, const struct model_file *m) {
     *t = (struct tokens){.kind = TOKENS_PROMPT,
                          .rows = l->rows,
-                         .vocab = m->model.config.vocab,
+                         .vocab = m->model.config.vocab_used,
                          .first = l->first,
                          .ids = l->ids.id,
                          .tokenizer = m->tokenizer,
                          .parts = 1};
     t->mask = xcalloc(l->ids.n, 1);
+    for (size_t i = 0; i < l->ids.n; i++)
+        if ((size_t)l->ids.id[i] >= t->top) t->top = (size_t)l->ids.id[i] + 1;
     t->prompt_length = xmalloc((l->rows + 1) * sizeof *t->prompt_length);
     t->part_rows = xmalloc(sizeof *t->part_rows);
     t->part_rows[0] = l->rows;

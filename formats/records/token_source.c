@@ -20,7 +20,7 @@ static bool from_model(struct token_source *s, const char *path, struct fail *f)
     s->config = take(&m.tokenizer_config_json);
     s->bos = m.bos;
     s->eos = m.eos;
-    s->vocab = m.model.config.vocab;
+    s->vocab = m.model.config.vocab_used;
     s->max_length = m.model.config.max_positions;
     model_file_release(&m);
     return s->json ||
@@ -71,7 +71,7 @@ struct token_source token_source_of(const struct model_file *m, struct tokenizer
                                  .hash = m->tokenizer,
                                  .bos = before->n ? before->id[0] : m->bos,
                                  .eos = m->eos,
-                                 .vocab = m->model.config.vocab,
+                                 .vocab = m->model.config.vocab_used,
                                  .max_length = m->model.config.max_positions};
 }
 

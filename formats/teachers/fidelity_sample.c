@@ -120,7 +120,7 @@ static void allocate(struct sample_pass *p) {
     struct fidelity_sample *s = p->s;
     struct net_limits limits = score_limits(&p->all, s->micro_tokens);
     size_t threads = (size_t)parallel_threads();
-    s->V = s->models.dpo->config.vocab;
+    s->V = s->models.dpo->config.vocab_used;
     p->room = s->top_k + 2 + s->student_k;
     p->online = online_teachers_new(&s->models, &s->rule, &limits);
     p->student = xmalloc(s->students * sizeof *p->student);

@@ -1,5 +1,6 @@
 #include "formats/teachers/sources.h"
 #include <assert.h>
+#include <math.h>
 
 // Rows and shards of the set, as far as they are among those chosen.
 static size_t teacher_part(void *self, size_t part) {
@@ -32,12 +33,41 @@ static bool teacher_prepare(void *self, uint64_t step, const size_t *rows, size_
     return cache_prefetch_prepare(t->replay, t->first + least, t->first + most, more, f);
 }
 
+// The cache's models may have more rows of padding than the student: such ids are no tokens.
+static void fold_padding(const struct teacher_position *of, size_t vocab) {
+    struct teacher_position *p = (struct teacher_position *)of; // the set's, in memory
+    int32_t *ids = (int32_t *)p->ids;
+    float *logp = (float *)p->logp;
+    uint32_t kept = 0;
+    for (uint32_t k = 0; k < p->n; k++) {
+        bool token = (size_t)ids[k] < vocab;
+        float most = fmaxf(p->log_tail, logp[k]), least = fminf(p->log_tail, logp[k]);
+        if (!token) p->log_tail = most + log1pf(expf(least - most));
+        ids[kept] = ids[k];
+        logp[kept] = logp[k];
+        kept += token;
+    }
+    p->n = kept;
+}
+
+static bool in_vocabulary(const struct teacher_source *t, size_t row, struct fail *f) {
+    for (size_t i = 0; t->vocab && i < t->row.n; i++)
+        if ((size_t)t->row.ids[i] >= t->vocab)
+            return fail_set(f, EXIT_BADDATA,
+                            "row %zu of the cache has token id %d, the model's vocabulary has %zu "
+                            "entries",
+                            t->first + row, (int)t->row.ids[i], t->vocab);
+    return true;
+}
+
 static bool fetch(struct teacher_source *t, size_t row) {
     if (t->current == row) return true;
     if (t->replay)
         t->row = cache_prefetch_row(t->replay, t->first + row);
     else if (!teacher_set_row(t->set, t->first + row, &t->row))
         return false;
+    for (size_t i = 0; t->vocab && i < t->row.positions; i++)
+        fold_padding(&t->row.position[i], t->vocab);
     t->current = row;
     return true;
 }
@@ -53,6 +83,7 @@ static size_t teacher_measure(void *self, size_t row, struct step_totals *totals
 static bool teacher_add(void *self, struct batch *b, size_t row, struct fail *f) {
     struct teacher_source *t = self;
     if (!fetch(t, row)) return fail_pass(f, teacher_set_fail(t->set));
+    if (!in_vocabulary(t, row, f)) return false;
     size_t first = b->positions;
     batch_sequence(b, t->row.ids, t->row.mask, t->row.n, row, RESPONSE_ONLY);
     assert(b->positions - first == t->row.positions);

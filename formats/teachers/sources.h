@@ -19,6 +19,7 @@ void source_pairs(struct source *s, struct pair_source *p);
 struct teacher_source {
     struct teacher_set *set;
     size_t first, rows; // of the set: the rows to train on; rows 0: all from `first` on
+    size_t vocab;       // of the student: mass of ids from here on goes to the tail; 0: any
     // internal
     struct teacher_row row; // the one read last
     size_t current;

@@ -56,8 +56,9 @@ static bool bad_mix(struct teacher_set *s, struct columns_reader *r, const char 
 static bool goes_with(struct teacher_set *s, const struct teacher_info *i,
                       struct columns_reader *r) {
     const struct teacher_info *first = &s->cache[0].info;
-    if (i->vocab != first->vocab) return bad_mix(s, r, "vocabularies");
     if (!hash_equal(i->tokenizer, first->tokenizer)) return bad_mix(s, r, "tokenizers");
+    if (i->vocab != first->vocab && hash_is_zero(i->tokenizer)) // else they differ in padding
+        return bad_mix(s, r, "vocabularies");
     if (strcmp(i->recipe, first->recipe)) return bad_mix(s, r, "recipes");
     if (i->grid.n != first->grid.n) return bad_mix(s, r, "layouts");
     if (i->grid.n && (memcmp(i->grid.alpha, first->grid.alpha, i->grid.n * sizeof *i->grid.alpha) ||

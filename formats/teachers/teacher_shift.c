@@ -60,7 +60,7 @@ bool teacher_shift_look(struct source *s, const struct model *m, size_t tokens,
         struct net *net = net_new(m, &limits);
         double *logp = xmalloc(b.positions * sizeof *logp);
         score_positions(net, &b, logp);
-        compare(&b, logp, m->config.vocab, out);
+        compare(&b, logp, m->config.vocab_used, out);
         free(logp);
         net_free(net);
     }

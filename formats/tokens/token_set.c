@@ -63,13 +63,14 @@ static bool check_tokenizers(struct token_set *s) {
                   columns_int(s->readers[i], "vocab", &vocab) && vocab > 0 && vocab <= INT32_MAX;
         free(text);
         if (!ok) return token_set_damaged(s, i, "attributes");
-        if (i && (!hash_equal(tokenizer, s->tokenizer) || (size_t)vocab != s->vocab))
+        bool padded = !hash_is_zero(tokenizer); // the ids agree, however many rows a matrix has
+        if (i && (!hash_equal(tokenizer, s->tokenizer) || (!padded && (size_t)vocab != s->vocab)))
             return fail_set(s->fail, EXIT_BADDATA,
                             "'%s' and '%s' were made with different "
                             "tokenizers; tokenize both with one",
                             columns_path(s->readers[0]), columns_path(s->readers[i]));
         s->tokenizer = tokenizer;
-        s->vocab = (size_t)vocab;
+        if ((size_t)vocab > s->vocab) s->vocab = (size_t)vocab;
         s->rows += columns_part(s->readers[i]).rows;
         columns_rest(s->readers[i]);
     }
@@ -103,10 +104,14 @@ bool token_set_ints(struct token_set *s, const char *column, int32_t **to) {
     return true;
 }
 
-static bool ids_in_range(const struct token_set *s, const int32_t *ids, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        if (ids[i] < 0 || (size_t)ids[i] >= s->vocab) return false;
-    return true;
+static bool ids_in_range(struct token_set *s, const int32_t *ids, size_t n) {
+    int32_t most = -1;
+    for (size_t i = 0; i < n; i++) {
+        if (ids[i] < 0) return false;
+        if (ids[i] > most) most = ids[i];
+    }
+    if (most >= 0 && (size_t)most >= s->top) s->top = (size_t)most + 1;
+    return s->top <= s->vocab;
 }
 
 bool token_set_ragged(struct token_set *s, const char *ids, const char *lengths, int32_t **to,

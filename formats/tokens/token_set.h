@@ -1,6 +1,6 @@
 // Whole sets of shards of tokens or pairs, opened together: several sets may follow each other.
 // Within a set the parts may come in any order and are put in theirs. Refused: an incomplete or
-// mixed set, other tokenizers or vocabularies, lengths that do not add up, ids outside the
+// mixed set, other tokenizers, lengths that do not add up, ids outside the
 // vocabulary. Failures (EXIT_BADDATA) stick to the `struct fail` of open.
 #pragma once
 #include "formats/store/columns.h"
@@ -8,7 +8,8 @@
 struct token_set {
     size_t n; // files
     struct columns_reader **readers;
-    size_t rows, vocab;
+    size_t rows, vocab; // vocab: the most that a file states
+    size_t top;         // largest id read so far + 1
     struct hash128 tokenizer;
     struct fail *fail;
 };

@@ -124,6 +124,7 @@ bool tokens_load(struct tokens *t, size_t n, const char *const *paths, struct fa
         token_set_ints(&set, "prompt_length", &t->prompt_length)) {
         t->rows = set.rows;
         t->vocab = set.vocab;
+        t->top = set.top;
         t->tokenizer = set.tokenizer;
         t->longest = longest(t->rows, t->first);
         check_prompts(&set, t);
@@ -179,6 +180,7 @@ bool pairs_load(struct pairs *p, size_t n, const char *const *paths, struct fail
         token_set_ragged(&set, "rejected", "rejected_length", &p->rejected, &p->rejected_first)) {
         p->rows = set.rows;
         p->vocab = set.vocab;
+        p->top = set.top;
         p->tokenizer = set.tokenizer;
         measure(p);
         token_set_give(&set, &p->parents, &p->parts, &p->part_rows);

@@ -11,6 +11,7 @@ enum tokens_kind { TOKENS_TEXT, TOKENS_SFT, TOKENS_PROMPT };
 struct tokens {
     enum tokens_kind kind;
     size_t rows, vocab, longest; // longest row in tokens
+    size_t top;                  // largest id + 1
     size_t *first;               // (rows + 1) into ids and mask
     int32_t *ids;
     uint8_t *mask;
@@ -31,6 +32,7 @@ void tokens_release(struct tokens *t);
 struct pairs {
     size_t rows, vocab, longest; // longest: most tokens of prompt + chosen or prompt + rejected
     size_t longest_shared;       // most tokens of prompt + chosen + rejected
+    size_t top;                  // largest id + 1
     size_t *prompt_first, *chosen_first, *rejected_first; // (rows + 1)
     int32_t *prompt, *chosen, *rejected;
     struct hash128 tokenizer;

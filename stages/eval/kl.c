@@ -48,7 +48,7 @@ static void kl_position(void *self, size_t i) {
 static void chunk(void *self, const struct batch *b, struct chunk c, float *const *logits) {
     struct kl *k = self;
     (void)b;
-    struct job j = {k, c.first, k->file[0].model.config.vocab, logits[0], logits[1]};
+    struct job j = {k, c.first, k->file[0].model.config.vocab_used, logits[0], logits[1]};
     parallel_for(c.count, kl_position, &j);
 }
 

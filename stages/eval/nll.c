@@ -33,7 +33,7 @@ static void declare(struct options *o, struct nll *n) {
 
 static void chunk(void *self, const struct batch *b, struct chunk c, float *const *logits) {
     struct nll *n = self;
-    score_chunk(b, c, logits[0], n->file.model.config.vocab, n->logp);
+    score_chunk(b, c, logits[0], n->file.model.config.vocab_used, n->logp);
 }
 
 static bool batch(void *self, const struct batch *b, struct fail *f) {

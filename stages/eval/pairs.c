@@ -78,7 +78,7 @@ static void chunk(void *self, const struct batch *b, struct chunk c, float *cons
     struct pairs_eval *e = self;
     for (int k = 0; k < MODELS; k++)
         if (e->slot[k] >= 0)
-            score_chunk(b, c, logits[e->slot[k]], e->file[DPO].model.config.vocab, e->logp[k]);
+            score_chunk(b, c, logits[e->slot[k]], e->file[DPO].model.config.vocab_used, e->logp[k]);
 }
 
 static bool batch(void *self, const struct batch *b, struct fail *f) {

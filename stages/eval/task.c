@@ -61,7 +61,7 @@ void task_model(struct task *t, const char *path, struct model_file *m,
     model_file_load_frozen(path, frozen_is_bf16(t->dtype), m, &f);
     m->model.rounded = precision_is_bf16(t->precision);
     die_if(&f);
-    if (like && (m->model.config.vocab != like->model.config.vocab ||
+    if (like && (m->model.config.vocab_used != like->model.config.vocab_used ||
                  !hash_equal(m->tokenizer, like->tokenizer)))
         die(EXIT_BADDATA,
             "'%s' has another vocabulary or tokenizer; the models must come from one "
@@ -74,7 +74,7 @@ void task_tokens(struct task *t, struct tokens *tokens, const struct model_file 
     struct fail f = {0};
     tokens_load(tokens, t->data.n, t->data.items, &f);
     die_if(&f);
-    training_check(m, tokens->tokenizer, tokens->vocab, tokens->longest, tokens->rows,
+    training_check(m, tokens->tokenizer, tokens->top, tokens->longest, tokens->rows,
                    t->data.items[0]);
     size_t targets = 0;
     for (size_t row = 0; row < tokens->rows; row++)
@@ -89,8 +89,7 @@ void task_pairs(struct task *t, struct pairs *pairs, const struct model_file *m)
     struct fail f = {0};
     pairs_load(pairs, t->data.n, t->data.items, &f);
     die_if(&f);
-    training_check(m, pairs->tokenizer, pairs->vocab, pairs->longest, pairs->rows,
-                   t->data.items[0]);
+    training_check(m, pairs->tokenizer, pairs->top, pairs->longest, pairs->rows, t->data.items[0]);
 }
 
 size_t task_source(struct task *t, struct source *s) {

@@ -111,7 +111,7 @@ static void chunk(void *self, const struct batch *b, struct chunk c, float *cons
     struct tokens_eval *e = self;
     struct job j = {e,
                     c.first,
-                    e->file[DPO].model.config.vocab,
+                    e->file[DPO].model.config.vocab_used,
                     logits[e->slot[DPO]],
                     logits[e->negative],
                     logits[e->base],

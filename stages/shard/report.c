@@ -160,7 +160,7 @@ static void load_models(struct report *r) {
         struct model_file *s = &r->students[i];
         model_file_load(r->student.items[i], s, &f);
         die_if(&f);
-        if (t->model.config.vocab != s->model.config.vocab ||
+        if (t->model.config.vocab_used != s->model.config.vocab_used ||
             !hash_equal(t->tokenizer, s->tokenizer))
             die(EXIT_BADDATA,
                 "'%s' has another vocabulary or tokenizer than the teachers; it cannot "
@@ -187,7 +187,7 @@ static void load_data(struct report *r) {
     }
     artefact_release(&a);
     die_if(&f);
-    training_check(&r->teachers.dpo_model, r->tokens.tokenizer, r->tokens.vocab, r->tokens.longest,
+    training_check(&r->teachers.dpo_model, r->tokens.tokenizer, r->tokens.top, r->tokens.longest,
                    r->tokens.rows, r->data.items[0]);
 }
 

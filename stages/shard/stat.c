@@ -78,8 +78,9 @@ static void print_model(const char *path, struct fail *f) {
     if (!model_file_load_as(path, MODEL_ANY, false, &m, f)) return;
     const struct model_config *c = &m.model.config;
     print_result("parameters\t%zu", model_count(&m.model));
-    print_result("layers\t%zu\nwidth\t%zu\nheads\t%zu\nkv_heads\t%zu\nhidden\t%zu\nvocab\t%zu",
-                 c->layers, c->width, c->heads, c->kv_heads, c->hidden, c->vocab);
+    print_result("layers\t%zu\nwidth\t%zu\nheads\t%zu\nkv_heads\t%zu\nhidden\t%zu\nvocab\t%zu"
+                 "\nvocab_used\t%zu",
+                 c->layers, c->width, c->heads, c->kv_heads, c->hidden, c->vocab, c->vocab_used);
     for (size_t i = 0; i < m.model.n_tensors; i++) {
         const struct tensor *t = &m.model.tensors[i];
         double sum = 0;

@@ -73,7 +73,7 @@ static void check_models(struct verify *v, const struct columns_reader *r) {
     const struct model_file *m = &v->teachers.dpo_model;
     const struct teacher_rule *rule = teacher_compare_rule(v->compare);
     const struct teacher_models *models = &v->teachers.models;
-    if (m->model.config.vocab != v->info.vocab || !hash_equal(m->tokenizer, v->info.tokenizer))
+    if (m->model.config.vocab_used > v->info.vocab || !hash_equal(m->tokenizer, v->info.tokenizer))
         die(EXIT_BADDATA,
             "'%s' has another vocabulary or tokenizer than '%s'; verify it with the "
             "models it was dumped from",
@@ -130,7 +130,8 @@ static void choose_rows(struct verify *v) {
 
 static void compare_position(void *self, size_t i) {
     struct verify *v = self;
-    size_t at = v->chunk.first + i, V = v->info.vocab, own = (size_t)parallel_self();
+    size_t at = v->chunk.first + i, V = v->teachers.models.dpo->config.vocab_used,
+           own = (size_t)parallel_self();
     const struct response *y = &v->batch.response[v->batch.owner[at]];
     struct teacher_row row = teacher_shard_row(&v->shard, v->row[y->row]);
     struct teacher_logits z = {v->logits.base + i * V, v->logits.dpo + i * V,
@@ -179,7 +180,8 @@ static void compare_rows(struct verify *v, size_t first_row) {
     source_tokens(&source, &v->tokens);
     struct net_limits limits = score_limits(&source, (size_t)v->micro_tokens);
     v->online = online_teachers_new(&v->teachers.models, teacher_compare_rule(v->compare), &limits);
-    v->scratch = xmalloc((size_t)parallel_threads() * v->info.vocab * sizeof *v->scratch);
+    v->scratch = xmalloc((size_t)parallel_threads() * v->teachers.models.dpo->config.vocab_used *
+                         sizeof *v->scratch);
     v->all = xmalloc(limits.positions * sizeof *v->all);
     for (size_t row = 0; row < v->n;) {
         row = score_fill(&v->batch, &source, row, v->n, (size_t)v->micro_tokens, &f);

@@ -33,8 +33,8 @@ void monitor_load(struct monitor *w, struct teachers *t, struct teacher_set *cac
     const struct model_file *models[] = {&t->dpo_model, &t->reverse_model, &t->ref_model};
     for (size_t k = 0; k < sizeof models / sizeof *models; k++)
         if (models[k]->model.n_params)
-            training_check(models[k], i->tokenizer, i->vocab, i->max_length,
-                           teacher_set_rows(cache), path);
+            training_check(models[k], i->tokenizer, 0, i->max_length, teacher_set_rows(cache),
+                           path);
     w->teachers = t;
 }
 
@@ -46,8 +46,9 @@ size_t monitor_plan(const struct monitor *w, const struct training *t) {
     struct net_limits l = limits(t);
     const struct teacher_models *m = &w->teachers->models;
     const struct model *all[] = {m->dpo, m->reverse, m->ref};
-    size_t bytes = online_teachers_plan(m, &l) +
-                   CHUNK_POSITIONS * (m->dpo->config.vocab * sizeof *w->logp + sizeof *w->info);
+    size_t bytes =
+        online_teachers_plan(m, &l) +
+        CHUNK_POSITIONS * (m->dpo->config.vocab_used * sizeof *w->logp + sizeof *w->info);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) bytes += all[i] ? model_bytes(all[i]) : 0;
     return bytes;
 }
@@ -63,7 +64,7 @@ static void watch(void *self, const struct batch *b, size_t first, size_t count,
 
 void monitor_start(struct monitor *w, const struct training *t, struct distill_options *d) {
     struct net_limits l = limits(t);
-    size_t V = w->teachers->models.dpo->config.vocab;
+    size_t V = w->teachers->models.dpo->config.vocab_used;
     w->online = online_teachers_new(&w->teachers->models, &w->rule, &l);
     w->logp = xmalloc(CHUNK_POSITIONS * V * sizeof *w->logp);
     w->info = xmalloc(CHUNK_POSITIONS * sizeof *w->info);

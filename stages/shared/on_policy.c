@@ -209,7 +209,7 @@ void on_policy_open(struct on_policy *p) {
     if (!weighted(p)) return;
     limits.backward = false;
     p->net = net_new(p->student, &limits);
-    p->logp = xmalloc(CHUNK_POSITIONS * p->student->config.vocab * sizeof *p->logp);
+    p->logp = xmalloc(CHUNK_POSITIONS * p->student->config.vocab_used * sizeof *p->logp);
     p->info = xmalloc(CHUNK_POSITIONS * sizeof *p->info);
 }
 

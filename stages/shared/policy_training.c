@@ -79,13 +79,13 @@ static void check_models(const struct policy_training *p, const struct model_fil
                                          &p->teachers.reverse_model, &p->teachers.ref_model};
     for (size_t i = 0; i < 4; i++)
         if (models[i]->model.n_params)
-            training_check(models[i], p->prompts.tokenizer, student->model.config.vocab, longest,
+            training_check(models[i], p->prompts.tokenizer, p->prompts.top, longest,
                            p->prompts.rows, p->data.items[0]);
-    if (p->teachers.dpo_model.model.config.vocab != student->model.config.vocab)
+    if (p->teachers.dpo_model.model.config.vocab_used != student->model.config.vocab_used)
         die(EXIT_BADDATA,
             "the teachers' vocabulary has %zu entries, the model's %zu; they must come "
             "from one base model",
-            p->teachers.dpo_model.model.config.vocab, student->model.config.vocab);
+            p->teachers.dpo_model.model.config.vocab_used, student->model.config.vocab_used);
 }
 
 void policy_training_start(struct policy_training *p, struct model_file *student,

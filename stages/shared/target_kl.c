@@ -163,7 +163,7 @@ static bool sum_kl(struct trial *r, const struct teacher_rule *rule, struct sums
                             .add = add};
     struct net_limits limits = score_limits(&source, r->t->micro_tokens);
     struct kl_pass *p = xcalloc(1, sizeof *p);
-    p->V = r->t->models.dpo->config.vocab;
+    p->V = r->t->models.dpo->config.vocab_used;
     p->online = online_teachers_new(&r->t->models, rule, &limits);
     p->star = xmalloc(CHUNK_POSITIONS * p->V * sizeof *p->star);
     p->ref = xmalloc(CHUNK_POSITIONS * p->V * sizeof *p->ref);
@@ -181,7 +181,8 @@ static bool sum_kl(struct trial *r, const struct teacher_rule *rule, struct sums
 
 size_t target_kl_plan(const struct target_kl *t) {
     struct teacher_sampler teachers;
-    size_t length = sequence_length(t), rows = 2 * CHUNK_POSITIONS * t->models.dpo->config.vocab;
+    size_t length = sequence_length(t),
+           rows = 2 * CHUNK_POSITIONS * t->models.dpo->config.vocab_used;
     struct source source = {.longest = length, .span = length};
     struct net_limits limits = score_limits(&source, t->micro_tokens);
     teacher_sampler_init(&teachers, &t->models, &t->rule);

@@ -205,7 +205,7 @@ static void place_arrays(struct dump_pass *p, struct arena *a, size_t n) {
 }
 
 static struct net_limits begin(struct dump_pass *p, struct teacher_dump *d) {
-    *p = (struct dump_pass){.d = d, .V = d->models.dpo->config.vocab};
+    *p = (struct dump_pass){.d = d, .V = d->models.dpo->config.vocab_used};
     source_tokens(&p->source, d->tokens);
     struct net_limits limits = score_limits(&p->source, d->micro_tokens);
     place_arrays(p, &p->arena, limits.positions); // measures

@@ -42,7 +42,8 @@ static bool load_teacher(struct teachers *t, const char *path, struct model_file
         warn("'%s', given as --%s, was trained %s --reverse", path, option,
              m->reversed ? "with" : "without");
     const struct model_config *a = &t->dpo_model.model.config, *b = &m->model.config;
-    if (a->vocab == b->vocab && hash_equal(t->dpo_model.tokenizer, m->tokenizer)) return true;
+    if (a->vocab_used == b->vocab_used && hash_equal(t->dpo_model.tokenizer, m->tokenizer))
+        return true;
     return fail_set(f, EXIT_BADDATA,
                     "'%s' has another vocabulary or tokenizer than '%s'; the "
                     "teachers must come from one base model",

@@ -68,7 +68,7 @@ bool training_may_be_current(const struct training *t) {
     return same;
 }
 
-void training_check(const struct model_file *m, struct hash128 tokenizer, size_t vocab,
+void training_check(const struct model_file *m, struct hash128 tokenizer, size_t top,
                     size_t longest, size_t rows, const char *what) {
     struct hash128 none = {0};
     if (!rows) die(EXIT_BADDATA, "no rows in '%s'; nothing to do", what);
@@ -78,9 +78,9 @@ void training_check(const struct model_file *m, struct hash128 tokenizer, size_t
             "'%s' was tokenised by another tokenizer than the model's; run tokenize "
             "--model with this model",
             what);
-    if (vocab > m->model.config.vocab)
+    if (top > m->model.config.vocab_used)
         die(EXIT_BADDATA, "'%s' has token ids up to %zu, the model's vocabulary has %zu entries",
-            what, vocab - 1, m->model.config.vocab);
+            what, top - 1, m->model.config.vocab_used);
     if (longest > m->model.config.max_positions)
         die(EXIT_BADDATA,
             "'%s' has a row of %zu tokens, the model takes %zu; tokenize with "

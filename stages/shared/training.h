@@ -52,7 +52,7 @@ bool training_may_be_current(const struct training *t);
 int training_run(struct training *t);
 // Frees what training_begin and the parents took; closes the log.
 void training_end(struct training *t);
-// Dies (exit 3) unless data made with `tokenizer` and `vocab` suits the model and its `longest` row
-// fits its positions.
-void training_check(const struct model_file *m, struct hash128 tokenizer, size_t vocab,
+// Dies (exit 3) unless data made with `tokenizer` and ids below `top` suits the model and its
+// `longest` row fits its positions.
+void training_check(const struct model_file *m, struct hash128 tokenizer, size_t top,
                     size_t longest, size_t rows, const char *what);

@@ -121,13 +121,12 @@ static inline double *ref_logits(const struct model *m, const double *P, const i
 static inline double *ref_logprobs(const struct model *m, const double *P, const int32_t *ids,
                                    size_t T) {
     const struct model_config *c = &m->config;
-    size_t V = c->vocab;
+    size_t V = c->vocab_used;
     double *z = ref_logits(m, P, ids, T);
     for (size_t i = 0; i < T; i++) {
         double s = 0;
-        for (size_t v = 0; v < c->vocab_used; v++) s += exp(z[i * V + v]);
-        for (size_t v = 0; v < V; v++)
-            z[i * V + v] = v < c->vocab_used ? z[i * V + v] - log(s) : -INFINITY;
+        for (size_t v = 0; v < V; v++) s += exp(z[i * V + v]);
+        for (size_t v = 0; v < V; v++) z[i * V + v] -= log(s);
     }
     return z;
 }

@@ -110,7 +110,8 @@ static double run(const struct objective *o, struct net *net, const struct batch
         struct chunk c = net_chunk(net, b, i);
         net_logits(net, b, c, logits);
         o->backward(o->self, b, c.first, c.count, logits);
-        memcpy(dlogits + c.first * V, logits, c.count * V * sizeof *logits);
+        memcpy(dlogits + c.first * net_vocab(net), logits,
+               c.count * net_vocab(net) * sizeof *logits);
     }
     return o->end_step(o->self, NULL);
 }
@@ -137,7 +138,8 @@ static void compare(struct world *w, struct source *s, struct errors *e) {
     struct online_teachers *live = online_teachers_new(&w->live, &w->rule, &limits);
     assert_int_equal(score_fill(&b, s, 0, ROWS, ROWS * LONGEST, &f), ROWS);
     for (size_t r = 0; r < ROWS; r++) s->measure(s->self, r, &totals);
-    float *cached = xcalloc(2 * b.positions * V, sizeof *cached), *want = cached + b.positions * V;
+    size_t U = net_vocab(net), n = b.positions * U; // padding has no logits
+    float *cached = xcalloc(2 * n, sizeof *cached), *want = cached + n;
     static const struct divergence kinds[] = {
         {DIVERGENCE_FKL, 0}, {DIVERGENCE_RKL, 0}, {DIVERGENCE_JSD, 0.3}};
     for (size_t k = 0; k < 6; k++) {
@@ -145,16 +147,16 @@ static void compare(struct world *w, struct source *s, struct errors *e) {
                                     .reward_beta = 0.1,
                                     .weight = k < 3 ? DISTILL_UNIFORM : DISTILL_INVERSE_ALPHA,
                                     .normalise = k < 3 ? DISTILL_TOKEN : DISTILL_SEQUENCE};
-        struct objective replayed = objective_distill_new(&o, V);
+        struct objective replayed = objective_distill_new(&o, U);
         o.teacher = online_teachers_compose;
         o.teacher_ctx = live;
-        struct objective dense = objective_distill_new(&o, V);
+        struct objective dense = objective_distill_new(&o, U);
         double a = run(&replayed, net, &b, &totals, cached),
                c = run(&dense, net, &b, &totals, want);
         e->loss = fmax(e->loss, fabs(a - c) / fabs(c));
-        e->gradient = fmax(e->gradient, relative(cached, want, b.positions * V));
+        e->gradient = fmax(e->gradient, relative(cached, want, n));
         assert_true(isfinite(a) && a > 0 && isfinite(e->gradient) &&
-                    isfinite(relative(cached, want, b.positions * V)));
+                    isfinite(relative(cached, want, n)));
         objective_free(&replayed);
         objective_free(&dense);
     }

@@ -67,13 +67,14 @@ struct seen {
 static void see_chunk(void *self, const struct batch *b, struct chunk c, float *const *logits) {
     struct seen *s = self;
     double logp[256];
-    score_chunk(b, c, logits[0], V, logp);
+    score_chunk(b, c, logits[0], USED, logp);
     for (size_t p = c.first; p < c.first + c.count; p++) {
         size_t row = b->response[b->owner[p]].row, i = measure_index(b, p);
         assert_int_equal(b->target[p], token(row, i));
         assert_true(s->logp[row][i] == 0); // once only
         s->logp[row][i] = logp[p];
-        s->kl[row][i] = measure_kl(logits[0] + (p - c.first) * V, logits[1] + (p - c.first) * V, V);
+        s->kl[row][i] =
+            measure_kl(logits[0] + (p - c.first) * USED, logits[1] + (p - c.first) * USED, USED);
         s->targets++;
     }
 }
@@ -137,8 +138,9 @@ static void agrees_with_the_reference(void **state) {
         for (size_t i = 1; i < n; i++) {
             if (i % 3 == 0) continue;
             targets++;
-            assert_true(fabs(one.logp[row][i] - p[(i - 1) * V + (size_t)ids[i]]) < 2e-5);
-            assert_true(fabs(one.kl[row][i] - naive_kl(p + (i - 1) * V, q + (i - 1) * V)) < 2e-5);
+            assert_true(fabs(one.logp[row][i] - p[(i - 1) * USED + (size_t)ids[i]]) < 2e-5);
+            assert_true(fabs(one.kl[row][i] - naive_kl(p + (i - 1) * USED, q + (i - 1) * USED)) <
+                        2e-5);
         }
         free(p);
         free(q);

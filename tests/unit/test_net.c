@@ -62,7 +62,7 @@ static double weight_of(const struct batch *b, size_t p) { // a loss weight of e
 // The loss sum_p w_p nll_p and its gradient through the net; chunks as the loop makes them.
 static double net_loss(struct net *net, const struct model *m, const struct batch *b,
                        float *grads) {
-    size_t V = m->config.vocab;
+    size_t V = m->config.vocab_used;
     double loss = 0;
     net_forward(net, b);
     for (size_t i = 0; i < net_chunks(net, b); i++) {
@@ -100,7 +100,7 @@ static double reference_loss(const struct model *m, const double *P) {
         add_row(&b, row);
         batch_end(&b);
         for (size_t p = 0; p < b.positions; p++)
-            loss -= weight_of(&b, p) * lp[b.row[p] * m->config.vocab + (size_t)b.target[p]];
+            loss -= weight_of(&b, p) * lp[b.row[p] * m->config.vocab_used + (size_t)b.target[p]];
         free(lp);
     }
     batch_release(&b);

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
-enum { V = 37, USED = 34, PAIRS = 2, MOST = 40, SUPPORT = 6 }; // V - USED columns are padding
+enum { ALL = 37, V = 34, PAIRS = 2, MOST = 40, SUPPORT = 6 }; // ALL - V rows are padding
 
 struct metrics {
     int unused;
@@ -26,8 +26,8 @@ static void make_model(struct model *m, uint64_t seed) {
                              .kv_heads = 1,
                              .head_dim = 8,
                              .hidden = 24,
-                             .vocab = V,
-                             .vocab_used = USED,
+                             .vocab = ALL,
+                             .vocab_used = V,
                              .max_positions = 64,
                              .norm_eps = 1e-5,
                              .rope_theta = 10000,
@@ -75,8 +75,7 @@ static void add_pair(struct world *w, size_t pair) {
         size_t r = 2 * pair + k;
         w->length[r] = w->prompt + lengths[pair][k];
         for (size_t i = 0; i < w->length[r]; i++)
-            w->ids[r][i] =
-                (int32_t)(rng_bits(8, RNG_TEST, i < w->prompt ? pair : 10 + r, i) % USED);
+            w->ids[r][i] = (int32_t)(rng_bits(8, RNG_TEST, i < w->prompt ? pair : 10 + r, i) % V);
     }
     const int32_t *const response[2] = {w->ids[2 * pair] + w->prompt,
                                         w->ids[2 * pair + 1] + w->prompt};
@@ -88,7 +87,7 @@ static void make_teacher(struct world *w, size_t at) { // a support with 3 % out
     double sum = 0, p[SUPPORT];
     for (size_t i = 0; i < SUPPORT; i++) sum += p[i] = exp(-0.5 * (double)i);
     for (size_t i = 0; i < SUPPORT; i++) {
-        w->support[at][i] = (int32_t)((5 * at + 7 * i) % USED);
+        w->support[at][i] = (int32_t)((5 * at + 7 * i) % V);
         w->logp[at][i] = (float)log(0.97 * p[i] / sum);
     }
     w->batch.teacher[at] = (struct teacher_position){.n = SUPPORT,
@@ -143,8 +142,7 @@ static struct preference_terms pair_terms(const struct world *w, const struct pr
         t.length[k] = y->count;
         for (size_t i = y->first; i < y->first + y->count; i++) {
             t.logp[k] += l[i][w->batch.target[i]];
-            for (size_t v = 0; v < USED; v++)
-                t.kl[k] += exp(w->ref[i][v]) * (w->ref[i][v] - l[i][v]);
+            for (size_t v = 0; v < V; v++) t.kl[k] += exp(w->ref[i][v]) * (w->ref[i][v] - l[i][v]);
         }
     }
     return t;

@@ -31,7 +31,7 @@ static void fill_tokens(struct cache_bench *c) {
     size_t T = c->shape->length, rows = c->steps * c->batch;
     *t = (struct tokens){.kind = TOKENS_SFT,
                          .rows = rows,
-                         .vocab = c->shape->config.vocab,
+                         .vocab = c->shape->config.vocab_used,
                          .longest = T,
                          .parts = 1};
     t->first = xcalloc(rows + 1, sizeof *t->first);
@@ -52,7 +52,7 @@ static void fill_tokens(struct cache_bench *c) {
 
 static struct teacher_writer *open_writer(struct cache_bench *c, const char *path) {
     struct lineage l = {.kind = "teacher", .stage = "teacher-dump", .options = "{}"};
-    struct teacher_info info = {.vocab = c->shape->config.vocab,
+    struct teacher_info info = {.vocab = c->shape->config.vocab_used,
                                 .max_length = c->shape->length,
                                 .tokenizer_json = "{}",
                                 .recipe = "adaptive",
@@ -146,7 +146,7 @@ static void train(struct cache_bench *c, struct source *s, struct objective *o, 
 }
 
 static void train_sft(struct cache_bench *c, struct series *to) {
-    struct objective sft = objective_sft_new(c->model.config.vocab);
+    struct objective sft = objective_sft_new(c->model.config.vocab_used);
     struct source s;
     source_tokens(&s, &c->tokens);
     train(c, &s, &sft, to);
@@ -155,7 +155,7 @@ static void train_sft(struct cache_bench *c, struct series *to) {
 
 static void train_distil(struct cache_bench *c, struct series *to) {
     struct distill_options d = {.divergence = {.kind = DIVERGENCE_RKL}, .reward_beta = 0.1};
-    struct objective distil = objective_distill_new(&d, c->model.config.vocab);
+    struct objective distil = objective_distill_new(&d, c->model.config.vocab_used);
     struct teacher_source t = {
         .set = teacher_set_open(c->steps, (const char *const *)c->part, &c->fail)};
     struct train_options options = training_of(c);

@@ -59,7 +59,7 @@ void bench_decoding(struct report *r, const struct shape *s) {
     size_t held = bench_quick() ? PROMPT / 4 : PROMPT; // tokens of a sequence before it continues
     size_t length = PROMPT + 2 * (rounds + 1) * steps;
     struct decoder *d = decoder_new(&m, MANY, length);
-    float *logits = xmalloc(MANY * m.config.vocab * sizeof *logits);
+    float *logits = xmalloc(MANY * m.config.vocab_used * sizeof *logits);
     int32_t ids[PROMPT];
     struct series read = {0}, one = {0}, many = {0}, peak = {0}, prefill = {0};
     for (size_t i = 0; i < PROMPT; i++) ids[i] = bench_token(s, 1, i);

@@ -37,7 +37,7 @@ static double train(const struct shape *s, bool recompute) {
                                 .trees_tokens = s->length,
                                 .backward = true,
                                 .recompute = recompute};
-    struct objective sft = objective_sft_new(m.config.vocab);
+    struct objective sft = objective_sft_new(m.config.vocab_used);
     struct step_bench step = {
         &m, net_new(&m, &limits), &sft, optim_new(&m), {.tokens = b.positions}};
     step_gradient(&step, &b);

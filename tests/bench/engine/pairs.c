@@ -49,7 +49,7 @@ void bench_pairs(struct report *r, const struct shape *s) {
     shape_model(s, &m);
     shape_pairs(s, &shared, pairs, true);
     shape_pairs(s, &apart, pairs, false);
-    struct objective dpo = objective_preference_new(&p, m.config.vocab);
+    struct objective dpo = objective_preference_new(&p, m.config.vocab_used);
     struct step_bench step = make(s, &m, &dpo, apart.n, apart.positions);
     gradient_seconds(&step, &shared);
     struct others before = others_now();

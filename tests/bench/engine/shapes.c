@@ -79,7 +79,7 @@ void shape_model(const struct shape *s, struct model *m) {
 }
 
 int32_t bench_token(const struct shape *s, size_t row, size_t i) {
-    return (int32_t)(rng_bits(1, RNG_TEST, row, i) % s->config.vocab);
+    return (int32_t)(rng_bits(1, RNG_TEST, row, i) % s->config.vocab_used);
 }
 
 void shape_sequences(const struct shape *s, struct batch *b, size_t tokens) {

@@ -143,7 +143,7 @@ void bench_steps(struct report *r, const struct shape *s, const struct ceilings 
     shape_model(s, &m);
     shape_sequences(s, &b, s->tokens);
     struct net_limits plain = limits_of(s, b.n, false), lean = limits_of(s, b.n, true);
-    struct objective sft = objective_sft_new(m.config.vocab);
+    struct objective sft = objective_sft_new(m.config.vocab_used);
     struct step_bench step = {
         &m, net_new(&m, &plain), &sft, optim_new(&m), {.rows = b.responses, .tokens = b.positions}};
     struct step_bench again = step;
