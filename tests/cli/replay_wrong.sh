@@ -15,8 +15,9 @@ quiet "$bin/import" -q --init config.json --tokenizer other.json --seed 1 -o oth
 expect 3 "was tokenised by another tokenizer than the model's" $distill --model other.h5 --teacher t.h5 -o x.h5
 sed 's/{/{"vocab_size": 400,/' config.json >wide.json
 quiet "$bin/import" -q --init wide.json --tokenizer tok.json --seed 1 -o wide.h5
-expect 3 "the cache is of a vocabulary of 2.., the model's has 400" \
-    $distill --model wide.h5 --teacher t.h5 -o x.h5
+# a matrix with more rows of padding is no other vocabulary
+expect 0 '' $distill --model wide.h5 --teacher t.h5 -o x.h5
+rm x.h5
 
 # shards of another dump, of other rows, one that is missing
 head -n 1 pairs.csv >swapped.csv
