@@ -13,7 +13,7 @@
 
 struct tokenize {
     const char *model, *tokenizer, *kind, *on_long, *on_bad, *map, *template, *format, *syntax,
-        *split, *eos, *on_equal, *output;
+        *split, *eos, *on_equal, *newlines, *output;
     struct opt_list input, template_args;
     int64_t rows_per_shard, max_length, show;
     bool parse_special;
@@ -70,6 +70,8 @@ static void declare(struct options *o, struct tokenize *s) {
          .help = "token that ends a text, where the tokenizer's is not known"},
         {"parse-special", OPT_FLAG, OPT_RESULT, &s->parse_special,
          .help = "turn special tokens that are written out in the data into their ids"},
+        {"newlines", OPT_CHOICE, OPT_RESULT, &s->newlines, .choices = "keep|lf", .value = "keep",
+         .help = "line ends inside texts: as they are, or \\n for \\r\\n"},
         {"rows-per-shard", OPT_INT, OPT_EXEC, &s->rows_per_shard, .value = "0", .low = 0,
          .high = 1e12, .metavar = "N", .help = "rows of each output file, 0 = one file"},
         {"show", OPT_INT, OPT_EXEC, &s->show, .value = "0", .low = 0, .high = 1e6, .metavar = "N",
@@ -188,6 +190,7 @@ static void set_up(struct tokenize *s) {
     d->skip_bad = !strcmp(s->on_bad, "skip");
     d->keep_equal = !strcmp(s->on_equal, "keep");
     d->min_margin = s->min_margin;
+    d->lf = s->chat.lf = !strcmp(s->newlines, "lf");
     d->checkpoint_seconds = s->every.seconds > 0 ? s->every.seconds : 10;
     d->show = (uint64_t)s->show;
     d->log = s->log;

@@ -19,13 +19,15 @@ static struct jvalue text_value(struct jpool *p, const char *text, size_t n, uin
 }
 
 // The fields that the file's message has beside role and content.
-static void put_fields(struct jpool *p, struct jvalue m, const struct json *message, size_t i) {
+static void put_fields(struct chat *c, struct jvalue m, const struct json *message) {
+    struct jpool *p = &c->rendering.pool;
     for (size_t k = 0; k < json_size(message); k++) {
         const char *name = json_key(message, k);
         enum chat_part part = !strcmp(name, "tool_calls")          ? CHAT_CALLS
                               : !strcmp(name, "reasoning_content") ? CHAT_THOUGHT
                                                                    : CHAT_OTHER;
-        struct jvalue v = json_values(p, json_value(message, k), chat_mark(i, part));
+        struct jvalue v =
+            json_values(p, json_value(message, k), chat_mark(c->n, part), c->template->lf);
         jinja_set(p, m, jinja_marked(p, name, strlen(name), 0), v);
     }
 }
@@ -35,7 +37,7 @@ static void add_message(struct chat *c, const struct turn *t) {
     struct jvalue m = jinja_dict(p);
     jinja_put(p, m, "role", jinja_string(p, role_name(t->role)));
     jinja_put(p, m, "content", jinja_none());
-    if (t->message) put_fields(p, m, t->message, c->n);
+    if (t->message) put_fields(c, m, t->message);
     jinja_put(p, m, "role", jinja_string(p, role_name(t->role)));
     jinja_put(p, m, "content", text_value(p, t->text, t->n, chat_mark(c->n, CHAT_CONTENT)));
     jinja_append(p, c->messages, m);
@@ -73,8 +75,9 @@ void chat_begin(struct chat *c, const struct chat_template *t, const struct exam
         add_message(c, &a);
     }
     for (size_t i = 0; i < t->n; i++)
-        jinja_let(&c->rendering, t->variable[i].name, json_values(p, t->variable[i].value, 0));
-    struct jvalue tools = x->tools ? json_values(p, x->tools, CHAT_TOOLS) : jinja_none();
+        jinja_let(&c->rendering, t->variable[i].name,
+                  json_values(p, t->variable[i].value, 0, false));
+    struct jvalue tools = x->tools ? json_values(p, x->tools, CHAT_TOOLS, t->lf) : jinja_none();
     jinja_let(&c->rendering, "tools", tools);
     jinja_let(&c->rendering, "documents", jinja_none());
 }

@@ -12,6 +12,7 @@ struct chat_template { // read-only once open; shared by threads
     char *source;      // what is recorded of it
     const char *label; // "auto", "file" or the name
     struct jinja_date date;
+    bool lf; // strings of messages have \n for \r\n; the caller's to set
     size_t n, capacity;
     struct chat_variable { // special tokens by name, then --template-args
         char *name;

@@ -84,6 +84,7 @@ static bool read_row(struct run *r, struct slot *s) {
     if (!record_parse(&s->row) ||
         !shape_read(&s->row, s->shape, r->d->encoder.kind, &r->d->map, &s->example))
         return false;
+    if (r->d->lf) example_lf(&s->example);
     if (r->d->encoder.kind == DATA_PREF) s->key = pair_key(&s->example);
     return true;
 }

@@ -17,6 +17,7 @@ struct dataset {
     enum record_syntax syntax;
     enum shape shape; // AUTO: recognised by each file's first row
     struct field_map map;
+    bool lf;           // texts with \n for \r\n
     bool skip_bad;     // else bad rows are the failure, once all rows were looked at
     bool keep_equal;   // pairs whose responses are the same tokens
     double min_margin; // pairs whose scores are closer are dropped; -INFINITY: none

@@ -80,3 +80,28 @@ const char *example_beyond_text(const struct example *e) {
     for (size_t i = 0; i < e->n && !what; i++) what = turn_beyond_text(&e->turns[i]);
     return what;
 }
+
+static void text_lf(struct example *e, const char **text, size_t *n) {
+    if (!*n || !memmem(*text, *n, "\r\n", 2)) return;
+    char *copy = xmalloc(*n + 1);
+    size_t k = 0;
+    for (size_t i = 0; i < *n; i++)
+        if ((*text)[i] != '\r' || i + 1 == *n || (*text)[i + 1] != '\n') copy[k++] = (*text)[i];
+    copy[k] = 0;
+    *text = example_own(e, copy);
+    *n = k;
+}
+
+static void turn_lf(struct example *e, struct turn *t) {
+    text_lf(e, &t->text, &t->n);
+    text_lf(e, &t->reasoning.text, &t->reasoning.n);
+}
+
+void example_lf(struct example *e) {
+    for (size_t i = 0; i < e->n; i++) turn_lf(e, &e->turns[i]);
+    turn_lf(e, &e->plain);
+    turn_lf(e, &e->response);
+    turn_lf(e, &e->rejected);
+    turn_lf(e, &e->instruction);
+    turn_lf(e, &e->input);
+}

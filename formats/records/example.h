@@ -59,6 +59,9 @@ const struct json *example_own_json(struct example *e, struct json *root); // ta
 void example_unused(struct example *e, const char *format, ...)
     __attribute__((format(printf, 2, 3))); // a name, once
 
+// All its texts with \n for \r\n, but for what is inside tools and other JSON.
+void example_lf(struct example *e);
+
 // What a chat template alone can show (tools, tool calls or results, thoughts): its name for
 // messages, or NULL where the example is texts only.
 const char *example_beyond_text(const struct example *e);

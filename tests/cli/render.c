@@ -91,7 +91,8 @@ static void render(struct state *s, const struct json *v) {
     struct jtext out = {"", NULL, 0};
     if (t) jinja_begin(&r, t);
     for (size_t i = 0; t && i < json_size(variables); i++)
-        jinja_let(&r, json_key(variables, i), json_values(&r.pool, json_value(variables, i), 1));
+        jinja_let(&r, json_key(variables, i),
+                  json_values(&r.pool, json_value(variables, i), 1, false));
     if (t) jinja_render(&r, &out, &f);
     if (s->check)
         check(s, v, out, &f);

@@ -1,6 +1,7 @@
 // Which tokens of a conversation are trained, by what a template renders; what is refused.
 #include "common/text/bpe_train.h"
 #include "common/text/template_named.h"
+#include "formats/bytes/slurp.h"
 #include "formats/models/tokenizer_json.h"
 #include "formats/records/encode.h"
 #include "formats/records/token_source.h"
@@ -383,11 +384,46 @@ static void by_name(void **state) {
         "<|start_header_id|>assistant<|end_header_id|>\n\n");
 }
 
+// ---- the models' own, and what was rendered of them elsewhere -----------------------------------
+
+#define FOLDER "../shared/data/configs/chat_templates/"
+
+static void equals_rendered(void **state) {
+    (void)state;
+    static const char *const talks[][2] = {
+        {"single", TALK(U("Hello"))},
+        {"system", TALK(S("You are terse.") "," U("Hi  there ") "," A(" Yes. ") "," U("Why?\\n"))}};
+    struct fail f = {0};
+    size_t n;
+    char *text = slurp_optional(FOLDER "rendered_hf_jinja_0.5.11.json", 1 << 20, &n, &f);
+    if (!text) {
+        print_message("SKIP: no ../shared\n");
+        skip();
+    }
+    struct json *root = json_parse(text, n, "rendered", &f);
+    assert_int_equal(json_size(root), 8);
+    source.bos = tokenizer_id(tokenizer, "<|begin_of_text|>");
+    for (size_t i = 0; i < json_size(root); i++) {
+        char *path = xasprintf(FOLDER "%s", json_key(root, i));
+        char *jinja = slurp(path, 1 << 20, &n, &f);
+        for (size_t k = 0; k < 2; k++) {
+            char *name = xasprintf("%s+gen", talks[k][0]);
+            renders(jinja, talks[k][1], true, json_text(json_get(json_value(root, i), name), NULL));
+            free(name);
+        }
+        free(jinja);
+        free(path);
+    }
+    source.bos = tokenizer_id(tokenizer, "<s>");
+    json_free(root);
+    free(text);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(turns),      cmocka_unit_test(thoughts), cmocka_unit_test(opened_thought),
         cmocka_unit_test(generation), cmocka_unit_test(typed),    cmocka_unit_test(refuses),
-        cmocka_unit_test(opening),    cmocka_unit_test(by_name),
+        cmocka_unit_test(opening),    cmocka_unit_test(by_name),  cmocka_unit_test(equals_rendered),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
