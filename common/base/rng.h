@@ -14,6 +14,8 @@ enum rng_stream { // what a number is for; the values are part of every result, 
     RNG_LABEL = 6,
     RNG_TEST = 7,
     RNG_BOOTSTRAP = 8,
+    RNG_ADAPTER = 9,
+    RNG_DROPOUT = 10,
 };
 
 uint64_t rng_bits(uint64_t seed, enum rng_stream stream, uint64_t row, uint64_t position);

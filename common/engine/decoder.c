@@ -42,6 +42,7 @@ static void lay_out(struct decoder *d) {
     d->state.att = arena_take(&d->arena, N * c->heads * c->head_dim * f);
     d->state.gate_up = arena_take(&d->arena, N * 2 * c->hidden * f);
     d->pass.act = arena_take(&d->arena, N * c->hidden * f);
+    d->pass.linear.low = arena_take(&d->arena, N * linear_low_width(d->model) * f);
     d->score = arena_take(&d->arena,
                           (size_t)parallel_threads() * (c->heads / c->kv_heads) * d->length * f);
 }
@@ -144,7 +145,8 @@ static void run_layers(struct decoder *d, size_t n, const int32_t *ids, bool few
     size_t rows[2] = {0, n};
     struct layer_rows *r = &d->pass;
     r->n = n;
-    r->linear = (struct linear_rows){.plan = {.units = 1, .first = rows}, .few = few};
+    r->linear.plan = (struct rowplan){.units = 1, .first = rows};
+    r->linear.few = few;
     layer_embed(r, ids, d->state.in);
     for (size_t l = 0; l < d->model->config.layers; l++)
         layer_forward(r, l, &d->state, d->state.mid);

@@ -1,4 +1,11 @@
 #include "common/engine/linear.h"
+#include "common/base/parallel.h"
+#include "common/base/rng.h"
+#include "common/engine/adapter.h"
+#include "common/engine/kernels.h"
+#include <assert.h>
+
+enum { GRAIN = 16, MOST_PARTS = 3 };
 
 struct linear linear_of(const struct model *m, size_t layer, enum projection which) {
     const struct model_config *c = &m->config;
@@ -18,21 +25,199 @@ struct linear linear_of(const struct model *m, size_t layer, enum projection whi
     }
 }
 
+static size_t first_row(const struct linear_rows *r) {
+    return r->plan.first[0];
+}
+
+static size_t end_row(const struct linear_rows *r) {
+    return r->plan.first[r->plan.units];
+}
+
+// y (n,M) = x (n,K) w^T
+static void product(const struct linear_rows *r, float *y, size_t ldy, const float *x, size_t ldx,
+                    struct weights w, size_t M, size_t K, bool add) {
+    if (r->few)
+        gemm_rows(y, ldy, x, ldx, end_row(r) - first_row(r), w, M, K, add);
+    else
+        gemm_forward(&r->plan, y, ldy, x, ldx, w, M, K, add);
+}
+
+// ---- the adapter of a projection: of each part that is a target
+
+struct part {
+    size_t first, out; // its columns of y
+    size_t b;          // offset of B
+};
+
+struct low { // of one projection; their A's lie side by side
+    size_t parts, rank;
+    size_t a, out, in; // offset of the first A; the projection's shape
+    struct part part[MOST_PARTS];
+};
+
+static struct low low_of(const struct model *m, size_t layer, enum projection which) {
+    static const struct {
+        enum adapter_target first, last;
+    } group[] = {[PROJECT_QKV] = {ADAPT_Q, ADAPT_V},
+                 [PROJECT_OUT] = {ADAPT_O, ADAPT_O},
+                 [PROJECT_GATE_UP] = {ADAPT_GATE, ADAPT_UP},
+                 [PROJECT_DOWN] = {ADAPT_DOWN, ADAPT_DOWN}};
+    const struct adapter *a = m->adapter;
+    struct low low = {0};
+    if (!a || which == PROJECT_HEAD) return low;
+    low.rank = a->config.rank;
+    for (enum adapter_target t = group[which].first; t <= group[which].last; t++) {
+        size_t out;
+        adapter_shape(&m->config, t, &out, &low.in);
+        if (a->config.target[t]) {
+            if (!low.parts) low.a = a->layer[layer][t].a;
+            low.part[low.parts++] = (struct part){low.out, out, a->layer[layer][t].b};
+        }
+        low.out += out;
+    }
+    return low;
+}
+
+size_t linear_low_width(const struct model *m) {
+    size_t most = 0;
+    for (enum projection p = PROJECT_QKV; m->adapter && p <= PROJECT_DOWN; p++) {
+        struct low low = low_of(m, 0, p);
+        if (low.parts * low.rank > most) most = low.parts * low.rank;
+    }
+    return most;
+}
+
+size_t linear_wide(const struct model *m) {
+    size_t most = 0;
+    bool used = m->adapter && m->adapter->config.dropout > 0;
+    for (enum projection p = PROJECT_QKV; used && p <= PROJECT_DOWN; p++) {
+        size_t in = linear_of(m, 0, p).in;
+        if (in > most) most = in;
+    }
+    return most;
+}
+
+struct rows_job {
+    const struct linear_rows *rows;
+    float *y;
+    const float *x;
+    size_t n; // numbers of a row
+    float scale;
+    double dropout;
+    uint64_t place; // of the projection
+    bool add;
+};
+
+static struct weights adapter_matrix(const struct model *m, size_t offset) {
+    return (struct weights){.f32 = m->adapter->trained.values + offset, .rounded = m->rounded};
+}
+
+static void scale_rows(void *self, size_t first, size_t last) {
+    const struct rows_job *j = self;
+    first += first_row(j->rows);
+    last += first_row(j->rows);
+    kernels()->scale(j->y + first * j->n, j->y + first * j->n, j->scale, (last - first) * j->n);
+}
+
+// y = x with numbers dropped and the others scaled up, added to y if `add`. Four columns share the
+// bits of a draw.
+static void drop_rows(void *self, size_t first, size_t last) {
+    const struct rows_job *j = self;
+    const struct linear_dropout *d = j->rows->dropout;
+    uint64_t limit = (uint64_t)(j->dropout * 65536 + 0.5);
+    float keep = (float)(1 / (1 - (double)limit / 65536));
+    for (size_t i = first + first_row(j->rows); i < last + first_row(j->rows); i++)
+        for (size_t c = 0; c < j->n; c += 4) {
+            uint64_t bits = rng_bits(d->seed, RNG_DROPOUT, d->step << 32 | (d->first_row + i),
+                                     j->place << 32 | c);
+            for (size_t k = c; k < c + 4 && k < j->n; k++, bits >>= 16) {
+                size_t at = i * j->n + k;
+                float x = (bits & 0xffff) < limit ? 0 : keep * j->x[at];
+                j->y[at] = j->add ? j->y[at] + x : x;
+            }
+        }
+}
+
+static void drop(const struct model *m, const struct linear_rows *r, size_t layer,
+                 enum projection which, float *y, const float *x, size_t n, bool add) {
+    struct rows_job j = {.rows = r,
+                         .y = y,
+                         .x = x,
+                         .n = n,
+                         .dropout = m->adapter->config.dropout,
+                         .place = layer * PROJECT_HEAD + which,
+                         .add = add};
+    parallel_range(end_row(r) - first_row(r), GRAIN, drop_rows, &j);
+}
+
+static void scale(const struct model *m, const struct linear_rows *r, float *y, size_t n) {
+    struct rows_job j = {.rows = r, .y = y, .n = n, .scale = m->adapter->scale};
+    parallel_range(end_row(r) - first_row(r), GRAIN, scale_rows, &j);
+}
+
+static const float *low_input(const struct model *m, const struct linear_rows *r, size_t layer,
+                              enum projection which, const float *x, size_t n) {
+    if (!r->dropout || !(m->adapter->config.dropout > 0)) return x;
+    drop(m, r, layer, which, r->wide, x, n, false);
+    return r->wide;
+}
+
+// r->low (n, parts R) = s x A^T
+static void go_low(const struct model *m, const struct linear_rows *r, const struct low *low,
+                   const float *x) {
+    size_t R = low->parts * low->rank;
+    struct weights a = adapter_matrix(m, low->a);
+    assert(r->low);
+    product(r, r->low, R, x, low->in, a, R, low->in, false);
+    scale(m, r, r->low, R);
+}
+
 void linear_forward(const struct model *m, const struct linear_rows *r, size_t layer,
                     enum projection which, float *y, const float *x, bool add) {
     struct linear l = linear_of(m, layer, which);
-    struct weights w = model_matrix(m, l.weight);
-    size_t first = r->plan.first[0], n = r->plan.first[r->plan.units] - first;
-    if (r->few)
-        gemm_rows(y, l.out, x, l.in, n, w, l.out, l.in, add);
-    else
-        gemm_forward(&r->plan, y, l.out, x, l.in, w, l.out, l.in, add);
+    struct low low = low_of(m, layer, which);
+    product(r, y, l.out, x, l.in, model_matrix(m, l.weight), l.out, l.in, add);
+    if (!low.parts) return;
+    go_low(m, r, &low, low_input(m, r, layer, which, x, l.in));
+    for (size_t i = 0; i < low.parts; i++) {
+        struct weights b = adapter_matrix(m, low.part[i].b);
+        product(r, y + low.part[i].first, l.out, r->low + i * low.rank, low.parts * low.rank, b,
+                low.part[i].out, low.rank, true);
+    }
+}
+
+// dB += dy^T low; dlow = s dy B; dA += dlow^T x; dx += dlow A
+static void low_backward(const struct model *m, const struct linear_rows *r, size_t layer,
+                         enum projection which, float *dx, const float *dy, const float *x,
+                         float *grads) {
+    struct low low = low_of(m, layer, which);
+    size_t R = low.parts * low.rank;
+    if (!low.parts) return;
+    const float *in = low_input(m, r, layer, which, x, low.in);
+    go_low(m, r, &low, in);
+    for (size_t i = 0; i < low.parts; i++) {
+        const struct part *p = &low.part[i];
+        struct weights b = adapter_matrix(m, p->b);
+        gemm_dw(&r->plan, grads + p->b, dy + p->first, low.out, r->low + i * low.rank, R, p->out,
+                low.rank, m->rounded);
+        gemm_dx(&r->plan, r->dlow + i * low.rank, R, dy + p->first, low.out, b, p->out, low.rank,
+                false);
+    }
+    scale(m, r, r->dlow, R);
+    gemm_dw(&r->plan, grads + low.a, r->dlow, R, in, low.in, R, low.in, m->rounded);
+    if (!dx) return;
+    struct weights a = adapter_matrix(m, low.a);
+    bool dropped = in != x;
+    gemm_dx(&r->plan, dropped ? r->wide : dx, low.in, r->dlow, R, a, R, low.in, !dropped);
+    if (dropped) drop(m, r, layer, which, dx, r->wide, low.in, true);
 }
 
 void linear_backward(const struct model *m, const struct linear_rows *r, size_t layer,
                      enum projection which, float *dx, const float *dy, const float *x,
                      float *grads) {
     struct linear l = linear_of(m, layer, which);
-    if (grads) gemm_dw(&r->plan, grads + l.weight, dy, l.out, x, l.in, l.out, l.in, m->rounded);
-    gemm_dx(&r->plan, dx, l.in, dy, l.out, model_matrix(m, l.weight), l.out, l.in, false);
+    if (!m->adapter)
+        gemm_dw(&r->plan, grads + l.weight, dy, l.out, x, l.in, l.out, l.in, m->rounded);
+    if (dx) gemm_dx(&r->plan, dx, l.in, dy, l.out, model_matrix(m, l.weight), l.out, l.in, false);
+    if (m->adapter && which != PROJECT_HEAD) low_backward(m, r, layer, which, dx, dy, x, grads);
 }

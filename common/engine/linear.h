@@ -1,5 +1,5 @@
 // The projections of the decoder, y = x W^T, forward and backward in one place: what a projection
-// may have besides its weights (another precision, an adapter) belongs here.
+// may have besides its weights, an adapter (adapter.h) or another precision, is here alone.
 #pragma once
 #include "common/engine/gemm.h"
 #include "common/engine/model.h"
@@ -17,15 +17,25 @@ struct linear { // W (out,in) at an offset of the model's numbers
 };
 struct linear linear_of(const struct model *m, size_t layer, enum projection which);
 
+struct linear_dropout {             // of the adapter's input in training
+    uint64_t seed, step, first_row; // first_row: of the batch's row 0 within the step
+};
+
 struct linear_rows {     // how the rows of x are multiplied
     struct rowplan plan; // units, in order; by tiles
     bool few;            // each output by itself (gemm_rows): the bits do not depend on how many
+    float *low, *dlow;   // (n, linear_low_width) scratch, with an adapter; dlow for the backward
+    float *wide;         // (n, linear_wide) scratch, with dropout
+    const struct linear_dropout *dropout; // NULL: none
 };
+size_t linear_low_width(const struct model *m); // 0 without an adapter
+size_t linear_wide(const struct model *m);      // 0 without dropout
 
 // y (n,out) = x (n,in) W^T, + y if add.
 void linear_forward(const struct model *m, const struct linear_rows *r, size_t layer,
                     enum projection which, float *y, const float *x, bool add);
-// dx (n,in) = dy (n,out) W. The weights' gradients are added to grads where W is trainable.
+// dx (n,in) = dy (n,out) W; NULL: not wanted. The gradients of W, or of the adapter where there is
+// one, are added to grads, laid out as model_trained() says.
 void linear_backward(const struct model *m, const struct linear_rows *r, size_t layer,
                      enum projection which, float *dx, const float *dy, const float *x,
                      float *grads);

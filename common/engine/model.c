@@ -1,4 +1,5 @@
 #include "common/engine/model.h"
+#include "common/engine/adapter.h"
 #include "common/engine/kernels.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
@@ -130,6 +131,19 @@ size_t model_bytes(const struct model *m) {
     return m->n_params * (m->bf16 ? sizeof *m->half : sizeof *m->params);
 }
 
+size_t models_bytes(size_t n, const struct model *const *m) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!m[i] || !m[i]->n_params) continue;
+        bool seen = false;
+        for (size_t k = 0; k < i && m[i]->sharers; k++)
+            seen = seen || (m[k] && m[k]->sharers == m[i]->sharers);
+        if (!seen) bytes += model_bytes(m[i]);
+        if (m[i]->adapter) bytes += m[i]->adapter->trained.n * sizeof(float);
+    }
+    return bytes;
+}
+
 void model_alloc(struct model *m) {
     void *p = big_alloc(model_bytes(m));
     if (m->bf16)
@@ -138,14 +152,36 @@ void model_alloc(struct model *m) {
         m->params = p;
 }
 
-void model_copy(struct model *to, const struct model *from) {
+static void copy_tables(struct model *to, const struct model *from) {
     *to = *from;
+    to->adapter = NULL;
     to->tensors = xmalloc(from->n_tensors * sizeof *to->tensors);
     memcpy(to->tensors, from->tensors, from->n_tensors * sizeof *to->tensors);
     to->layer = xmalloc(from->config.layers * sizeof *to->layer);
     memcpy(to->layer, from->layer, from->config.layers * sizeof *to->layer);
+}
+
+void model_share(struct model *to, struct model *from) {
+    if (!from->sharers) {
+        from->sharers = xmalloc(sizeof *from->sharers);
+        *from->sharers = 1;
+    }
+    ++*from->sharers;
+    copy_tables(to, from);
+    for (size_t i = 0; i < to->n_tensors; i++) to->tensors[i].trainable = true;
+}
+
+struct parameters model_trained(const struct model *m) {
+    if (m->adapter) return m->adapter->trained;
+    return (struct parameters){m->tensors, m->n_tensors, m->n_params, m->params};
+}
+
+void model_copy(struct model *to, const struct model *from) {
+    assert(!from->adapter);
+    copy_tables(to, from);
     to->params = NULL;
     to->half = NULL;
+    to->sharers = NULL;
     if (!from->params && !from->half) return;
     model_alloc(to);
     memcpy(from->bf16 ? (void *)to->half : (void *)to->params,
@@ -248,8 +284,11 @@ const struct tensor *model_tensor(const struct model *m, const char *name) {
 }
 
 void model_release(struct model *m) {
-    if (m->params) big_free(m->params, model_bytes(m));
-    if (m->half) big_free(m->half, model_bytes(m));
+    bool held = m->sharers && --*m->sharers;
+    if (m->params && !held) big_free(m->params, model_bytes(m));
+    if (m->half && !held) big_free(m->half, model_bytes(m));
+    if (!held) free(m->sharers);
+    adapter_free(m->adapter);
     free(m->tensors);
     free(m->layer);
     *m = (struct model){0};

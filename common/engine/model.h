@@ -31,6 +31,12 @@ struct tensor {
     bool trainable;    // else the optimiser leaves it as it is
 };
 
+struct parameters { // what training changes: a flat buffer and its table
+    struct tensor *tensors;
+    size_t n_tensors, n; // n: places, padding included (zeros)
+    float *values;       // (n)
+};
+
 struct layer_offsets { // into the flat buffers; SIZE_MAX: the model has none
     size_t norm1, q, k, v, o, norm2, gate, up, down; // q,k,v contiguous; gate,up contiguous
     size_t q_bias, k_bias, v_bias, q_norm, k_norm;   // biases contiguous
@@ -46,6 +52,8 @@ struct model {
     size_t embed, norm, head;    // head == embed where tied
     float *params;               // (n_params), or NULL before model_alloc and in bf16
     uint16_t *half;              // (n_params) in bf16; a number of a vector takes two places
+    size_t *sharers;             // models that hold these weights; NULL: this one alone
+    struct adapter *adapter;     // common/engine/adapter.h; NULL: none
 };
 
 size_t model_qkv_width(const struct model_config *c); // (H+2G)D
@@ -57,11 +65,18 @@ model_outputs(const struct model_config *c); // of the head: vocab_used, or 1 wi
 bool model_init(struct model *m, const struct model_config *c, char *why, size_t size);
 bool model_init_bf16(struct model *m, const struct model_config *c, char *why, size_t size);
 void model_alloc(struct model *m); // params or half, zeroed
+// `to` holds the same weights in memory, which are freed with the last of those that do; its own
+// adapter is none.
+void model_share(struct model *to, struct model *from);
+// The weights themselves, or the adapter where there is one.
+struct parameters model_trained(const struct model *m);
 void model_copy(struct model *to, const struct model *from);
 void model_copy_bf16(struct model *to, const struct model *from); // `from` in float32
 // Puts n numbers of a tensor at its number `first`, rounded to nearest even where that is bf16.
 void model_store(struct model *m, const struct tensor *t, size_t first, size_t n, const float *x);
-size_t model_bytes(const struct model *m); // of the weights in memory
+size_t model_bytes(const struct model *m); // of the weights in memory, without an adapter
+// Of n models in memory, NULLs left out: weights that are shared count once, adapters are added.
+size_t models_bytes(size_t n, const struct model *const *m);
 // What is at an offset: a vector, a matrix, a row (width) of the embedding.
 const float *model_vector(const struct model *m, size_t offset);
 struct weights model_matrix(const struct model *m, size_t offset);

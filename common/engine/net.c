@@ -41,7 +41,8 @@ static void lay_out_backward(struct net *net) {
     net->datt = take(net, N, c->heads * c->head_dim);
     net->dqkv = take(net, N, model_qkv_width(c));
     net->dact = take(net, N, c->hidden);
-    if (c->tied) net->dembed = take(net, c->vocab, C);
+    net->rows.linear.dlow = take(net, N, linear_low_width(net->model));
+    if (c->tied && !net->model->adapter) net->dembed = take(net, c->vocab, C);
 }
 
 // Measures where the arena has no base, hands out where it has.
@@ -58,6 +59,8 @@ static void lay_out(struct net *net) {
     net->logits = take(net, CHUNK_POSITIONS, model_outputs(c));
     net->rows.norm = take(net, l->rows, c->width);
     net->rows.act = take(net, l->rows, c->hidden);
+    net->rows.linear.low = take(net, l->rows, linear_low_width(net->model));
+    net->rows.linear.wide = take(net, l->rows, linear_wide(net->model));
     net->attention = (struct attention){
         .heads = c->heads, .kv_heads = c->kv_heads, .dim = c->head_dim, .span = l->trees_tokens};
     net->attention.scratch = take(net, 1, attention_scratch(l->trees_tokens, c->head_dim));
@@ -117,7 +120,10 @@ static void begin_batch(struct net *net, const struct batch *b) {
     assert(b->n <= net->limits.rows && b->positions <= net->limits.positions);
     r->model = net->model;
     r->n = b->n;
-    r->linear = (struct linear_rows){.plan = batch_rows(b)};
+    r->linear.plan = batch_rows(b);
+    r->linear.dropout = net->drops ? &net->dropout : NULL;
+    net->dropout.first_row += net->batch_rows;
+    net->batch_rows = b->n;
     r->cosine = net->cosine;
     r->sine = net->sine;
     r->place = net->place;
@@ -125,6 +131,12 @@ static void begin_batch(struct net *net, const struct batch *b) {
     r->attend = attend;
     net->attention.batch = b;
     place_rows(net, b);
+}
+
+void net_begin_step(struct net *net, uint64_t seed, uint64_t step) {
+    net->drops = true;
+    net->dropout = (struct linear_dropout){.seed = seed, .step = step};
+    net->batch_rows = 0;
 }
 
 void net_forward(struct net *net, const struct batch *b) {

@@ -35,7 +35,12 @@ struct chunk net_chunk(const struct net *net, const struct batch *b, size_t i);
 void net_logits(struct net *net, const struct batch *b, struct chunk c, float *logits);
 float *net_logits_buffer(struct net *net); // (CHUNK_POSITIONS, V), in the arena
 
-// grads (n_params) is added to. dlogits (count,V): with respect to the chunk's logits.
+// Dropout of the adapter, if it has one, from here on; rows are counted from the step's first one.
+// Without this call (a net that only looks) there is none.
+void net_begin_step(struct net *net, uint64_t seed, uint64_t step);
+
+// grads, laid out as model_trained() says, is added to. dlogits (count,V): with respect to the
+// chunk's logits.
 void net_head_backward(struct net *net, const struct batch *b, struct chunk c, const float *dlogits,
                        float *grads);
 void net_backward(struct net *net, const struct batch *b, float *grads);

@@ -27,6 +27,11 @@ struct back_job {
     size_t rows, ld;
 };
 
+// The gradients of the model's own weights; NULL where an adapter is trained in their place.
+static float *own(const struct net *net, float *grads, size_t offset) {
+    return net->model->adapter ? NULL : grads + offset;
+}
+
 static float inverse_rms(const float *x, size_t n, double eps) {
     return 1 / sqrtf(kernels()->dot(x, x, n) / (float)n + (float)eps);
 }
@@ -71,11 +76,11 @@ static void norm_backward(struct net *net, const float *x, const float *dy, cons
                          .dy = dy,
                          .row = row,
                          .rows = rows,
-                         .w = net->model->params + offset,
+                         .w = model_vector(net->model, offset),
                          .dx = dx,
-                         .dw = grads + offset};
-    parallel_range(rows, GRAIN, norm_scale, &j);
-    parallel_range(net->model->config.width, COLUMNS, norm_dw, &j);
+                         .dw = own(net, grads, offset)};
+    if (j.dw) parallel_range(rows, GRAIN, norm_scale, &j);
+    if (j.dw) parallel_range(net->model->config.width, COLUMNS, norm_dw, &j);
     parallel_range(rows, GRAIN, norm_dx, &j);
 }
 
@@ -129,7 +134,7 @@ static void qk_norm_dx(void *self, size_t first, size_t last) {
             memcpy(t, dx, D * sizeof *t);
             memset(dx, 0, D * sizeof *dx);
             kernels()->rmsnorm_backward(
-                dx, t, x, m->params + (h < c->heads ? j->offsets->q_norm : j->offsets->k_norm),
+                dx, t, x, model_vector(m, h < c->heads ? j->offsets->q_norm : j->offsets->k_norm),
                 inverse_rms(x, D, c->norm_eps), D);
         }
 }
@@ -149,18 +154,19 @@ static void backward_qkv(struct net *net, const struct batch *b, size_t l, float
     struct back_job j = {.net = net, .batch = b, .state = s, .offsets = o};
     parallel_range(b->n, GRAIN, unfinish_qkv, &j);
     if (c->qk_norm) {
-        qk_norm_weights(net, s, b->n, o, grads);
+        if (!m->adapter) qk_norm_weights(net, s, b->n, o, grads);
         parallel_range(b->n, GRAIN, qk_norm_dx, &j);
     }
-    if (c->qkv_bias) {
+    if (c->qkv_bias && !m->adapter) {
         struct back_job k = {
             .net = net, .dy = net->dqkv, .dw = grads + o->q_bias, .rows = b->n, .ld = W};
         parallel_range(W, COLUMNS, bias_columns, &k);
     }
     layer_norm(m, net->rows.norm, s->in, NULL, b->n, o->norm1);
-    linear_backward(m, &net->rows.linear, l, PROJECT_QKV, net->dnorm, net->dqkv, net->rows.norm,
-                    grads);
-    norm_backward(net, s->in, net->dnorm, NULL, b->n, o->norm1, net->dx, grads);
+    bool last = l == 0 && m->adapter; // nothing below is trained
+    linear_backward(m, &net->rows.linear, l, PROJECT_QKV, last ? NULL : net->dnorm, net->dqkv,
+                    net->rows.norm, grads);
+    if (!last) norm_backward(net, s->in, net->dnorm, NULL, b->n, o->norm1, net->dx, grads);
 }
 
 static void backward_layer(struct net *net, const struct batch *b, size_t l, float *grads) {
@@ -204,15 +210,16 @@ void net_backward(struct net *net, const struct batch *b, float *grads) {
                          .dy = net->dhidden,
                          .row = b->row,
                          .rows = b->positions,
-                         .w = m->params + m->norm,
-                         .dw = grads + m->norm,
+                         .w = model_vector(m, m->norm),
+                         .dw = own(net, grads, m->norm),
                          .dx = net->dx};
     // Positions may share a row (two responses at the prompt's last token): one thread adds them.
-    for (size_t i = 0; i < b->positions; i++)
+    for (size_t i = 0; j.dw && i < b->positions; i++)
         net->rows.act[i] = inverse_rms(net->out + b->row[i] * C, C, m->config.norm_eps);
-    parallel_range(C, COLUMNS, norm_dw, &j);
+    if (j.dw) parallel_range(C, COLUMNS, norm_dw, &j);
     norm_dx(&j, 0, b->positions);
     for (size_t l = m->config.layers; l-- > 0;) backward_layer(net, b, l, grads);
+    if (m->adapter) return;
     j = (struct back_job){.net = net,
                           .batch = b,
                           .rows = b->n,
@@ -232,7 +239,7 @@ static void add_and_clear(void *self, size_t first, size_t last) {
 
 void net_end_step(struct net *net, float *grads) {
     const struct model *m = net->model;
-    if (!m->config.tied) return;
+    if (!m->config.tied || m->adapter) return;
     struct back_job j = {.net = net, .dw = grads + m->head, .dx = net->dembed};
     parallel_range(m->config.vocab, 64, add_and_clear, &j);
 }

@@ -20,4 +20,7 @@ struct net {
     float *datt, *dqkv, *dact; // (N,HD) (N,(H+2G)D) (N,F)
     float *dembed;             // (V,C) where tied: the input side's gradients of the step
     struct layer_rows rows;    // of the batch
+    struct linear_dropout dropout;
+    bool drops;        // since net_begin_step
+    size_t batch_rows; // of the batch before
 };

@@ -36,10 +36,10 @@ void optim_options_rows(struct options *o, struct optim_options *s, const char *
     options_add(o, rows, sizeof rows / sizeof *rows);
 }
 
-static size_t cut(const struct model *m, struct optim_tile *tile) {
+static size_t cut(const struct parameters *p, struct optim_tile *tile) {
     size_t n = 0;
-    for (size_t i = 0; i < m->n_tensors; i++) {
-        const struct tensor *t = &m->tensors[i];
+    for (size_t i = 0; i < p->n_tensors; i++) {
+        const struct tensor *t = &p->tensors[i];
         size_t size = t->trainable ? t->rows * t->cols : 0;
         for (size_t at = 0; at < size; at += TILE, n++)
             if (tile)
@@ -51,21 +51,22 @@ static size_t cut(const struct model *m, struct optim_tile *tile) {
 
 struct optim *optim_new(const struct model *m) {
     struct optim *o = xcalloc(1, sizeof *o);
-    size_t bytes = m->n_params * sizeof(float);
-    *o = (struct optim){.model = m,
+    struct parameters p = model_trained(m);
+    size_t bytes = p.n * sizeof(float);
+    *o = (struct optim){.trained = p,
                         .grads = big_alloc(bytes),
                         .m = big_alloc(bytes),
                         .v = big_alloc(bytes),
-                        .tiles = cut(m, NULL)};
+                        .tiles = cut(&p, NULL)};
     o->tile = xmalloc(o->tiles * sizeof *o->tile);
     o->partial = xmalloc(o->tiles * sizeof *o->partial);
-    cut(m, o->tile);
+    cut(&p, o->tile);
     return o;
 }
 
 void optim_free(struct optim *o) {
     if (!o) return;
-    size_t bytes = o->model->n_params * sizeof(float);
+    size_t bytes = o->trained.n * sizeof(float);
     big_free(o->grads, bytes);
     big_free(o->m, bytes);
     big_free(o->v, bytes);
@@ -79,7 +80,7 @@ static void zero(void *self, size_t first, size_t last) {
 }
 
 void optim_zero(struct optim *o) {
-    parallel_range(o->model->n_params, TILE, zero, o->grads);
+    parallel_range(o->trained.n, TILE, zero, o->grads);
 }
 
 double optim_rate(const struct optim_options *s, uint64_t step, uint64_t steps) {
@@ -94,7 +95,6 @@ double optim_rate(const struct optim_options *s, uint64_t step, uint64_t steps) 
 
 struct update {
     struct optim *o;
-    float *params;
     struct adamw_step step;
     float decay;
 };
@@ -109,19 +109,18 @@ static void tile_step(void *self, size_t i) {
     const struct optim_tile *t = &u->o->tile[i];
     struct adamw_step s = u->step;
     s.decay = t->decay ? u->decay : 0;
-    kernels()->adamw(u->params + t->first, u->o->m + t->first, u->o->v + t->first,
+    kernels()->adamw(u->o->trained.values + t->first, u->o->m + t->first, u->o->v + t->first,
                      u->o->grads + t->first, t->count, &s);
 }
 
-double optim_step(struct optim *o, const struct optim_options *s, float *params, uint64_t step,
-                  uint64_t steps) {
+double optim_step(struct optim *o, const struct optim_options *s, uint64_t step, uint64_t steps) {
     double sum = 0;
     parallel_for(o->tiles, tile_norm, o);
     for (size_t i = 0; i < o->tiles; i++) sum += o->partial[i];
     double norm = sqrt(sum);
     if (!isfinite(norm)) return norm;
     double lr = optim_rate(s, step, steps), t = (double)step + 1;
-    struct update u = {.o = o, .params = params, .decay = (float)(lr * s->weight_decay)};
+    struct update u = {.o = o, .decay = (float)(lr * s->weight_decay)};
     u.step = (struct adamw_step){
         .clip = (float)(s->clip > 0 && norm > s->clip ? s->clip / norm : 1),
         .beta1 = (float)s->beta1,

@@ -13,8 +13,8 @@ struct optim_options {
 void optim_options_rows(struct options *o, struct optim_options *s, const char *lr);
 
 struct optim {
-    const struct model *model;
-    float *grads, *m, *v; // (n_params) each
+    struct parameters trained; // of the model
+    float *grads, *m, *v;      // (trained.n) each
     size_t tiles;
     struct optim_tile *tile;
     double *partial; // (tiles)
@@ -24,6 +24,6 @@ void optim_free(struct optim *o);
 void optim_zero(struct optim *o); // the gradients
 // Learning rate of 0-based `step` of `steps`. warmup below 1 is a share of the steps, else steps.
 double optim_rate(const struct optim_options *s, uint64_t step, uint64_t steps);
-// Updates params; returns the gradients' norm before clipping (not finite: nothing was changed).
-double optim_step(struct optim *o, const struct optim_options *s, float *params, uint64_t step,
-                  uint64_t steps);
+// Updates what is trained; returns the gradients' norm before clipping (not finite: nothing was
+// changed).
+double optim_step(struct optim *o, const struct optim_options *s, uint64_t step, uint64_t steps);

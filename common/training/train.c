@@ -175,6 +175,7 @@ static bool run_step(struct loop *l, uint64_t step) {
     if (!choose_rows(l, step, &totals)) return false;
     if (!l->n) return true; // all of its rows are lost: nothing changes
     optim_zero(t->optim);
+    net_begin_step(l->net, t->seed, step);
     t->objective->begin_step(t->objective->self, &totals);
     for (size_t at = 0; at < l->n;) {
         at = fill_micro(l, at);
@@ -186,9 +187,8 @@ static bool run_step(struct loop *l, uint64_t step) {
     if (!isfinite(loss)) return broken(l, step, "loss", loss);
     if (step == 0 && t->hooks.first_loss && !t->hooks.first_loss(t->hooks.self, loss, l->f))
         return false;
-    double norm = optim_step(t->optim, &t->options->optim, t->model->params, step, l->steps);
+    double norm = optim_step(t->optim, &t->options->optim, step, l->steps);
     if (!isfinite(norm)) return broken(l, step, "gradient's norm", norm);
-    metrics_value(t->metrics, "loss", loss);
     metrics_value(t->metrics, "grad_norm", norm);
     metrics_value(t->metrics, "lr", optim_rate(&t->options->optim, step, l->steps));
     metrics_value(t->metrics, "tokens", (double)totals.tokens);

@@ -40,7 +40,7 @@ static double update(const struct step_bench *s) {
                                                  .clip = 1,
                                                  .schedule = "constant"};
     double start = bench_clock();
-    optim_step(s->optim, &options, s->model->params, 10, 100);
+    optim_step(s->optim, &options, 10, 100);
     return bench_clock() - start;
 }
 
