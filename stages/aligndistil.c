@@ -39,6 +39,7 @@ static const struct command stages[] = {
     {"distill", run_stage, "train a student on teacher shards"},
     {"generate", run_stage, "sample responses to prompts"},
     {"eval", run_stage, "measure models, responses and preferences"},
+    {"merge", run_stage, "add an adapter to the weights of its model"},
     {"export", run_stage, "write a model in the formats of other programs"},
     {"shard", run_stage, "list, check, print, compare and merge files"},
 };

@@ -2,6 +2,8 @@
 #include "common/training/online_teachers.h"
 #include "stages/shared/reference_pass.h"
 #include "formats/teachers/sources.h"
+#include "stages/shared/data_check.h"
+#include "stages/shared/lora_training.h"
 #include "stages/shared/training.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +17,8 @@ struct dpo {
     struct train_options train;
     struct model_file policy, ref_model;
     const char *dtype, *precision;
+    struct lora lora;
+    struct model_shelf shelf;
     bool own_ref; // --ref names another model than the start model
     struct pairs pairs;
     struct pair_source source;
@@ -53,9 +57,11 @@ static void declare(struct options *o, struct dpo *d) {
          .high = 1e3, .metavar = "X", .help = "tdpo2: weight of the KL difference"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
-    frozen_dtype_row(
-        o, &d->dtype,
-        "tdpo: precision of the reference: bf16 halves its memory and rounds its weights");
+    lora_rows(o, &d->lora, &d->dtype);
+    model_shelf_row(o, &d->shelf);
+    frozen_dtype_row(o, &d->dtype,
+                     "tdpo's reference, or the model below an adapter: bf16 halves its memory and "
+                     "rounds its weights");
     precision_row(o, &d->precision);
     train_options_rows(o, &d->train, "1e-4", "32");
     common_log_row(o, &d->common);
@@ -64,23 +70,24 @@ static void declare(struct options *o, struct dpo *d) {
 
 static void load_inputs(struct dpo *d, struct parents *parents) {
     struct fail f = {0};
-    model_file_load(d->model, &d->policy, &f);
+    model_shelf_offer(&d->shelf, d->model);
+    lora_load(&d->lora, &d->shelf, d->model, &d->policy);
     d->policy.model.rounded = precision_is_bf16(d->precision);
-    die_if(&f);
     parents_add(parents, "model", d->policy.content);
     pairs_load(&d->pairs, d->data.n, d->data.items, &f);
     die_if(&f);
     for (size_t i = 0; i < d->pairs.parents.n; i++)
         parents_add(parents, d->pairs.parents.items[i].kind, d->pairs.parents.items[i].hash);
-    training_check(&d->policy, d->pairs.tokenizer, d->pairs.top, d->pairs.longest, d->pairs.rows,
-                   d->data.items[0]);
+    data_check(&d->policy, d->pairs.tokenizer, d->pairs.top, d->pairs.longest, d->pairs.rows,
+               d->data.items[0]);
     if (!d->ref) return;
-    model_file_load(d->ref, &d->ref_model, &f);
+    model_shelf_load(&d->shelf, d->ref, d->policy.model.bf16, &d->ref_model, &f);
     d->ref_model.model.rounded = precision_is_bf16(d->precision);
     die_if(&f);
-    parents_add(parents, "model", d->ref_model.content);
-    training_check(&d->ref_model, d->pairs.tokenizer, d->pairs.top, d->pairs.longest, d->pairs.rows,
-                   d->data.items[0]);
+    model_shelf_trim(&d->shelf);
+    parents_add(parents, model_file_kind(&d->ref_model), d->ref_model.content);
+    data_check(&d->ref_model, d->pairs.tokenizer, d->pairs.top, d->pairs.longest, d->pairs.rows,
+               d->data.items[0]);
     d->own_ref = !hash_equal(d->ref_model.content, d->policy.content);
 }
 
@@ -103,23 +110,30 @@ static int find_reference(struct dpo *d, struct log *log) {
 
 // tdpo needs the reference's whole distribution: its network runs beside the policy.
 static void start_live(struct dpo *d, struct training *t) {
-    struct model *ref = &d->ref_model.model, whole = *ref;
-    if (frozen_is_bf16(d->dtype)) {
-        model_copy_bf16(ref, d->ref ? &whole : &d->policy.model);
-        if (d->ref) model_release(&whole);
+    struct model *ref = &d->ref_model.model;
+    struct fail f = {0};
+    if (d->lora.rank && !d->ref) {
+        model_share(ref, &d->policy.model);
+    } else if (!d->lora.rank && frozen_is_bf16(d->dtype)) {
+        if (d->ref) model_file_release(&d->ref_model);
+        model_shelf_load(&d->shelf, d->ref ? d->ref : d->model, true, &d->ref_model, &f);
+        die_if(&f);
+        ref->rounded = d->policy.model.rounded;
     } else if (!d->ref) {
         model_copy(ref, &d->policy.model);
     }
     struct teacher_models m = {.ref = &d->ref_model.model};
     struct net_limits limits = train_limits(&d->train, &t->source);
-    t->more_bytes += online_teachers_plan(&m, &limits) + model_bytes(ref);
+    const struct model *all[] = {&d->policy.model, ref};
+    t->more_bytes +=
+        online_teachers_plan(&m, &limits) + models_bytes(2, all) - models_bytes(1, all);
     d->online = online_teachers_new(&m, NULL, &limits);
     d->options.reference = online_teachers_reference;
     d->options.reference_ctx = d->online;
 }
 
 // What belongs to other losses.
-static void refuse_idle(const struct options *o, enum preference_loss loss) {
+static void refuse_idle(const struct options *o, enum preference_loss loss, bool adapter) {
     for (size_t i = 0; i < o->n; i++) {
         char whose[64], why[96];
         if (!preference_idle(loss, o->rows[i].name, whose, sizeof whose)) continue;
@@ -133,9 +147,13 @@ static void refuse_idle(const struct options *o, enum preference_loss loss) {
     if (preference_is_scored(loss))
         options_refuse(o, "beta",
                        "has no use with --loss reward, whose rewards are the head's own");
-    if (!preference_needs_distribution(loss))
-        options_refuse(o, "frozen-dtype",
-                       "is for the reference of tdpo; others keep none in memory");
+    if (preference_is_scored(loss) && adapter)
+        die(EXIT_USAGE, "--loss reward trains a head, which an adapter has not; leave out "
+                        "--lora-rank");
+    if (!preference_needs_distribution(loss) && !adapter)
+        options_refuse(
+            o, "frozen-dtype",
+            "is for the reference of tdpo and for --lora-rank; others keep no frozen model");
 }
 
 static void check_options(struct dpo *d, const struct options *o) {
@@ -145,13 +163,15 @@ static void check_options(struct dpo *d, const struct options *o) {
             "--label-smoothing %g is out of range for the robust loss; give less than "
             "0.5",
             d->options.smoothing);
-    refuse_idle(o, d->options.loss);
+    lora_check(&d->lora, o, d->model);
+    refuse_idle(o, d->options.loss, d->lora.rank > 0);
 }
 
-// A reference in bf16 is another model, however close.
+// A reference in bf16 is another model, however close, than one that is trained in float32.
 static bool check_start(void *self, double loss, struct fail *f) {
     struct dpo *d = self;
-    return d->own_ref || frozen_is_bf16(d->dtype) || preference_check_start(&d->options, loss, f);
+    return d->own_ref || (frozen_is_bf16(d->dtype) && !d->lora.rank) ||
+           preference_check_start(&d->options, loss, f);
 }
 
 // The language model becomes a reward model whose head starts at zero.
@@ -175,12 +195,14 @@ static int run(struct dpo *d, struct training *t) {
     source_pairs(&t->source, &d->source);
     t->more_bytes = pairs_bytes(&d->pairs) + d->pairs.rows * 2 * sizeof *d->chosen;
     if (preference_needs_distribution(d->options.loss)) start_live(d, t);
+    lora_attach(&d->lora, &d->policy.model, (uint64_t)d->common.seed);
     struct objective objective =
         objective_preference_new(&d->options, model_outputs(&d->policy.model.config));
     t->model = &d->policy;
     t->objective = &objective;
     t->reward_beta = scored ? 0 : d->options.beta;
     t->reversed = d->options.reverse;
+    training_add_hook(t, (struct training_hook){.self = d, .first_loss = check_start});
     if (code == EXIT_DONE) code = training_run(t);
     online_teachers_free(d->online);
     objective_free(&objective);
@@ -199,15 +221,15 @@ int main(int argc, char **argv) {
                          .output = d.output,
                          .options = &o,
                          .common = &d.common,
-                         .train = &d.train,
-                         .self = &d,
-                         .first_loss = check_start};
+                         .train = &d.train};
     training_begin(&t);
+    t.lineage.kind = lora_kind(&d.lora);
     load_inputs(&d, &t.lineage.parents);
     int code = training_current(&t) ? EXIT_DONE : run(&d, &t);
     pairs_release(&d.pairs);
     model_file_release(&d.policy);
     model_file_release(&d.ref_model);
+    model_shelf_release(&d.shelf);
     free(d.chosen);
     free(d.rejected);
     training_end(&t);

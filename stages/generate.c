@@ -11,7 +11,7 @@
 #include "formats/records/token_source.h"
 #include "stages/shared/teachers.h"
 #include "formats/models/tokenizer_json.h"
-#include "stages/shared/training.h"
+#include "stages/shared/data_check.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -119,10 +119,11 @@ static void load_models(struct generate *g) {
     struct fail f = {0};
     struct parents *parents = &g->lineage.parents;
     if (g->model) {
-        model_file_load_frozen(g->model, frozen_is_bf16(g->teachers.dtype), &g->file, &f);
+        model_shelf_load(&g->teachers.shelf, g->model, frozen_is_bf16(g->teachers.dtype), &g->file,
+                         &f);
         g->file.model.rounded = precision_is_bf16(g->teachers.precision);
         die_if(&f);
-        parents_add(parents, "model", g->file.content);
+        parents_add(parents, model_file_kind(&g->file), g->file.content);
         g->main = &g->file;
     } else {
         teachers_load(&g->teachers, &g->rule, false, parents, &f);
@@ -171,8 +172,8 @@ static void load_prompts(struct generate *g) {
     for (size_t i = 0; i < g->prompts.parents.n; i++)
         parents_add(&g->lineage.parents, g->prompts.parents.items[i].kind,
                     g->prompts.parents.items[i].hash);
-    training_check(m, g->prompts.tokenizer, g->prompts.top, g->prompts.longest, g->prompts.rows,
-                   g->data.n ? g->data.items[0] : g->input.items[0]);
+    data_check(m, g->prompts.tokenizer, g->prompts.top, g->prompts.longest, g->prompts.rows,
+               g->data.n ? g->data.items[0] : g->input.items[0]);
 }
 
 static size_t prompt_tokens(const struct tokens *t, size_t row) {
@@ -313,8 +314,8 @@ static double trial_seconds(struct generate *g, double all_tokens) {
 
 static void print_plan(struct generate *g) {
     size_t slots = (size_t)g->slots, length = sequence_length(g), bytes = 0;
-    for (size_t k = 0; k < g->sampler.n; k++) bytes += model_bytes(g->sampler.model[k]);
-    if (g->model) bytes = model_bytes(&g->main->model);
+    const struct model *alone[] = {&g->main->model};
+    bytes = g->model ? models_bytes(1, alone) : models_bytes(g->sampler.n, g->sampler.model);
     size_t max_new = (size_t)g->sampling.max_new,
            samples = (size_t)(g->best_of ? g->best_of : g->samples);
     bytes += scorer_plan(&g->scorer, length, (size_t)g->micro_tokens);

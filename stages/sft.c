@@ -1,12 +1,15 @@
 // sft: supervised fine-tuning, or plain language-model training where the rows have no prompt.
 #include "formats/teachers/sources.h"
+#include "stages/shared/data_check.h"
+#include "stages/shared/lora_training.h"
 #include "stages/shared/training.h"
 #include "stages/shared/validation.h"
 #include <math.h>
 #include <string.h>
 
 struct sft {
-    const char *model, *output, *loss_on;
+    const char *model, *output, *loss_on, *dtype;
+    struct lora lora;
     struct opt_list data;
     const char *precision;
     struct validation_options valid;
@@ -33,6 +36,9 @@ static void declare(struct options *o, struct sft *s) {
     options_add(o, rows, sizeof rows / sizeof *rows);
     validation_rows(o, &s->valid);
     precision_row(o, &s->precision);
+    lora_rows(o, &s->lora, &s->dtype);
+    frozen_dtype_row(o, &s->dtype,
+                     "the model below an adapter: bf16 halves its memory and rounds its weights");
     train_options_rows(o, &s->train, "1e-3", "32");
     common_log_row(o, &s->common);
     common_options_rows(o, &s->common);
@@ -45,7 +51,7 @@ static void load_tokens(const struct sft *s, const struct opt_list *data, struct
     die_if(&f);
     for (size_t i = 0; i < t->parents.n; i++)
         parents_add(parents, t->parents.items[i].kind, t->parents.items[i].hash);
-    training_check(&s->start, t->tokenizer, t->top, t->longest, t->rows, data->items[0]);
+    data_check(&s->start, t->tokenizer, t->top, t->longest, t->rows, data->items[0]);
     if (choice_is(s->loss_on, "all")) memset(t->mask, 1, t->first[t->rows]);
     size_t targets = 0;
     for (size_t i = 0; i < t->first[t->rows]; i++) targets += t->mask[i];
@@ -57,10 +63,11 @@ static void load_tokens(const struct sft *s, const struct opt_list *data, struct
 }
 
 static void load_inputs(struct sft *s, struct parents *parents) {
-    struct fail f = {0};
-    model_file_load(s->model, &s->start, &f);
+    struct model_shelf shelf = {0};
+    lora_load(&s->lora, &shelf, s->model, &s->start);
+    model_shelf_release(&shelf);
     s->start.model.rounded = precision_is_bf16(s->precision);
-    die_if(&f);
+    lora_attach(&s->lora, &s->start.model, (uint64_t)s->common.seed);
     parents_add(parents, "model", s->start.content);
     load_tokens(s, &s->data, &s->tokens, parents);
     if (s->valid.data.n) load_tokens(s, &s->valid.data, &s->held_out, parents);
@@ -103,10 +110,11 @@ static void start_validation(struct sft *s, struct training *t) {
                     s->tokens.rows);
     s->training = t;
     t->more_bytes += validation_plan(&s->validation) + tokens_bytes(&s->held_out);
-    t->after_step = after_step;
-    t->finish = finish;
-    t->keep = keep;
-    t->restore = restore;
+    training_add_hook(t, (struct training_hook){.self = s,
+                                                .after_step = after_step,
+                                                .finish = finish,
+                                                .keep = keep,
+                                                .restore = restore});
 }
 
 static int train(struct sft *s, struct training *t) {
@@ -132,13 +140,12 @@ int main(int argc, char **argv) {
     options_parse(&o, argc, argv, NULL);
     validation_check(&s.valid, &f);
     die_if(&f);
-    struct training t = {.stage = "sft",
-                         .output = s.output,
-                         .options = &o,
-                         .common = &s.common,
-                         .train = &s.train,
-                         .self = &s};
+    lora_check(&s.lora, &o, s.model);
+    if (!s.lora.rank) options_refuse(&o, "frozen-dtype", "is of an adapter; give --lora-rank too");
+    struct training t = {
+        .stage = "sft", .output = s.output, .options = &o, .common = &s.common, .train = &s.train};
     training_begin(&t);
+    t.lineage.kind = lora_kind(&s.lora);
     load_inputs(&s, &t.lineage.parents);
     int code = training_current(&t) ? EXIT_DONE : train(&s, &t);
     if (s.valid.data.n) tokens_release(&s.held_out);

@@ -8,7 +8,7 @@
 #include "stages/shared/teacher_dump.h"
 #include "formats/teachers/teacher_gather.h"
 #include "stages/shared/teachers.h"
-#include "stages/shared/training.h"
+#include "stages/shared/data_check.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,7 +101,8 @@ static void load_student(struct dump *d) {
     if (!d->student && options_given(d->options, "student-k"))
         die(EXIT_USAGE, "--student-k needs the --student whose tokens they are");
     if (!d->student) return;
-    model_file_load_frozen(d->student, frozen_is_bf16(d->teachers.dtype), &d->student_model, &f);
+    model_shelf_load(&d->teachers.shelf, d->student, frozen_is_bf16(d->teachers.dtype),
+                     &d->student_model, &f);
     d->student_model.model.rounded = precision_is_bf16(d->teachers.precision);
     die_if(&f);
     const struct model_file *t = &d->teachers.dpo_model, *s = &d->student_model;
@@ -111,7 +112,7 @@ static void load_student(struct dump *d) {
             "'%s' has another vocabulary or tokenizer than the teachers; it cannot be "
             "trained from them",
             d->student);
-    parents_add(&d->lineage.parents, "model", s->content);
+    parents_add(&d->lineage.parents, model_file_kind(s), s->content);
     d->run.student = &s->model;
     d->run.student_k = (size_t)d->student_k;
 }
@@ -148,8 +149,8 @@ static void load_data(struct dump *d) {
     for (size_t i = 0; i < d->tokens.parents.n; i++)
         parents_add(&d->lineage.parents, d->tokens.parents.items[i].kind,
                     d->tokens.parents.items[i].hash);
-    training_check(&d->teachers.dpo_model, d->tokens.tokenizer, d->tokens.top, d->tokens.longest,
-                   d->tokens.rows, d->data.items[0]);
+    data_check(&d->teachers.dpo_model, d->tokens.tokenizer, d->tokens.top, d->tokens.longest,
+               d->tokens.rows, d->data.items[0]);
     size_t positions = 0;
     for (size_t i = 0; i < d->tokens.rows; i++) positions += positions_of(&d->tokens, i);
     if (!positions)
@@ -325,15 +326,14 @@ static struct tokens sample_rows(const struct tokens *t) {
 // Bytes at the peak: the program, the models, the data, and what is beside them: the pairs that
 // the data is made from, or what the search for a strength or the dump takes.
 static size_t plan_memory(struct dump *d) {
-    const struct model_file *models[] = {&d->teachers.dpo_model, &d->teachers.reverse_model,
-                                         &d->teachers.ref_model, &d->student_model};
+    const struct model *models[] = {&d->teachers.dpo_model.model, &d->teachers.reverse_model.model,
+                                    &d->teachers.ref_model.model, &d->student_model.model};
     struct target_kl search = search_of(d);
-    size_t weights = 0, most = d->pairs_bytes, dumping = teacher_dump_plan(&d->run);
+    size_t weights = models_bytes(4, models), most = d->pairs_bytes,
+           dumping = teacher_dump_plan(&d->run);
     size_t searching = d->target.kl > 0 ? target_kl_plan(&search) : 0;
     if (searching > most) most = searching;
     if (dumping > most) most = dumping;
-    for (size_t i = 0; i < sizeof models / sizeof *models; i++)
-        if (models[i]->model.n_params) weights += model_bytes(&models[i]->model);
     return MEM_PROGRAM + weights + tokens_bytes(&d->tokens) + most;
 }
 

@@ -69,15 +69,10 @@ void recipe_teacher(const char *recipe, const struct options *o, bool on_policy,
         if (!options_given(o, "alpha")) t->alpha = on_policy ? "tvd:30" : "tvd:20";
         if (!options_given(o, "plausible")) t->plausible = 0;
     }
-    *rule = (struct teacher_rule){
-        .base_dpo = choice_is(t->base, "dpo"),
-        .negative_reverse = choice_is(t->negative, "reverse"),
-        .alpha = choice_is(t->alpha, "fixed")    ? ALPHA_FIXED
-                 : choice_is(t->alpha, "damped") ? ALPHA_DAMPED
-                                                 : ALPHA_TVD,
-        .strength = choice_number(t->alpha),
-        .plausible = t->plausible,
-    };
+    recipe_alpha(t->alpha, rule);
+    rule->base_dpo = choice_is(t->base, "dpo");
+    rule->negative_reverse = choice_is(t->negative, "reverse");
+    rule->plausible = t->plausible;
 }
 
 void recipe_student(const char *recipe, const struct options *o, struct student_options *s,

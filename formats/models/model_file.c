@@ -1,4 +1,6 @@
 #include "formats/models/model_file.h"
+#include "formats/bytes/json.h"
+#include "formats/models/tensor_file.h"
 #include "formats/store/h5.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,34 +116,11 @@ static void digest_blobs(const struct model_file *m, struct str *digest) {
     }
 }
 
-static int by_name(const void *a, const void *b) {
-    const struct tensor *const *x = a, *const *y = b;
-    return strcmp((*x)->name, (*y)->name);
-}
-
-// hash: of each tensor's float32 numbers, in the table's order
-static void digest_weights(const struct model *m, const struct hash128 *hash, struct str *digest) {
-    const struct tensor **sorted = xmalloc(m->n_tensors * sizeof *sorted);
-    for (size_t i = 0; i < m->n_tensors; i++) sorted[i] = &m->tensors[i];
-    qsort(sorted, m->n_tensors, sizeof *sorted, by_name);
-    for (size_t i = 0; i < m->n_tensors; i++) {
-        const struct tensor *t = sorted[i];
-        char text[33];
-        hash_text(hash[t - m->tensors], text);
-        str_printf(digest, "weights/%s float32 ", t->name);
-        if (t->vector)
-            str_printf(digest, "%zu %s\n", t->cols, text);
-        else
-            str_printf(digest, "%zux%zu %s\n", t->rows, t->cols, text);
-    }
-    free(sorted);
-}
-
 static struct hash128 content_of(const struct model_file *m, const struct hash128 *weights) {
     struct str digest = {0};
     digest_fields(m, &digest);
     digest_blobs(m, &digest);
-    digest_weights(&m->model, weights, &digest);
+    tensor_file_digest(m->model.tensors, m->model.n_tensors, weights, &digest);
     struct hash128 hash = hash_bytes(digest.text, digest.length);
     str_release(&digest);
     return hash;
@@ -161,15 +140,6 @@ static struct hash128 content_now(const struct model_file *m) {
 
 // ---- writing
 
-static struct h5_shape shape_of(const struct tensor *t) {
-    struct h5_shape s = {.type = H5_FLOAT32,
-                         .rank = t->vector ? 1 : 2,
-                         .dims = {t->rows, t->cols},
-                         .count = t->rows * t->cols};
-    if (t->vector) s.dims[0] = t->cols, s.dims[1] = 1;
-    return s;
-}
-
 static void write_fields(struct h5 *h, const struct model_file *m) {
     for (size_t i = 0; i < FIELDS; i++)
         if (is_default(m, &fields[i]))
@@ -188,14 +158,7 @@ static void write_datasets(struct h5 *h, const struct model_file *m) {
             .type = H5_UINT8, .rank = 1, .dims = {strlen(text), 1}, .count = strlen(text)};
         h5_write(h, blobs[i].name, &s, text);
     }
-    h5_group(h, "weights");
-    for (size_t i = 0; i < m->model.n_tensors; i++) {
-        const struct tensor *t = &m->model.tensors[i];
-        char name[sizeof t->name + 8];
-        snprintf(name, sizeof name, "weights/%s", t->name);
-        struct h5_shape s = shape_of(t);
-        h5_write(h, name, &s, m->model.params + t->offset);
-    }
+    tensor_file_write(h, m->model.tensors, m->model.n_tensors, m->model.params);
 }
 
 bool model_file_save(const char *path, const struct model_file *m, const struct lineage *l,
@@ -252,31 +215,6 @@ static bool read_blobs(struct h5 *h, const char *path, struct model_file *m) {
     return !h5_fail(h)->code;
 }
 
-// Shapes before memory: nothing is allocated for a claim that the file does not back.
-static bool check_weights(struct h5 *h, const char *path, const struct model *m) {
-    size_t members;
-    char **names = h5_members(h, "weights", &members);
-    bool known = true;
-    for (size_t i = 0; known && i < members; i++)
-        if (!(known = model_tensor(m, names[i]) != NULL))
-            fail_set(h5_fail(h), EXIT_BADDATA, "'%s' has a tensor '%s' that the model does not use",
-                     path, names[i]);
-    h5_names_free(names, members);
-    for (size_t i = 0; known && i < m->n_tensors; i++) {
-        const struct tensor *t = &m->tensors[i];
-        struct h5_shape want = shape_of(t), s = {0};
-        char name[sizeof t->name + 8];
-        snprintf(name, sizeof name, "weights/%s", t->name);
-        if (!h5_shape(h, name, &s) || s.type != H5_FLOAT32 || s.rank != want.rank ||
-            s.dims[0] != want.dims[0] || s.dims[1] != want.dims[1])
-            return fail_set(h5_fail(h), EXIT_BADDATA,
-                            "'%s': tensor '%s' is missing or of another "
-                            "shape than the model's",
-                            path, t->name);
-    }
-    return known;
-}
-
 enum { READ_NUMBERS = 1 << 20 }; // at once, or a row where that is more
 
 static bool read_tensor(struct h5 *h, struct model *m, const struct tensor *t, float *buffer,
@@ -298,7 +236,7 @@ static bool read_tensor(struct h5 *h, struct model *m, const struct tensor *t, f
 }
 
 static bool read_weights(struct h5 *h, const char *path, struct model *m, struct hash128 *hash) {
-    if (!check_weights(h, path, m)) return false;
+    if (!tensor_file_check(h, path, m->tensors, m->n_tensors)) return false;
     size_t most = READ_NUMBERS;
     for (size_t i = 0; i < m->n_tensors; i++)
         if (m->tensors[i].cols > most) most = m->tensors[i].cols;
@@ -311,12 +249,16 @@ static bool read_weights(struct h5 *h, const char *path, struct model *m, struct
     return fine;
 }
 
-static bool read_model(struct h5 *h, const char *path, bool bf16, struct model_file *m) {
+static bool read_outline(struct h5 *h, const char *path, bool bf16, struct model_file *m) {
     char why[200];
     if (!read_fields(h, path, m) || !read_blobs(h, path, m)) return false;
     struct model_config config = m->model.config;
-    if (!(bf16 ? model_init_bf16 : model_init)(&m->model, &config, why, sizeof why))
-        return fail_set(h5_fail(h), EXIT_BADDATA, "'%s' is not a usable model: %s", path, why);
+    if ((bf16 ? model_init_bf16 : model_init)(&m->model, &config, why, sizeof why)) return true;
+    return fail_set(h5_fail(h), EXIT_BADDATA, "'%s' is not a usable model: %s", path, why);
+}
+
+static bool read_model(struct h5 *h, const char *path, bool bf16, struct model_file *m) {
+    if (!read_outline(h, path, bf16, m)) return false;
     struct hash128 *hash = xmalloc(m->model.n_tensors * sizeof *hash);
     bool fine = read_weights(h, path, &m->model, hash);
     struct hash128 content = {0};
@@ -325,14 +267,6 @@ static bool read_model(struct h5 *h, const char *path, bool bf16, struct model_f
     if (!fine || hash_equal(content, m->content)) return fine;
     return fail_set(h5_fail(h), EXIT_BADDATA,
                     "'%s' is damaged: its bytes do not have its content_hash; make it again", path);
-}
-
-bool model_file_load(const char *path, struct model_file *m, struct fail *f) {
-    return model_file_load_as(path, MODEL_LANGUAGE, false, m, f);
-}
-
-bool model_file_load_frozen(const char *path, bool bf16, struct model_file *m, struct fail *f) {
-    return model_file_load_as(path, MODEL_LANGUAGE, bf16, m, f);
 }
 
 static bool check_use(const struct model_file *m, enum model_use use, const char *path,
@@ -347,8 +281,8 @@ static bool check_use(const struct model_file *m, enum model_use use, const char
     return true;
 }
 
-bool model_file_load_as(const char *path, enum model_use use, bool bf16, struct model_file *m,
-                        struct fail *f) {
+static bool open_model(const char *path, enum model_use use, bool bf16, bool whole,
+                       struct model_file *m, struct fail *f) {
     *m = (struct model_file){.bos = -1, .eos = -1};
     struct artefact a;
     struct h5 *h = h5_open(path, f);
@@ -358,12 +292,66 @@ bool model_file_load_as(const char *path, enum model_use use, bool bf16, struct 
         a.options = NULL;
         memcpy(m->stage, a.stage, sizeof m->stage);
         artefact_release(&a);
-        if (read_model(h, path, bf16, m) && check_use(m, use, path, f) && m->tokenizer_json)
+        bool read = whole ? read_model(h, path, bf16, m) : read_outline(h, path, bf16, m);
+        if (read && check_use(m, use, path, f) && m->tokenizer_json)
             m->tokenizer = hash_bytes(m->tokenizer_json, strlen(m->tokenizer_json));
     }
     h5_close(h);
     if (f->code) model_file_release(m);
     return !f->code;
+}
+
+bool model_file_load(const char *path, struct model_file *m, struct fail *f) {
+    return model_file_load_as(path, MODEL_LANGUAGE, false, m, f);
+}
+
+bool model_file_load_frozen(const char *path, bool bf16, struct model_file *m, struct fail *f) {
+    return model_file_load_as(path, MODEL_LANGUAGE, bf16, m, f);
+}
+
+bool model_file_load_as(const char *path, enum model_use use, bool bf16, struct model_file *m,
+                        struct fail *f) {
+    return open_model(path, use, bf16, true, m, f);
+}
+
+bool model_file_outline(const char *path, struct model_file *m, struct fail *f) {
+    return open_model(path, MODEL_LANGUAGE, false, false, m, f);
+}
+
+void model_file_copy_texts(struct model_file *to, const struct model_file *from) {
+    struct model keep = to->model;
+    *to = *from;
+    to->model = keep;
+    to->options = from->options ? xstrdup(from->options) : NULL;
+    for (size_t i = 0; i < BLOBS; i++) {
+        const char *text = *(char **)member(from, blobs[i].at);
+        *(char **)member(to, blobs[i].at) = text ? xstrdup(text) : NULL;
+    }
+}
+
+// What the configuration calls the type of its numbers.
+static bool says_bf16(const char *config, const char *path) {
+    struct fail f = {0};
+    struct json *j = json_parse(config, strlen(config), path, &f);
+    const char *old = json_text(json_get(j, "torch_dtype"), NULL);
+    const char *type = old ? old : json_text(json_get(j, "dtype"), NULL);
+    bool bf16 = type && !strcmp(type, "bfloat16");
+    json_free(j);
+    return bf16;
+}
+
+bool model_file_came_in_bf16(const char *path) {
+    struct fail f = {0};
+    struct h5 *h = h5_open(path, &f);
+    struct h5_shape s;
+    bool bf16 = false;
+    if (h && h5_shape(h, "config.json", &s) && s.type == H5_UINT8 && s.count < 1 << 24) {
+        char *text = xcalloc(s.count + 1, 1);
+        bf16 = h5_read(h, "config.json", 0, s.count, text) && says_bf16(text, path);
+        free(text);
+    }
+    h5_close(h);
+    return bf16;
 }
 
 void frozen_dtype_row(struct options *o, const char **dtype, const char *help) {

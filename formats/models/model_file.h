@@ -27,10 +27,18 @@ bool model_file_load_frozen(const char *path, bool bf16, struct model_file *m, s
 enum model_use { MODEL_LANGUAGE, MODEL_REWARD, MODEL_ANY };
 bool model_file_load_as(const char *path, enum model_use use, bool bf16, struct model_file *m,
                         struct fail *f);
+// All but the weights: config, texts, the tensor table. What it says is not checked against the
+// content hash.
+bool model_file_outline(const char *path, struct model_file *m, struct fail *f);
 // Writes path atomically (whole_file_prepare included). Weights from m->model.params. Lineage kind
 // is taken to be "model". Where it fails, a file of that name is as it was.
 bool model_file_save(const char *path, const struct model_file *m, const struct lineage *l,
                      struct fail *f);
+// Everything of `from` but the model in memory, which `to` keeps.
+void model_file_copy_texts(struct model_file *to, const struct model_file *from);
+// Whether the configuration in the file says that its numbers were bf16; false where it says
+// nothing or there is no such file.
+bool model_file_came_in_bf16(const char *path);
 // The option --frozen-dtype float32|bf16 of the stages that run models; a result option.
 void frozen_dtype_row(struct options *o, const char **dtype, const char *help);
 bool frozen_is_bf16(const char *dtype);

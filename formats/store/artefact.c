@@ -63,7 +63,8 @@ int artefact_version(const char *kind) {
         const char *kind;
         int version;
     } known[] = {{"model", 1},     {"tokens", 1},  {"pairs", 1},
-                 {"reference", 1}, {"teacher", 4}, {"checkpoint", 1}};
+                 {"reference", 1}, {"teacher", 4}, {"checkpoint", 1},
+                 {"adapter", 1}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strcmp(known[i].kind, kind) == 0) return known[i].version;
     return 0;

@@ -132,6 +132,7 @@ int eval_kl(int argc, char **argv) {
     k.task.measure.batch = batch;
     task_begin(&k.task, &o, argc, argv);
     task_per_token(&k.task, k.per_token);
+    model_shelf_offer(&k.task.shelf, k.base);
     task_model(&k.task, k.model, &k.file[0], NULL);
     task_model(&k.task, k.base, &k.file[1], &k.file[0]);
     task_tokens(&k.task, &k.tokens, &k.file[0]);

@@ -7,7 +7,7 @@
 #include "stages/eval/rows.h"
 #include "stages/eval/table.h"
 #include "stages/eval/task.h"
-#include "stages/shared/training.h"
+#include "stages/shared/data_check.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +57,7 @@ static void load_inputs(struct pairs_eval *e) {
     struct fail f = {0};
     if (!e->path[DPO] && (!e->path[SCORER] || e->path[REF] || e->path[REVERSE]))
         die(EXIT_USAGE, "give --dpo with its companions, --reward-model, or both");
+    for (int k = 0; k < SCORER; k++) model_shelf_offer(&e->task.shelf, e->path[k]);
     for (int k = 0; k < SCORER; k++) {
         e->slot[k] = e->path[k] ? (int)e->task.measure.models : -1;
         if (e->path[k])
@@ -70,8 +71,8 @@ static void load_inputs(struct pairs_eval *e) {
     die_if(&f);
     task_pairs(&e->task, &e->pairs, e->path[DPO] ? &e->file[DPO] : scorer);
     if (e->path[DPO] && e->path[SCORER])
-        training_check(scorer, e->pairs.tokenizer, e->pairs.vocab, e->pairs.longest, e->pairs.rows,
-                       e->task.data.items[0]);
+        data_check(scorer, e->pairs.tokenizer, e->pairs.vocab, e->pairs.longest, e->pairs.rows,
+                   e->task.data.items[0]);
 }
 
 static void chunk(void *self, const struct batch *b, struct chunk c, float *const *logits) {

@@ -1,6 +1,6 @@
 #include "stages/eval/task.h"
 #include "common/base/parallel.h"
-#include "stages/shared/training.h"
+#include "stages/shared/data_check.h"
 #include "stages/eval/table.h"
 #include <unistd.h>
 
@@ -18,6 +18,7 @@ void task_options(struct options *o, struct task *t, const char *data_help,
     task_summary_row(o, &t->summary);
     options_add(o, rows + 2, 1);
     precision_row(o, &t->precision);
+    model_shelf_row(o, &t->shelf);
     frozen_dtype_row(o, &t->dtype,
                      "precision of the models: bf16 halves their memory and rounds their weights");
     common_options_rows(o, &t->common);
@@ -58,7 +59,7 @@ void task_per_token(const struct task *t, bool per_token) {
 void task_model(struct task *t, const char *path, struct model_file *m,
                 const struct model_file *like) {
     struct fail f = {0};
-    model_file_load_frozen(path, frozen_is_bf16(t->dtype), m, &f);
+    model_shelf_load(&t->shelf, path, frozen_is_bf16(t->dtype), m, &f);
     m->model.rounded = precision_is_bf16(t->precision);
     die_if(&f);
     if (like && (m->model.config.vocab_used != like->model.config.vocab_used ||
@@ -74,8 +75,7 @@ void task_tokens(struct task *t, struct tokens *tokens, const struct model_file 
     struct fail f = {0};
     tokens_load(tokens, t->data.n, t->data.items, &f);
     die_if(&f);
-    training_check(m, tokens->tokenizer, tokens->top, tokens->longest, tokens->rows,
-                   t->data.items[0]);
+    data_check(m, tokens->tokenizer, tokens->top, tokens->longest, tokens->rows, t->data.items[0]);
     size_t targets = 0;
     for (size_t row = 0; row < tokens->rows; row++)
         for (size_t i = tokens->first[row] + 1; i < tokens->first[row + 1]; i++)
@@ -89,7 +89,7 @@ void task_pairs(struct task *t, struct pairs *pairs, const struct model_file *m)
     struct fail f = {0};
     pairs_load(pairs, t->data.n, t->data.items, &f);
     die_if(&f);
-    training_check(m, pairs->tokenizer, pairs->top, pairs->longest, pairs->rows, t->data.items[0]);
+    data_check(m, pairs->tokenizer, pairs->top, pairs->longest, pairs->rows, t->data.items[0]);
 }
 
 size_t task_source(struct task *t, struct source *s) {
@@ -104,7 +104,7 @@ bool task_run(struct task *t) {
     const struct measure *m = &t->measure;
     if (t->common.dry_run) {
         size_t bytes = MEM_PROGRAM + measure_plan(m);
-        for (size_t k = 0; k < m->models; k++) bytes += model_bytes(m->model[k]);
+        bytes += models_bytes(m->models, m->model);
         print_result("rows\t%zu", m->source->rows);
         print_result("memory_bytes\t%zu", bytes);
         return false;
@@ -115,6 +115,7 @@ bool task_run(struct task *t) {
 }
 
 void task_end(struct task *t, struct options *o) {
+    model_shelf_release(&t->shelf);
     log_close(t->log);
     finish_stdout();
     options_release(o);

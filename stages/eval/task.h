@@ -4,7 +4,7 @@
 #pragma once
 #include "common/training/measure.h"
 #include "common/base/options.h"
-#include "formats/models/model_file.h"
+#include "formats/models/model_shelf.h"
 #include "formats/tokens/tokens.h"
 
 struct task {
@@ -12,6 +12,7 @@ struct task {
     const char *output, *summary; // -o, --summary
     int64_t micro_tokens;
     const char *dtype, *precision; // --frozen-dtype, --precision
+    struct model_shelf shelf;      // --base-model
     struct common_options common;
     struct log *log;
     struct measure measure; // models are added by task_model

@@ -69,6 +69,7 @@ static void settle_rule(struct tokens_eval *e, const struct options *o) {
 
 static void load_inputs(struct tokens_eval *e) {
     bool needed[MODELS] = {true, e->rule.negative_reverse, e->path[REF] != NULL};
+    for (int k = 0; k < MODELS; k++) model_shelf_offer(&e->task.shelf, e->path[k]);
     for (int k = 0; k < MODELS; k++) {
         e->slot[k] = needed[k] ? (int)e->task.measure.models : -1;
         if (needed[k])

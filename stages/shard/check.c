@@ -1,7 +1,7 @@
 #include "common/base/fail.h"
 #include "common/base/log.h"
 #include "formats/models/checkpoint.h"
-#include "formats/models/model_file.h"
+#include "formats/models/adapter_file.h"
 #include "formats/teachers/teacher_file.h"
 #include "formats/tokens/tokens.h"
 #include "stages/shard/shard.h"
@@ -42,6 +42,8 @@ static bool check(const char *path, struct checked *c, struct fail *f) {
     if (!strcmp(a.kind, "model")) {
         struct model_file m;
         if (model_file_load_as(path, MODEL_ANY, false, &m, f)) model_file_release(&m);
+    } else if (!strcmp(a.kind, "adapter")) {
+        adapter_file_verify(path, f);
     } else if (!strcmp(a.kind, "checkpoint")) {
         checkpoint_verify(path, f);
     } else {

@@ -7,7 +7,8 @@
 #include <sys/stat.h>
 
 static bool has_rows(const char *kind) {
-    return strcmp(kind, "model") != 0 && strcmp(kind, "checkpoint") != 0;
+    return strcmp(kind, "model") != 0 && strcmp(kind, "checkpoint") != 0 &&
+           strcmp(kind, "adapter") != 0;
 }
 
 static bool list(const char *path, struct fail *f) {

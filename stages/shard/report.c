@@ -6,7 +6,7 @@
 #include "common/base/stop.h"
 #include "stages/shared/teacher_dump.h"
 #include "stages/shared/teachers.h"
-#include "stages/shared/training.h"
+#include "stages/shared/data_check.h"
 #include "formats/bytes/whole_file.h"
 #include "stages/shard/shard.h"
 #include <errno.h>
@@ -158,7 +158,7 @@ static void load_models(struct report *r) {
     const struct model_file *t = &r->teachers.dpo_model;
     for (size_t i = 0; i < r->student.n; i++) {
         struct model_file *s = &r->students[i];
-        model_file_load(r->student.items[i], s, &f);
+        model_shelf_load(&r->teachers.shelf, r->student.items[i], false, s, &f);
         die_if(&f);
         if (t->model.config.vocab_used != s->model.config.vocab_used ||
             !hash_equal(t->tokenizer, s->tokenizer))
@@ -187,8 +187,8 @@ static void load_data(struct report *r) {
     }
     artefact_release(&a);
     die_if(&f);
-    training_check(&r->teachers.dpo_model, r->tokens.tokenizer, r->tokens.top, r->tokens.longest,
-                   r->tokens.rows, r->data.items[0]);
+    data_check(&r->teachers.dpo_model, r->tokens.tokenizer, r->tokens.top, r->tokens.longest,
+               r->tokens.rows, r->data.items[0]);
 }
 
 static int ascending(const void *a, const void *b) {

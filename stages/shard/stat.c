@@ -103,7 +103,7 @@ static void print_file(const char *path, struct fail *f) {
     }
     if (!strcmp(a.kind, "model"))
         print_model(path, f);
-    else if (strcmp(a.kind, "checkpoint"))
+    else if (strcmp(a.kind, "checkpoint") && strcmp(a.kind, "adapter"))
         print_table(path, f);
     artefact_release(&a);
 }

@@ -1,4 +1,5 @@
 #include "stages/shared/monitor.h"
+#include "stages/shared/data_check.h"
 #include "common/method/recipe.h"
 #include <math.h>
 #include <stdlib.h>
@@ -33,8 +34,7 @@ void monitor_load(struct monitor *w, struct teachers *t, struct teacher_set *cac
     const struct model_file *models[] = {&t->dpo_model, &t->reverse_model, &t->ref_model};
     for (size_t k = 0; k < sizeof models / sizeof *models; k++)
         if (models[k]->model.n_params)
-            training_check(models[k], i->tokenizer, 0, i->max_length, teacher_set_rows(cache),
-                           path);
+            data_check(models[k], i->tokenizer, 0, i->max_length, teacher_set_rows(cache), path);
     w->teachers = t;
 }
 
@@ -42,15 +42,15 @@ static struct net_limits limits(const struct training *t) {
     return train_limits(t->train, &t->source);
 }
 
-size_t monitor_plan(const struct monitor *w, const struct training *t) {
+size_t monitor_plan(const struct monitor *w, const struct model *student,
+                    const struct training *t) {
     struct net_limits l = limits(t);
     const struct teacher_models *m = &w->teachers->models;
-    const struct model *all[] = {m->dpo, m->reverse, m->ref};
+    const struct model *all[] = {student, m->dpo, m->reverse, m->ref};
     size_t bytes =
         online_teachers_plan(m, &l) +
         CHUNK_POSITIONS * (m->dpo->config.vocab_used * sizeof *w->logp + sizeof *w->info);
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) bytes += all[i] ? model_bytes(all[i]) : 0;
-    return bytes;
+    return bytes + models_bytes(sizeof all / sizeof *all, all) - models_bytes(1, all);
 }
 
 static void watch(void *self, const struct batch *b, size_t first, size_t count,

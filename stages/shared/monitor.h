@@ -24,7 +24,8 @@ void monitor_rows(struct options *o, struct monitor *w);
 // of the replay, NULL: the rule's own.
 void monitor_load(struct monitor *w, struct teachers *t, struct teacher_set *cache,
                   const char *path, const char *alpha);
-size_t monitor_plan(const struct monitor *w, const struct training *t); // bytes
+// Bytes, beside the student.
+size_t monitor_plan(const struct monitor *w, const struct model *student, const struct training *t);
 // Takes the memory and puts the watch into d.
 void monitor_start(struct monitor *w, const struct training *t, struct distill_options *d);
 void monitor_step(struct monitor *w, uint64_t step); // after it: warnings of its numbers

@@ -179,8 +179,8 @@ size_t on_policy_plan(const struct on_policy *p) {
     struct net_limits limits = train_limits(p->train, &p->source), i = limits;
     size_t bytes = online_teachers_plan(&p->teachers, &limits) +
                    decoder_plan(p->student, p->slots, p->source.longest);
-    const struct model *teachers[] = {p->teachers.dpo, p->teachers.reverse, p->teachers.ref};
-    for (size_t k = 0; k < 3; k++) bytes += teachers[k] ? model_bytes(teachers[k]) : 0;
+    const struct model *all[] = {p->student, p->teachers.dpo, p->teachers.reverse, p->teachers.ref};
+    bytes += models_bytes(4, all) - models_bytes(1, all);
     i.backward = false;
     bytes += p->source.rows * sizeof *p->place;
     return bytes + (weighted(p) ? net_plan(p->student, &i) : 0);

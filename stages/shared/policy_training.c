@@ -1,4 +1,5 @@
 #include "stages/shared/policy_training.h"
+#include "stages/shared/data_check.h"
 #include <stdlib.h>
 
 void policy_training_inputs(struct options *o, struct policy_training *p) {
@@ -16,7 +17,7 @@ void policy_training_rows(struct options *o, struct policy_training *p) {
 }
 
 void policy_training_refuse(struct policy_training *p, const struct options *o) {
-    static const char *const names[] = {"data", "reward-level", "exact", "max-new", "frozen-dtype"};
+    static const char *const names[] = {"data", "reward-level", "exact", "max-new"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         options_refuse(o, names[i], "goes with --on-policy; a cache was made with its own");
     p->options = (struct on_policy_options){.level = "distribution"};
@@ -79,8 +80,8 @@ static void check_models(const struct policy_training *p, const struct model_fil
                                          &p->teachers.reverse_model, &p->teachers.ref_model};
     for (size_t i = 0; i < 4; i++)
         if (models[i]->model.n_params)
-            training_check(models[i], p->prompts.tokenizer, p->prompts.top, longest,
-                           p->prompts.rows, p->data.items[0]);
+            data_check(models[i], p->prompts.tokenizer, p->prompts.top, longest, p->prompts.rows,
+                       p->data.items[0]);
     if (p->teachers.dpo_model.model.config.vocab_used != student->model.config.vocab_used)
         die(EXIT_BADDATA,
             "the teachers' vocabulary has %zu entries, the model's %zu; they must come "
@@ -113,10 +114,9 @@ void policy_training_start(struct policy_training *p, struct model_file *student
     d->watch = on_policy_watch;
     d->teacher_ctx = y;
     d->numbers = &p->numbers;
-    t->self = p;
-    t->after_step = after_step;
-    t->keep = keep;
-    t->restore = restore;
+    training_add_hook(t,
+                      (struct training_hook){
+                          .self = p, .after_step = after_step, .keep = keep, .restore = restore});
 }
 
 void policy_training_close(struct policy_training *p) {

@@ -28,7 +28,7 @@ void policy_training_refuse(struct policy_training *p, const struct options *o);
 // Loads teachers and prompts, adds their hashes to the parents.
 void policy_training_load(struct policy_training *p, const char *recipe, const struct options *o,
                           struct training *t);
-// Makes the prompts the source of t and puts hooks into t (whose `self` becomes p) and into d,
+// Makes the prompts the source of t and puts hooks into t and into d,
 // which is settled but for them. dry_run: takes no memory.
 void policy_training_start(struct policy_training *p, struct model_file *student,
                            struct distill_options *d, struct training *t);

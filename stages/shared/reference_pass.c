@@ -1,4 +1,5 @@
 #include "stages/shared/reference_pass.h"
+#include "formats/models/adapter_file.h"
 #include "common/training/score.h"
 #include "common/base/stop.h"
 #include "formats/tokens/reference.h"
@@ -83,8 +84,11 @@ int reference_pass(const char *path, const struct model_file *ref, struct pairs 
                         .stage = "reference",
                         .version = 1,
                         .options = ref->model.rounded ? "{\"precision\": \"bf16\"}" : "{}"};
+    if (ref->model.bf16)
+        l.options = ref->model.rounded ? "{\"frozen-dtype\": \"bf16\", \"precision\": \"bf16\"}"
+                                       : "{\"frozen-dtype\": \"bf16\"}";
     struct hash128 content;
-    parents_add(&l.parents, "model", ref->content);
+    parents_add(&l.parents, model_file_kind(ref), ref->content);
     for (size_t i = 0; i < pairs->parents.n; i++)
         parents_add(&l.parents, pairs->parents.items[i].kind, pairs->parents.items[i].hash);
     int code = EXIT_DONE;

@@ -10,6 +10,7 @@ void teachers_rows(struct options *o, struct teachers *t) {
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
     precision_row(o, &t->precision);
+    model_shelf_row(o, &t->shelf);
     frozen_dtype_row(
         o, &t->dtype,
         "precision of models that are only run: bf16 halves their memory and rounds their weights");
@@ -35,9 +36,9 @@ bool teachers_check(const struct teachers *t, const struct teacher_rule *rule, s
 
 static bool load_teacher(struct teachers *t, const char *path, struct model_file *m, bool reversed,
                          const char *option, struct parents *parents, struct fail *f) {
-    if (!model_file_load_frozen(path, frozen_is_bf16(t->dtype), m, f)) return false;
+    if (!model_shelf_load(&t->shelf, path, frozen_is_bf16(t->dtype), m, f)) return false;
     m->model.rounded = precision_is_bf16(t->precision);
-    parents_add(parents, "model", m->content);
+    parents_add(parents, model_file_kind(m), m->content);
     if (m->reward_beta > 0 && m->reversed != reversed)
         warn("'%s', given as --%s, was trained %s --reverse", path, option,
              m->reversed ? "with" : "without");
@@ -50,8 +51,8 @@ static bool load_teacher(struct teachers *t, const char *path, struct model_file
                     path, t->dpo);
 }
 
-bool teachers_load(struct teachers *t, const struct teacher_rule *rule, bool watch,
-                   struct parents *parents, struct fail *f) {
+static bool load_all(struct teachers *t, const struct teacher_rule *rule, bool watch,
+                     struct parents *parents, struct fail *f) {
     if (!load_teacher(t, t->dpo, &t->dpo_model, false, "dpo", parents, f)) return false;
     t->models.dpo = &t->dpo_model.model;
     if (rule->negative_reverse) {
@@ -68,8 +69,19 @@ bool teachers_load(struct teachers *t, const struct teacher_rule *rule, bool wat
     return true;
 }
 
+bool teachers_load(struct teachers *t, const struct teacher_rule *rule, bool watch,
+                   struct parents *parents, struct fail *f) {
+    model_shelf_offer(&t->shelf, t->ref);
+    model_shelf_offer(&t->shelf, t->dpo);
+    model_shelf_offer(&t->shelf, t->reverse);
+    bool loaded = load_all(t, rule, watch, parents, f);
+    model_shelf_trim(&t->shelf);
+    return loaded;
+}
+
 void teachers_release(struct teachers *t) {
     model_file_release(&t->dpo_model);
     model_file_release(&t->reverse_model);
     model_file_release(&t->ref_model);
+    model_shelf_release(&t->shelf);
 }

@@ -2,12 +2,13 @@
 #pragma once
 #include "common/training/online_teachers.h"
 #include "common/base/options.h"
-#include "formats/models/model_file.h"
+#include "formats/models/model_shelf.h"
 
 struct teachers {
     const char *dpo, *reverse, *ref; // --dpo --reverse --ref; NULL: not given
     const char *dtype;               // --frozen-dtype
     const char *precision;           // --precision, of all models of the stage
+    struct model_shelf shelf;        // --base-model
     struct model_file dpo_model, reverse_model, ref_model;
     struct teacher_models models; // what is to run
 };

@@ -4,6 +4,7 @@
 #include "common/base/parallel.h"
 #include "common/base/stop.h"
 #include "formats/models/checkpoint.h"
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,12 @@ void training_begin(struct training *t) {
     t->lineage.kind = "model";
     t->lineage.stage = t->stage;
     t->lineage.version = 1;
+}
+
+void training_add_hook(struct training *t, struct training_hook hook) {
+    assert(t->n_hooks < TRAINING_HOOKS);
+    for (size_t i = 0; i < t->n_hooks; i++) assert(!hook.keep || !t->hook[i].keep);
+    t->hook[t->n_hooks++] = hook;
 }
 
 void training_options(struct training *t) {
@@ -68,26 +75,6 @@ bool training_may_be_current(const struct training *t) {
     return same;
 }
 
-void training_check(const struct model_file *m, struct hash128 tokenizer, size_t top,
-                    size_t longest, size_t rows, const char *what) {
-    struct hash128 none = {0};
-    if (!rows) die(EXIT_BADDATA, "no rows in '%s'; nothing to do", what);
-    if (!hash_equal(m->tokenizer, none) && !hash_equal(tokenizer, none) &&
-        !hash_equal(m->tokenizer, tokenizer))
-        die(EXIT_BADDATA,
-            "'%s' was tokenised by another tokenizer than the model's; run tokenize "
-            "--model with this model",
-            what);
-    if (top > m->model.config.vocab_used)
-        die(EXIT_BADDATA, "'%s' has token ids up to %zu, the model's vocabulary has %zu entries",
-            what, top - 1, m->model.config.vocab_used);
-    if (longest > m->model.config.max_positions)
-        die(EXIT_BADDATA,
-            "'%s' has a row of %zu tokens, the model takes %zu; tokenize with "
-            "--max-length %zu",
-            what, longest, m->model.config.max_positions, m->model.config.max_positions);
-}
-
 // ---- hooks ----
 
 static void quiet(struct training *t, bool on) {
@@ -97,12 +84,13 @@ static void quiet(struct training *t, bool on) {
 static bool save_checkpoint(void *self, uint64_t step, struct fail *f) {
     struct training *t = self;
     struct checkpoint c = {.step = step,
-                           .n_params = t->model->model.n_params,
-                           .params = t->model->model.params,
+                           .n_params = t->optim->trained.n,
+                           .params = t->optim->trained.values,
                            .m = t->optim->m,
                            .v = t->optim->v};
     snprintf(c.kernels, sizeof c.kernels, "%s", kernels()->name);
-    if (t->keep) t->keep(t->self, &c.extra);
+    for (size_t i = 0; i < t->n_hooks; i++)
+        if (t->hook[i].keep) t->hook[i].keep(t->hook[i].self, &c.extra);
     quiet(t, true);
     bool ok = checkpoint_save(t->checkpoint_path, &t->lineage, &c, f);
     quiet(t, false);
@@ -115,13 +103,15 @@ static bool save_model(struct training *t, const char *path, const struct lineag
     t->model->reward_beta = t->reward_beta;
     t->model->reversed = t->reversed;
     quiet(t, true);
-    bool ok = model_file_save(path, t->model, l, f);
+    bool ok = t->model->model.adapter ? adapter_file_save(path, t->model, t->model->content, l, f)
+                                      : model_file_save(path, t->model, l, f);
     quiet(t, false);
     return ok;
 }
 
 static bool save_result(struct training *t, struct fail *f) {
-    if (t->finish && !t->finish(t->self, &t->rest, f)) return false;
+    for (size_t i = 0; i < t->n_hooks; i++)
+        if (t->hook[i].finish && !t->hook[i].finish(t->hook[i].self, &t->rest, f)) return false;
     struct lineage whole = whole_lineage(t);
     bool ok = save_model(t, t->output, &whole, f);
     parents_release(&whole.parents);
@@ -140,12 +130,17 @@ static bool save_snapshot(void *self, uint64_t step, struct fail *f) {
 
 static bool after_step(void *self, uint64_t step, bool *end, struct fail *f) {
     struct training *t = self;
-    return t->after_step(t->self, step, end, f);
+    for (size_t i = 0; i < t->n_hooks; i++)
+        if (t->hook[i].after_step && !t->hook[i].after_step(t->hook[i].self, step, end, f))
+            return false;
+    return true;
 }
 
 static bool first_loss(void *self, double loss, struct fail *f) {
     struct training *t = self;
-    return t->first_loss(t->self, loss, f);
+    for (size_t i = 0; i < t->n_hooks; i++)
+        if (t->hook[i].first_loss && !t->hook[i].first_loss(t->hook[i].self, loss, f)) return false;
+    return true;
 }
 
 // ---- the dry run ----
@@ -168,7 +163,9 @@ static double product_rate(void) { // FLOP/s of a short run of products
 static void print_plan(struct training *t) {
     const struct model *m = &t->model->model;
     struct net_limits limits = train_limits(t->train, &t->source);
-    double state = 16.0 * (double)m->n_params,
+    const struct model *held[] = {m};
+    size_t trained = model_trained(m).n;
+    double state = (double)models_bytes(1, held) + 12.0 * (double)trained,
            arena = (double)(net_plan(m, &limits) + train_order_bytes(t->train, &t->source) +
                             t->more_bytes);
     uint64_t steps = train_steps(t->train, t->source.rows);
@@ -185,7 +182,7 @@ static void print_plan(struct training *t) {
     print_result("rows\t%zu", t->source.rows);
     print_result("steps\t%llu", (unsigned long long)steps);
     print_result("memory_bytes\t%.0f", state + arena + (double)MEM_PROGRAM);
-    print_result("disk_bytes\t%.0f", 16.0 * (double)m->n_params);
+    print_result("disk_bytes\t%.0f", 16.0 * (double)trained);
     print_result("estimated_seconds\t%.0f", 6 * (double)model_count(m) * tokens / product_rate());
 }
 
@@ -194,8 +191,8 @@ static void print_plan(struct training *t) {
 static void resume(struct training *t, uint64_t *step) {
     struct fail f = {0};
     bool found = false;
-    struct checkpoint c = {.n_params = t->model->model.n_params,
-                           .params = t->model->model.params,
+    struct checkpoint c = {.n_params = t->optim->trained.n,
+                           .params = t->optim->trained.values,
                            .m = t->optim->m,
                            .v = t->optim->v};
     if (t->common->force) {
@@ -208,8 +205,9 @@ static void resume(struct training *t, uint64_t *step) {
     die_if(&f);
     if (!found) return;
     *step = c.step;
-    if (t->restore && !t->restore(t->self, &c.extra))
-        die(EXIT_BADDATA, "'%s' is damaged; remove it to start again", t->checkpoint_path);
+    for (size_t i = 0; i < t->n_hooks; i++)
+        if (t->hook[i].restore && !t->hook[i].restore(t->hook[i].self, &c.extra))
+            die(EXIT_BADDATA, "'%s' is damaged; remove it to start again", t->checkpoint_path);
     log_note(t->log, "continuing from '%s' at step %llu", t->checkpoint_path,
              (unsigned long long)c.step);
     if (strcmp(c.kernels, kernels()->name))
@@ -229,12 +227,13 @@ static int train_and_save(struct training *t) {
                         .seed = (uint64_t)t->common->seed,
                         .log = t->log};
     resume(t, &run.step);
-    if (t->begin) t->begin(t->self);
+    for (size_t i = 0; i < t->n_hooks; i++)
+        if (t->hook[i].begin) t->hook[i].begin(t->hook[i].self);
     run.hooks = (struct train_hooks){.self = t,
                                      .save = save_checkpoint,
                                      .snapshot = save_snapshot,
-                                     .after_step = t->after_step ? after_step : NULL,
-                                     .first_loss = t->first_loss ? first_loss : NULL};
+                                     .after_step = after_step,
+                                     .first_loss = first_loss};
     run.metrics = t->metrics = metrics_open(t->common->log, run.step);
     int code = train_run(&run, &f);
     metrics_close(run.metrics);

@@ -3,7 +3,21 @@
 #pragma once
 #include "common/training/train.h"
 #include "formats/store/artefact.h"
-#include "formats/models/model_file.h"
+#include "formats/models/adapter_file.h"
+
+struct training_hook { // what a part of the stage does around the loop; functions may be NULL
+    void *self;
+    void (*begin)(void *self); // before the first step, when a checkpoint was read
+    bool (*after_step)(void *self, uint64_t step, bool *end, struct fail *f);
+    bool (*first_loss)(void *self, double loss, struct fail *f); // of an unresumed run
+    // after the last step: parents that were not known before, or other weights in the model
+    bool (*finish)(void *self, struct parents *rest, struct fail *f);
+    // its state in checkpoints, in any form; one hook of a run at most. restore: false where it
+    // makes no sense, dies where it is another run's
+    void (*keep)(void *self, struct str *extra);
+    bool (*restore)(void *self, const struct str *extra);
+};
+enum { TRAINING_HOOKS = 4 };
 
 struct training {
     const char *stage, *output;
@@ -15,32 +29,24 @@ struct training {
     // checkpoints and snapshots); `rest` are further parents, which a stream knows at its end only.
     struct lineage lineage;
     struct parents rest;
-    bool (*finish)(void *self, struct parents *rest, struct fail *f); // NULL: rest is known
     char *options_json, *checkpoint_path;
-    struct model_file *model; // start weights in, trained weights out
+    struct model_file *model; // start weights in, trained weights (or the adapter on them) out
     struct source source;
     struct objective *objective;
-    // of the stage; each may be NULL: before the first step, when a checkpoint was read; after
-    // every step; the first step's loss of an unresumed run
-    void *self;
-    void (*begin)(void *self);
-    bool (*after_step)(void *self, uint64_t step, bool *end, struct fail *f);
-    bool (*first_loss)(void *self, double loss, struct fail *f);
-    // the stage's own state in checkpoints, in any form; restore: false where it makes no sense,
-    // dies where it is another run's
-    void (*keep)(void *self, struct str *extra);
-    bool (*restore)(void *self, const struct str *extra);
+    size_t n_hooks;
+    struct training_hook hook[TRAINING_HOOKS]; // called in order
     const struct fail *read_fail; // may be NULL: of what the source reads, for the plan
     size_t more_bytes;            // models that run online and the like, for the plan of --dry-run
     double reward_beta;           // recorded in the output, 0: none
     bool reversed;
-    struct metrics *metrics; // of the current run, for after_step: give every step the same names
+    struct metrics *metrics; // of the current run, for hooks: give every step the same names
     // internal
     struct optim *optim;
 };
 
 // Threads, signals, log. Before anything is read.
 void training_begin(struct training *t);
+void training_add_hook(struct training *t, struct training_hook hook);
 // Records the result options again, after a recipe has changed them.
 void training_options(struct training *t);
 // After the parents are known. True: the output is up to date, and its path was printed.
@@ -52,7 +58,3 @@ bool training_may_be_current(const struct training *t);
 int training_run(struct training *t);
 // Frees what training_begin and the parents took; closes the log.
 void training_end(struct training *t);
-// Dies (exit 3) unless data made with `tokenizer` and ids below `top` suits the model and its
-// `longest` row fits its positions.
-void training_check(const struct model_file *m, struct hash128 tokenizer, size_t top,
-                    size_t longest, size_t rows, const char *what);

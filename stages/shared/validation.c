@@ -30,6 +30,7 @@ void validation_open(struct validation *v, const struct validation_options *o, s
     size_t batch = (size_t)train->batch_size, epoch = (rows + batch - 1) / batch;
     *v = (struct validation){.options = o,
                              .model = m,
+                             .trained = model_trained(m),
                              .source = *source,
                              .loss = NAN,
                              .best = NAN,
@@ -39,13 +40,12 @@ void validation_open(struct validation *v, const struct validation_options *o, s
     struct net_limits limits = score_limits(&v->source, v->micro_tokens);
     v->net = net_new(m, &limits);
     v->logp = xmalloc(limits.positions * sizeof *v->logp);
-    if (o->save_best) v->weights = big_alloc(m->n_params * sizeof *v->weights);
+    if (o->save_best) v->weights = big_alloc(v->trained.n * sizeof *v->weights);
 }
 
 size_t validation_plan(const struct validation *v) {
     struct net_limits limits = score_limits(&v->source, v->micro_tokens);
-    return net_plan(v->model, &limits) +
-           (v->options->save_best ? v->model->n_params * sizeof(float) : 0);
+    return net_plan(v->model, &limits) + (v->options->save_best ? v->trained.n * sizeof(float) : 0);
 }
 
 static double mean_loss(struct validation *v) {
@@ -69,21 +69,21 @@ bool validation_step(struct validation *v, uint64_t step, bool *end) {
         v->best = v->loss;
         v->best_step = step;
         v->in_vain = 0;
-        if (v->weights) memcpy(v->weights, v->model->params, v->model->n_params * sizeof(float));
+        if (v->weights) memcpy(v->weights, v->trained.values, v->trained.n * sizeof(float));
     }
     *end = v->options->patience && v->in_vain >= (uint64_t)v->options->patience;
     return true;
 }
 
 void validation_take_best(struct validation *v) {
-    if (v->weights) memcpy(v->model->params, v->weights, v->model->n_params * sizeof(float));
+    if (v->weights) memcpy(v->trained.values, v->weights, v->trained.n * sizeof(float));
 }
 
 // A line of text, then the best weights' bytes.
 void validation_keep(const struct validation *v, struct str *extra) {
     str_printf(extra, "validation %a %a %llu %llu\n", v->loss, v->best,
                (unsigned long long)v->best_step, (unsigned long long)v->in_vain);
-    if (v->weights) str_add(extra, v->weights, v->model->n_params * sizeof(float));
+    if (v->weights) str_add(extra, v->weights, v->trained.n * sizeof(float));
 }
 
 bool validation_restore(struct validation *v, const struct str *extra) {
@@ -92,7 +92,7 @@ bool validation_restore(struct validation *v, const struct str *extra) {
     if (!end || sscanf(extra->text, "validation %la %la %llu %llu", &v->loss, &v->best, &best_step,
                        &in_vain) != 4)
         return false;
-    size_t bytes = v->weights ? v->model->n_params * sizeof(float) : 0;
+    size_t bytes = v->weights ? v->trained.n * sizeof(float) : 0;
     if (extra->length - (size_t)(end + 1 - extra->text) != bytes) return false;
     if (bytes) memcpy(v->weights, end + 1, bytes);
     v->best_step = best_step;
@@ -101,7 +101,7 @@ bool validation_restore(struct validation *v, const struct str *extra) {
 }
 
 void validation_close(struct validation *v) {
-    if (v->weights) big_free(v->weights, v->model->n_params * sizeof(float));
+    if (v->weights) big_free(v->weights, v->trained.n * sizeof(float));
     net_free(v->net);
     batch_release(&v->batch);
     free(v->logp);

@@ -19,6 +19,7 @@ bool validation_check(const struct validation_options *v, struct fail *f);
 struct validation {
     const struct validation_options *options;
     struct model *model;
+    struct parameters trained;
     struct source source;
     size_t micro_tokens;
     uint64_t every, steps; // of the whole run; every: steps between validations
@@ -27,7 +28,7 @@ struct validation {
     double *logp;                // (positions)
     double loss, best;           // of the last validation, of the best one; NaN: none yet
     uint64_t best_step, in_vain; // in_vain: validations since the best one
-    float *weights;              // (n_params) of the best one, with --save-best
+    float *weights;              // (trained.n) of the best one, with --save-best
 };
 // `source`: rows of tokens, the caller's; `rows`: the training data's.
 void validation_open(struct validation *v, const struct validation_options *o, struct model *m,

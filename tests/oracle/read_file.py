@@ -344,12 +344,29 @@ def model_hash(f):
     return lines
 
 
+def adapter_hash(f):
+    lines = ["adapter 1"]
+    for name in "base rank alpha dropout rank_stabilised targets reward_beta reversed".split():
+        value = f.attrs[name]
+        if isinstance(value, (bytes, str)):
+            lines.append(f"@{name} {text(f, name)}")
+        else:
+            real = isinstance(value, np.floating)
+            lines.append(f"@{name} {value:.17g}" if real else f"@{name} {int(value)}")
+    for name in sorted(f["weights"], key=str.encode):
+        data = f["weights"][name][()]
+        shape = "x".join(str(d) for d in data.shape)
+        lines.append(f"weights/{name} float32 {shape} {xxh3(data.tobytes())}")
+    return lines
+
+
 def check_hash(path):
     if xxh3(b"") is None:
         print("note: libxxhash.so.0 is not installed, content hashes are not compared")
         return
     with h5py.File(path, "r") as f:
-        lines = model_hash(f) if text(f, "kind") == "model" else table_hash(f)
+        hashes = {"model": model_hash, "adapter": adapter_hash}
+        lines = hashes.get(text(f, "kind"), table_hash)(f)
         mine = xxh3(("\n".join(lines) + "\n").encode())
         if mine != text(f, "content_hash"):
             sys.exit(f"{path}: content hash {mine}, {text(f, 'content_hash')} is stated")
