@@ -2,7 +2,9 @@
 #include "common/base/log.h"
 #include "common/base/options.h"
 #include "common/base/parallel.h"
+#include "common/engine/adapter.h"
 #include "formats/models/huggingface.h"
+#include "formats/models/peft.h"
 #include "stages/shared/import_corpus.h"
 #include "stages/shared/import_plan.h"
 #include "formats/bytes/stream.h"
@@ -13,7 +15,7 @@
 #include <unistd.h>
 
 struct import {
-    const char *hf, *init, *tokenizer, *bos, *eos, *output;
+    const char *hf, *init, *adapter, *base, *tokenizer, *bos, *eos, *output;
     struct opt_list corpus, special;
     int64_t vocab;
     struct common_options common;
@@ -26,6 +28,10 @@ static void declare(struct options *o, struct import *s) {
          .help = "folder with config.json, *.safetensors, tokenizer.json"},
         {"init", OPT_TEXT, OPT_INPUT, &s->init, .metavar = "FILE",
          .help = "config.json of a model that gets random weights (see --seed)"},
+        {"adapter", OPT_TEXT, OPT_INPUT, &s->adapter, .metavar = "DIR",
+         .help = "folder of a LoRA adapter as PEFT saves it; with --base-model"},
+        {"base-model", OPT_TEXT, OPT_INPUT, &s->base, .metavar = "FILE",
+         .help = "the imported model that the adapter belongs to"},
         {"tokenizer", OPT_TEXT, OPT_INPUT, &s->tokenizer, .metavar = "FILE",
          .help = "tokenizer.json; with --hf instead of the folder's own"},
         {"train-tokenizer", OPT_LIST, OPT_INPUT, &s->corpus, .metavar = "FILE...",
@@ -46,10 +52,13 @@ static void declare(struct options *o, struct import *s) {
 }
 
 static void check_usage(const struct import *s) {
-    int ways = (s->hf != NULL) + (s->init != NULL) + (s->corpus.n > 0);
+    int ways = (s->hf != NULL) + (s->init != NULL) + (s->corpus.n > 0) + (s->adapter != NULL);
     if (ways != 1)
         die(EXIT_USAGE,
-            "missing what to import: give --hf, --init or --train-tokenizer; see --help");
+            "missing what to import: give --hf, --init, --adapter or --train-tokenizer; see "
+            "--help");
+    if (!s->adapter != !s->base)
+        die(EXIT_USAGE, "--adapter and --base-model go together: an adapter and its model");
     if (s->init && !s->tokenizer && !s->common.dry_run)
         die(EXIT_USAGE, "--init needs --tokenizer (import --train-tokenizer makes one)");
     if (s->corpus.n && s->tokenizer)
@@ -159,12 +168,37 @@ static void make_model(struct import *s, const char *options) {
     model_file_release(&m);
 }
 
+static void make_adapter(struct import *s, const char *options) {
+    struct model_file m;
+    struct fail f = {0};
+    struct lineage l = {.kind = "adapter", .stage = "import", .options = options};
+    model_file_outline(s->base, &m, &f);
+    die_if(&f);
+    struct hash128 base = m.content;
+    parents_add(&l.parents, "model", base);
+    peft_read(s->adapter, &m, &l.parents, &f);
+    die_if(&f);
+    bool current = !s->common.dry_run && !s->common.force &&
+                   artefact_is_current(s->output, &l, s->common.no_clobber, &f);
+    die_if(&f);
+    if (current)
+        log_note(s->log, "'%s' is up to date: made with the same options and inputs", s->output);
+    if (!current && !s->common.dry_run) adapter_file_save(s->output, &m, base, &l, &f);
+    die_if(&f);
+    const struct adapter_config *c = &m.model.adapter->config;
+    log_note(s->log, "%zu parameters of rank %zu", m.model.adapter->trained.n, c->rank);
+    if (!s->common.dry_run) print_result("%s", s->output);
+    parents_release(&l.parents);
+    model_file_release(&m);
+}
+
 int main(int argc, char **argv) {
     struct import s = {0};
     struct options o = {
         .program = "import",
-        .usage = "--hf DIR [--tokenizer FILE] -o MODEL | --init CONFIG --tokenizer FILE -o MODEL | "
-                 "--train-tokenizer FILE... --vocab N -o FILE",
+        .usage =
+            "--hf DIR [--tokenizer FILE] -o MODEL | --init CONFIG --tokenizer FILE -o MODEL | "
+            "--adapter DIR --base-model FILE -o FILE | --train-tokenizer FILE... --vocab N -o FILE",
         .summary =
             "Make a model file from a Hugging Face folder or with random weights, or train a "
             "tokenizer.",
@@ -177,6 +211,8 @@ int main(int argc, char **argv) {
     char *options = options_json(&o);
     if (s.corpus.n)
         train_tokenizer(&s);
+    else if (s.adapter)
+        make_adapter(&s, options);
     else
         make_model(&s, options);
     finish_stdout();
