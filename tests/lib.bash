@@ -1,27 +1,11 @@
 # What shell tests share; source it from the repository's root. It leaves $bin, an absolute path of
 # the stages, $root, and moves to $TMP. A test ends with `finish`.
+. tests/report.bash
 root=$PWD
 bin=$(cd "$BIN" && pwd)
 cd "${TMP:?}" || exit 1
-problems=0
 unset OMP_NUM_THREADS
 
-fail() { # TEXT: note a problem and go on
-    echo "$*"
-    problems=$((problems + 1))
-}
-fatal() {
-    echo "$*"
-    exit 1
-}
-skip() {
-    echo "SKIP: $*"
-    exit 77
-}
-finish() {
-    [ $problems = 0 ]
-    exit
-}
 same() { # FILE FILE WORDS: the same bytes
     cmp -s "$1" "$2" || fail "$3: '$1' and '$2' differ"
 }

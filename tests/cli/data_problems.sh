@@ -2,8 +2,7 @@
 # What is wrong with a data set: all of it is found in one pass, counted with examples, and refused
 # or left out as asked; texts that are not what they look like are refused.
 set -u
-fails=0
-fail() { echo "data_problems.sh: $*"; fails=$((fails + 1)); }
+. tests/report.bash
 cd "$TMP" || exit 1
 case $BIN in /*) ;; *) BIN=$OLDPWD/$BIN ;; esac
 
@@ -159,4 +158,4 @@ bos=$(sed -n 's/.*"id": *\([0-9]*\).*<|bos|>.*/\1/p' tok.json | head -1)
 [ -z "$bos" ] || printf '{"ids":[%s,%s,3],"prompt_length":1}\n' "$bos" "$bos" >>ids.jsonl
 [ -z "$bos" ] || { run 3 $tokenize --kind sft --input ids.jsonl -o x.h5; says 'it begins with BOS twice'; }
 
-[ $fails = 0 ]
+finish

@@ -2,52 +2,49 @@
 # The demo, made small: one command to the table and the page, then nothing to do; a changed setting
 # redoes only what depends on it.
 set -u
-fail() {
-    echo "$*"
-    exit 1
-}
+. tests/report.bash
 bin=$(cd "$BIN" && pwd)
 out=$TMP/out
 small=(CORPUS_ROWS=600 TRAIN_ROWS=40 VALID_ROWS=12 TEST_ROWS=12 SNAPSHOTS=2 VOCAB=400
     "SAMPLE_OPTS=--max-new 30" "GENERATE_OPTS=--max-new 30" "VALID_OPTS=--max-new 30")
 demo() {
     make --no-print-directory -C pipelines/demo BIN="$bin" OUT="$out" "${small[@]}" "$@" >"$TMP/log" 2>&1 ||
-        fail "make failed: $(tail -n 20 "$TMP/log")"
+        fatal "make failed: $(tail -n 20 "$TMP/log")"
 }
 
 demo
 for model in base sft dpo adaptive published tuned; do
-    grep -q "^$model,-\{0,1\}[0-9]" "$out/table.csv" || fail "no '$model' in: $(cat "$out/table.csv")"
-    grep -q "^$model  *-\{0,1\}[0-9.]*±" "$out/table.txt" || fail "no '$model' in: $(cat "$out/table.txt")"
+    grep -q "^$model,-\{0,1\}[0-9]" "$out/table.csv" || fatal "no '$model' in: $(cat "$out/table.csv")"
+    grep -q "^$model  *-\{0,1\}[0-9.]*±" "$out/table.txt" || fatal "no '$model' in: $(cat "$out/table.txt")"
 done
-[ "$(awk -F, '{ print NF }' "$out/table.csv" | sort -u)" = 18 ] || fail 'rows of different lengths'
-awk -F, '$1 == "sft" && ($12 > 1e-4 || $4 != 50)' "$out/table.csv" | grep . && fail 'sft differs from itself'
+[ "$(awk -F, '{ print NF }' "$out/table.csv" | sort -u)" = 18 ] || fatal 'rows of different lengths'
+awk -F, '$1 == "sft" && ($12 > 1e-4 || $4 != 50)' "$out/table.csv" | grep . && fatal 'sft differs from itself'
 for split in train valid test; do tail -n +2 "$out/$split-prompts.csv" | sort -u >"$TMP/$split"; done
-[ -z "$(sort "$TMP/train" "$TMP/valid" "$TMP/test" | uniq -d)" ] || fail 'splits share prompts'
+[ -z "$(sort "$TMP/train" "$TMP/valid" "$TMP/test" | uniq -d)" ] || fatal 'splits share prompts'
 
 # the page: whole, with figures where gnuplot is, and nothing from elsewhere
 page=$out/report.html
-tail -c 20 "$page" | grep -q '</html>' || fail 'the page is not whole'
+tail -c 20 "$page" | grep -q '</html>' || fatal 'the page is not whole'
 if command -v gnuplot >/dev/null; then
-    [ "$(grep -c '^</svg>' "$page")" = 5 ] || fail "the page has $(grep -c '^</svg>' "$page") figures, not 5"
+    [ "$(grep -c '^</svg>' "$page")" = 5 ] || fatal "the page has $(grep -c '^</svg>' "$page") figures, not 5"
 else
-    grep -q 'gnuplot was not found' "$page" || fail 'no word about missing figures'
+    grep -q 'gnuplot was not found' "$page" || fatal 'no word about missing figures'
 fi
-grep -oE '(src|href)="[^#"]*"' "$page" | grep . && fail 'the page loads something'
-[ "$(grep -c 'class="heat"' "$page")" -ge 6 ] || fail 'heat maps are missing'
+grep -oE '(src|href)="[^#"]*"' "$page" | grep . && fatal 'the page loads something'
+[ "$(grep -c 'class="heat"' "$page")" -ge 6 ] || fatal 'heat maps are missing'
 
 # again: nothing; another distillation rate: no teacher is trained or dumped again
 touch "$TMP/mark"
 sleep 0.1
 demo
 [ -z "$(find "$out" -type f -newer "$TMP/mark")" ] ||
-    fail "the second run made: $(find "$out" -type f -newer "$TMP/mark")"
+    fatal "the second run made: $(find "$out" -type f -newer "$TMP/mark")"
 demo "DISTILL_OPTS=--batch-size 4 --epochs 2 --lr 5e-4"
 find "$out" -newer "$TMP/mark" -type f >"$TMP/made"
 grep -qE '/(sft|dpo|reverse|adaptive-teacher|train-pairs)\.(h5|csv)$' "$TMP/made" &&
-    fail "made again without need: $(cat "$TMP/made")"
-grep -q '/adaptive.h5$' "$TMP/made" || fail 'a changed setting changed nothing'
+    fatal "made again without need: $(cat "$TMP/made")"
+grep -q '/adaptive.h5$' "$TMP/made" || fatal 'a changed setting changed nothing'
 awk -F, '{ print $1 }' "$out/valid/adaptive.csv" | paste -sd' ' | grep -qx 'step 0 2 4 6 8 10 12 14 16 18 20' ||
-    fail "the snapshots are not all there: $(cat "$out/valid/adaptive.csv")"
+    fatal "the snapshots are not all there: $(cat "$out/valid/adaptive.csv")"
 [ -z "$(cut -d, -f4- "$out/valid/adaptive.csv" | sort | uniq -d)" ] ||
-    fail "different snapshots gave the same numbers: $(cat "$out/valid/adaptive.csv")"
+    fatal "different snapshots gave the same numbers: $(cat "$out/valid/adaptive.csv")"

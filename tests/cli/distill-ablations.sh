@@ -2,10 +2,9 @@
 # Every combination of base, negative, alpha, divergence, weight and normalisation distils, off- and
 # (a choice of them) on-policy, with finite numbers; and teacher-dump takes all kinds of responses.
 set -u
-bad=0
-fail() { echo "$*"; bad=1; }
+. tests/report.bash
 for p in import tokenize sft dpo-train teacher-dump distill; do
-    [ -x "$BIN/$p" ] || { echo "SKIP: $p is not built"; exit 77; }
+    [ -x "$BIN/$p" ] || skip "$p is not built"
 done
 D=$TMP/smoke
 make -s -C pipelines/smoke BIN="$(realpath "$BIN")" OUT="$D" "$D/reverse.h5" "$D/prompts.h5" \
@@ -76,4 +75,4 @@ column() { awk -F, -v name="$1" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == n
 chosen=$(column tokens "$TMP/chosen.csv") rejected=$(column tokens "$TMP/rejected.csv")
 [ "$(column tokens "$TMP/both.csv")" = $((chosen + rejected)) ] && [ "$chosen" != "$rejected" ] ||
     fail "both is not chosen and rejected: $chosen, $rejected, $(column tokens "$TMP/both.csv")"
-exit $bad
+finish

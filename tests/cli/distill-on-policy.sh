@@ -2,10 +2,9 @@
 # distill --on-policy: the same bytes on any threads, slots and micro-batches, and where the run is
 # stopped and taken up again; levels, exact; what is refused.
 set -u
-bad=0
-fail() { echo "$*"; bad=1; }
+. tests/report.bash
 for p in import tokenize sft dpo-train distill; do
-    [ -x "$BIN/$p" ] || { echo "SKIP: $p is not built"; exit 77; }
+    [ -x "$BIN/$p" ] || skip "$p is not built"
 done
 D=$TMP/smoke
 make -s -C pipelines/smoke BIN="$(realpath "$BIN")" OUT="$D" "$D/reverse.h5" "$D/prompts.h5" \
@@ -42,7 +41,7 @@ for level in "" "--exact" "--reward-level token" "--reward-level response --reci
         cmp -s <(cut -d, -f1-22 "$TMP/whole.csv") <(cut -d, -f1-22 "$TMP/cut.csv") ||
             fail "'$level': another log on $threads threads"
     done
-    mv "$TMP/whole.h5" "$TMP/made$bad-${level//[ -]/}.h5"
+    mv "$TMP/whole.h5" "$TMP/made$problems-${level//[ -]/}.h5"
 done
 [ $resumed -gt 4 ] || fail "only $resumed runs were taken up again: nothing was tested"
 [ "$(md5sum "$TMP"/made*.h5 | cut -c1-32 | sort -u | wc -l)" = 4 ] || fail "two levels gave the same model"
@@ -86,4 +85,4 @@ refuse "leave out --divergence fkl" --on-policy "${live[@]}" --exact --divergenc
 refuse "divides by alpha" --on-policy "${live[@]}" --alpha fixed:0 --token-weight inverse-alpha
 refuse "strength of 0 or more" --on-policy "${live[@]}" --alpha fixed:-1
 refuse "give --teacher" --data "$D/prompts.h5"
-exit $bad
+finish

@@ -1,9 +1,8 @@
 #!/bin/bash
 # eval alpaca: small files worked out by hand, then AlpacaEval's own against its leaderboard.
 set -u
+. tests/report.bash
 eval=$BIN/eval
-bad=0
-fail() { echo "$*"; bad=1; }
 
 # preferences 0.9, 0.5, 0.5, 0.2 of 1 (the draw as 1.5 and as 0), one without; lengths 1 2 3 é=1
 cat >"$TMP/a.json" <<'EOF'
@@ -46,7 +45,7 @@ printf 'index,d\n0,1\n1,x\n' >"$TMP/d.csv"
 refuse 3 "line 3" alpaca --annotations "$TMP/a.json" --difficulty "$TMP/d.csv"
 
 data=../shared/data/bench/alpaca_eval
-[ -d $data ] || { [ $bad = 0 ] && echo "SKIP: $data is not there" && exit 77; exit 1; }
+[ -d $data ] || { [ $problems = 0 ] || finish; skip "$data is not there"; }
 "$eval" alpaca --annotations $data/annotations_*.json.gz --leaderboard $data/leaderboard.csv \
     --difficulty $data/instruction_difficulty_reconstructed.csv --gamed $data/gamed_moments.json \
     -o "$TMP/board-out.csv" >/dev/null || fail "exit $? on AlpacaEval's files"
@@ -56,4 +55,4 @@ awk -F, '$2 == "difference" {
         if ($10 != 0 || $11 == "" || $11^2 > 0.25) bad = 1
     } END { exit bad || models != 3 }' "$TMP/board-out.csv" ||
     fail "not the leaderboard: $(grep difference "$TMP/board-out.csv")"
-exit $bad
+finish

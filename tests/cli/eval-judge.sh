@@ -2,8 +2,7 @@
 # eval judge and eval score: win rates by hand, judges that buffer, die or print nonsense, the log of
 # verdicts with which a run is continued and replayed.
 set -u
-fails=0
-fail() { echo "eval-judge.sh: $*"; fails=$((fails + 1)); }
+. tests/report.bash
 root=$PWD
 cd "$TMP" || exit 1
 case $BIN in /*) ;; *) BIN=$root/$BIN ;; esac
@@ -99,4 +98,4 @@ awk -F, 'NR == 2 && ($4 - 0.5773502691896257)^2 < 1e-20 && ($5 - $4 / 2)^2 < 1e-
 run 3 "line 1 is 'inf', not a number" $eval score --scorer 'echo inf; cat' --input a.jsonl
 run 1 'status 3 after 0 of 4' $eval score --scorer 'exit 3' --input a.jsonl
 run 2 'missing' $eval score --input a.jsonl
-exit $fails
+finish

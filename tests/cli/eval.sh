@@ -1,8 +1,7 @@
 #!/bin/bash
 # eval: small random models and made-up text; every number against another way to get it.
 set -u
-fails=0
-fail() { echo "eval.sh: $*"; fails=$((fails + 1)); }
+. tests/report.bash
 root=$PWD
 cd "$TMP" || exit 1
 case $BIN in /*) ;; *) BIN=$root/$BIN ;; esac
@@ -134,4 +133,4 @@ for command in nll pairs kl tokens score judge alpaca; do
     $eval $command --help >out || fail "$command --help"
     grep -q "^usage: eval $command" out || fail "$command --help: $(head -n 1 out)"
 done
-exit $fails
+finish

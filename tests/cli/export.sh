@@ -1,8 +1,7 @@
 #!/bin/bash
 # export: a folder that import takes back with the same numbers; the "up to date" rule; refusals.
 set -u
-fails=0
-fail() { echo "export.sh: $*"; fails=$((fails + 1)); }
+. tests/report.bash
 run() {
     local want=$1 pattern=$2 code
     shift 2
@@ -47,4 +46,4 @@ run 1 '' $BIN/export --model "$TMP/m.h5" -o "$TMP/nowhere/x"
 [ -e "$TMP/x" ] && fail "an output after a failure"
 ls "$TMP" | grep -q partial && fail "left behind"
 [ -e "$TMP/mine/diary" ] || fail "a file of the user is gone"
-[ $fails = 0 ]
+finish

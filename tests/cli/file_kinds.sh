@@ -2,8 +2,7 @@
 # Files that are not what they look like: named, with the command that makes JSONL of them, and
 # never a byte of theirs on a terminal.
 set -u
-fails=0
-fail() { echo "file_kinds.sh: $*"; fails=$((fails + 1)); }
+. tests/report.bash
 cd "$TMP" || exit 1
 case $BIN in /*) ;; *) BIN=$OLDPWD/$BIN ;; esac
 printf 'the cat sat on the mat\n' >corpus.txt
@@ -75,4 +74,4 @@ bytes 'GGUF models\nPAR1 of nothing\n' plain2.txt
 [ $? = 3 ] && grep -q "'lfs.jsonl' is a Git LFS pointer" err || fail "a tokenizer: $(cat err)"
 "$BIN/tokenize" -q --model lfs.jsonl --kind text --input corpus.txt -o x.h5 2>err
 [ $? = 3 ] && grep -q "'lfs.jsonl' is a Git LFS pointer" err || fail "a model: $(cat err)"
-[ $fails = 0 ]
+finish

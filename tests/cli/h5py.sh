@@ -2,8 +2,7 @@
 # Files of all kinds read by h5py with our plugin, by a reader written from FORMATS.md alone, agree
 # with `shard head --json` and have the content hashes that they state.
 set -u
-fails=0
-fail() { echo "h5py.sh: $*"; fails=$((fails + 1)); }
+. tests/report.bash
 python=${PYTHON:-/usr/bin/python3}
 $python -c 'import h5py, numpy' 2>/dev/null || { echo 'SKIP: python3-h5py is not installed'; exit 77; }
 export HDF5_PLUGIN_PATH=$BUILD/plugin
@@ -26,4 +25,4 @@ last=$(tail -n 1 "$TMP/paths")
 sed -i 's/"logp": \[-/"logp": [-1/' "$last.json"
 $reader check "$last" >"$TMP/out" 2>&1 && fail 'a changed number goes unseen'
 grep -q 'a row differs' "$TMP/out" || fail "$(cat "$TMP/out")"
-[ $fails = 0 ]
+finish

@@ -1,8 +1,7 @@
 #!/bin/bash
 # import: random weights, a trained tokenizer, the "up to date" rule, and what it refuses.
 set -u
-fails=0
-fail() { echo "import.sh: $*"; fails=$((fails + 1)); }
+. tests/report.bash
 
 # run CODE PATTERN command...: the exit code, and one line on stderr that matches
 run() {
@@ -84,4 +83,4 @@ cp "$TMP/m.h5" "$TMP/before.h5"
 cmp -s "$TMP/m.h5" "$TMP/before.h5" || fail "a failed run changed the output"
 [ -e "$TMP/x.h5" ] || [ -e "$TMP/x.json" ] && fail "an output after a failure"
 ls -A "$TMP" | grep -q '^\.' && fail "left behind: $(ls -A "$TMP")"
-[ $fails = 0 ]
+finish

@@ -1,17 +1,14 @@
 #!/bin/bash
 # The dispatcher, in the build tree and installed below a DESTDIR.
 set -u
-fail() {
-    echo "$*"
-    exit 1
-}
+. tests/report.bash
 expect() { # CODE TEXT COMMAND...: exit code, and a text that stdout or stderr holds
     local code=$1 text=$2 out
     shift 2
     out=$("$@" 2>&1)
     local got=$?
-    [ $got = "$code" ] || fail "'$*' exited $got, not $code: $out"
-    [[ $out == *"$text"* ]] || fail "'$*' does not say '$text': $out"
+    [ $got = "$code" ] || fatal "'$*' exited $got, not $code: $out"
+    [[ $out == *"$text"* ]] || fatal "'$*' does not say '$text': $out"
 }
 
 expect 0 'usage: aligndistil STAGE' "$BIN/aligndistil" --help
@@ -24,11 +21,11 @@ expect 1 "cannot write to 'stdout'" bash -c "$BIN/aligndistil --help >/dev/full"
 
 DESTDIR=$TMP/root
 make --no-print-directory -s install MODE="$MODE" BUILD="$BUILD" DESTDIR="$DESTDIR" PREFIX=/opt/ad ||
-    fail 'make install failed'
+    fatal 'make install failed'
 bin=$DESTDIR/opt/ad/bin/aligndistil
 stages=$DESTDIR/opt/ad/libexec/aligndistil
-[ -x "$bin" ] || fail "'$bin' is not there"
-[ "$(ls "$DESTDIR/opt/ad/bin")" = aligndistil ] || fail 'bin holds more than the dispatcher'
+[ -x "$bin" ] || fatal "'$bin' is not there"
+[ "$(ls "$DESTDIR/opt/ad/bin")" = aligndistil ] || fatal 'bin holds more than the dispatcher'
 printf '#!/bin/sh\necho "stage got $# words: $*"\nexit 3\n' >"$stages/sft"
 chmod +x "$stages/sft"
 expect 3 'stage got 2 words: --model a b' "$bin" sft --model 'a b'
@@ -50,15 +47,15 @@ man=$DESTDIR/opt/ad/share/man/man1
 for page in aligndistil aligndistil-{import,tokenize,sft,dpo-train,teacher-dump,distill,generate,export} \
     aligndistil-eval{,-nll,-alpaca} aligndistil-shard{,-ls,-report}; do
     for section in NAME SYNOPSIS DESCRIPTION 'EXIT STATUS' 'SEE ALSO'; do
-        grep -qx ".SH \"$section\"" "$man/$page.1" || fail "$page.1 has no $section"
+        grep -qx ".SH \"$section\"" "$man/$page.1" || fatal "$page.1 has no $section"
     done
 done
-grep -q '^\.B "\\-\\-batch\\-size N"$' "$man/aligndistil-sft.1" || fail 'sft.1 lacks --batch-size'
-! grep -q 'describe' "$man"/*.1 || fail 'a hidden option is in the manual'
+grep -q '^\.B "\\-\\-batch\\-size N"$' "$man/aligndistil-sft.1" || fatal 'sft.1 lacks --batch-size'
+! grep -q 'describe' "$man"/*.1 || fatal 'a hidden option is in the manual'
 if command -v groff >/dev/null; then
     for page in "$man"/*.1; do
-        out=$(groff -man -Tascii -P-cbou -ww "$page" 2>&1 >"$TMP/page") && [ -z "$out" ] || fail "groff of $page: $out"
-        grep -q 'EXIT STATUS' "$TMP/page" || fail "groff prints no page of $page"
+        out=$(groff -man -Tascii -P-cbou -ww "$page" 2>&1 >"$TMP/page") && [ -z "$out" ] || fatal "groff of $page: $out"
+        grep -q 'EXIT STATUS' "$TMP/page" || fatal "groff prints no page of $page"
     done
 fi
 
@@ -70,7 +67,7 @@ complete_words() { # WORD...: what follows the last one
 completes() { # WANTED WORD...
     local want=$1
     shift
-    [ "$(complete_words "$@")" = "$want" ] || fail "completion of '$*': $(complete_words "$@")"
+    [ "$(complete_words "$@")" = "$want" ] || fatal "completion of '$*': $(complete_words "$@")"
 }
 completes 'teacher-dump' aligndistil te
 completes 'dpo-train distill' aligndistil d
@@ -84,4 +81,4 @@ completes '' aligndistil shard ls a.h5 x
 
 make --no-print-directory -s uninstall MODE="$MODE" BUILD="$BUILD" DESTDIR="$DESTDIR" PREFIX=/opt/ad
 left=$(find "$DESTDIR" ! -type d)
-[ -z "$left" ] || fail "uninstall left $left"
+[ -z "$left" ] || fatal "uninstall left $left"

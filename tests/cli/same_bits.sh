@@ -2,14 +2,14 @@
 # A real small model through every stage: the same bytes for 1, 2, 3 and 4 threads, any micro-batch,
 # with and without --recompute, and at the AVX2 and AVX-512 levels.
 set -u
+. tests/report.bash
 data=../shared/data
 hf=$data/models/TinyStories-656K
 stories=$data/preference/tinystories_sample.txt
-[ -d $hf ] && [ -e $stories ] || { echo "SKIP: no ../shared"; exit 77; }
+[ -d $hf ] && [ -e $stories ] || skip "no ../shared"
 for p in import tokenize sft dpo-train teacher-dump distill generate; do
-    [ -x "$BIN/$p" ] || { echo "SKIP: $p is not built"; exit 77; }
+    [ -x "$BIN/$p" ] || skip "$p is not built"
 done
-fail() { echo "same_bits.sh: $*"; exit 1; }
 
 # Runs of the stories' words, from other places for every row.
 tr -d '"\\\r' <$stories | tr -s ' \n' '\n\n' | awk '
@@ -21,7 +21,7 @@ tr -d '"\\\r' <$stories | tr -s ' \n' '\n\n' | awk '
 { echo prompt,response,other; cat "$TMP/rows"; } >"$TMP/sft.csv"
 cd "$TMP" || exit 1
 BIN=$(cd "$OLDPWD" && realpath "$BIN") hf=$OLDPWD/$hf
-run() { "$@" >out 2>err || fail "$* : $(cat err)"; }
+run() { "$@" >out 2>err || fatal "$* : $(cat err)"; }
 run "$BIN/import" -q --hf "$hf" -o base.h5
 for kind in pref sft; do
     input=pairs.csv
@@ -35,7 +35,7 @@ run "$BIN/tokenize" -q --model base.h5 --kind prompt --max-length 40 --input sft
 unit=360 policy_unit=80
 steps() { # LOG MOST-TOKENS-OF-A-UNIT
     awk -F, -v unit="$2" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "tokens") c = i; next }
-        { n += $c > 2 * unit } END { exit !(NR == 3 && n == 2) }' "$1" || fail "steps of $1 are too small: $(cat "$1")"
+        { n += $c > 2 * unit } END { exit !(NR == 3 && n == 2) }' "$1" || fatal "steps of $1 are too small: $(cat "$1")"
 }
 common="--batch-size 6 --steps 2 --lr 1e-3 -q"
 stages() { # NAME OPTIONS OPTIONS-OF-TRAINERS SLOTS: every stage on the first run's inputs
@@ -56,7 +56,7 @@ stages() { # NAME OPTIONS OPTIONS-OF-TRAINERS SLOTS: every stage on the first ru
         return
     fi
     for stage in sft dpo rev teacher distill policy gen; do
-        cmp -s "$stage-1.h5" "$stage-$n.h5" || fail "$stage with '$train' differs from one thread's"
+        cmp -s "$stage-1.h5" "$stage-$n.h5" || fatal "$stage with '$train' differs from one thread's"
     done
 }
 stages 1 "--threads 1" "--micro-tokens 100000" 1
@@ -67,5 +67,5 @@ if grep -q avx512dq /proc/cpuinfo && [ "$(uname -m)" = x86_64 ]; then
     export ALIGNDISTIL_KERNELS=avx2
     stages avx2 "--threads 2" "--micro-tokens 2000" 4
 fi
-cmp -s sft-1.h5 base.h5 && fail "nothing was trained"
+cmp -s sft-1.h5 base.h5 && fatal "nothing was trained"
 exit 0

@@ -2,10 +2,9 @@
 # sft: prompt-masked and full loss, validation, early stop, the best model; and that a run which is
 # killed and taken up again ends in the same bytes.
 set -u
-bad=0
-fail() { echo "$*"; bad=1; }
+. tests/report.bash
 for p in import tokenize sft eval; do
-    [ -x "$BIN/$p" ] || { echo "SKIP: $p is not built"; exit 77; }
+    [ -x "$BIN/$p" ] || skip "$p is not built"
 done
 D=$TMP/smoke
 make -s -C pipelines/smoke BIN="$(realpath "$BIN")" OUT="$D" "$D/sft-data.h5" >"$TMP/make.log" 2>&1 ||
@@ -84,4 +83,4 @@ done
 
 run "$TMP/no.h5" --patience 3 && fail "--patience without --valid was taken"
 grep -q "need --valid" "$TMP/err" || fail "no word of --valid: $(cat "$TMP/err")"
-exit $bad
+finish

@@ -1,9 +1,8 @@
 #!/bin/bash
 # shard: lists, checks, prints, compares and merges files of all kinds.
 set -u
-fails=0
+. tests/report.bash
 make_files=$BUILD/tests/cli/make_files
-fail() { echo "shard.sh: $*"; fails=$((fails + 1)); }
 
 # run CODE PATTERN command...: the exit code, and a line on stderr that matches (empty: no line)
 run() {
@@ -114,4 +113,4 @@ if mkdir "$TMP/small" && mount -t tmpfs -o size=96k none "$TMP/small" 2>/dev/nul
 fi
 $BIN/shard ls "$TMP/tokens.h5" >/dev/full 2>"$TMP/err"
 [ $? = 1 ] || fail "a full stdout is not an error"
-[ $fails = 0 ]
+finish

@@ -2,10 +2,9 @@
 # Choosing the strength before training: teacher-dump --target-kl finds it and records it; generate
 # samples p* itself, which is one of the models where the options make it so.
 set -u
-bad=0
-fail() { echo "$*"; bad=1; }
+. tests/report.bash
 for p in import tokenize sft dpo-train teacher-dump generate; do
-    [ -x "$BIN/$p" ] || { echo "SKIP: $p is not built"; exit 77; }
+    [ -x "$BIN/$p" ] || skip "$p is not built"
 done
 D=$TMP/smoke
 make -s -C pipelines/smoke BIN="$(realpath "$BIN")" OUT="$D" "$D/reverse.h5" "$D/prompts.h5" \
@@ -79,4 +78,4 @@ cmp -s "$TMP/ref.jsonl" "$TMP/base.jsonl" || fail "alpha 0 is not the base ref"
 cmp -s "$TMP/dpo.jsonl" "$TMP/one.jsonl" || fail "alpha 1, forward only from ref is not dpo"
 cmp -s "$TMP/dpo.jsonl" "$TMP/star.jsonl" && fail "p* is the DPO model"
 cmp -s "$TMP/dpo.jsonl" "$TMP/ref.jsonl" && fail "dpo is ref: nothing is tested"
-exit $bad
+finish

@@ -1,8 +1,7 @@
 #!/bin/bash
 # tokenize: every kind, and each kind of bad input: one line, the exit code, nothing half-written.
 set -u
-fails=0
-fail() { echo "tokenize.sh: $*"; fails=$((fails + 1)); }
+. tests/report.bash
 cd "$TMP" || exit 1
 case $BIN in /*) ;; *) BIN=$OLDPWD/$BIN ;; esac
 
@@ -153,4 +152,4 @@ cp a.h5 before.h5
 (ulimit -f 1; $tok --kind sft --input many.jsonl -o a.h5 >/dev/null 2>err; [ $? = 1 ]) || fail "a full disk: $(cat err)"
 same a.h5 before.h5
 ls -A | grep '^\.' && fail "left behind"
-[ $fails = 0 ]
+finish
