@@ -1,6 +1,6 @@
 // distill: token-level distillation of a student, from a cache of teacher distributions or, on its
-// own samples, from live teachers.
-#include "formats/teachers/recompose.h"
+// own samples, from online teachers.
+#include "stages/shared/cache_rule.h"
 #include "stages/shared/cache_training.h"
 #include "stages/shared/lora_training.h"
 #include "stages/shared/policy_training.h"
@@ -18,14 +18,14 @@ struct distill {
     struct model_file start;
     struct lora lora;              // --frozen-dtype and --base-model are the teachers'
     struct cache_training cache;   // off-policy
-    struct policy_training policy; // on-policy; its teachers are the monitor's else
+    struct policy_training policy; // on-policy; off-policy these are the monitor's teachers
     struct distill_options options;
 };
 
 static void declare(struct options *o, struct distill *d) {
     const struct opt_row rows[] = {
         {"model", OPT_TEXT, OPT_INPUT, &d->model, .metavar = "FILE",
-         .help = "student's start: the reference (sft) model", .required = true},
+         .help = "model to start from: the reference (sft) model", .required = true},
         {"teacher", OPT_LIST, OPT_INPUT, &d->cache.teacher, .metavar = "SHARD...",
          .help =
              "off-policy: teacher shards, of one or several caches, or - for the paths of one on "
@@ -33,7 +33,7 @@ static void declare(struct options *o, struct distill *d) {
         {"output", OPT_TEXT, OPT_OUTPUT, &d->output, .letter = 'o', .metavar = "FILE",
          .help = "the distilled model", .required = true},
         {"on-policy", OPT_FLAG, OPT_RESULT, &d->on_policy,
-         .help = "sample from the student at each step and run the teachers on the samples"},
+         .help = "train on the student's own samples, with the teachers run on them at each step"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
     cache_training_rows(o, &d->cache);
@@ -94,7 +94,7 @@ static void settle_student(struct distill *d, const struct options *o, double be
             alpha);
 }
 
-// The cache says by which recipe it was made; the student's half follows unless told otherwise.
+// The cache says by which recipe it was made; the student's half follows if nothing else is given.
 static void agree_on_recipe(struct distill *d, const struct options *o,
                             const struct teacher_info *i) {
     if (!options_given(o, "recipe"))
@@ -109,12 +109,12 @@ static void agree_on_recipe(struct distill *d, const struct options *o,
 static void open_cache(struct distill *d, const struct options *o, struct training *t) {
     const struct teacher_info *i = cache_training_open(&d->cache, &d->start);
     agree_on_recipe(d, o, i);
-    d->alpha = recompose(d->cache.source.set, o, d->recipe, &d->policy.rule, t->log);
+    d->alpha = cache_rule(d->cache.source.set, o, d->recipe, &d->policy.rule, t->log);
     settle_student(d, o, i->reward_beta, d->alpha);
     cache_training_choose(&d->cache, o, d->alpha, &d->options, &d->policy.teachers, t);
 }
 
-// True: the output is there already.
+// True: the output is up to date.
 static bool open_inputs(struct distill *d, const struct options *o, struct training *t) {
     struct model_shelf *shelf = &d->policy.teachers.shelf;
     model_shelf_offer(shelf, d->model);
@@ -155,8 +155,8 @@ int main(int argc, char **argv) {
                             "--model FILE --teacher SHARD...|- -o FILE [options]\n"
                             "       distill --model FILE --on-policy --dpo FILE --reverse FILE "
                             "--data PROMPTS... -o FILE [options]",
-                        .summary = "Distil a model from cached teacher distributions, or from live "
-                                   "teachers on its own samples."};
+                        .summary = "Distil a model from cached teacher distributions, or from "
+                                   "teachers that run on its own samples."};
     declare(&o, &d);
     options_parse(&o, argc, argv, NULL);
     check_options(&d, &o);

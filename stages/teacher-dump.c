@@ -43,7 +43,7 @@ static void declare(struct options *o, struct dump *d) {
         {"output", OPT_TEXT, OPT_OUTPUT, &d->output, .letter = 'o', .metavar = "FILE",
          .help = "the teacher cache", .required = true},
         {"responses", OPT_CHOICE, OPT_RESULT, &d->responses, .value = "chosen",
-         .choices = "chosen|rejected|both", .help = "of pairs: whose positions are dumped"},
+         .choices = "chosen|rejected|both", .help = "which responses of pairs are dumped"},
     };
     options_add(o, in, sizeof in / sizeof *in);
     recipe_row(o, &d->recipe);
@@ -53,8 +53,8 @@ static void declare(struct options *o, struct dump *d) {
     const struct opt_row rest[] = {
         {"layout", OPT_CHOICE, OPT_RESULT, &d->layout, .value = "composed",
          .choices = "composed|components",
-         .help = "what is kept: p* of this strength, or what p* "
-                 "of any strength on --alpha-grid follows from"},
+         .help =
+             "keep p* of this strength, or what p* of every strength on --alpha-grid follows from"},
         {"alpha-grid", OPT_TEXT, OPT_RESULT, &d->grid, .value = "auto", .metavar = "A,B,C...",
          .help = "components: 3 to 16 ascending alphas from 0, where the tail "
                  "mass is kept; auto = 0, S/8, S/4, S/2, S, 1.5S, 2S with the S of --alpha"},
@@ -66,17 +66,19 @@ static void declare(struct options *o, struct dump *d) {
          .help = "levels of log p*: 12 is off by 0.1 % at p* = 1, by 3 % at "
                  "0.01, 8 by 0.5 and 5 %; 32 is exact and plain (see shard report)"},
         {"rows-per-shard", OPT_INT, OPT_EXEC, &d->rows_per_shard, .value = "0", .low = 0,
-         .high = 1e12, .metavar = "N", .help = "rows of a shard, 0 = one file"},
+         .high = 1e12, .metavar = "N", .help = "rows of each shard, 0 = one file"},
         {"zstd-level", OPT_INT, OPT_RESULT, &d->zstd_level, .value = "3", .low = 1, .high = 19,
          .metavar = "N", .help = "compression level"},
         {"shard", OPT_TEXT, OPT_EXEC, &d->shard, .metavar = "I/N",
-         .help = "dump the I-th of N shares of the shards, 0 <= I < N"},
+         .help = "dump share I of N of the shards, 0 <= I < N"},
         {"micro-tokens", OPT_INT, OPT_EXEC, &d->micro_tokens, .value = "4096", .low = 1,
-         .high = 1e9, .metavar = "N", .help = "tokens computed at once"},
+         .high = 1e9, .metavar = "N",
+         .help = "tokens computed at once; more need more memory and can be faster"},
         {"checkpoint-every", OPT_EVERY, OPT_EXEC, &d->checkpoint_every, .value = "1m",
-         .metavar = "T", .help = "make what is done safe every so many rows, or so much time"},
+         .metavar = "T",
+         .help = "save the rows so far every so many rows, or after a time such as 1m"},
         {"stop-after", OPT_TIME, OPT_EXEC, &d->stop_after, .value = "0", .metavar = "T",
-         .help = "save and exit 75 after this time, 0 = never"},
+         .help = "save and exit 75 after a time such as 3h50m, 0 = never"},
     };
     options_add(o, rest, sizeof rest / sizeof *rest);
     common_options_rows(o, &d->common);
@@ -184,14 +186,14 @@ static void plan_shards(struct dump *d) {
                       &d->run.count);
 }
 
-// All shards of this run's share are there already: print them.
+// All shards of this run's share are up to date: print them.
 static bool current(struct dump *d) {
     struct fail f = {0};
     if (!columns_is_current(d->output, &d->lineage, &d->plan, d->common.no_clobber, &f)) {
         die_if(&f);
         return false;
     }
-    log_note(d->log, "'%s' is there already, made with the same options and inputs", d->output);
+    log_note(d->log, "'%s' is up to date: made with the same options and inputs", d->output);
     return true;
 }
 
@@ -225,7 +227,8 @@ static void check_room(const struct dump *d) {
     size_t room = teacher_gather_room(g, &most, d->teachers.dpo_model.model.config.vocab_used);
     if (g->n && room > UINT16_MAX)
         die(EXIT_USAGE,
-            "--top-k %zu at %zu alphas of --alpha-grid may keep %zu tokens a position, and a file "
+            "--top-k %zu at %zu alphas of --alpha-grid may keep %zu tokens per position, and a "
+            "file "
             "holds %d; give a smaller --top-k or a larger --least",
             d->run.cut.top_k, g->n, room, UINT16_MAX);
 }
@@ -362,7 +365,7 @@ static void print_plan(struct dump *d) {
     print_result("rows\t%zu", d->run.count);
     print_result("positions\t%zu", positions);
     print_result("memory_bytes\t%zu", plan_memory(d));
-    print_result("bytes_a_position\t%.1f", seen ? (double)counted.columns / (double)seen : 0);
+    print_result("bytes_per_position\t%.1f", seen ? (double)counted.columns / (double)seen : 0);
     print_result("disk_bytes\t%.0f",
                  (double)counted.columns * share + files * (double)counted.blobs);
     print_result("estimated_seconds\t%.0f", (clock_seconds() - start) * share);
@@ -381,12 +384,13 @@ static int dump(struct dump *d) {
     r->writer = open_writer(d, &d->plan, &f);
     die_if(&f);
     size_t done = columns_rows(teacher_writer_columns(r->writer));
-    if (done) log_note(d->log, "going on at row %zu of %zu", done, r->count);
+    if (done) log_note(d->log, "continuing at row %zu of %zu", done, r->count);
     int code = teacher_dump_run(r, &f);
     die_if(&f);
     if (code == EXIT_STOPPED) {
         char *spool = columns_spool_name(d->output, &d->plan);
-        log_note(d->log, "stopped; what is done is in '%s': run the same command again to go on",
+        log_note(d->log,
+                 "stopped; the rows so far are in '%s': run the same command again to continue",
                  spool);
         free(spool);
     }

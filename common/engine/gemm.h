@@ -17,7 +17,7 @@
 
 struct weights { // a matrix (M,K), or its rows from some on: one of them
     const float *f32;
-    const uint16_t *bf16; // widened where it is packed: 2 bytes a number, the bits of float32
+    const uint16_t *bf16; // widened where it is packed: 2 bytes per number, the bits of float32
     bool rounded;         // products with them in bf16: both operands rounded, see struct block
 };
 

@@ -2,7 +2,7 @@
 // import, export, decay and gradient checks; parameters, gradients and both Adam moments are flat
 // buffers of this one layout. Forward and backward are in common/engine/net.h.
 //
-// A model that is only run may be held in bf16: its matrices are rounded to 2 bytes a number, its
+// A model that is only run may be held in bf16: its matrices are rounded to 2 bytes per number, its
 // vectors stay float32. It computes what a float32 model of the rounded numbers computes, bit for
 // bit.
 #pragma once
@@ -19,7 +19,7 @@ struct model_config {
     double rope_factor; // 1: none; `linear` if rope_original == 0, else llama3
     double rope_low, rope_high, rope_original; // llama3: low/high_freq_factor, original positions
     bool tied, qkv_bias, qk_norm;
-    bool reward_head; // one number a row in place of logits: a reward model; never tied
+    bool reward_head; // one number per row in place of logits: a reward model; never tied
 };
 
 struct tensor {

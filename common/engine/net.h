@@ -44,5 +44,6 @@ void net_begin_step(struct net *net, uint64_t seed, uint64_t step);
 void net_head_backward(struct net *net, const struct batch *b, struct chunk c, const float *dlogits,
                        float *grads);
 void net_backward(struct net *net, const struct batch *b, float *grads);
-// Adds the embedding's gradients of all micro-batches since the last call; once a step, at its end.
+// Adds the embedding's gradients of all micro-batches since the last call; once per step, at its
+// end.
 void net_end_step(struct net *net, float *grads);

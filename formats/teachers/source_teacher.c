@@ -6,8 +6,8 @@
 static size_t teacher_part(void *self, size_t part) {
     struct teacher_source *t = self;
     size_t first, end;
-    if (t->replay) {
-        size_t rows = cache_prefetch_part_rows(t->replay, part, &first);
+    if (t->prefetch) {
+        size_t rows = cache_prefetch_part_rows(t->prefetch, part, &first);
         end = first + rows;
     } else {
         size_t rows = teacher_set_part_rows(t->set, part);
@@ -23,14 +23,14 @@ static bool teacher_prepare(void *self, uint64_t step, const size_t *rows, size_
                             struct fail *f) {
     struct teacher_source *t = self;
     t->current = SIZE_MAX;
-    if (!t->replay) return true;
+    if (!t->prefetch) return true;
     size_t least = SIZE_MAX, most = 0;
     for (size_t i = 0; i < n; i++) {
         if (rows[i] < least) least = rows[i];
         if (rows[i] > most) most = rows[i];
     }
     bool more = step / t->epoch_steps < (t->steps - 1) / t->epoch_steps;
-    return cache_prefetch_prepare(t->replay, t->first + least, t->first + most, more, f);
+    return cache_prefetch_prepare(t->prefetch, t->first + least, t->first + most, more, f);
 }
 
 // The cache's models may have more rows of padding than the student: such ids are no tokens.
@@ -62,8 +62,8 @@ static bool in_vocabulary(const struct teacher_source *t, size_t row, struct fai
 
 static bool fetch(struct teacher_source *t, size_t row) {
     if (t->current == row) return true;
-    if (t->replay)
-        t->row = cache_prefetch_row(t->replay, t->first + row);
+    if (t->prefetch)
+        t->row = cache_prefetch_row(t->prefetch, t->first + row);
     else if (!teacher_set_row(t->set, t->first + row, &t->row))
         return false;
     for (size_t i = 0; t->vocab && i < t->row.positions; i++)
@@ -115,11 +115,11 @@ void source_teacher_start(struct teacher_source *t, const struct train_options *
     size_t batch = (size_t)o->batch_size;
     t->steps = train_steps(o, t->rows);
     t->epoch_steps = (t->rows + batch - 1) / batch;
-    t->replay = cache_prefetch_start(t->set, (size_t)o->window, t->first, t->rows);
+    t->prefetch = cache_prefetch_start(t->set, (size_t)o->window, t->first, t->rows);
 }
 
 struct teacher_set_numbers source_teacher_stop(struct teacher_source *t) {
-    cache_prefetch_stop(t->replay);
-    t->replay = NULL;
+    cache_prefetch_stop(t->prefetch);
+    t->prefetch = NULL;
     return teacher_set_numbers(t->set);
 }

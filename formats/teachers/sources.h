@@ -23,7 +23,7 @@ struct teacher_source {
     // internal
     struct teacher_row row; // the one read last
     size_t current;
-    struct cache_prefetch *replay;
+    struct cache_prefetch *prefetch;
     uint64_t steps, epoch_steps;
 };
 // One response per row, with teacher positions; a lost row measures 0.

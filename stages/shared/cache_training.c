@@ -10,11 +10,10 @@ void cache_training_rows(struct options *o, struct cache_training *c) {
          .help = "off-policy: rows A to B-1 of the caches one after the other, or the first N"},
         {"max-positions", OPT_INT, OPT_RESULT, &c->max_positions, .value = "0", .low = 0,
          .high = 1e15, .metavar = "N",
-         .help =
-             "of these, the first rows that have at most N response positions together, 0 = all"},
+         .help = "of these, the first rows with at most N response positions in all, 0 = all"},
         {"on-bad", OPT_CHOICE, OPT_RESULT, &c->on_bad, .value = "error",
          .choices = "error|skip-chunk",
-         .help = "a chunk of a cache that cannot be read: stop, or go on without its rows"},
+         .help = "a chunk of a cache that cannot be read: stop, or continue without its rows"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
 }
@@ -156,7 +155,8 @@ static bool check_shards(void *self, const struct str *extra) {
 }
 
 // A stream's other shards are known at its end only, which is waited for where the output may turn
-// out to be the one of this command; checkpoints then name those that came in their own way.
+// out to be the one of this command; checkpoints then name the shards that came, in the stage's own
+// state.
 bool cache_training_parents(struct cache_training *c, struct training *t) {
     bool stream = teacher_set_streams(c->source.set);
     bool late = stream && !training_may_be_current(t);
@@ -174,20 +174,20 @@ bool cache_training_parents(struct cache_training *c, struct training *t) {
 
 // ---- the run ----
 
-static void tell_lost(const char *where) {
+static void warn_lost(const char *where) {
     warn("%s cannot be read; these rows are left out", where);
 }
 
 // What the cache turned out to have, as soon as it is known.
-static void tell(struct cache_training *c, struct teacher_set_numbers n) {
-    struct teacher_set_numbers *told = &c->told;
-    bool repeated = n.repeated && !told->repeated, lost = n.lost && !told->lost;
+static void warn_of_rows(struct cache_training *c, struct teacher_set_numbers n) {
+    struct teacher_set_numbers *warned = &c->warned;
+    bool repeated = n.repeated && !warned->repeated, lost = n.lost && !warned->lost;
     if (repeated || lost) log_end_progress(c->log);
     if (repeated)
-        warn("%s has the tokens of a row before it: rows that are there twice count twice",
+        warn("%s has the tokens of a row before it: rows that occur twice count twice",
              n.first_repeated);
-    if (lost) tell_lost(n.first_lost);
-    *told = n;
+    if (lost) warn_lost(n.first_lost);
+    *warned = n;
 }
 
 // Some row can be read, of those that are asked for; else nothing would be learnt.
@@ -216,7 +216,7 @@ static void look_for_shift(struct cache_training *c, struct training *t) {
         warn(
             "the cache seems to be shifted by one: over %zu positions its log p* of the token that "
             "stands there correlate with the student's by %.2f, those of the token %s it by %.2f",
-            x.positions, x.correlation[1], by > 0 ? "behind" : "before", x.correlation[1 + by]);
+            x.positions, x.correlation[1], by > 0 ? "after" : "before", x.correlation[1 + by]);
     if (x.strangers)
         warn("at %zu of %zu positions the cache does not hold the token that stands there, as it "
              "should; is it shifted, or of other rows?",
@@ -228,7 +228,7 @@ static bool after_step(void *self, uint64_t step, bool *end, struct fail *f) {
     (void)end;
     (void)f;
     monitor_step(&c->monitor, step);
-    if (c->source.replay) tell(c, cache_prefetch_numbers(c->source.replay));
+    if (c->source.prefetch) warn_of_rows(c, cache_prefetch_numbers(c->source.prefetch));
     return true;
 }
 
@@ -247,13 +247,14 @@ void cache_training_start(struct cache_training *c, struct distill_options *d, s
 }
 
 void cache_training_sum_up(struct cache_training *c, struct training *t) {
-    if (c->source.replay)
-        log_detail(t->log, "waited %.2f s for the cache", cache_prefetch_waited(c->source.replay));
-    tell(c, source_teacher_stop(&c->source));
-    const struct teacher_set_numbers *n = &c->told;
+    if (c->source.prefetch)
+        log_detail(t->log, "waited %.2f s for the cache",
+                   cache_prefetch_waited(c->source.prefetch));
+    warn_of_rows(c, source_teacher_stop(&c->source));
+    const struct teacher_set_numbers *n = &c->warned;
     for (size_t part = 0; n->lost && part < teacher_set_parts(c->source.set); part++) {
         const char *damage = teacher_set_damage(c->source.set, part);
-        if (damage && strncmp(damage, n->first_lost, sizeof n->first_lost - 1)) tell_lost(damage);
+        if (damage && strncmp(damage, n->first_lost, sizeof n->first_lost - 1)) warn_lost(damage);
     }
     if (n->repeated)
         log_note(t->log, "%zu of %zu rows have the tokens of another", n->repeated, n->rows);

@@ -17,8 +17,8 @@ struct cache_training {
     const char *output;
     const struct train_options *train;
     struct teacher_source source;
-    struct fail fail;                // of its set
-    struct teacher_set_numbers told; // what was warned of
+    struct fail fail;                  // of its set
+    struct teacher_set_numbers warned; // what was warned of
     struct log *log;
 };
 void cache_training_rows(struct options *o, struct cache_training *c);
@@ -28,7 +28,7 @@ void cache_training_refuse(const struct options *o);
 const struct teacher_info *cache_training_open(struct cache_training *c,
                                                const struct model_file *student);
 // After `student` is settled: its rows become the source of t, and where `watched` has a DPO model
-// the monitor's models are loaded. alpha: the strength of the replay.
+// the monitor's models are loaded. alpha: the strength that p* is composed with.
 void cache_training_choose(struct cache_training *c, const struct options *o, const char *alpha,
                            const struct distill_options *student, struct teachers *watched,
                            struct training *t);

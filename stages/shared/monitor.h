@@ -20,8 +20,8 @@ struct monitor {
     struct runaway runaway;
 };
 void monitor_rows(struct options *o, struct monitor *w);
-// Loads --dpo, and --reverse and --ref as the rule of the (first) cache takes them; alpha: the one
-// of the replay, NULL: the rule's own.
+// Loads --dpo, and --reverse and --ref as the rule of the (first) cache takes them; alpha: the rule
+// that p* is composed with, NULL: the rule's own.
 void monitor_load(struct monitor *w, struct teachers *t, struct teacher_set *cache,
                   const char *path, const char *alpha);
 // Bytes, beside the student.

@@ -54,7 +54,7 @@ for after in 0.02 0.05 0.1 0.2; do
     ${dump/ -q/} --progress never --rows-per-shard 40 --shard 1/4 --micro-tokens 60 --threads 1 -o share.h5 --stop-after $after >out 2>err
     [ $? != 75 ] || break
 done
-spool=$(sed -n "s/.*stopped; what is done is in '\(.*\)': run the same.*/\1/p" err)
+spool=$(sed -n "s/.*stopped; the rows so far are in '\(.*\)': run the same.*/\1/p" err)
 [ -e "${spool:-none}" ] || fail "no spool '$spool': $(cat err)"
 quiet $dump --rows-per-shard 40 -o want.h5
 for path in $(cat out); do same $path many${path#want} 'stopped within shards'; done

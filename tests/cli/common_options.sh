@@ -67,7 +67,7 @@ for name in "${!stages[@]}"; do
     for more in '' --no-clobber "--threads 3 --no-clobber"; do
         inode=$(stat -c %i a.h5)
         touch -d 2001-01-01 a.h5
-        expect 0 'up to date\|there already' $(sed 's/ -q / /' <<<"$command") -o a.h5 $more
+        expect 0 'up to date' $(sed 's/ -q / /' <<<"$command") -o a.h5 $more
         [ "$(cat out)" = a.h5 ] || fail "$name, up to date: $(cat out)"
         [ "$(stat -c %i a.h5)" = "$inode" ] || fail "$name: made again $more"
         [ -n "$(find a.h5 -newermt 2002-01-01)" ] || fail "$name: not touched $more"

@@ -72,7 +72,7 @@ distill="$distill -q --steps 1"
 for bits in 8 32; do
     quiet $dump --data chain.h5 --bits $bits -o s.h5
     quiet $distill --model sft.h5 --teacher s.h5 -o x.h5
-    for by in before behind; do
+    for by in before after; do
         "$tools/poison" shift s.h5 $([ $by = before ] && echo -1 || echo 1) shifted.h5 || fail 'poison'
         expect 0 "warning: the cache seems to be shifted by one: over [0-9]* positions .* $by it by 0\\.[0-9]*" \
             $distill --model sft.h5 --teacher shifted.h5 -o x.h5

@@ -24,7 +24,7 @@ awk -v k="$K" 'BEGIN { exit !(k > 7.9 && k < 8.1) }' || fail "KL $K, not 8: $(ca
 [ "$(grep -c 'nats per response  mean alpha' "$TMP/err")" -gt 2 ] || fail "no curve: $(cat "$TMP/err")"
 strings -n 8 "$TMP/a.h5" | grep -q "\"alpha\":\"damped:$S\"" || fail "damped:$S is not recorded"
 dump "$TMP/a.h5" --target-kl 8 --target-rows 40 --max-new 16 || fail "again: $(cat "$TMP/err")"
-grep -q 'there already' "$TMP/err" && ! grep -q 'mean alpha' "$TMP/err" ||
+grep -q 'up to date' "$TMP/err" && ! grep -q 'mean alpha' "$TMP/err" ||
     fail "searched again: $(cat "$TMP/err")"
 for threads in 1 3; do
     dump "$TMP/b.h5" --target-kl 8 --target-rows 40 --max-new 16 --threads $threads --force -q ||

@@ -7,13 +7,13 @@
 enum { ROWS = 43, PER = 4, PARTS = 11 };
 
 struct run {
-    struct cache_prefetch *replay;
+    struct cache_prefetch *prefetch;
     size_t first, rows;
 };
 
 static size_t part_rows(void *self, size_t part) {
     struct run *r = self;
-    size_t first, rows = cache_prefetch_part_rows(r->replay, part, &first), end = first + rows;
+    size_t first, rows = cache_prefetch_part_rows(r->prefetch, part, &first), end = first + rows;
     if (first < r->first) first = r->first;
     if (end > r->first + r->rows) end = r->first + r->rows;
     return first < end ? end - first : 0;
@@ -35,16 +35,16 @@ static size_t read_epochs(struct teacher_set *s, size_t window, size_t batch, si
                 if (at[i] < least) least = at[i];
                 if (at[i] > most) most = at[i];
             }
-            if (!cache_prefetch_prepare(run.replay, least, most, e + 1 < epochs, f)) goto end;
+            if (!cache_prefetch_prepare(run.prefetch, least, most, e + 1 < epochs, f)) goto end;
             for (size_t i = 0; i < n; i++, done++) {
-                struct teacher_row row = cache_prefetch_row(run.replay, at[i]);
+                struct teacher_row row = cache_prefetch_row(run.prefetch, at[i]);
                 check_row(&row, at[i]);
                 assert_int_equal(seen[at[i]]++, e);
             }
         }
 end:
     order_release(&order);
-    cache_prefetch_stop(run.replay);
+    cache_prefetch_stop(run.prefetch);
     return done;
 }
 

@@ -1,5 +1,5 @@
-// What rule of alpha a cache is replayed by: its own; or, where its layout is components, any that
-// its grid covers. Dies on a disagreement, like the rest of stages/shared/training.h.
+// By which rule of alpha p* of a cache is composed: its own; or, where its layout is components,
+// any that its grid covers. Dies on a disagreement, like the rest of stages/shared/training.h.
 #pragma once
 #include "common/base/log.h"
 #include "common/method/recipe.h"
@@ -9,5 +9,5 @@
 // composed cache, which has its own. Sets the set's rule; notes the alphas, the grid and how
 // closely it brackets the tails. Returns alpha's text, NULL: the cache does not say; free() it
 // after *asked.
-char *recompose(struct teacher_set *s, const struct options *o, const char *recipe,
-                struct teacher_options *asked, struct log *log);
+char *cache_rule(struct teacher_set *s, const struct options *o, const char *recipe,
+                 struct teacher_options *asked, struct log *log);

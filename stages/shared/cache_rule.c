@@ -1,4 +1,4 @@
-#include "formats/teachers/recompose.h"
+#include "stages/shared/cache_rule.h"
 #include "formats/bytes/json.h"
 #include <math.h>
 #include <stdlib.h>
@@ -96,8 +96,8 @@ static void compose(struct teacher_set *s, const char *alpha, struct log *log) {
     note_bracket(s, &i->grid, log);
 }
 
-char *recompose(struct teacher_set *s, const struct options *o, const char *recipe,
-                struct teacher_options *asked, struct log *log) {
+char *cache_rule(struct teacher_set *s, const struct options *o, const char *recipe,
+                 struct teacher_options *asked, struct log *log) {
     const struct teacher_info *i = teacher_set_info(s);
     struct teacher_rule own;
     char *alpha = alpha_of(i->rule);
