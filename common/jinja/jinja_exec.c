@@ -128,34 +128,58 @@ struct jvalue jinja_call_loop(struct jrun *r, const struct jloop *l, const struc
 
 // ---- macros -------------------------------------------------------------------------------------
 
-static size_t parameter(struct jrun *r, const struct jnode *macro, const struct jtext *name) {
+static size_t parameter(const struct jnode *macro, const struct jtext *name) { // SIZE_MAX: none
     for (size_t i = 0; i < macro->n; i++)
         if (macro->items[i]->text_n == name->n &&
             !memcmp(macro->items[i]->text, name->text, name->n))
             return i;
-    jinja_fail(r, "macro '%.60s' has no argument '%.40s'", macro->text, name->text);
+    return SIZE_MAX;
+}
+
+struct binding { // of a macro's arguments
+    const struct jnode *macro;
+    struct jvalue caller, varargs, kwargs;
+    bool *given; // by parameter
+};
+
+static void bind_argument(struct jrun *r, struct binding *b, const struct jtext *name, size_t i,
+                          struct jvalue v) {
+    const struct jnode *macro = b->macro;
+    bool takes_more = symbol_of(r, name ? "kwargs" : "varargs") != UINT32_MAX;
+    size_t at = name ? parameter(macro, name) : i;
+    if (name && name->n == 6 && !memcmp(name->text, "caller", 6)) {
+        b->caller = v;
+    } else if (at < macro->n) {
+        jscope_set(r, r->scope, macro->items[at]->symbol, v);
+        b->given[at] = true;
+    } else if (takes_more && name) {
+        jinja_set(r->pool, b->kwargs, jinja_text(r->pool, *name), v);
+    } else if (takes_more) {
+        jinja_append(r->pool, b->varargs, v);
+    } else if (name) {
+        jinja_fail(r, "macro '%.60s' has no argument '%.40s'", macro->text, name->text);
+    } else {
+        jinja_fail(r, "macro '%.60s' takes at most %zu arguments", macro->text, macro->n);
+    }
+}
+
+static void set_named(struct jrun *r, const char *name, struct jvalue v) {
+    uint32_t symbol = symbol_of(r, name);
+    if (symbol != UINT32_MAX) jscope_set(r, r->scope, symbol, v);
 }
 
 static void bind(struct jrun *r, const struct jnode *macro, const struct jargs *a,
-                 struct jvalue *caller) {
-    bool *given = jpool_take(r->pool, macro->n + 1);
-    uint32_t symbol = symbol_of(r, "caller");
-    for (size_t i = 0; i < a->n; i++) {
-        const struct jtext *name = a->names ? a->names[i] : NULL;
-        if (name && name->n == 6 && !memcmp(name->text, "caller", 6)) {
-            *caller = a->v[i];
-            continue;
-        }
-        size_t at = name ? parameter(r, macro, name) : i;
-        if (at >= macro->n)
-            jinja_fail(r, "macro '%.60s' takes at most %zu arguments", macro->text, macro->n);
-        jscope_set(r, r->scope, macro->items[at]->symbol, a->v[i]);
-        given[at] = true;
-    }
-    if (symbol != UINT32_MAX && caller->type == J_MACRO) jscope_set(r, r->scope, symbol, *caller);
+                 struct jvalue caller) {
+    struct binding b = {macro, caller, jinja_list(r->pool, J_TUPLE), jinja_dict(r->pool),
+                        jpool_take(r->pool, macro->n + 1)};
+    for (size_t i = 0; i < a->n; i++)
+        bind_argument(r, &b, a->names ? a->names[i] : NULL, i, a->v[i]);
+    if (b.caller.type == J_MACRO) set_named(r, "caller", b.caller);
+    set_named(r, "varargs", b.varargs);
+    set_named(r, "kwargs", b.kwargs);
     for (size_t i = 0; i < macro->n; i++) {
         const struct jnode *p = macro->items[i];
-        if (given[i]) continue;
+        if (b.given[i]) continue;
         struct jvalue v = p->a ? jinja_eval(r, p->a) : jinja_undefined(r->pool, p->text, p->text_n);
         jscope_set(r, r->scope, p->symbol, v);
     }
@@ -166,7 +190,7 @@ static struct jvalue run_macro(struct jrun *r, const struct jmacro *m, const str
     struct jscope *scope = r->scope;
     int generation = r->generation;
     r->scope = jscope_push(r, m->scope);
-    bind(r, m->node, a, &caller);
+    bind(r, m->node, a, caller);
     r->generation = 0; // what is printed of it counts, where it is printed
     struct jtext text = capture(r, m->node->b);
     r->generation = generation;

@@ -24,6 +24,7 @@ static void pieces_end(struct pieces *p) {
 static void put_bos(const struct pieces *p, struct ids *to, size_t from) {
     const struct ids *before, *after;
     tokenizer_surround(p->e->tokenizer, &before, &after);
+    if (!before->n) return;
     if (to->n - from >= before->n &&
         !memcmp(to->id + from, before->id, before->n * sizeof *before->id))
         return;
