@@ -71,6 +71,31 @@ static float k_exp_sum(float *y, const float *x, size_t n, float shift) {
     return exp_sum(y, x, n, shift);
 }
 
+static float k_exp_moment(float *y, const float *x, size_t n) {
+    vec s[PARTS] = {0};
+    for (size_t i = 0, p = 0; i < n; i += LANES, p = (p + 1) % PARTS) {
+        bool whole = n - i >= LANES;
+        vec z = whole ? load(x + i) : load_some(x + i, n - i, -INFINITY), e = vexp(z);
+        s[p] += choose(e == splat(0), splat(0), e * z);
+        if (whole)
+            store(y + i, e);
+        else
+            store_some(y + i, e, n - i);
+    }
+    return lanes_sum(s);
+}
+
+static float k_distance(const float *x, const float *y, float a, size_t n) {
+    vec s[PARTS] = {0};
+    for (size_t i = 0, p = 0; i < n; i += LANES, p = (p + 1) % PARTS) {
+        bool whole = n - i >= LANES;
+        vec d = whole ? load(x + i) : load_some(x + i, n - i, 0);
+        d -= (whole ? load(y + i) : load_some(y + i, n - i, 0)) * splat(a);
+        s[p] += vmax(d, -d);
+    }
+    return lanes_sum(s);
+}
+
 static float k_dot(const float *x, const float *y, size_t n) {
     return dot(x, y, 0, n, FLOATS);
 }
@@ -223,6 +248,8 @@ const struct kernels KERNELS = {
     .sum_exp = k_sum_exp,
     .exp_scale = k_exp_scale,
     .exp_sum = k_exp_sum,
+    .exp_moment = k_exp_moment,
+    .distance = k_distance,
     .dot = k_dot,
     .rows = AT_LEVEL(rows),
     .rows_half = AT_LEVEL(rows_half),

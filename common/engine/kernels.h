@@ -57,6 +57,9 @@ struct kernels {
     // y = scale exp(x - shift)
     float (*exp_sum)(float *y, const float *x, size_t n,
                      float shift); // y = exp(x - shift); its sum
+    // y = exp(x), the sum of y x; where y is 0 that term is 0
+    float (*exp_moment)(float *y, const float *x, size_t n);
+    float (*distance)(const float *x, const float *y, float a, size_t n); // sum |x - a y|
     float (*dot)(const float *x, const float *y, size_t n);
     // y (n,M) [+]= x (n,K) w(M,K)^T; each output by itself: its bits depend on its two rows only
     void (*rows)(float *y, size_t ldy, const float *x, size_t ldx, size_t n, const float *w,

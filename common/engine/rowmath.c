@@ -66,6 +66,20 @@ double row_lse(const float *x, size_t n) {
     return (double)most + log(row_sum_exp(x, n, most));
 }
 
+double row_exp_sum(float *y, const float *x, size_t n, float *most) {
+    const struct kernels *k = kernels();
+    double sum = 0;
+    *most = row_max(x, n);
+    for (size_t i = 0; i < n; i += ROW_BLOCK)
+        sum += (double)k->exp_sum(y + i, x + i, n - i < ROW_BLOCK ? n - i : ROW_BLOCK, *most);
+    return sum;
+}
+
+void row_subtract(float *x, size_t n, double c) {
+    float high = (float)c, low = (float)(c - (double)high); // no bits of c are lost
+    for (size_t i = 0; i < n; i++) x[i] = (x[i] - high) - low;
+}
+
 double row_softmax(float *x, size_t n, double scale) {
     const struct kernels *k = kernels();
     float most = row_max(x, n);

@@ -21,6 +21,9 @@ void row_scale_positive(float *x, size_t n, float scale); // entries <= 0 stay
 void row_exp(float *out, const float *x, size_t n, float shift);
 double row_sum_exp(const float *x, size_t n, float shift); // sum of exp(x - shift)
 double row_lse(const float *x, size_t n);                  // log sum of exp(x)
+// y = exp(x - *most), *most the largest of x; their sum
+double row_exp_sum(float *y, const float *x, size_t n, float *most);
+void row_subtract(float *x, size_t n, double c); // x - c
 // x = scale softmax(x); returns log sum of exp of what x was.
 double row_softmax(float *x, size_t n, double scale);
 // x = scale softmax(x) where row_lse(x) is known already.

@@ -53,6 +53,10 @@ struct teacher_entry {
 // where that is less or there is no complement. entries needs room for top_k + 2 + n_must.
 size_t teacher_truncate(const struct teacher_cut *cut, const float *logp, size_t V,
                         int32_t realised, struct teacher_entry *entries, double *log_tail);
+// The same, and teacher_entropy of the row, by one exponential for both.
+size_t teacher_truncate_measured(const struct teacher_cut *cut, const float *logp, size_t V,
+                                 int32_t realised, struct teacher_entry *entries, double *log_tail,
+                                 double *entropy);
 // log of the mass of logp (V) outside ids (n, ascending); log 1e-30 where that is less.
 double teacher_tail(const float *logp, size_t V, const int32_t *ids, size_t n);
 // How many of the first of `entries` (n, in rank order) the cut takes by mass, top_k and least.

@@ -65,9 +65,9 @@ static void truncate_row(void *self, size_t i) {
     struct teacher_position *t = &p->info[at];
     int32_t realised = p->batch.target[at];
     struct teacher_cut cut = p->d->cut;
-    double tail;
+    double tail, entropy;
     if (p->student) add_student(p, i, &cut);
-    size_t n = teacher_truncate(&cut, logp, p->V, realised, e, &tail);
+    size_t n = teacher_truncate_measured(&cut, logp, p->V, realised, e, &tail, &entropy);
     for (size_t k = 0; k < n; k++) {
         p->ids[at * p->room + k] = e[k].id;
         p->values[at * p->room + k] = e[k].logp;
@@ -77,7 +77,7 @@ static void truncate_row(void *self, size_t i) {
     t->logp = p->values + at * p->room;
     t->log_tail = (float)tail;
     t->realised = logp[realised];
-    p->entropy[at] = (float)teacher_entropy(logp, p->V);
+    p->entropy[at] = (float)entropy;
     note_moved_mass(p, i, logp);
 }
 

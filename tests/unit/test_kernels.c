@@ -86,6 +86,20 @@ static void reductions(void **state) {
         }
         near((double)kernels()->dot(x, y, n), dot, 1e-6 * size, "dot", n);
         near(kernels()->sum_squares(x, n), squares, 1e-14 * squares, "sum_squares", n);
+        double moment = 0, weight = 0, distance = 0, far = 0;
+        for (size_t i = 0; i < n; i++) {
+            moment += exp((double)x[i]) * x[i];
+            weight += exp((double)x[i]) * fabs((double)x[i]);
+            distance += fabs(x[i] - 3.0 * y[i]);
+            far += fabs((double)x[i]) + fabs(3.0 * y[i]);
+        }
+        near((double)kernels()->exp_moment(e, x, n), moment, 2e-6 * weight, "exp_moment", n);
+        near((double)kernels()->distance(x, y, 3, n), distance, 1e-6 * far, "distance", n);
+        float end = x[n - 1];
+        x[n - 1] = -INFINITY; // a padded column
+        if (!isfinite(kernels()->exp_moment(e, x, n)) || e[n - 1] != 0)
+            fail_msg("exp_moment of -infinity, %zu", n);
+        x[n - 1] = end;
     }
 }
 
