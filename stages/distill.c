@@ -50,6 +50,7 @@ static void declare(struct options *o, struct distill *d) {
     lora_rows(o, &d->lora, &d->policy.teachers.dtype);
     train_options_rows(o, &d->train, "1e-3", "32");
     common_log_row(o, &d->common);
+    common_kernels_row(o, &d->common);
     common_options_rows(o, &d->common);
 }
 

@@ -65,6 +65,7 @@ static void declare(struct options *o, struct dpo *d) {
     precision_row(o, &d->precision);
     train_options_rows(o, &d->train, "1e-4", "32");
     common_log_row(o, &d->common);
+    common_kernels_row(o, &d->common);
     common_options_rows(o, &d->common);
 }
 

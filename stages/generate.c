@@ -1,6 +1,7 @@
 // generate: samples responses of a model, or of the composed teacher p* itself.
 #include "common/base/clock.h"
 #include "common/base/parallel.h"
+#include "common/engine/kernels.h"
 #include "common/base/path.h"
 #include "common/method/recipe.h"
 #include "common/method/teacher_sampler.h"
@@ -83,6 +84,7 @@ static void declare(struct options *o, struct generate *g) {
          .help = "save and exit 75 after a time such as 3h50m, 0 = never"},
     };
     options_add(o, exec, sizeof exec / sizeof *exec);
+    common_kernels_row(o, &g->common);
     common_options_rows(o, &g->common);
 }
 
@@ -367,6 +369,7 @@ int main(int argc, char **argv) {
     declare(&o, &g);
     options_parse(&o, argc, argv, NULL);
     parallel_init((int)g.common.threads);
+    kernels_choose(g.common.kernels);
     stop_init(g.stop_after);
     g.log = log_open(g.common.progress, g.common.quiet, g.common.verbose);
     recipe_teacher(g.recipe, &o, false, &g.teacher, &g.rule);

@@ -41,6 +41,7 @@ static void declare(struct options *o, struct sft *s) {
                      "the model below an adapter: bf16 halves its memory and rounds its weights");
     train_options_rows(o, &s->train, "1e-3", "32");
     common_log_row(o, &s->common);
+    common_kernels_row(o, &s->common);
     common_options_rows(o, &s->common);
 }
 

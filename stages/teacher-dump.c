@@ -2,6 +2,7 @@
 // distill replays as often as one likes.
 #include "common/base/clock.h"
 #include "common/base/parallel.h"
+#include "common/engine/kernels.h"
 #include "common/method/recipe.h"
 #include "common/base/stop.h"
 #include "stages/shared/target_kl.h"
@@ -81,6 +82,7 @@ static void declare(struct options *o, struct dump *d) {
          .help = "save and exit 75 after a time such as 3h50m, 0 = never"},
     };
     options_add(o, rest, sizeof rest / sizeof *rest);
+    common_kernels_row(o, &d->common);
     common_options_rows(o, &d->common);
 }
 
@@ -414,6 +416,7 @@ int main(int argc, char **argv) {
     declare(&o, &d);
     options_parse(&o, argc, argv, NULL);
     parallel_init((int)d.common.threads);
+    kernels_choose(d.common.kernels);
     stop_init(d.stop_after);
     d.log = log_open(d.common.progress, d.common.quiet, d.common.verbose);
     recipe_teacher(d.recipe, &o, false, &d.teacher, &d.run.rule);

@@ -105,11 +105,12 @@ bool opt_in_block(const struct opt_row *row, int block);
 // --seed --threads --progress --dry-run --force --no-clobber -q -v, the same in all stages
 struct common_options {
     int64_t seed, threads;
-    const char *progress, *log;
+    const char *progress, *log, *kernels;
     bool dry_run, force, no_clobber, quiet, verbose;
 };
 void common_options_rows(struct options *o, struct common_options *c);
 void common_log_row(struct options *o, struct common_options *c); // --log, where there are steps
+void common_kernels_row(struct options *o, struct common_options *c); // --kernels, for models' runs
 
 // "fixed:0.5" -> 0.5; NaN where the choice has no number.
 double choice_number(const char *choice);

@@ -221,6 +221,18 @@ void common_log_row(struct options *o, struct common_options *c) {
     options_add(o, &row, 1);
 }
 
+void common_kernels_row(struct options *o, struct common_options *c) {
+    const struct opt_row row = {
+        "kernels",
+        OPT_TEXT,
+        OPT_EXEC,
+        &c->kernels,
+        .metavar = "LEVEL",
+        .help = "how matrices are multiplied, in place of the CPU's best: portable, avx2, avx512, "
+                "avx512bf16, or blas, the library that is linked; also ALIGNDISTIL_KERNELS"};
+    options_add(o, &row, 1);
+}
+
 double choice_number(const char *choice) {
     const char *colon = choice ? strchr(choice, ':') : NULL;
     double v;

@@ -33,22 +33,28 @@ static const struct kernels *with_blas(const struct kernels *own) {
     return &level;
 }
 
-static const struct kernels *pick(void) {
+static const struct kernels *pick(const char *want, const char *who) {
     const struct kernels *level[LEVELS];
     int n = own_levels(level);
-    const char *want = getenv("ALIGNDISTIL_KERNELS");
     bool blas = want && *want ? !strcmp(want, "blas") : n == 1;
     if (blas && blas_name()) return with_blas(level[n - 1]);
     if (!want || !*want) return level[n - 1];
     for (int i = 0; i < n; i++)
         if (!strcmp(level[i]->name, want)) return level[i];
-    die(EXIT_USAGE, "ALIGNDISTIL_KERNELS '%s' is not a level this CPU has; the best is '%s'", want,
+    die(EXIT_USAGE, "%s '%s' is not a level this CPU has; the best is '%s'", who, want,
         level[n - 1]->name);
 }
 
+static const struct kernels *chosen; // written once with one value, whoever is first
+
+void kernels_choose(const char *level) {
+    if (level) __atomic_store_n(&chosen, pick(level, "--kernels"), __ATOMIC_RELEASE);
+}
+
 const struct kernels *kernels(void) {
-    static const struct kernels *chosen; // written once with one value, whoever is first
     const struct kernels *k = __atomic_load_n(&chosen, __ATOMIC_ACQUIRE);
-    if (!k) __atomic_store_n(&chosen, k = pick(), __ATOMIC_RELEASE);
+    if (k) return k;
+    k = pick(getenv("ALIGNDISTIL_KERNELS"), "ALIGNDISTIL_KERNELS");
+    __atomic_store_n(&chosen, k, __ATOMIC_RELEASE);
     return k;
 }

@@ -109,3 +109,6 @@ struct kernels {
 };
 
 const struct kernels *kernels(void);
+// The level of --kernels, which goes before the environment's; NULL: as if not called. Before any
+// work; dies (exit 2) where this CPU has not that level.
+void kernels_choose(const char *level);

@@ -1,5 +1,6 @@
 #include "stages/eval/task.h"
 #include "common/base/parallel.h"
+#include "common/engine/kernels.h"
 #include "stages/shared/data_check.h"
 #include "stages/eval/table.h"
 #include <unistd.h>
@@ -21,6 +22,7 @@ void task_options(struct options *o, struct task *t, const char *data_help,
     model_shelf_row(o, &t->shelf);
     frozen_dtype_row(o, &t->dtype,
                      "precision of the models: bf16 halves their memory and rounds their weights");
+    common_kernels_row(o, &t->common);
     common_options_rows(o, &t->common);
 }
 
@@ -48,6 +50,7 @@ void task_begin(struct task *t, struct options *o, int argc, char **argv) {
     options_parse(o, argc, argv, NULL);
     task_check_outputs(&t->common, t->output, t->summary);
     parallel_init((int)t->common.threads);
+    kernels_choose(t->common.kernels);
     t->log = log_open(t->common.progress, t->common.quiet, t->common.verbose);
 }
 

@@ -13,6 +13,7 @@
 void training_begin(struct training *t) {
     metrics_check(t->common->log);
     parallel_init((int)t->common->threads);
+    kernels_choose(t->common->kernels);
     stop_init(t->train->stop_after);
     t->log = log_open(t->common->progress, t->common->quiet, t->common->verbose);
     training_options(t);

@@ -31,4 +31,16 @@ if grep -q '^flags.* avx2' /proc/cpuinfo; then
     grep -q "made with the kernel level 'portable', this run has '.*': the last bits may differ" err ||
         fail "no word of another level: $(cat err)"
 fi
+
+# --kernels is the same, goes before the environment, and is in no file; the library's level is near.
+sft="$bin/sft -q --model base.h5 --data sft-data.h5 --unit-tokens 256 --batch-size 16 --steps 4 --lr 3e-3"
+ALIGNDISTIL_KERNELS=avx9 quiet $sft --kernels portable -o given.h5
+cmp -s given.h5 sft-portable.h5 || fail "--kernels portable is not the portable level"
+expect 2 "--kernels 'avx9' is not a level this CPU has" $sft --kernels avx9 -o no.h5
+quiet $sft --kernels blas --threads 1 -o blas-1.h5 --log blas.csv
+quiet $sft --kernels blas --threads 3 --micro-tokens 1 -o blas-3.h5
+cmp -s blas-1.h5 blas-3.h5 || fail "level blas depends on threads or micro-tokens"
+awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "loss") c = i; next } { print $c }' blas.csv | paste - best |
+    awk 'NF == 2 && NR <= 4 { d = $1 - $2; if (d < 0) d = -d; if (!(d <= 2e-5 * $2)) bad = 1; n++ } END { exit bad || n != 4 }' ||
+    fail "other losses at level blas"
 finish
