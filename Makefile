@@ -162,7 +162,7 @@ demo: deps
 # Coverage-guided fuzzing of every reader of foreign bytes (clang's libFuzzer), SECONDS each; a find
 # stays in build/fuzz and belongs into tests/fuzz/corpus once it is fixed.
 SECONDS ?= 60
-FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
+FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 $(FUZZERS:%=$(BUILD)/fuzzers/%): $(BUILD)/fuzzers/%: tests/fuzz/%.c $(LIBRARY)
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"

@@ -83,11 +83,23 @@ static bool refuse(char *why, size_t size, const char *what) {
     return false;
 }
 
+static bool within(double x, double least, double most) {
+    return x >= least && x <= most; // not so for a NaN
+}
+
+static bool constants_sane(const struct model_config *c) {
+    bool scaled = c->rope_original > 0; // as llama3
+    return within(c->norm_eps, 0, 1) && within(c->rope_theta, 1, 1e15) &&
+           within(c->rope_factor, 0, 1e6) && within(c->rope_low, 0, 1e6) &&
+           within(c->rope_high, 0, 1e6) && within(c->rope_original, 0, 1e9) &&
+           (!scaled || (c->rope_low > 0 && c->rope_high > c->rope_low));
+}
+
 static bool config_sane(const struct model_config *c, char *why, size_t size) {
     if (!c->layers || !c->width || !c->heads || !c->kv_heads || !c->head_dim || !c->hidden ||
         !c->vocab)
         return refuse(why, size, "a size of the model is zero");
-    if (c->layers > 1000 || c->width > 1 << 17 || c->hidden > 1 << 20 || c->vocab > 1 << 24 ||
+    if (c->layers > 1000 || c->width > 1 << 17 || c->hidden > 1 << 20 || c->vocab > MODEL_VOCAB ||
         c->heads > 4096 || c->head_dim > 256)
         return refuse(why, size, "a size of the model is out of range");
     if (c->vocab_used > c->vocab)
@@ -98,7 +110,10 @@ static bool config_sane(const struct model_config *c, char *why, size_t size) {
     if (c->head_dim % 2) return refuse(why, size, "the head dimension is odd");
     if (!(c->norm_eps > 0) || !(c->rope_theta > 0))
         return refuse(why, size, "rms_norm_eps and rope_theta must be positive");
-    return true;
+    if (c->vocab_used > c->vocab)
+        return refuse(why, size, "more ids are used than the vocabulary has");
+    return constants_sane(c) ||
+           refuse(why, size, "a constant of its norms or rotations is out of range");
 }
 
 static bool init(struct model *m, const struct model_config *c, bool bf16, char *why, size_t size) {

@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { MODEL_VOCAB = 1 << 24 }; // most tokens of a vocabulary, here and in every file
+
 struct model_config {
     size_t layers, width, heads, kv_heads, head_dim, hidden, vocab; // L C H G D F V
     size_t vocab_used; // V of logits: rows from here on are padding, no tokens (0: all are used)

@@ -1,6 +1,7 @@
 #include "formats/models/adapter_file.h"
 #include "common/engine/adapter.h"
 #include "formats/models/tensor_file.h"
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,6 +77,12 @@ bool adapter_file_save(const char *path, const struct model_file *m, struct hash
 
 // ---- reading
 
+static bool in_range(const struct header *h) {
+    const struct adapter_config *c = &h->config;
+    return c->alpha > 0 && isfinite(c->alpha) && c->dropout >= 0 && c->dropout < 1 &&
+           h->reward_beta >= 0 && isfinite(h->reward_beta);
+}
+
 static bool read_header(struct h5 *h, const char *path, struct header *to) {
     int64_t rank = 0, stabilised = 0, reversed = 0;
     char *base = h5_get_text(h, "base"), *targets = h5_get_text(h, "targets");
@@ -85,7 +92,8 @@ static bool read_header(struct h5 *h, const char *path, struct header *to) {
               h5_get_real(h, "dropout", &to->config.dropout) &&
               h5_get_int(h, "rank_stabilised", &stabilised) &&
               h5_get_real(h, "reward_beta", &to->reward_beta) &&
-              h5_get_int(h, "reversed", &reversed);
+              h5_get_int(h, "reversed", &reversed) && in_range(to) && stabilised / 2 == 0 &&
+              reversed / 2 == 0 && stabilised >= 0 && reversed >= 0;
     to->config.rank = (size_t)rank;
     to->config.rank_stabilised = stabilised != 0;
     to->reversed = reversed != 0;
@@ -107,7 +115,11 @@ static bool read_values(struct h5 *h, const char *path, const struct parameters 
         const struct tensor *t = &p->tensors[i];
         char name[sizeof t->name + 8];
         snprintf(name, sizeof name, "weights/%s", t->name);
-        ok = h5_read(h, name, 0, t->rows * t->cols, p->values + t->offset);
+        ok = h5_read(h, name, 0, t->rows * t->cols, p->values + t->offset) &&
+             (tensor_file_finite(p->values + t->offset, t->rows * t->cols) ||
+              fail_set(h5_fail(h), EXIT_BADDATA,
+                       "'%s' is not a usable adapter: '%s' has numbers that are not finite", path,
+                       t->name));
     }
     return ok;
 }

@@ -1,5 +1,6 @@
 #include "formats/models/checkpoint.h"
 #include "formats/store/h5.h"
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,6 +86,14 @@ static bool same_run(const struct artefact *a, const struct lineage *l, const ch
     return !f->code;
 }
 
+// All are finite, and second moments are not negative.
+static bool numbers_fit(const struct checkpoint *c) {
+    for (size_t i = 0; i < c->n_params; i++)
+        if (!isfinite(c->params[i]) || !isfinite(c->m[i]) || !isfinite(c->v[i]) || c->v[i] < 0)
+            return false;
+    return true;
+}
+
 static bool read_checked(struct h5 *h, const char *path, struct hash128 content,
                          struct checkpoint *c) {
     int64_t step = 0;
@@ -94,6 +103,7 @@ static bool read_checked(struct h5 *h, const char *path, struct hash128 content,
     c->step = (uint64_t)step;
     snprintf(c->kernels, sizeof c->kernels, "%s", kernels ? kernels : "");
     free(kernels);
+    ok = ok && step >= 0 && numbers_fit(c);
     if (ok && hash_equal(content_of(c), content)) return true;
     return fail_set(h5_fail(h), EXIT_BADDATA, "'%s' is damaged; remove it to start again", path);
 }

@@ -2,6 +2,7 @@
 #include "formats/bytes/json.h"
 #include "formats/models/tensor_file.h"
 #include "formats/store/h5.h"
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,7 +76,8 @@ static int64_t field_int(const struct model_file *m, const struct field *field) 
 
 static bool field_set_int(struct model_file *m, const struct field *field, int64_t value) {
     void *p = member(m, field->at);
-    bool ok = value >= (field->type == FIELD_ID ? -1 : 0) && value <= INT32_MAX;
+    bool ok = value >= (field->type == FIELD_ID ? -1 : 0) &&
+              value <= (field->type == FIELD_BOOL ? 1 : INT32_MAX);
     if (!ok) return false;
     if (field->type == FIELD_SIZE)
         *(size_t *)p = (size_t)value;
@@ -230,6 +232,10 @@ static bool read_tensor(struct h5 *h, struct model *m, const struct tensor *t, f
         if (!fine) break;
         hasher_add(hasher, buffer, n * sizeof *buffer);
         model_store(m, t, at, n, buffer);
+        if (!tensor_file_finite(buffer, n))
+            fine = fail_set(h5_fail(h), EXIT_BADDATA,
+                            "'%s' is not a usable model: '%s' has numbers that are not finite",
+                            h5_path(h), t->name);
     }
     *hash = hasher_end(hasher);
     return fine;
@@ -249,12 +255,20 @@ static bool read_weights(struct h5 *h, const char *path, struct model *m, struct
     return fine;
 }
 
+static bool ids_fit(const struct model_file *m) {
+    int64_t vocab = (int64_t)m->model.config.vocab;
+    return m->bos < vocab && m->eos < vocab;
+}
+
 static bool read_outline(struct h5 *h, const char *path, bool bf16, struct model_file *m) {
     char why[200];
     if (!read_fields(h, path, m) || !read_blobs(h, path, m)) return false;
     struct model_config config = m->model.config;
-    if ((bf16 ? model_init_bf16 : model_init)(&m->model, &config, why, sizeof why)) return true;
-    return fail_set(h5_fail(h), EXIT_BADDATA, "'%s' is not a usable model: %s", path, why);
+    if (!(bf16 ? model_init_bf16 : model_init)(&m->model, &config, why, sizeof why))
+        return fail_set(h5_fail(h), EXIT_BADDATA, "'%s' is not a usable model: %s", path, why);
+    if (ids_fit(m) && m->reward_beta >= 0 && isfinite(m->reward_beta)) return true;
+    return fail_set(h5_fail(h), EXIT_BADDATA,
+                    "'%s' is not a usable model: its bos, eos or reward_beta is out of range", path);
 }
 
 static bool read_model(struct h5 *h, const char *path, bool bf16, struct model_file *m) {

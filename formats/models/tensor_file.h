@@ -13,3 +13,5 @@ void tensor_file_digest(const struct tensor *t, size_t n, const struct hash128 *
 void tensor_file_write(struct h5 *h, const struct tensor *t, size_t n, const float *values);
 // Whether the group has these tensors, of these shapes, and no others.
 bool tensor_file_check(struct h5 *h, const char *path, const struct tensor *t, size_t n);
+// No number is a NaN or infinite.
+bool tensor_file_finite(const float *x, size_t n);

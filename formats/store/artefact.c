@@ -89,6 +89,7 @@ bool artefact_put(struct h5 *h, const char *kind, const struct lineage *l, struc
 static bool get_short(struct h5 *h, const char *name, char *to, size_t size) {
     char *text = h5_get_text(h, name);
     bool ok = text && strlen(text) < size;
+    for (const char *c = text; ok && *c; c++) ok = *c >= ' '; // a line, for lists and messages
     if (ok) strcpy(to, text);
     free(text);
     return ok;
@@ -113,6 +114,14 @@ static bool check_kind(const struct artefact *a, const char *path, const char *k
     return true;
 }
 
+static bool is_object(const char *text) {
+    struct fail ignored = {0};
+    struct json *j = json_parse(text, strlen(text), "options", &ignored);
+    bool object = json_type(j) == JSON_OBJECT;
+    json_free(j);
+    return object;
+}
+
 bool artefact_get(struct h5 *h, const char *path, const char *kind, struct artefact *a) {
     *a = (struct artefact){0};
     if (!h) return false;
@@ -125,9 +134,9 @@ bool artefact_get(struct h5 *h, const char *path, const char *kind, struct artef
     if (!check_kind(a, path, kind, h5_fail(h))) return false;
     ok = get_short(h, "stage", a->stage, sizeof a->stage) &&
          get_short(h, "created_by", a->created_by, sizeof a->created_by) &&
-         (a->options = h5_get_text(h, "options")) && (parents = h5_get_text(h, "parents")) &&
-         parents_parse(parents, &a->parents) && get_short(h, "content_hash", hash, sizeof hash) &&
-         hash_parse(hash, &a->content);
+         (a->options = h5_get_text(h, "options")) && is_object(a->options) &&
+         (parents = h5_get_text(h, "parents")) && parents_parse(parents, &a->parents) &&
+         get_short(h, "content_hash", hash, sizeof hash) && hash_parse(hash, &a->content);
     free(parents);
     if (ok) return true;
     artefact_release(a);

@@ -11,6 +11,7 @@
 
 enum column_type { COLUMN_I32, COLUMN_U8, COLUMN_U16, COLUMN_F32, COLUMN_F64 };
 enum { COLUMN_CHUNK = 1 << 16, COLUMN_BLOB_CHUNK = 1 << 20 }; // elements
+enum { COLUMNS_PARTS = 1 << 20 };                             // most parts of a set
 
 struct column {
     const char *name; // dataset under the root; no blanks
@@ -126,7 +127,9 @@ struct columns_extras {
 };
 bool columns_extras(struct columns_reader *r, struct columns_extras *e);
 void columns_free_extras(struct columns_extras *e);
-// Reads everything and compares content_hash.
+// Compares content_hash: what was read in whole chunks was hashed as it was read, all else is read
+// now. Whoever uses the data calls it once it is read, so that altered bytes pass nobody. With
+// holes (columns_tolerate) there is nothing to compare with, and it is true.
 bool columns_verify(struct columns_reader *r);
 // Closes the file until it is needed next (a process may have some thousand open, a set may have
 // more); a failure if it is then another one.

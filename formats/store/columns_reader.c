@@ -1,28 +1,14 @@
 #include "formats/store/columns.h"
-#include "formats/store/h5.h"
+#include "formats/store/columns_private.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct columns_reader {
-    char *path, *names; // names: the attribute `columns`, cut at its blanks
-    struct h5 *file;
-    struct artefact artefact;
-    struct part part;
-    struct str own;
-    size_t n;
-    struct column *columns;
-    size_t *counts;              // elements
-    struct columns_holes *holes; // NULL: what cannot be read is a failure
-    struct fail *fail;
-};
 
 static bool alive(const struct columns_reader *r) {
     return r && !r->fail->code;
 }
 
-// The file is open, again where columns_rest closed it.
-static bool awake(struct columns_reader *r) {
+bool columns_awake(struct columns_reader *r) {
     if (!alive(r) || r->file) return alive(r);
     struct artefact a = {0};
     r->file = h5_open(r->path, r->fail);
@@ -33,7 +19,7 @@ static bool awake(struct columns_reader *r) {
     return alive(r);
 }
 
-static bool unfit(struct columns_reader *r, const char *what, const char *name) {
+bool columns_unfit(struct columns_reader *r, const char *what, const char *name) {
     return fail_set(r->fail, EXIT_BADDATA, "'%s': %s '%s' is missing or not as it should be",
                     r->path, what, name);
 }
@@ -41,7 +27,7 @@ static bool unfit(struct columns_reader *r, const char *what, const char *name) 
 static bool get_size(struct columns_reader *r, const char *name, size_t *to) {
     int64_t value = -1;
     if (!h5_get_int(r->file, name, &value) || value < 0 || value > (int64_t)1 << 48)
-        return unfit(r, "attribute", name);
+        return columns_unfit(r, "attribute", name);
     *to = (size_t)value;
     return true;
 }
@@ -52,13 +38,14 @@ static bool read_part(struct columns_reader *r) {
               get_size(r, "rows", &p->rows) && get_size(r, "rows_total", &p->rows_total) &&
               get_size(r, "first_row", &p->first_row);
     if (!ok) return false;
-    if (p->part >= p->parts) return unfit(r, "attribute", "part");
-    if (p->parts > 1 && !p->rows) return unfit(r, "attribute", "rows");
-    if (!p->part && p->first_row) return unfit(r, "attribute", "first_row");
+    if (p->parts > COLUMNS_PARTS) return columns_unfit(r, "attribute", "parts");
+    if (p->part >= p->parts) return columns_unfit(r, "attribute", "part");
+    if (p->parts > 1 && !p->rows) return columns_unfit(r, "attribute", "rows");
+    if (!p->part && p->first_row) return columns_unfit(r, "attribute", "first_row");
     size_t end = p->first_row + p->rows;
     bool last = p->part + 1 == p->parts;
     return (last ? end == p->rows_total : end < p->rows_total) ||
-           unfit(r, "attribute", "rows_total");
+           columns_unfit(r, "attribute", "rows_total");
 }
 
 // Whether a column has the type that FORMATS.md gives it, so that whoever reads it may go by that.
@@ -82,17 +69,38 @@ static bool is_typed(const char *kind, const char *name, enum column_type type) 
     return !coded || type == COLUMN_U8;
 }
 
+static bool ends_in(const char *name, const char *end) {
+    size_t n = strlen(name), k = strlen(end);
+    return n >= k && !strcmp(name + n - k, end);
+}
+
+static size_t find(const struct columns_reader *r, const char *column) {
+    size_t c = 0;
+    while (c < r->n && strcmp(r->columns[c].name, column) != 0) c++;
+    return c;
+}
+
+// Each name once, and a number for each row where the format has one.
 static bool read_columns(struct columns_reader *r) {
     r->names = h5_get_text(r->file, "columns");
-    if (!r->names) return unfit(r, "attribute", "columns");
+    if (!r->names) return columns_unfit(r, "attribute", "columns");
     for (char *save, *name = strtok_r(r->names, " ", &save); name;
          name = strtok_r(NULL, " ", &save)) {
         struct h5_shape s;
         if (!h5_shape(r->file, name, &s) || s.rank != 1 ||
             !is_typed(r->artefact.kind, name, (enum column_type)s.type))
-            return unfit(r, "column", name);
+            return columns_unfit(r, "column", name);
+        bool of_rows = ends_in(name, "length") || !strcmp(r->artefact.kind, "reference");
+        if (find(r, name) < r->n) return columns_unfit(r, "column", name);
+        if (of_rows && s.count != r->part.rows)
+            return fail_set(r->fail, EXIT_BADDATA,
+                            "'%s' is damaged: its columns do not fit each other: '%s' has %zu "
+                            "numbers for %zu rows",
+                            r->path, name, s.count, r->part.rows);
         r->columns = xrealloc(r->columns, (r->n + 1) * sizeof *r->columns);
         r->counts = xrealloc(r->counts, (r->n + 1) * sizeof *r->counts);
+        r->hashes = xrealloc(r->hashes, (r->n + 1) * sizeof *r->hashes);
+        r->hashes[r->n] = NULL;
         r->columns[r->n] = (struct column){name, (enum column_type)s.type};
         r->counts[r->n++] = s.count;
     }
@@ -107,15 +115,31 @@ static bool known_kind(const struct columns_reader *r) {
                     r->path, r->artefact.kind);
 }
 
-// Calls each() with every name in the list that the attribute `attr` holds.
+// Names of root attributes that all tables have: not those of a kind's own.
+static bool is_reserved(const char *name) {
+    static const char *const names[] = {"kind",       "version",    "created_by",   "stage",
+                                        "options",    "parents",    "content_hash", "columns",
+                                        "attributes", "blobs",      "part",         "parts",
+                                        "rows",       "rows_total", "first_row"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(name, names[i])) return true;
+    return false;
+}
+
+// Calls each() with every name in the list that the attribute `attr` holds, which is sorted.
 static bool each_name(struct columns_reader *r, const char *attr, struct columns_extras *e,
                       bool (*each)(struct columns_reader *, const char *,
                                    struct columns_extras *)) {
     char *names = columns_text(r, attr), *save;
-    bool ok = names != NULL || unfit(r, "attribute", attr);
+    bool ok = names != NULL || columns_unfit(r, "attribute", attr);
+    const char *before = "";
     for (char *name = ok ? strtok_r(names, " ", &save) : NULL; ok && name;
-         name = strtok_r(NULL, " ", &save))
-        ok = each(r, name, e);
+         name = strtok_r(NULL, " ", &save)) {
+        bool taken = strcmp(attr, "blobs") ? is_reserved(name) : find(r, name) < r->n;
+        if (strcmp(before, name) >= 0 || taken) ok = columns_unfit(r, "attribute", attr);
+        ok = ok && each(r, name, e);
+        before = name;
+    }
     free(names);
     return ok;
 }
@@ -124,7 +148,8 @@ static bool add_attr(struct columns_reader *r, const char *name, struct columns_
     struct columns_attr a = {.name = name};
     bool text = h5_is_text(r->file, name);
     if (text) a.text = h5_get_text(r->file, name);
-    if (text ? !a.text : !h5_get_int(r->file, name, &a.number)) return unfit(r, "attribute", name);
+    if (text ? !a.text : !h5_get_int(r->file, name, &a.number))
+        return columns_unfit(r, "attribute", name);
     a.name = xstrdup(name);
     e->attrs = xrealloc(e->attrs, (e->n_attrs + 1) * sizeof *e->attrs);
     e->attrs[e->n_attrs++] = a;
@@ -181,29 +206,23 @@ const struct column *columns_list(const struct columns_reader *r, size_t *n) {
     return r->columns;
 }
 
-static size_t find(const struct columns_reader *r, const char *column) {
-    size_t c = 0;
-    while (c < r->n && strcmp(r->columns[c].name, column) != 0) c++;
-    return c;
-}
-
 size_t columns_count(struct columns_reader *r, const char *column) {
     if (!alive(r)) return 0;
     size_t c = find(r, column);
     if (c < r->n) return r->counts[c];
-    unfit(r, "column", column);
+    columns_unfit(r, "column", column);
     return 0;
 }
 
 size_t columns_stored(struct columns_reader *r, const char *column) {
     struct h5_shape s;
-    return awake(r) && h5_shape(r->file, column, &s) ? s.stored : 0;
+    return columns_awake(r) && h5_shape(r->file, column, &s) ? s.stored : 0;
 }
 
 int columns_level(struct columns_reader *r) {
     struct h5_shape s;
     int level = 0;
-    for (size_t c = 0; awake(r) && !level && c < r->n; c++)
+    for (size_t c = 0; columns_awake(r) && !level && c < r->n; c++)
         if (h5_shape(r->file, r->columns[c].name, &s)) level = s.level;
     return level;
 }
@@ -213,20 +232,23 @@ bool columns_expect(struct columns_reader *r, size_t n, const struct column *col
     for (size_t i = 0; i < n; i++) {
         size_t c = find(r, columns[i].name);
         if (c == r->n || r->columns[c].type != columns[i].type)
-            return unfit(r, "column", columns[i].name);
+            return columns_unfit(r, "column", columns[i].name);
     }
     return true;
 }
 
 bool columns_read(struct columns_reader *r, const char *column, size_t first, size_t n, void *to) {
-    if (!awake(r)) return false;
+    if (!columns_awake(r)) return false;
     size_t count = columns_count(r, column);
     if (!alive(r)) return false;
+    size_t c = find(r, column);
     if (first > count || n > count - first)
         return fail_set(r->fail, EXIT_BADDATA,
                         "'%s' is damaged: column '%s' has %zu elements, %zu are needed", r->path,
                         column, count, first + n);
-    return h5_read(r->file, column, first, n, to);
+    if (!h5_read(r->file, column, first, n, to)) return false;
+    columns_note(r, c, first, n, to);
+    return true;
 }
 
 // Chunk by chunk; one that cannot be read becomes a hole.
@@ -234,7 +256,7 @@ static bool read_around(struct columns_reader *r, size_t c, unsigned char *to) {
     const struct column *column = &r->columns[c];
     struct columns_holes *h = r->holes;
     size_t size = column_size(column->type), count = r->counts[c];
-    for (size_t at = 0; awake(r) && at < count; at += COLUMN_CHUNK) {
+    for (size_t at = 0; columns_awake(r) && at < count; at += COLUMN_CHUNK) {
         size_t n = count - at < COLUMN_CHUNK ? count - at : COLUMN_CHUNK;
         if (columns_read(r, column->name, at, n, to + at * size)) continue;
         if (r->fail->code != EXIT_BADDATA) return false; // the file is not at fault
@@ -248,7 +270,7 @@ static bool read_around(struct columns_reader *r, size_t c, unsigned char *to) {
 
 void *columns_read_all(struct columns_reader *r, const char *column, size_t *n) {
     *n = columns_count(r, column);
-    if (!awake(r)) return NULL;
+    if (!columns_awake(r)) return NULL;
     size_t c = find(r, column);
     void *to = xmalloc(*n * column_size(r->columns[c].type));
     if (columns_read(r, column, 0, *n, to)) return to;
@@ -268,19 +290,19 @@ const struct columns_holes *columns_holes(const struct columns_reader *r) {
 }
 
 bool columns_int(struct columns_reader *r, const char *attr, int64_t *value) {
-    return awake(r) && h5_get_int(r->file, attr, value);
+    return columns_awake(r) && h5_get_int(r->file, attr, value);
 }
 
 char *columns_text(struct columns_reader *r, const char *attr) {
-    return awake(r) ? h5_get_text(r->file, attr) : NULL;
+    return columns_awake(r) ? h5_get_text(r->file, attr) : NULL;
 }
 
 char *columns_blob(struct columns_reader *r, const char *name, size_t *n) {
     struct h5_shape s;
     *n = 0;
-    if (!awake(r) || !h5_shape(r->file, name, &s)) return NULL;
+    if (!columns_awake(r) || !h5_shape(r->file, name, &s)) return NULL;
     if (s.type != H5_UINT8 || s.rank != 1) {
-        unfit(r, "dataset", name);
+        columns_unfit(r, "dataset", name);
         return NULL;
     }
     char *bytes = xmalloc(s.count + 1);
@@ -301,6 +323,8 @@ void columns_close(struct columns_reader *r) {
     h5_close(r->file);
     artefact_release(&r->artefact);
     str_release(&r->own);
+    for (size_t c = 0; c < r->n; c++) free(r->hashes[c]);
+    free(r->hashes);
     free(r->columns);
     free(r->counts);
     free(r->names);
@@ -313,7 +337,7 @@ void columns_close(struct columns_reader *r) {
 static bool add_blob(struct columns_reader *r, const char *name, struct columns_extras *e) {
     size_t n;
     char *bytes = columns_blob(r, name, &n);
-    if (!bytes) return unfit(r, "dataset", name);
+    if (!bytes) return columns_unfit(r, "dataset", name);
     e->blobs = xrealloc(e->blobs, (e->n_blobs + 1) * sizeof *e->blobs);
     e->blobs[e->n_blobs++] = (struct columns_blob){xstrdup(name), bytes, n};
     return true;
@@ -321,7 +345,7 @@ static bool add_blob(struct columns_reader *r, const char *name, struct columns_
 
 bool columns_extras(struct columns_reader *r, struct columns_extras *e) {
     *e = (struct columns_extras){0};
-    return awake(r) && each_name(r, "attributes", e, add_attr) &&
+    return columns_awake(r) && each_name(r, "attributes", e, add_attr) &&
            each_name(r, "blobs", e, add_blob);
 }
 
@@ -337,48 +361,6 @@ void columns_free_extras(struct columns_extras *e) {
     free(e->attrs);
     free(e->blobs);
     *e = (struct columns_extras){0};
-}
-
-// ---- whole checks
-
-static bool digest_column(struct columns_reader *r, size_t c, struct columns_digest *d) {
-    const struct column *column = &r->columns[c];
-    size_t size = column_size(column->type), count = r->counts[c];
-    unsigned char *bytes = xmalloc(COLUMN_CHUNK * size);
-    bool ok = true;
-    columns_digest_dataset(d, column->name, column->type, count);
-    for (size_t at = 0; ok && at < count; at += COLUMN_CHUNK) {
-        size_t n = count - at < COLUMN_CHUNK ? count - at : COLUMN_CHUNK;
-        ok = columns_read(r, column->name, at, n, bytes);
-        if (ok) columns_digest_chunk(d, hash_bytes(bytes, n * size));
-    }
-    free(bytes);
-    return ok;
-}
-
-static void digest_blob(const struct columns_blob *b, struct columns_digest *d) {
-    columns_digest_dataset(d, b->name, COLUMN_U8, b->n);
-    for (size_t at = 0; at < b->n; at += COLUMN_BLOB_CHUNK) {
-        size_t n = b->n - at < COLUMN_BLOB_CHUNK ? b->n - at : COLUMN_BLOB_CHUNK;
-        columns_digest_chunk(d, hash_bytes((const char *)b->bytes + at, n));
-    }
-}
-
-bool columns_verify(struct columns_reader *r) {
-    struct columns_extras e;
-    struct columns_digest d = {0};
-    if (!awake(r)) return false;
-    columns_digest_begin(&d, r->artefact.kind, r->artefact.version, r->part.rows);
-    bool ok = columns_extras(r, &e);
-    for (size_t i = 0; i < e.n_attrs; i++) columns_digest_attr(&d, &e.attrs[i]);
-    for (size_t i = 0; i < e.n_blobs; i++) digest_blob(&e.blobs[i], &d);
-    for (size_t c = 0; ok && c < r->n; c++) ok = digest_column(r, c, &d);
-    columns_free_extras(&e);
-    struct hash128 content = columns_digest_end(&d);
-    if (!ok || hash_equal(content, r->artefact.content)) return ok;
-    return fail_set(r->fail, EXIT_BADDATA,
-                    "'%s' is damaged: its bytes do not have its content_hash; make it again",
-                    r->path);
 }
 
 bool columns_same_set(const struct columns_reader *a, const struct columns_reader *b,

@@ -31,6 +31,7 @@ struct h5 *h5_create(const char *path, struct fail *f); // truncates
 struct h5 *h5_open(const char *path, struct fail *f);   // to read
 bool h5_close(struct h5 *h);                            // whether everything since open went well
 struct fail *h5_fail(struct h5 *h);
+const char *h5_path(const struct h5 *h);
 
 // Says why a file cannot be opened (open for writing elsewhere, damaged, of another kind); false.
 bool h5_refuse(const char *path, bool is_hdf5, struct fail *f);

@@ -34,6 +34,10 @@ struct fail *h5_fail(struct h5 *h) {
     return h->fail;
 }
 
+const char *h5_path(const struct h5 *h) {
+    return h->path;
+}
+
 int h5_errno_in(const char *text) {
     const char *quoted = text ? strstr(text, "errno = ") : NULL;
     return quoted ? atoi(quoted + 8) : 0;

@@ -150,7 +150,7 @@ struct columns_rows *columns_rows_load(struct columns_reader *r, struct fail *f)
                                    unit_of(kind, columns[i].name)};
         ok = c->held[i].bytes && (c->held[i].unit != ROW || count == c->rows);
     }
-    if (ok && lay(c, r, kind) && all_counted(c, r)) return c;
+    if (ok && columns_verify(r) && lay(c, r, kind) && all_counted(c, r)) return c;
     fail_set(f, EXIT_BADDATA, "'%s' is damaged: its columns do not fit each other",
              columns_path(r));
     columns_rows_free(c);

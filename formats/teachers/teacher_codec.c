@@ -49,7 +49,7 @@ static void make_levels(struct teacher_codec *c, const struct table *t) {
 }
 
 static bool take_levels(struct teacher_codec *c, size_t n, const float *level) {
-    if (!n || n > 1 << 16) return false;
+    if (n < 2 || n > (size_t)1 << (c->bits <= 8 ? 8 : 16)) return false;
     c->level = xmalloc(n * sizeof *c->level);
     c->levels = n;
     for (size_t i = 0; i < n; i++) {

@@ -68,17 +68,6 @@ static bool read_field(struct raw *raw, enum teacher_field field, const struct t
     return ok;
 }
 
-static bool read_code(struct teacher_codec *c, int bits, size_t vocab, struct columns_reader *r) {
-    size_t n = 0, levels = 0;
-    char *common = columns_blob(r, "common", &n), *level = columns_blob(r, "levels", &levels);
-    bool ok = common && level && n % sizeof *c->token == 0 && levels % sizeof *c->level == 0 &&
-              teacher_codec_init(c, bits, vocab, n / sizeof *c->token, (int32_t *)(void *)common,
-                                 levels / sizeof *c->level, (float *)(void *)level);
-    free(common);
-    free(level);
-    return ok;
-}
-
 // Rows as lengths and masks say; false where the columns contradict each other. Rows from `known`
 // on are lost: where they begin is not known.
 static bool lay_rows(struct teacher_shard *t, const struct raw *raw, size_t positions) {
@@ -378,7 +367,7 @@ static bool load_coded(struct teacher_shard *t, struct raw *raw, const struct te
                        struct columns_reader *r) {
     struct teacher_codec c = {0};
     char *rule = columns_text(r, "rule");
-    bool ok = read_code(&c, i->bits, i->vocab, r);
+    bool ok = teacher_codec_read(&c, i, r);
     teacher_codec_version(&c, columns_artefact(r)->version, !t->grid.n, i->eos);
     for (int f = 0; ok && f < CODE_FIELDS; f++) ok = read_field(raw, f, &c, r);
     if (ok && !t->grid.n && !teacher_rule_alpha(rule, &t->rule))
@@ -446,7 +435,7 @@ bool teacher_shard_load(struct teacher_shard *t, struct columns_reader *r, struc
     ok = ok && raw.n[LENGTH] == t->rows && raw.n[PROMPT] == t->rows &&
          in_vocabulary(t->ids, raw.n[IDS], i.vocab) &&
          (i.bits == 32 ? load_plain(t, &raw) : load_coded(t, &raw, &i, r)) &&
-         teacher_check(t, &i, i.bits == 32, r, f);
+         teacher_check(t, &i, i.bits == 32, r, f) && columns_verify(r);
     static const int scratch[] = {LENGTH, ENTRIES, ALPHA, TVD, REALISED};
     for (size_t k = 0; k < sizeof scratch / sizeof *scratch; k++) free(raw.column[scratch[k]]);
     if (!t->grid.n) free(raw.column[TAIL]);

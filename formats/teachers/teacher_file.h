@@ -74,6 +74,10 @@ void teacher_shard_release(struct teacher_shard *t);
 // What the attributes say; texts are to be freed with teacher_info_release.
 bool teacher_info_read(struct teacher_info *i, struct columns_reader *r, struct fail *f);
 void teacher_info_release(struct teacher_info *i);
+// The code that a shard of fewer than 32 bits says it is in; release it, after a failure too.
+// False: its blobs make none.
+bool teacher_codec_read(struct teacher_codec *c, const struct teacher_info *i,
+                        struct columns_reader *r);
 // Of these vocab, max_length, bits, grid and eos alone; nothing to release. False: not read by this
 // release.
 bool teacher_info_layout(struct teacher_info *i, struct columns_reader *r);

@@ -1,4 +1,8 @@
 #include "formats/teachers/teacher_file.h"
+#include "common/base/value.h"
+#include "common/engine/model.h"
+#include "formats/bytes/json.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,9 +13,9 @@ static bool read_hash(struct columns_reader *r, const char *name, struct hash128
     return ok;
 }
 
-static bool read_size(struct columns_reader *r, const char *name, size_t *to) {
+static bool read_size(struct columns_reader *r, const char *name, int64_t most, size_t *to) {
     int64_t value = 0;
-    bool ok = columns_int(r, name, &value) && value > 0 && value <= INT32_MAX;
+    bool ok = columns_int(r, name, &value) && value > 0 && value <= most;
     *to = ok ? (size_t)value : 0;
     return ok;
 }
@@ -35,19 +39,54 @@ static bool read_layout(struct columns_reader *r, struct teacher_grid *g) {
     return known;
 }
 
-static int32_t read_eos(struct columns_reader *r, size_t vocab) {
+// False: no id of the vocabulary. Files of versions 1 to 3 may lack it.
+static bool read_eos(struct columns_reader *r, size_t vocab, int32_t *to) {
     int64_t eos = -1;
-    bool known = columns_int(r, "eos", &eos) && eos >= 0 && eos < (int64_t)vocab;
-    return known ? (int32_t)eos : -1;
+    columns_int(r, "eos", &eos);
+    *to = (int32_t)eos;
+    return eos >= -1 && eos < (int64_t)vocab;
+}
+
+bool teacher_codec_read(struct teacher_codec *c, const struct teacher_info *i,
+                        struct columns_reader *r) {
+    size_t n = 0, levels = 0;
+    char *common = columns_blob(r, "common", &n), *level = columns_blob(r, "levels", &levels);
+    bool ok =
+        common && level && n % sizeof *c->token == 0 && n / sizeof *c->token <= i->vocab &&
+        levels % sizeof *c->level == 0 &&
+        teacher_codec_init(c, i->bits, i->vocab, n / sizeof *c->token, (int32_t *)(void *)common,
+                           levels / sizeof *c->level, (float *)(void *)level);
+    free(common);
+    free(level);
+    return ok;
 }
 
 bool teacher_info_layout(struct teacher_info *i, struct columns_reader *r) {
     *i = (struct teacher_info){.bits = teacher_bits(r), .eos = -1};
-    if (!i->bits || !read_size(r, "vocab", &i->vocab) ||
-        !read_size(r, "max_length", &i->max_length) || !read_layout(r, &i->grid))
-        return false;
-    i->eos = read_eos(r, i->vocab);
-    return true;
+    return i->bits && read_size(r, "vocab", MODEL_VOCAB, &i->vocab) &&
+           read_size(r, "max_length", INT32_MAX, &i->max_length) && read_layout(r, &i->grid) &&
+           read_eos(r, i->vocab, &i->eos);
+}
+
+// A number that is not negative, and nothing behind it.
+static bool read_beta(const char *text, double *to) {
+    return text && value_real(text, to) && isfinite(*to) && *to >= 0;
+}
+
+static bool is_json(const char *text) {
+    struct fail ignored = {0};
+    struct json *j = text ? json_parse(text, strlen(text), "rule", &ignored) : NULL;
+    bool object = json_type(j) == JSON_OBJECT;
+    json_free(j);
+    return object;
+}
+
+// The numbering of tokens and the levels that are stored, where numbers are coded.
+static bool read_codes(const struct teacher_info *i, struct columns_reader *r) {
+    struct teacher_codec c = {0};
+    bool ok = i->bits == 32 || teacher_codec_read(&c, i, r);
+    teacher_codec_release(&c);
+    return ok;
 }
 
 bool teacher_info_read(struct teacher_info *i, struct columns_reader *r, struct fail *f) {
@@ -59,14 +98,17 @@ bool teacher_info_read(struct teacher_info *i, struct columns_reader *r, struct 
     i->recipe = columns_text(r, "recipe");
     i->rule = columns_text(r, "rule");
     i->tokenizer_json = columns_blob(r, "tokenizer.json", &n);
-    bool ok = beta && i->recipe && i->rule && i->bits && i->vocab && i->max_length &&
-              read_hash(r, "tokenizer", &i->tokenizer) && read_hash(r, "reference", &i->reference);
-    i->reward_beta = beta ? strtod(beta, NULL) : 0;
+    bool ok = read_beta(beta, &i->reward_beta) && i->recipe && is_json(i->rule) && i->bits &&
+              i->vocab && i->max_length && read_hash(r, "tokenizer", &i->tokenizer) &&
+              read_hash(r, "reference", &i->reference);
     free(beta);
     if (!ok)
         fail_set(f, EXIT_BADDATA, "'%s' lacks attributes of a teacher shard", columns_path(r));
     else if (!known)
         fail_set(f, EXIT_BADDATA, "'%s' has a layout that this release does not read",
+                 columns_path(r));
+    else if (!read_codes(i, r))
+        fail_set(f, EXIT_BADDATA, "'%s' is damaged: its 'common' or 'levels' make no code",
                  columns_path(r));
     return !f->code;
 }

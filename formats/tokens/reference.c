@@ -1,4 +1,5 @@
 #include "formats/tokens/reference.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,12 +35,34 @@ static bool fits(struct columns_reader *r, const struct parents *expect, size_t 
     return !f->code;
 }
 
+// Finite, and above 0 by the rounding of many terms at most.
+static bool are_log(struct columns_reader *r, const double *x, size_t n, struct fail *f) {
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(x[i]) || x[i] > 0.01)
+            return fail_set(f, EXIT_BADDATA, "'%s' is damaged: row %zu has no log-probability: %g",
+                            columns_path(r), columns_part(r).first_row + i, x[i]);
+    return true;
+}
+
+bool reference_check(const char *path, struct fail *f) {
+    struct columns_reader *r = columns_open(path, "reference", f);
+    size_t n;
+    double *chosen = r && columns_expect(r, 2, table) ? columns_read_all(r, "chosen", &n) : NULL;
+    double *rejected = chosen ? columns_read_all(r, "rejected", &n) : NULL;
+    if (rejected && are_log(r, chosen, n, f) && are_log(r, rejected, n, f)) columns_verify(r);
+    free(chosen);
+    free(rejected);
+    columns_close(r);
+    return !f->code;
+}
+
 bool reference_load(const char *path, const struct parents *expect, size_t rows, double *chosen,
                     double *rejected, struct hash128 *content, struct fail *f) {
     struct columns_reader *r = columns_open(path, "reference", f);
     bool ok = r && columns_expect(r, 2, table) && fits(r, expect, rows, f) &&
               columns_read(r, "chosen", 0, rows, chosen) &&
-              columns_read(r, "rejected", 0, rows, rejected);
+              columns_read(r, "rejected", 0, rows, rejected) && are_log(r, chosen, rows, f) &&
+              are_log(r, rejected, rows, f) && columns_verify(r);
     if (ok && content) *content = columns_artefact(r)->content;
     columns_close(r);
     return ok;

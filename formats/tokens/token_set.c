@@ -1,4 +1,5 @@
 #include "formats/tokens/token_set.h"
+#include "common/engine/model.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,7 +61,7 @@ static bool check_tokenizers(struct token_set *s) {
         int64_t vocab = 0;
         char *text = columns_text(s->readers[i], "tokenizer");
         bool ok = text && hash_parse(text, &tokenizer) &&
-                  columns_int(s->readers[i], "vocab", &vocab) && vocab > 0 && vocab <= INT32_MAX;
+                  columns_int(s->readers[i], "vocab", &vocab) && vocab > 0 && vocab <= MODEL_VOCAB;
         free(text);
         if (!ok) return token_set_damaged(s, i, "attributes");
         bool padded = !hash_is_zero(tokenizer); // the ids agree, however many rows a matrix has
@@ -81,6 +82,20 @@ bool token_set_open(struct token_set *s, const char *kind, size_t n, const char 
                     struct fail *f) {
     *s = (struct token_set){.fail = f};
     return open_files(s, kind, n, paths) && check_sets(s) && check_tokenizers(s);
+}
+
+bool token_set_open_part(struct token_set *s, const char *kind, const char *path, struct fail *f) {
+    *s = (struct token_set){.fail = f};
+    return open_files(s, kind, 1, &path) && check_tokenizers(s);
+}
+
+bool token_set_verify(struct token_set *s) {
+    bool ok = !s->fail->code;
+    for (size_t i = 0; ok && i < s->n; i++) {
+        ok = columns_verify(s->readers[i]);
+        columns_rest(s->readers[i]);
+    }
+    return ok;
 }
 
 bool token_set_expect(struct token_set *s, size_t n, const struct column *table) {

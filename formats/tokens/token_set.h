@@ -15,6 +15,8 @@ struct token_set {
 };
 bool token_set_open(struct token_set *s, const char *kind, size_t n, const char *const *paths,
                     struct fail *f);
+// One file by itself, whatever part of its set it is.
+bool token_set_open_part(struct token_set *s, const char *kind, const char *path, struct fail *f);
 bool token_set_expect(struct token_set *s, size_t n, const struct column *table);
 // A column of one number per row over all files: (rows), free() it.
 bool token_set_ints(struct token_set *s, const char *column, int32_t **to);
@@ -24,5 +26,7 @@ bool token_set_ragged(struct token_set *s, const char *ids, const char *lengths,
 // The files' content hashes and rows, in order.
 void token_set_give(struct token_set *s, struct parents *parents, size_t *parts,
                     size_t **part_rows);
+// All that was read has the content_hash of its file. Call it last.
+bool token_set_verify(struct token_set *s);
 bool token_set_damaged(struct token_set *s, size_t file, const char *what); // fails; false
 void token_set_close(struct token_set *s);

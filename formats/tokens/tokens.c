@@ -102,7 +102,8 @@ static bool one_kind(struct token_set *set, enum tokens_kind *kind) {
 static bool check_prompts(struct token_set *set, const struct tokens *t) {
     for (size_t i = 0; i < t->rows; i++) {
         size_t n = t->first[i + 1] - t->first[i];
-        if (t->prompt_length[i] < 0 || (size_t)t->prompt_length[i] > n)
+        size_t most = t->kind == TOKENS_TEXT ? 0 : n;
+        if (t->prompt_length[i] < 0 || (size_t)t->prompt_length[i] > most)
             return token_set_damaged(set, 0, "prompt_length");
     }
     return true;
@@ -115,23 +116,36 @@ static size_t longest(size_t rows, const size_t *first) {
     return most;
 }
 
+static bool read_tokens(struct tokens *t, struct token_set *set) {
+    bool ok = token_set_expect(set, 4, tokens_table) && one_kind(set, &t->kind) &&
+              token_set_ragged(set, "ids", "length", &t->ids, &t->first) &&
+              load_mask(set, &t->mask, t->first[set->rows]) &&
+              token_set_ints(set, "prompt_length", &t->prompt_length);
+    if (!ok) return false;
+    t->rows = set->rows;
+    t->vocab = set->vocab;
+    t->top = set->top;
+    t->tokenizer = set->tokenizer;
+    t->longest = longest(t->rows, t->first);
+    return check_prompts(set, t) && token_set_verify(set);
+}
+
 bool tokens_load(struct tokens *t, size_t n, const char *const *paths, struct fail *f) {
     *t = (struct tokens){0};
     struct token_set set;
-    if (token_set_open(&set, "tokens", n, paths, f) && token_set_expect(&set, 4, tokens_table) &&
-        one_kind(&set, &t->kind) && token_set_ragged(&set, "ids", "length", &t->ids, &t->first) &&
-        load_mask(&set, &t->mask, t->first[set.rows]) &&
-        token_set_ints(&set, "prompt_length", &t->prompt_length)) {
-        t->rows = set.rows;
-        t->vocab = set.vocab;
-        t->top = set.top;
-        t->tokenizer = set.tokenizer;
-        t->longest = longest(t->rows, t->first);
-        check_prompts(&set, t);
+    if (token_set_open(&set, "tokens", n, paths, f) && read_tokens(t, &set))
         token_set_give(&set, &t->parents, &t->parts, &t->part_rows);
-    }
     token_set_close(&set);
     if (f->code) tokens_release(t);
+    return !f->code;
+}
+
+bool tokens_check(const char *path, struct fail *f) {
+    struct tokens t = {0};
+    struct token_set set;
+    if (token_set_open_part(&set, "tokens", path, f)) read_tokens(&t, &set);
+    token_set_close(&set);
+    tokens_release(&t);
     return !f->code;
 }
 
@@ -171,22 +185,37 @@ static void measure(struct pairs *p) {
     }
 }
 
+static bool read_pairs(struct pairs *p, struct token_set *set) {
+    bool ok =
+        token_set_expect(set, 6, pairs_table) &&
+        token_set_ragged(set, "prompt", "prompt_length", &p->prompt, &p->prompt_first) &&
+        token_set_ragged(set, "chosen", "chosen_length", &p->chosen, &p->chosen_first) &&
+        token_set_ragged(set, "rejected", "rejected_length", &p->rejected, &p->rejected_first);
+    if (!ok) return false;
+    p->rows = set->rows;
+    p->vocab = set->vocab;
+    p->top = set->top;
+    p->tokenizer = set->tokenizer;
+    measure(p);
+    return token_set_verify(set);
+}
+
 bool pairs_load(struct pairs *p, size_t n, const char *const *paths, struct fail *f) {
     *p = (struct pairs){0};
     struct token_set set;
-    if (token_set_open(&set, "pairs", n, paths, f) && token_set_expect(&set, 6, pairs_table) &&
-        token_set_ragged(&set, "prompt", "prompt_length", &p->prompt, &p->prompt_first) &&
-        token_set_ragged(&set, "chosen", "chosen_length", &p->chosen, &p->chosen_first) &&
-        token_set_ragged(&set, "rejected", "rejected_length", &p->rejected, &p->rejected_first)) {
-        p->rows = set.rows;
-        p->vocab = set.vocab;
-        p->top = set.top;
-        p->tokenizer = set.tokenizer;
-        measure(p);
+    if (token_set_open(&set, "pairs", n, paths, f) && read_pairs(p, &set))
         token_set_give(&set, &p->parents, &p->parts, &p->part_rows);
-    }
     token_set_close(&set);
     if (f->code) pairs_release(p);
+    return !f->code;
+}
+
+bool pairs_check(const char *path, struct fail *f) {
+    struct pairs p = {0};
+    struct token_set set;
+    if (token_set_open_part(&set, "pairs", path, f)) read_pairs(&p, &set);
+    token_set_close(&set);
+    pairs_release(&p);
     return !f->code;
 }
 

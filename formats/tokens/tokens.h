@@ -24,7 +24,9 @@ struct tokens {
 // All shards of a set, in order; several sets may follow each other. Refuses incomplete or mixed
 // sets, mixed tokenizers or kinds.
 bool tokens_load(struct tokens *t, size_t n, const char *const *paths, struct fail *f);
-// The same, and refuses tokens of kind text: a row is a prompt, or begins with one (sft).
+// Whether tokens_load would take the file, whatever part of its set it is; reads all of it.
+bool tokens_check(const char *path, struct fail *f);
+// As tokens_load, and refuses tokens of kind text: a row is a prompt, or begins with one (sft).
 bool tokens_load_prompts(struct tokens *t, size_t n, const char *const *paths, struct fail *f);
 size_t tokens_bytes(const struct tokens *t); // in memory
 void tokens_release(struct tokens *t);
@@ -40,6 +42,7 @@ struct pairs {
     size_t parts;
     size_t *part_rows;
 };
+bool pairs_check(const char *path, struct fail *f); // as tokens_check
 bool pairs_load(struct pairs *p, size_t n, const char *const *paths, struct fail *f);
 size_t pairs_bytes(const struct pairs *p); // in memory
 void pairs_release(struct pairs *p);

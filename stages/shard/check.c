@@ -1,7 +1,10 @@
 #include "common/base/fail.h"
 #include "common/base/log.h"
 #include "formats/models/checkpoint.h"
+#include "formats/bytes/json.h"
 #include "formats/models/adapter_file.h"
+#include "formats/models/tokenizer_json.h"
+#include "formats/tokens/reference.h"
 #include "formats/teachers/teacher_file.h"
 #include "formats/tokens/tokens.h"
 #include "stages/shard/shard.h"
@@ -23,32 +26,59 @@ static bool check_teacher(struct columns_reader *r, struct fail *f) {
     return ok;
 }
 
+// The tokenizer that a file carries along, of which its readers make texts.
+static bool check_tokenizer(const char *text, size_t n, const char *path, struct fail *f) {
+    struct fail bad = {0};
+    struct tokenizer *t = text ? tokenizer_parse(text, n, path, &bad) : NULL;
+    if (t) tokenizer_free(t);
+    if (bad.code) fail_set(f, EXIT_BADDATA, "'%s': its tokenizer.json: %s", path, bad.text);
+    return !f->code;
+}
+
 static bool check_table(const char *path, struct checked *c, struct fail *f) {
     struct columns_reader *r = columns_open(path, NULL, f);
     if (!r) return false;
     const struct artefact *a = columns_artefact(r);
+    size_t n = 0;
     c->part = columns_part(r);
     c->path = path;
     c->set = artefact_lineage(a);
-    bool ok = columns_verify(r) && (strcmp(a->kind, "teacher") || check_teacher(r, f));
+    char *tokenizer = columns_verify(r) ? columns_blob(r, "tokenizer.json", &n) : NULL;
+    if (!f->code) check_tokenizer(tokenizer, n, path, f);
+    if (!f->code && !strcmp(a->kind, "teacher")) check_teacher(r, f);
+    if (!f->code && !strcmp(a->kind, "tokens")) tokens_check(path, f);
+    if (!f->code && !strcmp(a->kind, "pairs")) pairs_check(path, f);
+    if (!f->code && !strcmp(a->kind, "reference")) reference_check(path, f);
+    free(tokenizer);
     columns_close(r);
-    return ok;
+    return !f->code;
+}
+
+static void check_model(const char *path, struct fail *f) {
+    struct model_file m;
+    if (!model_file_load_as(path, MODEL_ANY, false, &m, f)) return;
+    const char *text = m.tokenizer_json;
+    check_tokenizer(text, text ? strlen(text) : 0, path, f);
+    const char *const texts[] = {m.config_json, m.tokenizer_config_json, m.special_tokens_json,
+                                 m.generation_config_json};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        if (texts[i]) json_free(json_parse(texts[i], strlen(texts[i]), path, f));
+    }
+    model_file_release(&m);
 }
 
 static bool check(const char *path, struct checked *c, struct fail *f) {
     struct artefact a;
     *c = (struct checked){0};
     if (!artefact_read(path, NULL, &a, f)) return false;
-    if (!strcmp(a.kind, "model")) {
-        struct model_file m;
-        if (model_file_load_as(path, MODEL_ANY, false, &m, f)) model_file_release(&m);
-    } else if (!strcmp(a.kind, "adapter")) {
+    if (!strcmp(a.kind, "model"))
+        check_model(path, f);
+    else if (!strcmp(a.kind, "adapter"))
         adapter_file_verify(path, f);
-    } else if (!strcmp(a.kind, "checkpoint")) {
+    else if (!strcmp(a.kind, "checkpoint"))
         checkpoint_verify(path, f);
-    } else {
+    else
         check_table(path, c, f);
-    }
     artefact_release(&a);
     return !f->code;
 }
@@ -82,19 +112,6 @@ static bool check_set(const struct checked *files, size_t n, size_t i) {
     return !missing && !f.code;
 }
 
-// tokens and pairs: lengths, masks and ids must fit each other, over the file by itself.
-static bool check_rows(const struct checked *c, struct fail *f) {
-    if (c->part.parts != 1) return true;
-    if (!strncmp(c->set, "kind: tokens\n", 13)) {
-        struct tokens t;
-        if (tokens_load(&t, 1, &c->path, f)) tokens_release(&t);
-    } else if (!strncmp(c->set, "kind: pairs\n", 12)) {
-        struct pairs p;
-        if (pairs_load(&p, 1, &c->path, f)) pairs_release(&p);
-    }
-    return !f->code;
-}
-
 int shard_check(int argc, char **argv) {
     struct options o = {.program = "shard check",
                         .usage = "FILE...",
@@ -107,8 +124,7 @@ int shard_check(int argc, char **argv) {
     int code = EXIT_DONE;
     for (size_t i = 0; i < files.n; i++) {
         struct fail f = {0};
-        if (check(files.items[i], &checked[i], &f) &&
-            (!checked[i].set || check_rows(&checked[i], &f))) {
+        if (check(files.items[i], &checked[i], &f)) {
             print_result("%s\tok", files.items[i]);
             continue;
         }

@@ -26,6 +26,7 @@ static bool copy(struct columns_writer *w, struct columns_reader **set, size_t p
     columns_list(set[0], &n);
     for (size_t part = 0; ok && part < parts; part++) {
         for (size_t c = 0; ok && c < n; c++) ok = append_column(w, c, set[part]);
+        ok = ok && columns_verify(set[part]);
         columns_rest(set[part]);
     }
     for (size_t i = 0; ok && i < columns_part(set[0]).rows_total; i++) ok = columns_end_row(w);

@@ -1,10 +1,13 @@
 // Files that are wrong on purpose, for the tests of programs:
-//   poison attribute FILE NAME N   a file of any kind, in place, with another integer
+//   poison attribute FILE NAME N   a file of any kind, in place, with another integer; its hash is
+//                                  remade, as for element and retype
 //   poison element FILE COLUMN I X the same with another number as element I of a column
 //   poison cut FILE COLUMN         with a first chunk of half its elements
 //   poison retype FILE COLUMN      with a column of bytes in place of integers, or the reverse
-//   poison nan MODEL TOKENS OUT    the model with a NaN in the embedding of a token that stands in
-//                                  one row only (printed), so that training meets it in one step
+//   poison nan MODEL TOKENS OUT    the model with finite weights that overflow at a token that
+//   stands
+//                                  in one row only (printed), so that training meets NaN in one
+//                                  step
 //   poison shift TEACHER BY OUT    the cache, of one file, with each position's distribution that
 //                                  of the position BY (-1 or 1) further in its row. A coded file
 //                                  knows no other realised token than the one that stands there:
@@ -14,6 +17,7 @@
 #include "formats/teachers/teacher_file.h"
 #include "formats/tokens/tokens.h"
 #include "formats/store/zfilter.h"
+#include "tests/fuzz/image.h"
 #include <hdf5.h>
 #include <math.h>
 #include <stdio.h>
@@ -117,6 +121,12 @@ static int32_t lonely(const struct tokens *t, size_t *row) {
     die(EXIT_BADDATA, "every token stands in several rows");
 }
 
+// What the first number of a token's embedding gives, out of all measure.
+static void amplify(struct model *m, const char *name) {
+    const struct tensor *t = model_tensor(m, name);
+    for (size_t i = 0; i < t->rows; i++) m->params[t->offset + i * t->cols] = 1e19f;
+}
+
 static void poison(const char *model, const char *tokens, const char *out) {
     struct model_file m;
     struct tokens t;
@@ -127,7 +137,10 @@ static void poison(const char *model, const char *tokens, const char *out) {
     die_if(&f);
     int32_t id = lonely(&t, &row);
     const struct tensor *e = model_tensor(&m.model, "model.embed_tokens.weight");
-    m.model.params[e->offset + (size_t)id * e->cols] = NAN;
+    for (size_t v = 0; v < e->rows; v++)
+        m.model.params[e->offset + v * e->cols] = v == (size_t)id ? 1.f : 0.f;
+    amplify(&m.model, "model.layers.0.self_attn.q_proj.weight");
+    amplify(&m.model, "model.layers.0.self_attn.k_proj.weight");
     printf("%zu\n", row);
     save(out, &m);
     tokens_release(&t);
@@ -193,15 +206,25 @@ static void shift(const char *path, long by, const char *out) {
     columns_close(r);
 }
 
+// So that the file is what its content_hash says, and the readers look further.
+static void rehash(const char *path) {
+    struct fail f = {0};
+    image_rehash_file(path, &f);
+    die_if(&f);
+}
+
 int main(int argc, char **argv) {
     if (argc == 5 && !strcmp(argv[1], "attribute")) {
         set_attribute(argv[2], argv[3], strtoll(argv[4], NULL, 10));
+        rehash(argv[2]);
     } else if (argc == 6 && !strcmp(argv[1], "element")) {
         set_element(argv[2], argv[3], strtoull(argv[4], NULL, 10), strtod(argv[5], NULL));
+        rehash(argv[2]);
     } else if (argc == 4 && !strcmp(argv[1], "cut")) {
         cut_chunk(argv[2], argv[3]);
     } else if (argc == 4 && !strcmp(argv[1], "retype")) {
         retype(argv[2], argv[3]);
+        rehash(argv[2]);
     } else if (argc == 5 && !strcmp(argv[1], "nan")) {
         poison(argv[2], argv[3], argv[4]);
     } else if (argc == 5 && !strcmp(argv[1], "shift")) {

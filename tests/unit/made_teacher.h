@@ -51,7 +51,7 @@ static inline void write_set(const char *path, const char *options, size_t rows,
     struct lineage l = {.kind = "teacher", .stage = "teacher-dump", .options = options};
     struct teacher_info info = {.vocab = 40,
                                 .max_length = LONGEST,
-                                .tokenizer = {3, 4},
+                                .tokenizer = hash_bytes("{}", 2),
                                 .reference = {5, 6},
                                 .tokenizer_json = "{}",
                                 .reward_beta = 0.1,

@@ -11,8 +11,7 @@ static const struct lineage origin = {.kind = "tokens", .stage = "tokenize", .op
 
 static void write_tokens(const char *path, size_t rows, size_t per, struct hash128 tokenizer) {
     struct fail f = {0};
-    struct tokens_info info = {
-        .kind = TOKENS_SFT, .vocab = 50, .tokenizer = tokenizer, .tokenizer_json = "{}"};
+    struct tokens_info info = {.kind = TOKENS_SFT, .vocab = 50, .tokenizer = tokenizer};
     struct columns_plan plan = {.rows_per_shard = per, .rows_total = rows};
     struct columns_writer *w = tokens_writer_open(path, &origin, &info, &plan, &f);
     for (size_t r = 0; r < rows; r++) {
