@@ -1,4 +1,6 @@
 #include "common/base/pump.h"
+#include "common/base/clock.h"
+#include "common/base/stop.h"
 #include "common/base/value.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -48,7 +50,8 @@ static bool start(struct run *r) {
     sigemptyset(&reset);
     sigaddset(&reset, SIGPIPE); // which we ignore, and it should not
     posix_spawnattr_setsigdefault(&attributes, &reset);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+    posix_spawnattr_setpgroup(&attributes, 0); // a group of its own, to be ended as a whole
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
     char *const argv[] = {"sh", "-c", (char *)r->p->command, NULL};
     int error = posix_spawn(&r->pid, "/bin/sh", &files, &attributes, argv, environ);
     posix_spawn_file_actions_destroy(&files);
@@ -83,6 +86,9 @@ static void write_some(struct run *r) {
 static bool take_line(struct run *r) {
     const struct pump *p = r->p;
     if (r->line.length && r->line.text[r->line.length - 1] == '\r') r->line.length--;
+    if (r->line.length && memchr(r->line.text, 0, r->line.length))
+        return fail_set(r->f, EXIT_BADDATA, "the %s's line %zu has a NUL byte in it; it must be text",
+                        p->name, r->answered + 1);
     str_add(&r->line, "", 1); // so that there is a text, and its end
     if (r->answered == p->questions)
         return fail_set(
@@ -116,15 +122,22 @@ static bool read_some(struct run *r) {
     return true;
 }
 
+// A stop or a deadline passes without a signal too: hence the short waits.
 static bool talk(struct run *r) {
-    int silence = r->p->timeout > 0 ? (int)fmin(r->p->timeout * 1000, 2e9) : -1;
+    enum { MILLISECONDS = 100 };
+    double heard = clock_seconds();
     while (r->out >= 0) {
         struct pollfd fds[] = {{r->out, POLLIN, 0}, {r->in, POLLOUT, 0}}; // fd -1 is left out
-        int n = poll(fds, 2, silence);
+        int n = poll(fds, 2, MILLISECONDS);
+        if (stop_requested())
+            return fail_set(r->f, EXIT_STOPPED,
+                            "stopped after %zu of %zu answers of the %s; run the same command again",
+                            r->answered, r->p->questions, r->p->name);
         if (n < 0 && errno != EINTR)
             return fail_set(r->f, EXIT_FAILED, "cannot wait for the %s: %s", r->p->name,
                             strerror(errno));
-        if (n == 0)
+        if (n > 0) heard = clock_seconds();
+        if (r->p->timeout > 0 && clock_seconds() - heard > r->p->timeout)
             return fail_set(r->f, EXIT_FAILED,
                             "the %s '%s' was silent for %g seconds after %zu of %zu answers",
                             r->p->name, r->p->command, r->p->timeout, r->answered, r->p->questions);
@@ -134,19 +147,21 @@ static bool talk(struct run *r) {
     return true;
 }
 
-// Waits for its end. Where it broke off, it gets a moment to end by itself, then SIGTERM, SIGKILL.
+// Waits for its end, and returns its status. Where it broke off, it and all that it started get a
+// moment to end by themselves, then SIGTERM, then SIGKILL.
 static int reap(const struct run *r) {
     const struct timespec pause = {0, 10 * 1000 * 1000};
+    siginfo_t end = {0};
     int status = 0;
-    if (!r->f->code && r->answered == r->p->questions) {
-        while (waitpid(r->pid, &status, 0) < 0 && errno == EINTR) continue;
-        return status;
-    }
-    for (int i = 0; waitpid(r->pid, &status, WNOHANG) == 0; i++) {
-        if (i == 25) kill(r->pid, SIGTERM);
-        if (i == 50) kill(r->pid, SIGKILL);
+    bool whole = !r->f->code && r->answered == r->p->questions;
+    for (int i = 0; !whole && end.si_pid == 0 && i < 75; i++) {
+        waitid(P_PID, (id_t)r->pid, &end, WEXITED | WNOHANG | WNOWAIT);
+        if (end.si_pid) break;
+        if (i == 25) kill(-r->pid, SIGTERM);
         nanosleep(&pause, NULL);
     }
+    if (!whole) kill(-r->pid, SIGKILL); // before its number can be another's
+    while (waitpid(r->pid, &status, 0) < 0 && errno == EINTR) continue;
     return status;
 }
 

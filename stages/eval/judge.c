@@ -2,6 +2,7 @@
 #include "common/base/jsonout.h"
 #include "common/base/pump.h"
 #include "common/base/stats.h"
+#include "common/base/stop.h"
 #include "formats/records/responses.h"
 #include "formats/records/verdicts.h"
 #include "stages/eval/eval.h"
@@ -133,6 +134,7 @@ static void ask_judge(struct judge *j) {
                         .self = j,
                         .ask = ask,
                         .answer = answer};
+    stop_init(0);
     pump_run(&pump, &f);
     log_end_progress(j->log);
     die_if(&f);

@@ -1,6 +1,7 @@
 #include "stages/eval/protocol.h"
 #include "common/base/jsonout.h"
 #include "common/base/pump.h"
+#include "common/base/stop.h"
 #include "formats/bytes/whole_file.h"
 #include "stages/eval/table.h"
 #include <math.h>
@@ -176,6 +177,7 @@ static void ask_judge(struct protocol_run *r) {
             r->n_pending, r->n);
     for (int64_t attempt = 0; attempt <= r->retries && find_pending(r); attempt++) {
         struct pump pump = {"judge", r->command, r->n_pending, r->timeout, r, ask, answer};
+        stop_init(0);
         pump_run(&pump, &f);
         log_end_progress(r->log);
         die_if(&f);

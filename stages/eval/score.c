@@ -2,7 +2,9 @@
 #include "common/base/jsonout.h"
 #include "common/base/pump.h"
 #include "common/base/stats.h"
+#include "common/base/stop.h"
 #include "formats/records/responses.h"
+#include "formats/records/verdicts.h"
 #include "stages/eval/eval.h"
 #include "stages/eval/rows.h"
 #include "stages/eval/table.h"
@@ -12,13 +14,15 @@
 #include <string.h>
 
 struct score {
-    const char *scorer, *output, *summary;
+    const char *scorer, *output, *summary, *verdicts;
     struct opt_list input;
     double timeout;
     struct common_options common;
     struct log *log;
     struct responses responses; // of the current input
     double *score;              // (responses.n)
+    struct verdicts *log_of_scores;
+    size_t *pending, n_pending; // responses to ask for
     struct rows *rows;
 };
 
@@ -32,6 +36,8 @@ static void declare(struct options *o, struct score *s) {
          .help = "responses with columns prompt and response (JSONL, CSV)", .required = true},
         {"output", OPT_TEXT, OPT_OUTPUT, &s->output, .letter = 'o', .metavar = "FILE",
          .help = "a row for each response: input,row,sample,score (.csv or .json)"},
+        {"verdicts", OPT_TEXT, OPT_OUTPUT, &s->verdicts, .metavar = "FILE",
+         .help = "log of scores (JSONL): what it holds is not asked again, what is new is added"},
         {"timeout", OPT_TIME, OPT_EXEC, &s->timeout, .value = "0", .metavar = "T",
          .help = "give up when the scorer is silent this long, 0 = never"},
     };
@@ -40,8 +46,27 @@ static void declare(struct options *o, struct score *s) {
     common_options_rows(o, &s->common);
 }
 
+static struct hash128 key(const struct score *s, size_t i) {
+    return verdicts_key(&s->responses.items[i], &s->responses.items[i]);
+}
+
+// Whether the score of a response is known, from the log or from now.
+static bool is_known(struct score *s, size_t i) {
+    const char *reply = verdicts_reply(s->log_of_scores, key(s, i));
+    return reply && pump_number(reply, &s->score[i]);
+}
+
+// Without a log each response is asked for; with one, those of equal text once.
+static void find_pending(struct score *s) {
+    s->n_pending = 0;
+    for (size_t i = 0; i < s->responses.n; i++)
+        if (!s->verdicts || (!is_known(s, i) && verdicts_claim(s->log_of_scores, key(s, i))))
+            s->pending[s->n_pending++] = i;
+}
+
 static void ask(void *self, size_t i, struct str *line) {
-    const struct response_text *t = &((struct score *)self)->responses.items[i];
+    const struct score *s = self;
+    const struct response_text *t = &s->responses.items[s->pending[i]];
     str_puts(line, "{\"prompt\": ");
     jsonout_bytes(line, t->prompt, t->prompt_bytes);
     str_puts(line, ", \"response\": ");
@@ -53,12 +78,18 @@ static bool answer(void *self, size_t i, const char *line, struct fail *f) {
     struct score *s = self;
     char excerpt[PUMP_EXCERPT];
     pump_excerpt(line, excerpt);
-    if (!pump_number(line, &s->score[i]))
+    double *score = &s->score[s->pending[i]];
+    if (!pump_number(line, score))
         return fail_set(f, EXIT_BADDATA,
                         "the scorer's line %zu is '%s', not a number; it must print one per line",
                         i + 1, excerpt);
-    log_progress(s->log, "response", i + 1, s->responses.n, NAN);
-    return true;
+    log_progress(s->log, "response", i + 1, s->n_pending, NAN);
+    if (!s->verdicts) return true;
+    struct str text = {0};
+    jsonout_number(&text, *score);
+    bool ok = verdicts_add_reply(s->log_of_scores, key(s, s->pending[i]), text.text, f);
+    str_release(&text);
+    return ok;
 }
 
 static void score_input(struct score *s, const char *path, struct table *t) {
@@ -67,16 +98,20 @@ static void score_input(struct score *s, const char *path, struct table *t) {
     die_if(&f);
     size_t n = s->responses.n;
     s->score = xmalloc(n * sizeof *s->score);
+    s->pending = xmalloc(n * sizeof *s->pending);
+    find_pending(s);
     struct pump pump = {.name = "scorer",
                         .command = s->scorer,
-                        .questions = n,
+                        .questions = s->n_pending,
                         .timeout = s->timeout,
                         .self = s,
                         .ask = ask,
                         .answer = answer};
-    pump_run(&pump, &f);
+    stop_init(0);
+    if (s->n_pending) pump_run(&pump, &f);
     log_end_progress(s->log);
     die_if(&f);
+    for (size_t i = 0; i < n && s->verdicts; i++) is_known(s, i);
     table_text(t, path);
     table_number(t, (double)n, 0);
     table_number(t, stats_mean(s->score, n), 6);
@@ -89,6 +124,7 @@ static void score_input(struct score *s, const char *path, struct table *t) {
         rows_number(s->rows, s->score[i]);
     }
     free(s->score);
+    free(s->pending);
     responses_release(&s->responses);
 }
 
@@ -107,8 +143,13 @@ static void run(struct score *s) {
     static const char *const row_names[] = {"input", "row", "sample", "score"};
     struct fail f = {0};
     struct table *t = table_new(sizeof names / sizeof *names, names);
+    s->log_of_scores = verdicts_open(s->verdicts, s->scorer, &f);
+    die_if(&f);
+    const char *other = verdicts_other_judge(s->log_of_scores);
+    if (other) warn("'%s' holds scores of another scorer, '%s'; they are kept", s->verdicts, other);
     if (s->output) s->rows = rows_new(4, row_names, s->output);
     for (size_t i = 0; i < s->input.n; i++) score_input(s, s->input.items[i], t);
+    verdicts_close(s->log_of_scores);
     rows_finish(s->rows, &f);
     die_if(&f);
     table_finish(t, s->summary, &f);

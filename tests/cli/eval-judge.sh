@@ -98,4 +98,40 @@ awk -F, 'NR == 2 && ($4 - 0.5773502691896257)^2 < 1e-20 && ($5 - $4 / 2)^2 < 1e-
 run 3 "line 1 is 'inf', not a number" $eval score --scorer 'echo inf; cat' --input a.jsonl
 run 1 'status 3 after 0 of 4' $eval score --scorer 'exit 3' --input a.jsonl
 run 2 'missing' $eval score --input a.jsonl
+
+# a NUL is no text; all that a judge started ends with it; a stop keeps what was answered
+run 3 'line 1 has a NUL byte' $eval judge --a a.jsonl --b b.csv --judge 'printf "1\\0000\\n"; cat'
+run 3 'line 1 has a NUL byte' $eval score --scorer 'printf "1\\0\\n"; cat' --input a.jsonl
+alive() { # and no zombie that nobody waits for
+    grep -q '^State:.[RSDT]' "/proc/$(cat child)/status" 2>/dev/null
+}
+cat >slow.sh <<'S'
+sleep 60 & # deaf to what ends its parent
+echo $! >child
+for i in 1 2 3; do read -r line && echo 1 && printf '%s\n' "$line" >>asked; done
+wait
+S
+run 1 'silent for' $eval judge --a a.jsonl --b b.csv --judge 'trap "" TERM; sh slow.sh' --timeout 0.5s
+sleep 0.2
+alive && fail "the judge's child outlives it"
+for what in judge score; do
+    rm -f child stop.jsonl asked
+    case $what in
+    judge) command="judge --a a.jsonl --b b.csv --judge" ;;
+    score) command="score --input a.jsonl b.csv --scorer" ;;
+    esac
+    $eval $command 'sh slow.sh' --verdicts stop.jsonl >out 2>err &
+    pid=$!
+    for i in $(seq 100); do [ "$(cat stop.jsonl 2>/dev/null | wc -l)" = 4 ] && break || sleep 0.1; done
+    kill -TERM $pid
+    wait $pid
+    [ $? = 75 ] || fail "$what: exit $? after SIGTERM: $(cat err)"
+    grep -q 'run the same command again' err || fail "$what: no word of the stop: $(cat err)"
+    sleep 0.2
+    alive && fail "the child of $what outlives it"
+    [ "$(wc -l <stop.jsonl)" = 4 ] || fail "$what: what was answered is not kept: $(cat stop.jsonl)"
+    asked=$(wc -l <asked)
+    run 0 '' $eval $command 'while read -r line; do echo 1; printf '%s\n' "$line" >>asked; done' --verdicts stop.jsonl
+    [ "$asked" = 3 ] && [ "$(sort asked | uniq -d | wc -l)" = 0 ] || fail "$what: asked again for what it had: $asked, $(cat asked)"
+done
 finish
