@@ -73,6 +73,7 @@ static void choose(struct filter *s, size_t part, bool entropy, struct fail *f) 
     struct columns_rows *rows = columns_rows_load(r, f);
     struct teacher_shard t = {0};
     if (rows && entropy) teacher_shard_load(&t, r, f);
+    columns_rest(r);
     s->keep[part] = xcalloc(columns_part(r).rows + 1, 1);
     for (size_t i = 0; !f->code && i < columns_rows_count(rows); i++) {
         size_t tokens = columns_rows_tokens(rows, i);
@@ -95,6 +96,7 @@ static bool copy(struct filter *s, struct columns_writer *w, struct fail *f) {
     bool ok = w != NULL;
     for (size_t part = 0; ok && part < s->parts; part++) {
         struct columns_rows *rows = columns_rows_load(s->set[part], f);
+        columns_rest(s->set[part]);
         ok = rows != NULL;
         for (size_t i = 0; ok && i < columns_rows_count(rows); i++)
             if (s->keep[part][i]) ok = columns_rows_copy(rows, i, w);

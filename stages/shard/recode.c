@@ -102,6 +102,7 @@ static int32_t *take_common(struct recode *s, struct fail *f) {
     int32_t *ids = NULL;
     for (size_t i = 0; i < s->parts && !f->code; i++) {
         int32_t *more = columns_read_all(s->set[i], "ids", &n);
+        columns_rest(s->set[i]);
         if (!more) break;
         ids = xrealloc(ids, (total + n + 1) * sizeof *ids);
         memcpy(ids + total, more, n * sizeof *ids);
@@ -128,7 +129,9 @@ static bool write_part(struct recode *s, struct teacher_writer *w, struct teache
         cut.mass = s->cut.mass;
         cut.least = s->cut.least;
     }
-    if (!teacher_shard_load(&t, s->set[part], f)) return false;
+    bool loaded = teacher_shard_load(&t, s->set[part], f);
+    columns_rest(s->set[part]);
+    if (!loaded) return false;
     bool ok = true;
     for (size_t i = 0; ok && i < t.rows; i++) {
         struct teacher_row row = teacher_shard_row(&t, i), out;

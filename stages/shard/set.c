@@ -19,6 +19,7 @@ struct columns_reader **shard_set_open(const struct opt_list *files, struct fail
         die_if(f);
         columns_same_set(set[0], set[i], f);
         die_if(f);
+        columns_rest(set[i]); // there may be more of them than files that may be open
     }
     qsort(set, files->n, sizeof *set, by_part);
     size_t parts = columns_part(set[0]).parts;
@@ -78,6 +79,7 @@ bool shard_copy(struct columns_writer *w, struct columns_reader **set, size_t pa
                 struct fail *f) {
     for (size_t part = 0; w && part < parts; part++) {
         struct columns_rows *rows = columns_rows_load(set[part], f);
+        columns_rest(set[part]);
         bool ok = rows != NULL;
         for (size_t i = 0; ok && i < columns_rows_count(rows); i++)
             ok = columns_rows_copy(rows, i, w);
