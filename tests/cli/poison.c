@@ -2,6 +2,7 @@
 //   poison attribute FILE NAME N   a file of any kind, in place, with another integer; its hash is
 //                                  remade, as for element and retype
 //   poison element FILE COLUMN I X the same with another number as element I of a column
+//   poison alter FILE COLUMN I X   the same, with the content_hash as it was
 //   poison cut FILE COLUMN         with a first chunk of half its elements
 //   poison retype FILE COLUMN      with a column of bytes in place of integers, or the reverse
 //   poison nan MODEL TOKENS OUT    the model with finite weights that overflow at a token that
@@ -220,6 +221,8 @@ int main(int argc, char **argv) {
     } else if (argc == 6 && !strcmp(argv[1], "element")) {
         set_element(argv[2], argv[3], strtoull(argv[4], NULL, 10), strtod(argv[5], NULL));
         rehash(argv[2]);
+    } else if (argc == 6 && !strcmp(argv[1], "alter")) {
+        set_element(argv[2], argv[3], strtoull(argv[4], NULL, 10), strtod(argv[5], NULL));
     } else if (argc == 4 && !strcmp(argv[1], "cut")) {
         cut_chunk(argv[2], argv[3]);
     } else if (argc == 4 && !strcmp(argv[1], "retype")) {
