@@ -15,9 +15,20 @@ struct regex_work {
     pcre2_match_data *data;
     pcre2_match_context *context;
     pcre2_jit_stack *stack;
+    bool gave_up;
 };
 
-enum { JIT_STACK = 1 << 20, MATCH_LIMIT = 1000000 };
+enum { JIT_STACK = 1 << 26, MATCH_LIMIT = 1000000, STEPS_A_BYTE = 16 };
+
+static void *take_memory(size_t bytes, void *unused) {
+    (void)unused;
+    return xmalloc(bytes);
+}
+
+static void free_memory(void *p, void *unused) {
+    (void)unused;
+    free(p);
+}
 
 // PCRE2's own \s has U+180E beside White_Space.
 static const char white_space[] =
@@ -56,7 +67,11 @@ static struct regex *compile(const char *pattern, size_t n, uint32_t options, ch
                              size_t size) {
     int error;
     PCRE2_SIZE offset;
-    pcre2_code *code = pcre2_compile((PCRE2_SPTR)pattern, n, options, &error, &offset, NULL);
+    pcre2_general_context *memory = pcre2_general_context_create(take_memory, free_memory, NULL);
+    pcre2_compile_context *context = pcre2_compile_context_create(memory);
+    pcre2_code *code = pcre2_compile((PCRE2_SPTR)pattern, n, options, &error, &offset, context);
+    pcre2_compile_context_free(context);
+    pcre2_general_context_free(memory);
     if (!code) {
         PCRE2_UCHAR message[200];
         pcre2_get_error_message(error, message, sizeof message);
@@ -92,13 +107,12 @@ void regex_free(struct regex *r) {
 
 struct regex_work *regex_work_new(void) {
     struct regex_work *w = xcalloc(1, sizeof *w);
-    w->data = pcre2_match_data_create(1, NULL);
-    w->context = pcre2_match_context_create(NULL);
-    w->stack = pcre2_jit_stack_create(32 << 10, JIT_STACK, NULL);
-    if (w->context) {
-        pcre2_set_match_limit(w->context, MATCH_LIMIT);
-        pcre2_jit_stack_assign(w->context, NULL, w->stack);
-    }
+    pcre2_general_context *memory = pcre2_general_context_create(take_memory, free_memory, NULL);
+    w->data = pcre2_match_data_create(1, memory);
+    w->context = pcre2_match_context_create(memory);
+    w->stack = pcre2_jit_stack_create(32 << 10, JIT_STACK, memory);
+    pcre2_jit_stack_assign(w->context, NULL, w->stack);
+    pcre2_general_context_free(memory);
     return w;
 }
 
@@ -114,12 +128,21 @@ bool regex_find(const struct regex *r, struct regex_work *w, const char *text, s
                 size_t from, size_t *start, size_t *end) {
     if (from > n) return false;
     PCRE2_SPTR subject = (PCRE2_SPTR)text;
+    size_t limit = MATCH_LIMIT + STEPS_A_BYTE * (n - from);
+    pcre2_set_match_limit(w->context, limit < UINT32_MAX ? (uint32_t)limit : UINT32_MAX);
     int found =
         r->jit ? pcre2_jit_match(r->code, subject, n, from, 0, w->data, w->context)
                : pcre2_match(r->code, subject, n, from, PCRE2_NO_UTF_CHECK, w->data, w->context);
+    if (found < 0 && found != PCRE2_ERROR_NOMATCH) w->gave_up = true;
     if (found < 0) return false;
     const PCRE2_SIZE *span = pcre2_get_ovector_pointer(w->data);
     *start = span[0];
     *end = span[1];
     return *start >= from && *end >= *start; // \K can put them in another order
+}
+
+bool regex_gave_up(struct regex_work *w) {
+    bool gave_up = w->gave_up;
+    w->gave_up = false;
+    return gave_up;
 }

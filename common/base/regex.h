@@ -18,7 +18,9 @@ struct regex_work *regex_work_new(void);
 void regex_work_free(struct regex_work *w);
 
 // The first match in text (n bytes of well-formed UTF-8) at or after `from`. False: none, or the
-// search took too long (a hostile pattern), so that a caller that then takes the rest as it is
-// ends.
+// search was given up (a hostile pattern: it took more steps than a text of this length is given),
+// which regex_gave_up then tells.
 bool regex_find(const struct regex *r, struct regex_work *w, const char *text, size_t n,
                 size_t from, size_t *start, size_t *end);
+// Whether a search was given up since this was asked last.
+bool regex_gave_up(struct regex_work *w);

@@ -200,6 +200,8 @@ static void encode(const struct tokenizer *t, const char *text, size_t n, bool p
     }
     struct encoding e = {t, w, out, text, parse_special, starts, may_prefix};
     matcher_cut(&t->raw, &t->added, parse_special, text, n, NULL, raw_part, &e);
+    out->gave_up |= regex_gave_up(w->normal.regex);
+    out->gave_up |= regex_gave_up(w->split.regex);
     work_give(t, w);
 }
 

@@ -11,6 +11,7 @@ struct tokenizer;
 struct ids { // a growing list; zero-initialise, free with ids_release
     int32_t *id;
     size_t n, capacity;
+    bool gave_up; // the tokenizer's pattern took too long on a text, so that these are not its ids
 };
 void ids_release(struct ids *ids);
 

@@ -189,7 +189,7 @@ static bool verify(struct h5 *h, const char *path, const struct header *header,
         snprintf(name, sizeof name, "weights/%s", tensors[i].name);
         ok = h5_shape(h, name, &s) && s.type == H5_FLOAT32 && s.rank == 2 && s.count <= most;
         float *values = ok ? xmalloc((s.count + 1) * sizeof *values) : NULL;
-        ok = ok && h5_read(h, name, 0, s.count, values);
+        ok = ok && h5_read(h, name, 0, s.count, values) && tensor_file_finite(values, s.count);
         if (ok) {
             tensors[i].rows = s.dims[0];
             tensors[i].cols = s.dims[1];

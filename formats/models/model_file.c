@@ -268,7 +268,8 @@ static bool read_outline(struct h5 *h, const char *path, bool bf16, struct model
         return fail_set(h5_fail(h), EXIT_BADDATA, "'%s' is not a usable model: %s", path, why);
     if (ids_fit(m) && m->reward_beta >= 0 && isfinite(m->reward_beta)) return true;
     return fail_set(h5_fail(h), EXIT_BADDATA,
-                    "'%s' is not a usable model: its bos, eos or reward_beta is out of range", path);
+                    "'%s' is not a usable model: its bos, eos or reward_beta is out of range",
+                    path);
 }
 
 static bool read_model(struct h5 *h, const char *path, bool bf16, struct model_file *m) {

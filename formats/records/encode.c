@@ -156,6 +156,7 @@ void encoded_piece(const struct encoder *e, const struct encoded *x, size_t i, s
 
 static void clear(struct encoded *x) {
     x->ids.n = x->mask.length = x->prompt_length = x->chosen.n = x->rejected.n = 0;
+    x->ids.gave_up = x->chosen.gave_up = x->rejected.gave_up = false;
     x->dropped = x->truncated = x->no_room = x->joined = false;
     x->special_text = 0;
     str_puts(&x->mask, "");
@@ -181,6 +182,11 @@ bool encode(const struct encoder *e, struct record *row, const struct example *x
               : e->template && e->kind != DATA_TEXT ? encode_chat(e, x, out, &f)
                                                     : encode_plain(e, row, x, out);
     if (f.code) row_bad(row, "%s", f.text);
+    if (out->ids.gave_up || out->chosen.gave_up || out->rejected.gave_up) {
+        row_bad(row,
+                "the tokenizer's pattern takes too long on this text; cut it into shorter rows");
+        return false;
+    }
     if (ok) fit(e, out);
     return ok && check_targets(e, row, out);
 }
