@@ -19,7 +19,7 @@
 struct generate {
     const char *model, *output, *text, *recipe;
     struct teachers teachers;
-    const char *template;
+    const char *template, *on_bad, *on_long;
     struct opt_list data, input, template_args;
     int64_t samples, slots, best_of, micro_tokens;
     const char *candidates;
@@ -55,6 +55,10 @@ static void declare(struct options *o, struct generate *g) {
          .help = "of --input: the chat template, as in tokenize"},
         {"template-args", OPT_LIST, OPT_RESULT, &g->template_args, .metavar = "KEY=JSON...",
          .help = "of --input: variables of the template, as in enable_thinking=false"},
+        {"on-bad", OPT_CHOICE, OPT_RESULT, &g->on_bad, .choices = "error|skip", .value = "error",
+         .help = "of --input: rows that cannot be used"},
+        {"on-long", OPT_CHOICE, OPT_RESULT, &g->on_long, .choices = "error|drop|truncate",
+         .value = "error", .help = "of --input: prompts that leave no room for a response"},
         {"output", OPT_TEXT, OPT_OUTPUT, &g->output, .letter = 'o', .metavar = "FILE.h5",
          .help = "prompts and sampled ids (kind tokens)", .required = true},
         {"text", OPT_TEXT, OPT_OUTPUT, &g->text, .metavar = "FILE",
@@ -108,6 +112,8 @@ static void check_options(struct generate *g, const struct options *o) {
     if (!g->data.n == !g->input.n) die(EXIT_USAGE, "give the prompts by --data or by --input");
     if (g->data.n) options_refuse(o, "template", "is for prompts of --input");
     if (g->data.n) options_refuse(o, "template-args", "is for prompts of --input");
+    if (g->data.n) options_refuse(o, "on-bad", "is for prompts of --input");
+    if (g->data.n) options_refuse(o, "on-long", "is for prompts of --input; tokenize has it too");
     if (ends_with(g->output, ".jsonl") || ends_with(g->output, ".csv"))
         die(EXIT_USAGE, "-o names the file of sampled ids (.h5); give '%s' to --text", g->output);
     if (g->text && !ends_with(g->text, ".jsonl") && !ends_with(g->text, ".csv"))
@@ -149,10 +155,19 @@ static void read_prompts(struct generate *g, struct fail *f) {
                         .template = t.jinja ? &t : NULL,
                         .bos = s.bos,
                         .eos = s.eos,
-                        .vocab = s.vocab};
+                        .vocab = s.vocab,
+                        .max_length = g->main->model.config.max_positions - 1,
+                        .on_long = choice_is(g->on_long, "error")  ? LONG_ERROR
+                                   : choice_is(g->on_long, "drop") ? LONG_DROP
+                                                                   : LONG_TRUNCATE};
     if (t.jinja)
         parents_add(&g->lineage.parents, "template", hash_bytes(t.source, strlen(t.source)));
-    prompts_read(&g->prompts, g->input.n, g->input.items, &e, g->main, f);
+    struct ledger *ledger = xcalloc(1, sizeof *ledger);
+    prompts_read(&g->prompts, g->input.n, g->input.items, &e, choice_is(g->on_bad, "skip"), g->main,
+                 ledger, f);
+    ledger_print_problems(ledger, g->log);
+    if (!f->code) ledger_warn_lost(ledger);
+    free(ledger);
     chat_template_close(&t);
 }
 
@@ -190,8 +205,10 @@ static size_t sequence_length(const struct generate *g) {
         size_t n = prompt_tokens(t, i);
         if (!n) die(EXIT_BADDATA, "prompt %zu is empty; a prompt needs one token at least", i);
         if (n + 1 > most)
-            die(EXIT_BADDATA, "prompt %zu has %zu tokens, which leaves no room in the model's %zu",
-                i, n, most);
+            die(EXIT_BADDATA,
+                "prompt %zu has %zu tokens, which leaves no room in the model's %zu; tokenize "
+                "with --max-length %zu --on-long truncate (or drop)",
+                i, n, most, most - 1);
         if (n > longest) longest = n;
     }
     size_t want = longest + (size_t)g->sampling.max_new;

@@ -125,17 +125,6 @@ static bool ends_with_eos(const struct encoder *e, const struct ids *ids) {
     return ids->n && ids->id[ids->n - 1] == e->eos;
 }
 
-static void count_unused(struct ledger *l, const struct slot *s) {
-    const struct str *fields = &s->example.unused;
-    for (size_t i = 0, n; i < record_columns(&s->row); i++)
-        if (record_unused(&s->row, i)) {
-            const char *name = record_column(&s->row, i, &n);
-            ledger_unused(l, name, n);
-        }
-    for (size_t at = 0; at < fields->length; at += strlen(fields->text + at) + 1)
-        ledger_unused(l, fields->text + at, strlen(fields->text + at));
-}
-
 static void count(struct run *r, const struct slot *s, size_t pieces) {
     struct ledger *l = &r->d->ledger;
     const struct encoder *e = &r->d->encoder;
@@ -155,7 +144,7 @@ static void count(struct run *r, const struct slot *s, size_t pieces) {
     const struct ids *all[] = {&x->ids, &x->chosen, &x->rejected};
     for (size_t i = 0; i < 3; i++)
         tokenizer_count_unknown(e->tokenizer, all[i]->id, all[i]->n, &l->unknown, &l->bytes);
-    count_unused(l, s);
+    ledger_unused_fields(l, &s->row, &s->example);
 }
 
 static bool write_pieces(struct columns_writer *w, const struct encoder *e,
@@ -214,6 +203,13 @@ static bool scores_missing(const struct run *r, struct slot *s) {
     return !row_bad(&s->row, "no score_chosen and score_rejected for --min-margin");
 }
 
+static void drop_long(struct dataset *d, const char *name, size_t tokens) {
+    char limit[60];
+    snprintf(limit, sizeof limit, "the --max-length of %zu", d->encoder.max_length);
+    ledger_long(&d->ledger, d->encoder.on_long != LONG_ERROR, name, tokens, d->encoder.max_length,
+                limit);
+}
+
 static bool take(struct run *r, struct slot *s) {
     struct dataset *d = r->d;
     struct ledger *l = &d->ledger;
@@ -228,7 +224,7 @@ static bool take(struct run *r, struct slot *s) {
     if (x->dropped && x->no_room)
         ledger_count(l, "dropped", "no room for a response after the prompt", name);
     else if (x->dropped)
-        ledger_long(l, d->encoder.on_long != LONG_ERROR, name, x->longest, d->encoder.max_length);
+        drop_long(d, name, x->longest);
     if (x->dropped || (s->key && !keep_pair(r, s, name))) return true;
     if (x->special_text)
         ledger_count(l, "kept", "special tokens written out in it are text (--parse-special)",
@@ -309,19 +305,9 @@ static int run(struct run *r) {
     return r->f->code;
 }
 
-// What is put around texts must not be in them, unless their special tokens are read.
-static struct text_rules rules_of(const struct encoder *e) {
-    bool template = e->template && e->kind != DATA_TEXT;
-    struct text_rules r = {.template = template, .rendered = e->parse_special && !template};
-    if (e->parse_special) return r;
-    r.bos = e->bos >= 0 ? tokenizer_token(e->tokenizer, e->bos) : NULL;
-    r.eos = e->eos >= 0 ? tokenizer_token(e->tokenizer, e->eos) : NULL;
-    return r;
-}
-
 int dataset_run(struct dataset *d, struct fail *f) {
     struct run r = {.d = d, .f = f, .slots = xcalloc(BATCH_ROWS, sizeof *r.slots)};
-    r.rules = rules_of(&d->encoder);
+    r.rules = encoder_text_rules(&d->encoder);
     r.records = records_open(d->n_paths, d->paths, d->syntax, f);
     int code = run(&r);
     log_end_progress(d->log);

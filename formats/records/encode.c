@@ -191,6 +191,15 @@ bool encode(const struct encoder *e, struct record *row, const struct example *x
     return ok && check_targets(e, row, out);
 }
 
+struct text_rules encoder_text_rules(const struct encoder *e) {
+    bool template = e->template && e->kind != DATA_TEXT;
+    struct text_rules r = {.template = template, .rendered = e->parse_special && !template};
+    if (e->parse_special) return r;
+    r.bos = e->bos >= 0 ? tokenizer_token(e->tokenizer, e->bos) : NULL;
+    r.eos = e->eos >= 0 ? tokenizer_token(e->tokenizer, e->eos) : NULL;
+    return r;
+}
+
 void encoded_release(struct encoded *x) {
     ids_release(&x->ids);
     ids_release(&x->chosen);

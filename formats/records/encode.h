@@ -42,6 +42,10 @@ bool encode(const struct encoder *e, struct record *row, const struct example *x
             struct encoded *out);
 void encoded_release(struct encoded *e);
 
+// What counts as misleading in texts for it: what is put around them must not be in them, unless
+// their special tokens are read.
+struct text_rules encoder_text_rules(const struct encoder *e);
+
 // Pieces of a row of kind text: piece i is ids [first, first + n).
 size_t encoded_pieces(const struct encoder *e, const struct encoded *x);
 void encoded_piece(const struct encoder *e, const struct encoded *x, size_t i, size_t *first,

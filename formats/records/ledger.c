@@ -58,14 +58,14 @@ void ledger_bad(struct ledger *l, bool skip, const char *message) {
     ledger_count(l, skip ? "skipped" : "bad", reason, example);
 }
 
-void ledger_long(struct ledger *l, bool drop, const char *row, uint64_t tokens, uint64_t most) {
+void ledger_long(struct ledger *l, bool drop, const char *row, uint64_t tokens, uint64_t most,
+                 const char *limit) {
     char reason[80], example[200];
     snprintf(reason, sizeof reason, "longer than %llu tokens", (unsigned long long)most);
     snprintf(example, sizeof example, "%.150s: %llu tokens", row, (unsigned long long)tokens);
     if (!l->too_long++)
-        snprintf(l->first_long, sizeof l->first_long,
-                 "%.110s: %llu tokens, more than the --max-length of %llu", row,
-                 (unsigned long long)tokens, (unsigned long long)most);
+        snprintf(l->first_long, sizeof l->first_long, "%.110s: %llu tokens, more than %.60s", row,
+                 (unsigned long long)tokens, limit);
     ledger_count(l, drop ? "dropped" : "too long", reason, example);
 }
 
@@ -79,6 +79,17 @@ void ledger_unused(struct ledger *l, const char *name, size_t n) {
         return;
     }
     l->other_unused++;
+}
+
+void ledger_unused_fields(struct ledger *l, const struct record *row, const struct example *x) {
+    const struct str *fields = &x->unused;
+    for (size_t i = 0, n; i < record_columns(row); i++)
+        if (record_unused(row, i)) {
+            const char *name = record_column(row, i, &n);
+            ledger_unused(l, name, n);
+        }
+    for (size_t at = 0; at < fields->length; at += strlen(fields->text + at) + 1)
+        ledger_unused(l, fields->text + at, strlen(fields->text + at));
 }
 
 bool ledger_check(const struct ledger *l, bool skip_bad, bool take_long, struct fail *f) {
@@ -132,6 +143,11 @@ void ledger_warn_lost(const struct ledger *l) {
     if (lost * 10 > l->rows_in)
         warn("%llu of %llu rows are lost (%.3g %%)", (unsigned long long)lost,
              (unsigned long long)l->rows_in, 100.0 * (double)lost / (double)l->rows_in);
+}
+
+void ledger_print_problems(const struct ledger *l, struct log *log) {
+    for (size_t i = 0; i < LEDGER_PROBLEMS; i++) print_problem(&l->problems[i], log);
+    print_unused(l, log);
 }
 
 void ledger_print(const struct ledger *l, struct log *log, bool split) {

@@ -4,6 +4,8 @@
 #pragma once
 #include "common/base/fail.h"
 #include "common/base/log.h"
+#include "formats/records/example.h"
+#include "formats/records/records.h"
 #include <stdint.h>
 
 enum { LEDGER_PROBLEMS = 24, LEDGER_EXAMPLES = 3, LEDGER_COLUMNS = 24, LEDGER_PARTS = 2 };
@@ -36,12 +38,18 @@ struct ledger {
 void ledger_count(struct ledger *l, const char *outcome, const char *reason, const char *example);
 // A row that cannot be used, by its message "'file' line 7: reason"; skip: it is left out.
 void ledger_bad(struct ledger *l, bool skip, const char *message);
-// A row over max_length by the name of it ("'file' line 7"): fails the run, or drop.
-void ledger_long(struct ledger *l, bool drop, const char *row, uint64_t tokens, uint64_t most);
+// A row over `most` tokens by the name of it ("'file' line 7"): fails the run, or drop. limit: what
+// sets that number, as "the --max-length of 6".
+void ledger_long(struct ledger *l, bool drop, const char *row, uint64_t tokens, uint64_t most,
+                 const char *limit);
 void ledger_unused(struct ledger *l, const char *name, size_t n); // n bytes of a column's name
+// All columns and fields of a row that nothing used.
+void ledger_unused_fields(struct ledger *l, const struct record *row, const struct example *x);
 // Whether all rows could be used as asked; else f says how many could not, the first of them and
 // what to do.
 bool ledger_check(const struct ledger *l, bool skip_bad, bool take_long, struct fail *f);
+// What was wrong, and the columns that nothing used, on stderr.
+void ledger_print_problems(const struct ledger *l, struct log *log);
 // The summary for people, on stderr. split: there is a second part.
 void ledger_print(const struct ledger *l, struct log *log, bool split);
 void ledger_warn_lost(const struct ledger *l); // where it is more than a tenth of the rows

@@ -1,4 +1,5 @@
 #include "formats/records/prompts.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,7 +11,10 @@ struct list {
 
 struct reading {
     const struct encoder *e;
+    bool skip_bad;
+    struct ledger *ledger;
     struct field_map map; // empty
+    struct text_rules rules;
     enum shape shape;
     const char *path; // of the shape
     struct example example;
@@ -27,16 +31,38 @@ static enum shape shape_of(struct reading *r, struct record *row) {
     return r->shape = shape;
 }
 
-static bool add_row(struct list *l, struct reading *r, struct record *row) {
-    enum shape shape = shape_of(r, row);
-    if (shape == SHAPE_AUTO || !shape_read(row, shape, DATA_PROMPT, &r->map, &r->example) ||
-        !encode(r->e, row, &r->example, &r->tokens))
-        return false;
+static bool encode_row(struct reading *r, struct record *row) {
+    enum shape shape = record_parse(row) ? shape_of(r, row) : SHAPE_AUTO;
+    return shape != SHAPE_AUTO && shape_read(row, shape, DATA_PROMPT, &r->map, &r->example) &&
+           texts_check(row, DATA_PROMPT, &r->rules, &r->example) &&
+           encode(r->e, row, &r->example, &r->tokens);
+}
+
+static void drop_long(struct reading *r, const struct record *row) {
+    char limit[60], name[200];
+    snprintf(limit, sizeof limit, "the %zu that leave room for a response", r->e->max_length);
+    snprintf(name, sizeof name, "'%.150s' line %zu", row->path, row->line);
+    ledger_long(r->ledger, r->e->on_long != LONG_ERROR, name, r->tokens.longest, r->e->max_length,
+                limit);
+}
+
+static void add_row(struct list *l, struct reading *r, struct record *row) {
+    r->ledger->rows_in++;
+    if (!encode_row(r, row)) {
+        ledger_bad(r->ledger, r->skip_bad, row->bad.text);
+        return;
+    }
+    if (r->tokens.dropped) {
+        drop_long(r, row);
+        return;
+    }
+    r->ledger->rows_used++;
+    r->ledger->truncated += r->tokens.truncated;
+    ledger_unused_fields(r->ledger, row, &r->example);
     grow(&l->first, &l->capacity, l->rows + 2, sizeof *l->first);
     l->first[0] = 0;
     encoded_add(&l->ids, r->tokens.ids.id, r->tokens.ids.n);
     l->first[++l->rows] = l->ids.n;
-    return true;
 }
 
 static void finish(struct tokens *t, struct list *l, const struct model_file *m) {
@@ -65,19 +91,23 @@ static void finish(struct tokens *t, struct list *l, const struct model_file *m)
 }
 
 bool prompts_read(struct tokens *t, size_t n, const char *const *paths, const struct encoder *e,
-                  const struct model_file *m, struct fail *f) {
+                  bool skip_bad, const struct model_file *m, struct ledger *ledger,
+                  struct fail *f) {
     struct list l = {0};
     struct record row = {0};
-    struct reading reading = {.e = e};
+    struct reading reading = {
+        .e = e, .skip_bad = skip_bad, .ledger = ledger, .rules = encoder_text_rules(e)};
     struct records *r = records_open(n, paths, SYNTAX_AUTO, f);
-    while (!f->code && records_next(r, &row)) {
-        if (!record_parse(&row) || !add_row(&l, &reading, &row)) fail_pass(f, &row.bad);
-    }
+    while (!f->code && records_next(r, &row)) add_row(&l, &reading, &row);
     record_release(&row);
     example_release(&reading.example);
     encoded_release(&reading.tokens);
     if (r) records_close(r);
-    if (!f->code && !l.rows) fail_set(f, EXIT_BADDATA, "no rows in '%s'; nothing to do", paths[0]);
+    if (!f->code) ledger_check(ledger, skip_bad, e->on_long != LONG_ERROR, f);
+    if (!f->code && !l.rows)
+        fail_set(f, EXIT_BADDATA, "no prompts in '%s' (%llu rows read%s%s); nothing to do",
+                 paths[0], (unsigned long long)ledger->rows_in, ledger->bad ? ", first " : "",
+                 ledger->first_bad);
     if (f->code) {
         ids_release(&l.ids);
         free(l.first);

@@ -3,8 +3,10 @@
 #pragma once
 #include "formats/models/model_file.h"
 #include "formats/records/encode.h"
+#include "formats/records/ledger.h"
 #include "formats/tokens/tokens.h"
 
-// e: of kind prompt, with the tokenizer of m.
+// e: of kind prompt, with the tokenizer of m. The whole input is gone through; the ledger says what
+// was wrong with it, and rows that may not be left out are a failure at the end.
 bool prompts_read(struct tokens *t, size_t n, const char *const *paths, const struct encoder *e,
-                  const struct model_file *m, struct fail *f);
+                  bool skip_bad, const struct model_file *m, struct ledger *ledger, struct fail *f);

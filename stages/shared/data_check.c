@@ -17,6 +17,6 @@ void data_check(const struct model_file *m, struct hash128 tokenizer, size_t top
     if (longest > m->model.config.max_positions)
         die(EXIT_BADDATA,
             "'%s' has a row of %zu tokens, the model takes %zu; tokenize with "
-            "--max-length %zu",
+            "--max-length %zu --on-long truncate (or drop)",
             what, longest, m->model.config.max_positions, m->model.config.max_positions);
 }

@@ -262,9 +262,12 @@ bad 2 "'--beta -1' is out of range" $dpo --beta -1
 bad 2 "'--mass 1.5' is out of range" $dump dpo.h5 --mass 1.5
 bad 2 "'--divergence'\|--divergence" $distill $parts --divergence hellinger
 sed 's/{/{"vocab_size": 70000,/' config.json >wide.json
-quiet "$bin/import" -q --init wide.json --tokenizer tok.json --seed 1 -o wide.h5
+token='{"id": 69999, "content": "<|last|>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true}'
+sed "s/\"added_tokens\": *\[/&$token,/" tok.json >wide-tok.json # rows of padding would be no tokens
+quiet "$bin/import" -q --init wide.json --tokenizer wide-tok.json --seed 1 -o wide.h5
+quiet "$bin/tokenize" -q --model wide.h5 --kind pref --input pairs.csv -o wide-pairs.h5
 bad 2 '--top-k 30000 at 3 alphas of --alpha-grid may keep 70000 tokens per position, and a file holds 65535' "$bin/teacher-dump" \
-    -q --dpo wide.h5 --reverse wide.h5 --data pairs.h5 --layout components --top-k 30000 --least 0 --alpha-grid 0,1,2 --alpha fixed:1
+    -q --dpo wide.h5 --reverse wide.h5 --data wide-pairs.h5 --layout components --top-k 30000 --least 0 --alpha-grid 0,1,2 --alpha fixed:1
 bad 2 "'--top-p 2' is out of range" $generate base.h5 --top-p 2
 bad 2 '--alpha is of the teachers; give --dpo in place of --model' $generate base.h5 --alpha fixed:1
 bad 2 '--reverse is of the teachers' $generate base.h5 --reverse reverse.h5

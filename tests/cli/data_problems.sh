@@ -158,4 +158,30 @@ bos=$(sed -n 's/.*"id": *\([0-9]*\).*<|bos|>.*/\1/p' tok.json | head -1)
 [ -z "$bos" ] || printf '{"ids":[%s,%s,3],"prompt_length":1}\n' "$bos" "$bos" >>ids.jsonl
 [ -z "$bos" ] || { run 3 $tokenize --kind sft --input ids.jsonl -o x.h5; says 'it begins with BOS twice'; }
 
+# ---- generate reads its prompts with the same care -----------------------------------------------
+cat >config.json <<'EOF'
+{"model_type": "llama", "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+ "num_key_value_heads": 1, "max_position_embeddings": 24, "tie_word_embeddings": true}
+EOF
+run 0 "$BIN/import" -q --init config.json --tokenizer tok.json --seed 1 -o m.h5
+long='the cat the cat the cat the cat the cat the cat the cat the cat'
+printf '{"prompt":"the cat","topic":"t"}\n{"prompt":""}\n{"prompt":"%s"}\n{"prompt":null}\n' "$long" >prompts.jsonl
+generate="$BIN/generate --model m.h5 --max-new 2 -o g.h5 --force"
+run 3 $generate --input prompts.jsonl
+says "2 of 4 rows cannot be used, first 'prompts.jsonl' line 2: empty prompt; 1 are too long, first 'prompts.jsonl' line 3:"
+says 'more than the 23 that leave room for a response'
+says '--on-bad skip and --on-long drop or truncate'
+run 0 $generate --input prompts.jsonl --on-bad skip --on-long truncate --text g.jsonl
+says "1 skipped: 'prompt' is null"
+says 'columns not used: topic'
+[ "$(wc -l <g.jsonl)" = 2 ] || fail "not two responses: $(cat g.jsonl)"
+run 0 $generate --input prompts.jsonl --on-bad skip --on-long drop --text g.jsonl
+says '1 dropped: longer than 23 tokens'
+[ "$(wc -l <g.jsonl)" = 1 ] || fail "not one response: $(cat g.jsonl)"
+printf '{"prompt":"%s"}\n' "$long" >long.jsonl
+run 0 $tokenize --kind prompt --input long.jsonl -o long.h5
+run 3 $generate --data long.h5
+says 'tokenize with --max-length 2'
+says '--on-long truncate (or drop)'
+run 2 $generate --data long.h5 --on-long drop
 finish
