@@ -2,6 +2,7 @@
 // own samples, from online teachers.
 #include "stages/shared/cache_rule.h"
 #include "stages/shared/cache_training.h"
+#include "stages/shared/held_out_cache.h"
 #include "stages/shared/lora_training.h"
 #include "stages/shared/policy_training.h"
 #include <stdlib.h>
@@ -16,9 +17,10 @@ struct distill {
     struct common_options common;
     struct train_options train;
     struct model_file start;
-    struct lora lora;              // --frozen-dtype and --base-model are the teachers'
-    struct cache_training cache;   // off-policy
-    struct policy_training policy; // on-policy; off-policy these are the monitor's teachers
+    struct lora lora;               // --frozen-dtype and --base-model are the teachers'
+    struct cache_training cache;    // off-policy
+    struct held_out_cache held_out; // --valid
+    struct policy_training policy;  // on-policy; off-policy these are the monitor's teachers
     struct distill_options options;
 };
 
@@ -48,6 +50,7 @@ static void declare(struct options *o, struct distill *d) {
     };
     options_add(o, beta, 1);
     lora_rows(o, &d->lora, &d->policy.teachers.dtype);
+    validation_rows(o, &d->held_out.options, "held-out teacher shards to validate on");
     train_options_rows(o, &d->train, "1e-3", "32");
     common_log_row(o, &d->common);
     common_kernels_row(o, &d->common);
@@ -111,6 +114,7 @@ static void open_cache(struct distill *d, const struct options *o, struct traini
     const struct teacher_info *i = cache_training_open(&d->cache, &d->start);
     agree_on_recipe(d, o, i);
     d->alpha = cache_rule(d->cache.source.set, o, d->recipe, &d->policy.rule, t->log);
+    held_out_cache_rule(&d->held_out, d->alpha);
     settle_student(d, o, i->reward_beta, d->alpha);
     cache_training_choose(&d->cache, o, d->alpha, &d->options, &d->policy.teachers, t);
 }
@@ -123,8 +127,10 @@ static bool open_inputs(struct distill *d, const struct options *o, struct train
     d->start.model.rounded = precision_is_bf16(d->policy.teachers.precision);
     lora_attach(&d->lora, &d->start.model, (uint64_t)d->common.seed);
     parents_add(&t->lineage.parents, "model", d->start.content);
+    held_out_cache_open(&d->held_out, &d->start, &t->lineage.parents);
     if (d->on_policy) {
         policy_training_load(&d->policy, d->recipe, o, t);
+        held_out_cache_rule(&d->held_out, d->policy.rule.alpha);
         settle_student(d, o, d->policy.teachers.dpo_model.reward_beta, d->policy.rule.alpha);
     } else {
         open_cache(d, o, t);
@@ -143,6 +149,7 @@ static int train(struct distill *d, struct training *t) {
         objective_distill_new(&d->options, d->start.model.config.vocab_used);
     t->model = &d->start;
     t->objective = &objective;
+    held_out_cache_start(&d->held_out, &d->options, t);
     int code = training_run(t);
     if (!d->on_policy) cache_training_sum_up(&d->cache, t);
     objective_free(&objective);
@@ -161,6 +168,9 @@ int main(int argc, char **argv) {
     declare(&o, &d);
     options_parse(&o, argc, argv, NULL);
     check_options(&d, &o);
+    struct fail f = {0};
+    validation_check(&d.held_out.options, &f);
+    die_if(&f);
     struct training t = {.stage = "distill",
                          .output = d.output,
                          .options = &o,
@@ -169,6 +179,7 @@ int main(int argc, char **argv) {
     training_begin(&t);
     t.lineage.kind = lora_kind(&d.lora);
     int code = open_inputs(&d, &o, &t) ? EXIT_DONE : train(&d, &t);
+    held_out_cache_close(&d.held_out);
     cache_training_close(&d.cache);
     policy_training_close(&d.policy);
     model_file_release(&d.start);

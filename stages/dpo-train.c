@@ -5,8 +5,17 @@
 #include "stages/shared/data_check.h"
 #include "stages/shared/lora_training.h"
 #include "stages/shared/training.h"
+#include "stages/shared/validation.h"
+#include "common/training/score.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+struct referred { // pairs with the reference's log-probabilities
+    struct pairs pairs;
+    struct pair_source source;
+    double *chosen, *rejected;
+};
 
 struct dpo {
     char losses[80]; // the names that --loss takes
@@ -20,10 +29,10 @@ struct dpo {
     struct lora lora;
     struct model_shelf shelf;
     bool own_ref; // --ref names another model than the start model
-    struct pairs pairs;
-    struct pair_source source;
-    double *chosen, *rejected;
-    struct online_teachers *online; // tdpo only
+    struct referred train_pairs, held_out;
+    struct validation_options valid;
+    struct validation validation;
+    struct online_teachers *online, *online_valid; // tdpo only
 };
 
 static void declare(struct options *o, struct dpo *d) {
@@ -63,10 +72,34 @@ static void declare(struct options *o, struct dpo *d) {
                      "tdpo's reference, or the model below an adapter: bf16 halves its memory and "
                      "rounds its weights");
     precision_row(o, &d->precision);
+    validation_rows(o, &d->valid, "held-out pairs to validate on");
     train_options_rows(o, &d->train, "1e-4", "32");
     common_log_row(o, &d->common);
     common_kernels_row(o, &d->common);
     common_options_rows(o, &d->common);
+}
+
+static void check_pairs(const struct referred *r, const struct opt_list *data,
+                        const struct model_file *m) {
+    const struct pairs *p = &r->pairs;
+    data_check(m, p->tokenizer, p->top, p->longest, p->rows, data->items[0]);
+}
+
+static void load_pairs(struct referred *r, const struct opt_list *data, const struct model_file *m,
+                       struct parents *parents) {
+    struct fail f = {0};
+    pairs_load(&r->pairs, data->n, data->items, &f);
+    die_if(&f);
+    for (size_t i = 0; i < r->pairs.parents.n; i++)
+        parents_add(parents, r->pairs.parents.items[i].kind, r->pairs.parents.items[i].hash);
+    check_pairs(r, data, m);
+    r->source.pairs = &r->pairs;
+}
+
+static void release_pairs(struct referred *r) {
+    pairs_release(&r->pairs);
+    free(r->chosen);
+    free(r->rejected);
 }
 
 static void load_inputs(struct dpo *d, struct parents *parents) {
@@ -75,41 +108,54 @@ static void load_inputs(struct dpo *d, struct parents *parents) {
     lora_load(&d->lora, &d->shelf, d->model, &d->policy);
     d->policy.model.rounded = precision_is_bf16(d->precision);
     parents_add(parents, "model", d->policy.content);
-    pairs_load(&d->pairs, d->data.n, d->data.items, &f);
-    die_if(&f);
-    for (size_t i = 0; i < d->pairs.parents.n; i++)
-        parents_add(parents, d->pairs.parents.items[i].kind, d->pairs.parents.items[i].hash);
-    data_check(&d->policy, d->pairs.tokenizer, d->pairs.top, d->pairs.longest, d->pairs.rows,
-               d->data.items[0]);
+    load_pairs(&d->train_pairs, &d->data, &d->policy, parents);
+    if (d->valid.data.n) load_pairs(&d->held_out, &d->valid.data, &d->policy, parents);
     if (!d->ref) return;
     model_shelf_load(&d->shelf, d->ref, d->policy.model.bf16, &d->ref_model, &f);
     d->ref_model.model.rounded = precision_is_bf16(d->precision);
     die_if(&f);
     model_shelf_trim(&d->shelf);
     parents_add(parents, model_file_kind(&d->ref_model), d->ref_model.content);
-    data_check(&d->ref_model, d->pairs.tokenizer, d->pairs.top, d->pairs.longest, d->pairs.rows,
-               d->data.items[0]);
+    check_pairs(&d->train_pairs, &d->data, &d->ref_model);
+    if (d->valid.data.n) check_pairs(&d->held_out, &d->valid.data, &d->ref_model);
     d->own_ref = !hash_equal(d->ref_model.content, d->policy.content);
 }
 
 // The reference's log-probabilities, from the file they are kept in or by a pass of the reference.
-static int find_reference(struct dpo *d, struct log *log) {
+static int refer(struct dpo *d, struct referred *r, const char *path, struct log *log) {
+    struct fail f = {0};
+    size_t rows = r->pairs.rows;
+    r->source.chosen = r->chosen = xmalloc(rows * sizeof *r->chosen);
+    r->source.rejected = r->rejected = xmalloc(rows * sizeof *r->rejected);
+    int code = reference_pass(path, d->own_ref ? &d->ref_model : &d->policy, &r->pairs,
+                              (size_t)d->train.micro_tokens, log, r->chosen, r->rejected, &f);
+    die_if(&f);
+    return code;
+}
+
+// The held-out pairs' file is told apart as tokenize --split does: FILE.valid.h5.
+static int find_references(struct dpo *d, struct log *log) {
     struct fail f = {0};
     whole_file_prepare(d->output, &f); // an output that cannot be is found before the work
     die_if(&f);
     char *path = d->reference ? xstrdup(d->reference) : xasprintf("%s.reference.h5", d->output);
-    d->chosen = xmalloc(d->pairs.rows * sizeof *d->chosen);
-    d->rejected = xmalloc(d->pairs.rows * sizeof *d->rejected);
-    int code = reference_pass(path, d->own_ref ? &d->ref_model : &d->policy, &d->pairs,
-                              (size_t)d->train.micro_tokens, log, d->chosen, d->rejected, &f);
-    die_if(&f);
+    size_t n = strlen(path), ending = n > 3 && !strcmp(path + n - 3, ".h5") ? 3 : 0;
+    char *valid = xasprintf("%.*s.valid%s", (int)(n - ending), path, path + n - ending);
+    int code = refer(d, &d->train_pairs, path, log);
+    if (code == EXIT_DONE && d->valid.data.n) code = refer(d, &d->held_out, valid, log);
     free(path);
-    d->source.chosen = d->chosen;
-    d->source.rejected = d->rejected;
+    free(valid);
     return code;
 }
 
 // tdpo needs the reference's whole distribution: its network runs beside the policy.
+static struct online_teachers *run_beside(struct dpo *d, const struct net_limits *limits,
+                                          struct training *t) {
+    struct teacher_models m = {.ref = &d->ref_model.model};
+    t->more_bytes += online_teachers_plan(&m, limits);
+    return online_teachers_new(&m, NULL, limits);
+}
+
 static void start_live(struct dpo *d, struct training *t) {
     struct model *ref = &d->ref_model.model;
     struct fail f = {0};
@@ -123,12 +169,10 @@ static void start_live(struct dpo *d, struct training *t) {
     } else if (!d->ref) {
         model_copy(ref, &d->policy.model);
     }
-    struct teacher_models m = {.ref = &d->ref_model.model};
     struct net_limits limits = train_limits(&d->train, &t->source);
     const struct model *all[] = {&d->policy.model, ref};
-    t->more_bytes +=
-        online_teachers_plan(&m, &limits) + models_bytes(2, all) - models_bytes(1, all);
-    d->online = online_teachers_new(&m, NULL, &limits);
+    t->more_bytes += models_bytes(2, all) - models_bytes(1, all);
+    d->online = run_beside(d, &limits, t);
     d->options.reference = online_teachers_reference;
     d->options.reference_ctx = d->online;
 }
@@ -185,16 +229,35 @@ static void make_reward_model(struct dpo *d) {
     d->policy.model = reward;
 }
 
+static size_t bytes_of(const struct referred *r) {
+    return pairs_bytes(&r->pairs) + r->pairs.rows * 2 * sizeof *r->chosen;
+}
+
+static void start_validation(struct dpo *d, struct training *t) {
+    static const char *const numbers[VALIDATION_NUMBERS] = {"reward_accuracy", "reward_margin"};
+    struct preference_options options = d->options;
+    struct source held_out;
+    source_pairs(&held_out, &d->held_out.source);
+    t->more_bytes += bytes_of(&d->held_out);
+    if (d->online) { // of its own, for batches of its own
+        struct net_limits limits = score_limits(&held_out, (size_t)d->train.micro_tokens);
+        d->online_valid = run_beside(d, &limits, t);
+        options.reference_ctx = d->online_valid;
+    }
+    validation_start(&d->validation, &d->valid, &held_out,
+                     objective_preference_new(&options, model_outputs(&d->policy.model.config)),
+                     numbers, t);
+}
+
 static int run(struct dpo *d, struct training *t) {
     int code = EXIT_DONE;
     bool scored = preference_is_scored(d->options.loss);
     if (scored) make_reward_model(d);
-    d->source.scored = scored;
-    d->source.pairs = &d->pairs;
+    d->train_pairs.source.scored = d->held_out.source.scored = scored;
     if (preference_needs_reference(d->options.loss) && !d->common.dry_run)
-        code = find_reference(d, t->log);
-    source_pairs(&t->source, &d->source);
-    t->more_bytes = pairs_bytes(&d->pairs) + d->pairs.rows * 2 * sizeof *d->chosen;
+        code = find_references(d, t->log);
+    source_pairs(&t->source, &d->train_pairs.source);
+    t->more_bytes = bytes_of(&d->train_pairs);
     if (preference_needs_distribution(d->options.loss)) start_live(d, t);
     lora_attach(&d->lora, &d->policy.model, (uint64_t)d->common.seed);
     struct objective objective =
@@ -204,7 +267,10 @@ static int run(struct dpo *d, struct training *t) {
     t->reward_beta = scored ? 0 : d->options.beta;
     t->reversed = d->options.reverse;
     training_add_hook(t, (struct training_hook){.self = d, .first_loss = check_start});
+    if (code == EXIT_DONE && d->valid.data.n) start_validation(d, t);
     if (code == EXIT_DONE) code = training_run(t);
+    validation_close(&d->validation);
+    online_teachers_free(d->online_valid);
     online_teachers_free(d->online);
     objective_free(&objective);
     return code;
@@ -212,12 +278,15 @@ static int run(struct dpo *d, struct training *t) {
 
 int main(int argc, char **argv) {
     struct dpo d = {0};
+    struct fail f = {0};
     struct options o = {.program = "dpo-train",
                         .usage = "--model FILE --data FILE... -o FILE [options]",
                         .summary = "Train a model on preference pairs, forward or reverse."};
     declare(&o, &d);
     options_parse(&o, argc, argv, NULL);
     check_options(&d, &o);
+    validation_check(&d.valid, &f);
+    die_if(&f);
     struct training t = {.stage = "dpo-train",
                          .output = d.output,
                          .options = &o,
@@ -227,12 +296,11 @@ int main(int argc, char **argv) {
     t.lineage.kind = lora_kind(&d.lora);
     load_inputs(&d, &t.lineage.parents);
     int code = training_current(&t) ? EXIT_DONE : run(&d, &t);
-    pairs_release(&d.pairs);
+    release_pairs(&d.train_pairs);
+    release_pairs(&d.held_out);
     model_file_release(&d.policy);
     model_file_release(&d.ref_model);
     model_shelf_release(&d.shelf);
-    free(d.chosen);
-    free(d.rejected);
     training_end(&t);
     options_release(&o);
     return code;

@@ -18,7 +18,6 @@ struct sft {
     struct model_file start;
     struct tokens tokens, held_out;
     struct validation validation;
-    struct training *training;
 };
 
 static void declare(struct options *o, struct sft *s) {
@@ -34,8 +33,8 @@ static void declare(struct options *o, struct sft *s) {
          .help = "tokens whose loss is trained: those of responses, or all"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
-    validation_rows(o, &s->valid);
     precision_row(o, &s->precision);
+    validation_rows(o, &s->valid, "held-out tokens to validate on");
     lora_rows(o, &s->lora, &s->dtype);
     frozen_dtype_row(o, &s->dtype,
                      "the model below an adapter: bf16 halves its memory and rounds its weights");
@@ -74,48 +73,12 @@ static void load_inputs(struct sft *s, struct parents *parents) {
     if (s->valid.data.n) load_tokens(s, &s->valid.data, &s->held_out, parents);
 }
 
-// ---- validation ----
-
-static bool after_step(void *self, uint64_t step, bool *end, struct fail *f) {
-    struct sft *s = self;
-    struct validation *v = &s->validation;
-    (void)f;
-    if (validation_step(v, step, end))
-        log_note(s->training->log, "step %llu: validation loss %.6f%s", (unsigned long long)step,
-                 v->loss, v->best_step == step ? ", the lowest so far" : "");
-    if (*end)
-        log_note(s->training->log, "stopping early: no lower loss than %.6f of step %llu", v->best,
-                 (unsigned long long)v->best_step);
-    metrics_value(s->training->metrics, "valid_loss", v->loss);
-    return true;
-}
-
-static bool finish(void *self, struct parents *rest, struct fail *f) {
-    (void)rest, (void)f;
-    validation_take_best(&((struct sft *)self)->validation);
-    return true;
-}
-
-static void keep(void *self, struct str *extra) {
-    validation_keep(&((struct sft *)self)->validation, extra);
-}
-
-static bool restore(void *self, const struct str *extra) {
-    return validation_restore(&((struct sft *)self)->validation, extra);
-}
-
 static void start_validation(struct sft *s, struct training *t) {
     struct source held_out;
     source_tokens(&held_out, &s->held_out);
-    validation_open(&s->validation, &s->valid, &s->start.model, &held_out, &s->train,
-                    s->tokens.rows);
-    s->training = t;
-    t->more_bytes += validation_plan(&s->validation) + tokens_bytes(&s->held_out);
-    training_add_hook(t, (struct training_hook){.self = s,
-                                                .after_step = after_step,
-                                                .finish = finish,
-                                                .keep = keep,
-                                                .restore = restore});
+    t->more_bytes += tokens_bytes(&s->held_out);
+    validation_start(&s->validation, &s->valid, &held_out,
+                     objective_sft_new(s->start.model.config.vocab_used), NULL, t);
 }
 
 static int train(struct sft *s, struct training *t) {
@@ -127,7 +90,7 @@ static int train(struct sft *s, struct training *t) {
     if (s->valid.data.n) start_validation(s, t);
     int code = training_run(t);
     objective_free(&objective);
-    if (s->valid.data.n) validation_close(&s->validation);
+    validation_close(&s->validation);
     return code;
 }
 

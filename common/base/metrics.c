@@ -20,6 +20,7 @@ struct column {
 struct metrics {
     FILE *file;
     char *path;
+    bool kept;       // in memory
     bool csv, fixed; // fixed: the header is written
     size_t n, capacity;
     struct column *columns; // without "step"
@@ -108,8 +109,20 @@ struct metrics *metrics_open(const char *path, uint64_t resume_step) {
     return m;
 }
 
+struct metrics *metrics_kept(void) {
+    struct metrics *m = xcalloc(1, sizeof *m);
+    m->kept = true;
+    return m;
+}
+
+double metrics_get(const struct metrics *m, const char *name) {
+    for (size_t i = 0; i < m->n; i++)
+        if (m->columns[i].set && !strcmp(m->columns[i].name, name)) return m->columns[i].value;
+    return NAN;
+}
+
 void metrics_value(struct metrics *m, const char *name, double value) {
-    if (!m || !m->file) return;
+    if (!m || !(m->file || m->kept)) return;
     struct column *c = NULL;
     for (size_t i = 0; i < m->n && !c; i++)
         if (!strcmp(m->columns[i].name, name)) c = &m->columns[i];

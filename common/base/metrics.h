@@ -13,6 +13,9 @@ struct metrics;
 void metrics_check(const char *path);
 // NULL path: keeps nothing. resume_step 0: a new file.
 struct metrics *metrics_open(const char *path, uint64_t resume_step);
+// Keeps the values in memory, and writes nothing.
+struct metrics *metrics_kept(void);
+double metrics_get(const struct metrics *m, const char *name); // of the current row; nan: none
 void metrics_value(struct metrics *m, const char *name, double value); // for the current row
 void metrics_row(struct metrics *m, uint64_t step);                    // ends the row
 void metrics_sync(struct metrics *m);                                  // at a checkpoint

@@ -14,5 +14,9 @@ void score_chunk(const struct batch *b, struct chunk c, const float *logits, siz
 // row at least). Returns the next row; `first` again: a failure is in f.
 size_t score_fill(struct batch *b, struct source *s, size_t first, size_t end, size_t tokens,
                   struct fail *f);
+// The mean loss of all rows of the source, as one step of the objective; its other numbers go to m.
+// False with f set where a row cannot be read. Weights are not touched.
+bool score_objective(struct objective *o, struct net *net, struct source *s, size_t tokens,
+                     struct metrics *m, double *loss, struct fail *f);
 // Limits of an inference net for such batches.
 struct net_limits score_limits(const struct source *s, size_t tokens);

@@ -25,7 +25,6 @@ void training_begin(struct training *t) {
 
 void training_add_hook(struct training *t, struct training_hook hook) {
     assert(t->n_hooks < TRAINING_HOOKS);
-    for (size_t i = 0; i < t->n_hooks; i++) assert(!hook.keep || !t->hook[i].keep);
     t->hook[t->n_hooks++] = hook;
 }
 
@@ -82,6 +81,38 @@ static void quiet(struct training *t, bool on) {
     if (t->source.quiet) t->source.quiet(t->source.self, on);
 }
 
+// Each hook's state behind its length.
+static void keep_states(const struct training *t, struct str *to) {
+    for (size_t i = 0; i < t->n_hooks; i++) {
+        struct str own = {0};
+        if (!t->hook[i].keep) continue;
+        t->hook[i].keep(t->hook[i].self, &own);
+        str_printf(to, "%zu\n", own.length);
+        str_add(to, own.text ? own.text : "", own.length);
+        str_release(&own);
+    }
+}
+
+static bool restore_states(const struct training *t, const struct str *from) {
+    size_t at = 0;
+    for (size_t i = 0; i < t->n_hooks; i++) {
+        if (!t->hook[i].restore) continue;
+        char *text = from->length > at ? from->text + at : NULL, *end = NULL;
+        unsigned long long n = text ? strtoull(text, &end, 10) : 0;
+        if (!text || end == text || *end != '\n' ||
+            n > from->length - (size_t)(end + 1 - from->text))
+            return false;
+        struct str own = {.length = (size_t)n, .text = end + 1}; // its NUL: the next one's digits
+        char kept = own.text[n];
+        own.text[n] = 0;
+        bool fine = t->hook[i].restore(t->hook[i].self, &own);
+        own.text[n] = kept;
+        if (!fine) return false;
+        at = (size_t)(end + 1 - from->text) + (size_t)n;
+    }
+    return at == from->length;
+}
+
 static bool save_checkpoint(void *self, uint64_t step, struct fail *f) {
     struct training *t = self;
     struct checkpoint c = {.step = step,
@@ -90,8 +121,7 @@ static bool save_checkpoint(void *self, uint64_t step, struct fail *f) {
                            .m = t->optim->m,
                            .v = t->optim->v};
     snprintf(c.kernels, sizeof c.kernels, "%s", kernels()->name);
-    for (size_t i = 0; i < t->n_hooks; i++)
-        if (t->hook[i].keep) t->hook[i].keep(t->hook[i].self, &c.extra);
+    keep_states(t, &c.extra);
     quiet(t, true);
     bool ok = checkpoint_save(t->checkpoint_path, &t->lineage, &c, f);
     quiet(t, false);
@@ -206,9 +236,8 @@ static void resume(struct training *t, uint64_t *step) {
     die_if(&f);
     if (!found) return;
     *step = c.step;
-    for (size_t i = 0; i < t->n_hooks; i++)
-        if (t->hook[i].restore && !t->hook[i].restore(t->hook[i].self, &c.extra))
-            die(EXIT_BADDATA, "'%s' is damaged; remove it to start again", t->checkpoint_path);
+    if (!restore_states(t, &c.extra))
+        die(EXIT_BADDATA, "'%s' is damaged; remove it to start again", t->checkpoint_path);
     log_note(t->log, "continuing from '%s' at step %llu", t->checkpoint_path,
              (unsigned long long)c.step);
     if (strcmp(c.kernels, kernels()->name))

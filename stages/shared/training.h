@@ -12,12 +12,12 @@ struct training_hook { // what a part of the stage does around the loop; functio
     bool (*first_loss)(void *self, double loss, struct fail *f); // of an unresumed run
     // after the last step: parents that were not known before, or other weights in the model
     bool (*finish)(void *self, struct parents *rest, struct fail *f);
-    // its state in checkpoints, in any form; one hook of a run at most. restore: false where it
-    // makes no sense, dies where it is another run's
+    // its state in checkpoints, in any form. restore: false where it makes no sense, dies where it
+    // is another run's; text[length] is NUL
     void (*keep)(void *self, struct str *extra);
     bool (*restore)(void *self, const struct str *extra);
 };
-enum { TRAINING_HOOKS = 4 };
+enum { TRAINING_HOOKS = 6 };
 
 struct training {
     const char *stage, *output;

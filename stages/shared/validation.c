@@ -5,10 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-void validation_rows(struct options *o, struct validation_options *v) {
+void validation_rows(struct options *o, struct validation_options *v, const char *what) {
     const struct opt_row rows[] = {
-        {"valid", OPT_LIST, OPT_INPUT, &v->data, .metavar = "FILE...",
-         .help = "held-out tokens to validate on", .paths = true},
+        {"valid", OPT_LIST, OPT_INPUT, &v->data, .metavar = "FILE...", .help = what, .paths = true},
         {"valid-every", OPT_INT, OPT_RESULT, &v->every, .value = "0", .low = 0, .high = 1e12,
          .metavar = "N", .help = "validate every N steps and at the end, 0 = once per epoch"},
         {"patience", OPT_INT, OPT_RESULT, &v->patience, .value = "0", .low = 0, .high = 1e9,
@@ -25,72 +24,80 @@ bool validation_check(const struct validation_options *v, struct fail *f) {
     return fail_set(f, EXIT_USAGE, "--valid-every, --patience and --save-best need --valid DATA");
 }
 
-void validation_open(struct validation *v, const struct validation_options *o, struct model *m,
-                     const struct source *source, const struct train_options *train, size_t rows) {
-    size_t batch = (size_t)train->batch_size, epoch = (rows + batch - 1) / batch;
-    *v = (struct validation){.options = o,
-                             .model = m,
-                             .trained = model_trained(m),
-                             .source = *source,
-                             .loss = NAN,
-                             .best = NAN,
-                             .micro_tokens = (size_t)train->micro_tokens};
-    v->every = o->every ? (uint64_t)o->every : epoch;
-    v->steps = train_steps(train, rows);
-    struct net_limits limits = score_limits(&v->source, v->micro_tokens);
-    v->net = net_new(m, &limits);
-    v->logp = xmalloc(limits.positions * sizeof *v->logp);
-    if (o->save_best) v->weights = big_alloc(v->trained.n * sizeof *v->weights);
+static bool measure(struct validation *v, struct fail *f) {
+    struct training *t = v->training;
+    struct source *s = &t->source;
+    if (s->quiet) s->quiet(s->self, true); // files are read by one thread at a time
+    bool ok = score_objective(&v->objective, v->net, &v->source, (size_t)t->train->micro_tokens,
+                              v->metrics, &v->loss, f);
+    if (s->quiet) s->quiet(s->self, false);
+    for (size_t i = 0; i < VALIDATION_NUMBERS && v->name[i]; i++)
+        v->number[i] = metrics_get(v->metrics, v->name[i]);
+    return ok;
 }
 
-size_t validation_plan(const struct validation *v) {
-    struct net_limits limits = score_limits(&v->source, v->micro_tokens);
-    return net_plan(v->model, &limits) + (v->options->save_best ? v->trained.n * sizeof(float) : 0);
+static void tell(const struct validation *v, uint64_t step) {
+    struct str s = {0};
+    str_printf(&s, "step %llu: validation loss %.6f", (unsigned long long)step, v->loss);
+    for (size_t i = 0; i < VALIDATION_NUMBERS && v->name[i]; i++)
+        str_printf(&s, ", %s %.4g", v->name[i], v->number[i]);
+    log_note(v->training->log, "%s%s", s.text,
+             v->best_step == step ? ", the lowest loss so far" : "");
+    str_release(&s);
 }
 
-static double mean_loss(struct validation *v) {
-    struct fail f = {0}; // rows in memory do not fail
-    double sum = 0;
-    size_t n = 0;
-    for (size_t row = 0; row < v->source.rows;) {
-        row = score_fill(&v->batch, &v->source, row, v->source.rows, v->micro_tokens, &f);
-        score_positions(v->net, &v->batch, v->logp);
-        for (size_t i = 0; i < v->batch.positions; i++) sum -= v->logp[i];
-        n += v->batch.positions;
-    }
-    return sum / (double)n;
-}
-
-bool validation_step(struct validation *v, uint64_t step, bool *end) {
-    if (step % v->every && step != v->steps) return false;
-    v->loss = mean_loss(v);
+static void compare_with_best(struct validation *v, uint64_t step) {
     v->in_vain++;
-    if (isnan(v->best) || v->loss < v->best) {
-        v->best = v->loss;
-        v->best_step = step;
-        v->in_vain = 0;
-        if (v->weights) memcpy(v->weights, v->trained.values, v->trained.n * sizeof(float));
+    if (!isnan(v->best) && !(v->loss < v->best)) return;
+    v->best = v->loss;
+    v->best_step = step;
+    v->in_vain = 0;
+    if (v->weights) memcpy(v->weights, v->trained.values, v->trained.n * sizeof(float));
+}
+
+static bool after_step(void *self, uint64_t step, bool *end, struct fail *f) {
+    struct validation *v = self;
+    const struct validation_options *o = v->options;
+    if (step % v->every == 0 || step == v->steps) {
+        if (!measure(v, f)) return false;
+        compare_with_best(v, step);
+        tell(v, step);
+        if (o->patience && v->in_vain >= (uint64_t)o->patience) {
+            *end = true;
+            log_note(v->training->log, "stopping early: no lower loss than %.6f of step %llu",
+                     v->best, (unsigned long long)v->best_step);
+        }
     }
-    *end = v->options->patience && v->in_vain >= (uint64_t)v->options->patience;
+    metrics_value(v->training->metrics, "valid_loss", v->loss);
+    for (size_t i = 0; i < VALIDATION_NUMBERS && v->name[i]; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "valid_%s", v->name[i]);
+        metrics_value(v->training->metrics, name, v->number[i]);
+    }
     return true;
 }
 
-void validation_take_best(struct validation *v) {
+static bool take_best(void *self, struct parents *rest, struct fail *f) {
+    struct validation *v = self;
+    (void)rest, (void)f;
     if (v->weights) memcpy(v->trained.values, v->weights, v->trained.n * sizeof(float));
+    return true;
 }
 
 // A line of text, then the best weights' bytes.
-void validation_keep(const struct validation *v, struct str *extra) {
-    str_printf(extra, "validation %a %a %llu %llu\n", v->loss, v->best,
-               (unsigned long long)v->best_step, (unsigned long long)v->in_vain);
+static void keep(void *self, struct str *extra) {
+    const struct validation *v = self;
+    str_printf(extra, "validation %a %a %a %a %llu %llu\n", v->loss, v->best, v->number[0],
+               v->number[1], (unsigned long long)v->best_step, (unsigned long long)v->in_vain);
     if (v->weights) str_add(extra, v->weights, v->trained.n * sizeof(float));
 }
 
-bool validation_restore(struct validation *v, const struct str *extra) {
+static bool restore(void *self, const struct str *extra) {
+    struct validation *v = self;
     unsigned long long best_step, in_vain;
     const char *end = extra->text ? memchr(extra->text, '\n', extra->length) : NULL;
-    if (!end || sscanf(extra->text, "validation %la %la %llu %llu", &v->loss, &v->best, &best_step,
-                       &in_vain) != 4)
+    if (!end || sscanf(extra->text, "validation %la %la %la %la %llu %llu", &v->loss, &v->best,
+                       &v->number[0], &v->number[1], &best_step, &in_vain) != 6)
         return false;
     size_t bytes = v->weights ? v->trained.n * sizeof(float) : 0;
     if (extra->length - (size_t)(end + 1 - extra->text) != bytes) return false;
@@ -100,9 +107,38 @@ bool validation_restore(struct validation *v, const struct str *extra) {
     return true;
 }
 
+void validation_start(struct validation *v, const struct validation_options *o,
+                      const struct source *source, struct objective objective,
+                      const char *const name[VALIDATION_NUMBERS], struct training *t) {
+    size_t batch = (size_t)t->train->batch_size, epoch = (t->source.rows + batch - 1) / batch;
+    struct model *m = &t->model->model;
+    *v = (struct validation){.options = o,
+                             .training = t,
+                             .trained = model_trained(m),
+                             .source = *source,
+                             .objective = objective,
+                             .every = o->every ? (uint64_t)o->every : epoch,
+                             .steps = train_steps(t->train, t->source.rows),
+                             .metrics = metrics_kept(),
+                             .loss = NAN,
+                             .best = NAN,
+                             .number = {NAN, NAN}};
+    for (size_t i = 0; i < VALIDATION_NUMBERS; i++) v->name[i] = name ? name[i] : NULL;
+    struct net_limits limits = score_limits(&v->source, (size_t)t->train->micro_tokens);
+    t->more_bytes += net_plan(m, &limits) + (o->save_best ? v->trained.n * sizeof(float) : 0);
+    v->net = net_new(m, &limits);
+    if (o->save_best) v->weights = big_alloc(v->trained.n * sizeof *v->weights);
+    training_add_hook(t, (struct training_hook){.self = v,
+                                                .after_step = after_step,
+                                                .finish = take_best,
+                                                .keep = keep,
+                                                .restore = restore});
+}
+
 void validation_close(struct validation *v) {
+    if (!v->options) return;
     if (v->weights) big_free(v->weights, v->trained.n * sizeof(float));
     net_free(v->net);
-    batch_release(&v->batch);
-    free(v->logp);
+    metrics_close(v->metrics);
+    objective_free(&v->objective);
 }
