@@ -196,7 +196,7 @@ struct text_rules encoder_text_rules(const struct encoder *e) {
     struct text_rules r = {.template = template, .rendered = e->parse_special && !template};
     if (e->parse_special) return r;
     r.bos = e->bos >= 0 ? tokenizer_token(e->tokenizer, e->bos) : NULL;
-    r.eos = e->eos >= 0 ? tokenizer_token(e->tokenizer, e->eos) : NULL;
+    r.tokenizer = e->tokenizer;
     return r;
 }
 

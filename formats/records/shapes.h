@@ -53,9 +53,12 @@ bool shape_read(struct record *row, enum shape shape, enum data_kind kind,
 
 // What counts as a text that is not what it looks like.
 struct text_rules {
-    bool template;         // texts become turns of a chat template
-    bool rendered;         // a text may be rendered already: its special tokens are read
-    const char *bos, *eos; // what is put around texts, where it must not be there yet; NULL: may
+    bool template; // texts become turns of a chat template
+    bool rendered; // a text may be rendered already: its special tokens are read
+    // What is put around texts, where it must not be there yet: BOS, and special tokens of this
+    // tokenizer at the end of an answer. NULL: may
+    const char *bos;
+    const struct tokenizer *tokenizer;
 };
 // False with row->bad set for a list written as text, a response with another speaker's turns, a
 // text that is rendered already, one with its own BOS or EOS.

@@ -94,11 +94,25 @@ static bool check_list(struct record *row, const char *what, struct bytes t) {
                    what);
 }
 
+// A special token in angle brackets that the text ends with.
+static bool last_token(const struct text_rules *r, struct bytes t, char token[64]) {
+    const char *at =
+        r->tokenizer && t.n && t.text[t.n - 1] == '>' ? memrchr(t.text, '<', t.n) : NULL;
+    size_t n = at ? (size_t)(t.text + t.n - at) : 0;
+    if (!n || n >= 64) return false;
+    memcpy(token, at, n);
+    token[n] = 0;
+    int32_t id = tokenizer_id(r->tokenizer, token);
+    return id >= 0 && tokenizer_is_special(r->tokenizer, id);
+}
+
 static bool check_ends(struct record *row, const struct text_rules *r, const char *what,
                        struct bytes t) {
     t = stripped(t);
-    if (r->eos && *r->eos && ends(t, r->eos))
-        return row_bad(row, "%s ends with '%s', which is added anyway; take it off", what, r->eos);
+    char token[64];
+    if (last_token(r, t, token))
+        return row_bad(row, "%s ends with '%s', as if a turn ended twice; take it off", what,
+                       token);
     if (r->bos && *r->bos && begins(t, r->bos))
         return row_bad(row, "%s begins with '%s', which is added anyway; take it off", what,
                        r->bos);

@@ -148,7 +148,7 @@ printf '{"text":"[INST] one [/INST] eins"}\n' >rendered.jsonl
 run 0 $tokenize --kind text --input rendered.jsonl --parse-special -o r.h5
 
 # what is put around a text must not be in it
-refused sft "the response ends with '<|eos|>', which is added anyway" '{"prompt":"q","response":"a<|eos|>"}'
+refused sft "the response ends with '<|eos|>', as if a turn ended twice" '{"prompt":"q","response":"a<|eos|>"}'
 refused text "the text begins with '<|bos|>', which is added anyway" '{"text":"<|bos|>the cat"}'
 printf '{"prompt":"q","response":"a<|eos|>"}\n' >eos.jsonl
 run 0 $tokenize --kind sft --input eos.jsonl --parse-special --show 1
@@ -157,6 +157,20 @@ printf '{"ids":[1,2,3],"prompt_length":1}\n' >ids.jsonl
 bos=$(sed -n 's/.*"id": *\([0-9]*\).*<|bos|>.*/\1/p' tok.json | head -1)
 [ -z "$bos" ] || printf '{"ids":[%s,%s,3],"prompt_length":1}\n' "$bos" "$bos" >>ids.jsonl
 [ -z "$bos" ] || { run 3 $tokenize --kind sft --input ids.jsonl -o x.h5; says 'it begins with BOS twice'; }
+
+# characters that the vocabulary lacks
+special='"single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true'
+cat >small.json <<EOF
+{"version": "1.0", "added_tokens": [{"id": 0, "content": "<unk>", $special}, {"id": 1, "content": "</s>", $special}],
+ "normalizer": null, "pre_tokenizer": null, "post_processor": null, "decoder": null, "model": {"type": "BPE",
+ "unk_token": "<unk>", "fuse_unk": false, "byte_fallback": false, "vocab": {"<unk>": 0, "</s>": 1, "a": 2, "b": 3}, "merges": []}}
+EOF
+printf '{"prompt":"abba","response":"ab"}\n{"prompt":"axb","response":"yz"}\n' >letters.jsonl
+run 0 "$BIN/tokenize" --tokenizer small.json --kind sft --input letters.jsonl -o letters.h5
+says '3 tokens are the unknown token'
+printf '{"prompt":"a","response":"b</s>"}\n' >ended.jsonl
+run 3 "$BIN/tokenize" --tokenizer small.json --kind sft --input ended.jsonl -o x.h5
+says "the response ends with '</s>'"
 
 # ---- generate reads its prompts with the same care -----------------------------------------------
 cat >config.json <<'EOF'
