@@ -225,11 +225,9 @@ static bool read_completion(struct record *row, enum data_kind kind, const struc
 static bool no_list(struct record *row, const char *name) {
     size_t n;
     const char *text = name ? record_text(row, name, &n) : NULL;
-    if (text && text_is_list(text, n))
-        return row_bad(row,
-                       "'%s' is a list of messages written as text; write JSONL that holds the "
-                       "list itself (json.loads or ast.literal_eval of that text in Python)",
-                       name);
+    char what[64];
+    snprintf(what, sizeof what, "'%.40s'", name ? name : "");
+    if (text && !text_not_list(row, what, text, n)) return false;
     if (name) return row_bad(row, "'%s' is not a list of messages", name);
     return row_bad(row, "no list of messages");
 }

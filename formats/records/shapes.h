@@ -78,7 +78,8 @@ bool read_lists(struct record *row, const struct json *chosen, const struct json
 // Takes the first n turns, a prompt (of a list, or one text), out again; false with row->bad set
 // where the turns after it ask something else.
 bool prompt_agrees(struct record *row, struct example *e, size_t n, bool list);
-bool text_is_list(const char *text, size_t n); // of messages, as JSON or as Python shows it
+// False with row->bad set for a list of messages, written as JSON or as Python shows it.
+bool text_not_list(struct record *row, const char *what, const char *text, size_t n);
 // Columns beside the conversation: system, history and tools join the example; false with row->bad
 // set where a label or weight says that it is not to be trained, or there is more than text.
 bool columns_take(struct record *row, enum data_kind kind, const struct field_map *map,

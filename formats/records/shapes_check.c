@@ -25,7 +25,7 @@ static bool contains(struct bytes t, const char *what) {
 
 // ---- a list of messages, written as JSON or as Python shows it ----------------------------------
 
-bool text_is_list(const char *text, size_t n) {
+static bool is_list(const char *text, size_t n) {
     static const char *const keys[] = {"role", "content", "from", "value"};
     struct bytes t = stripped((struct bytes){text, n});
     bool list = begins(t, "[");
@@ -86,8 +86,8 @@ static const char *rendered_with(struct bytes t, bool as_text) {
 
 // ---- a row --------------------------------------------------------------------------------------
 
-static bool check_list(struct record *row, const char *what, struct bytes t) {
-    if (!text_is_list(t.text, t.n)) return true;
+bool text_not_list(struct record *row, const char *what, const char *text, size_t n) {
+    if (!is_list(text, n)) return true;
     return row_bad(row,
                    "%s is a list of messages written as text; write JSONL that holds the list "
                    "itself (json.loads or ast.literal_eval of that text in Python)",
@@ -126,7 +126,7 @@ static bool check_response(struct record *row, const struct text_rules *r, const
     if (other)
         return row_bad(row, "%s holds another speaker's turn ('%s'); keep the answer alone", what,
                        other);
-    return check_list(row, what, t) && check_ends(row, r, what, t);
+    return text_not_list(row, what, t.text, t.n) && check_ends(row, r, what, t);
 }
 
 static bool check_prompt(struct record *row, const struct text_rules *r, bool dialogue,
@@ -139,7 +139,7 @@ static bool check_prompt(struct record *row, const struct text_rules *r, bool di
                        "the %s is rendered already (it begins with '%s'); pass --template "
                        "none --parse-special",
                        dialogue ? "message" : "prompt", rendered);
-    return check_list(row, dialogue ? "a message" : "the prompt", t) &&
+    return text_not_list(row, dialogue ? "a message" : "the prompt", t.text, t.n) &&
            (!answer || check_ends(row, r, "a message", t));
 }
 
