@@ -76,7 +76,7 @@ bool weight_read(struct record *row, const char *name, const struct json *v, con
     int yes = verdict(v, text, n);
     *on = yes == 1;
     return yes >= 0 || row_bad(row,
-                               "'%s' is neither 0 nor 1; tokens are trained in full or not at "
+                               "'%s' is neither zero nor one; tokens are trained in full or not at "
                                "all (pass --map %s=none to leave a column out)",
                                name, name);
 }
@@ -100,7 +100,7 @@ static bool check_weight(struct record *row, const struct field_map *map) {
         bool on = true;
         if (!find_cell(row, map, names[i], &c)) continue;
         if (!weight_read(row, c.name, c.json, c.text, c.n, &on)) return false;
-        if (!on) return row_bad(row, "its %s is 0: nothing to train on", c.name);
+        if (!on) return row_bad(row, "its %s is zero: nothing to train on", c.name);
     }
     return true;
 }
@@ -221,14 +221,19 @@ static bool number_of(const struct cell *c, double *v) {
     return word_of(NULL, c->text, c->n, word) && value_real(word, v) && isfinite(*v);
 }
 
-static bool score(const struct record *row, const struct field_map *map, const char *const *names,
-                  double *v) {
+// The name of a column that holds a number, or NULL; what is no number is not used.
+static const char *score(const struct record *row, const struct field_map *map,
+                         const char *const *names, struct example *e, double *v) {
     struct cell c;
-    if (find_cell(row, map, names, &c) && number_of(&c, v)) return true;
+    if (find_cell(row, map, names, &c)) {
+        if (number_of(&c, v)) return c.name;
+        example_unused(e, "%s", c.name);
+    }
     const struct json *within = json_get(json_get(row->json, "metadata"), names[0]);
-    if (json_type(within) != JSON_NUMBER) return false;
+    if (json_type(within) != JSON_NUMBER) return NULL;
     *v = json_number(within);
-    return record_json(row, "metadata") != NULL; // it is used
+    record_json(row, "metadata"); // it is used
+    return "metadata";
 }
 
 static void read_scores(const struct record *row, const struct field_map *map, struct example *e) {
@@ -236,7 +241,10 @@ static void read_scores(const struct record *row, const struct field_map *map, s
                                        "chosen_avg_rating", NULL};
     static const char *const bad[] = {"score_rejected", "rejected_score", "rejected_rating",
                                       "rejected_avg_rating", NULL};
-    e->scored = score(row, map, good, &e->score_chosen) && score(row, map, bad, &e->score_rejected);
+    const char *one = score(row, map, good, e, &e->score_chosen),
+               *other = score(row, map, bad, e, &e->score_rejected);
+    e->scored = one && other;
+    if (!e->scored && (one || other)) example_unused(e, "%s", one ? one : other);
 }
 
 // -------------------------------------------------------------------------------------------------

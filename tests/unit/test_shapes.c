@@ -192,10 +192,10 @@ static void weights(void **state) {
     }
     check(DATA_SFT, NULL,
           "{\"messages\":[" ONE ",{\"role\":\"assistant\",\"content\":\"a\",\"weight\":0.5}]}",
-          "'weight' is neither 0 nor 1");
-    check(DATA_SFT, NULL, "prompt,response,weight\nq,a,0\n", "its weight is 0");
+          "'weight' is neither zero nor one");
+    check(DATA_SFT, NULL, "prompt,response,weight\nq,a,0\n", "its weight is zero");
     check(DATA_SFT, NULL, "prompt,response,weight\nq,a,1\n", "user:q > assistant+:a");
-    check(DATA_TEXT, NULL, "{\"text\":\"t\",\"train\":false}", "its train is 0");
+    check(DATA_TEXT, NULL, "{\"text\":\"t\",\"train\":false}", "its train is zero");
     check(DATA_PREF, NULL,
           "{\"prompt\":\"q\",\"chosen\":[{\"role\":\"assistant\",\"content\":\"a\",\"weight\":0}],"
           "\"rejected\":[" EINS "]}",
@@ -245,6 +245,8 @@ static void other_columns(void **state) {
           "{\"prompt\":\"q\",\"chosen\":\"a\",\"rejected\":\"b\",\"score_chosen\":8,"
           "\"score_rejected\":2.5}",
           "user:q > assistant+:a - assistant+:b 8>2.5");
+    check(DATA_PREF, NULL, "prompt,chosen,rejected,score_chosen,score_rejected\nq,a,b,high,3\n",
+          "user:q > assistant+:a - assistant+:b !score_chosen !score_rejected");
     check(DATA_PREF, NULL, "prompt,chosen,rejected,chosen_rating,rejected_rating\nq,a,b,5,6\n",
           "user:q > assistant+:a - assistant+:b 5>6");
 }
