@@ -219,7 +219,7 @@ void bench_cache(struct report *r, const struct shape *s) {
     struct series dump = {0}, alone = {0}, read = {0}, written = {0}, sft = {0}, distil = {0};
     shape_sequences(s, &b, s->tokens);
     struct replay *products = replay_new(&c->model, &b);
-    size_t rounds = bench_quick() ? 1 : 2, turns = bench_quick() ? 2 : 3;
+    size_t rounds = bench_quick() ? 1 : 2, turns = 2;
     struct others before = others_now();
     for (size_t i = 0; i < rounds; i++) {
         double start = bench_clock();

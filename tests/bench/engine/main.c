@@ -21,6 +21,7 @@ int main(int argc, char **argv) {
         struct shape s = bench_shape(i);
         bool brief = bench_quick() && argc < 3 && i > 0; // the large shape's main numbers only
         if (!wanted(argc, argv, 1, s.name)) continue;
+        if (s.only_steps && bench_quick() && argc < 2) continue;
         if (wanted(argc, argv, 2, "steps")) bench_steps(r, &s, &c);
         if (s.only_steps) continue;
         if (!brief && wanted(argc, argv, 2, "pairs")) bench_pairs(r, &s);
