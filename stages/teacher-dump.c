@@ -15,16 +15,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { BUDGET_MOST = 1024 }; // tokens that --error-budget keeps of a position, for components half
+
 struct dump {
     const char *output, *student, *recipe, *responses, *layout, *grid, *shard, *bits_text;
     struct opt_list data;
     struct teacher_options teacher;
     struct target_kl_options target;
     const struct options *options;
-    char *json, *alpha; // what options and --target-kl came to
+    char *json, *alpha;           // what options and --target-kl came to
+    struct target_kl_trial found; // by --target-kl
     double stop_after;
     struct opt_every checkpoint_every;
     int64_t rows_per_shard, micro_tokens, zstd_level, student_k;
+    double error_budget;
     struct common_options common;
     struct teachers teachers;
     struct model_file student_model;
@@ -60,9 +64,18 @@ static void declare(struct options *o, struct dump *d) {
          .help = "components: 3 to 16 ascending alphas from 0, where the tail "
                  "mass is kept; auto = 0, S/8, S/4, S/2, S, 1.5S, 2S with the S of --alpha"},
         {"student", OPT_TEXT, OPT_INPUT, &d->student, .metavar = "FILE",
-         .help = "model to be trained: keep its likeliest tokens as well"},
+         .help = "model to be trained, which the cache is to serve; without it the one of --ref"},
+        {"error-budget", OPT_REAL, OPT_RESULT, &d->error_budget, .value = "0.03", .low = 0,
+         .high = 10, .metavar = "E",
+         .help =
+             "keep the tokens that the gradient of --student wants: at each position it is off "
+             "by at most E of its size, or of that of a typical one, four times that half-way to "
+             "p*; up to --top-k tokens, "
+             "by default "
+             "1024 (components: 512 at each alpha). "
+             "0 = off, as is where --mass, --top-k, --least or --student-k is given alone"},
         {"student-k", OPT_INT, OPT_RESULT, &d->student_k, .value = "16", .low = 1, .high = 500,
-         .metavar = "N", .help = "how many of --student's likeliest tokens"},
+         .metavar = "N", .help = "without a budget: how many of --student's most likely tokens"},
         {"bits", OPT_CHOICE, OPT_RESULT, &d->bits_text, .value = "12", .choices = "32|16|12|8|6",
          .help = "levels of log p*: 12 is off by 0.1 % at p* = 1, by 3 % at "
                  "0.01, 8 by 0.5 and 5 %; 32 is exact and plain (see shard report)"},
@@ -86,6 +99,12 @@ static void declare(struct options *o, struct dump *d) {
     common_options_rows(o, &d->common);
 }
 
+// The model whose gradient the cache is to serve is the one of --ref.
+static bool serves_ref(const struct dump *d) {
+    bool same = d->teachers.ref && (!d->student || !strcmp(d->student, d->teachers.ref));
+    return same && (d->student || d->error_budget > 0 || options_given(d->options, "student-k"));
+}
+
 static void load_models(struct dump *d) {
     struct fail f = {0};
     const struct teacher_rule *r = &d->run.rule;
@@ -93,32 +112,62 @@ static void load_models(struct dump *d) {
     if (d->target.kl > 0 && !d->teachers.ref)
         fail_set(&f, EXIT_USAGE, "--target-kl is measured against the reference; give --ref MODEL");
     die_if(&f);
-    teachers_load(&d->teachers, r, d->target.kl > 0, &d->lineage.parents, &f);
+    teachers_load(&d->teachers, r, d->target.kl > 0 || serves_ref(d), &d->lineage.parents, &f);
     die_if(&f);
     d->run.models = d->teachers.models;
-    if (r->base_dpo && r->negative_reverse) d->run.models.ref = NULL; // of --target-kl alone
+    if (r->base_dpo && r->negative_reverse) d->run.models.ref = NULL; // it is no part of p*
 }
 
-// The model to be trained, whose likeliest tokens are kept as well: they carry the reverse KL.
+// Whether the support is chosen by --error-budget, or by the options that cut it.
+static void settle_budget(struct dump *d) {
+    static const char *const cuts[] = {"mass", "top-k", "least", "student-k"};
+    const struct options *o = d->options;
+    bool asked = options_given(o, "error-budget"), cut = false;
+    for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) cut = cut || options_given(o, cuts[i]);
+    bool student = d->student || d->teachers.ref;
+    if (!student && options_given(o, "student-k"))
+        die(EXIT_USAGE, "--student-k needs the --student whose tokens they are");
+    if (!student && asked && d->error_budget > 0)
+        die(EXIT_USAGE,
+            "--error-budget is for the gradient of a model: give it by --student, or by --ref");
+    if (!asked && (cut || !student)) d->error_budget = 0;
+    if (!(d->error_budget > 0)) {
+        if (!student)
+            log_note(d->log, "without --ref or --student the cache serves the forward KL alone: "
+                             "distill with --divergence fkl, or give one");
+        return;
+    }
+    options_refuse(o, "student-k", "is for a cache without --error-budget");
+    d->teacher.mass = 1;
+    d->teacher.least = 0;
+    if (!options_given(o, "top-k"))
+        d->teacher.top_k = choice_is(d->layout, "components") ? BUDGET_MOST / 2 : BUDGET_MOST;
+}
+
+// The model to be trained, whose tokens are kept as well: they carry the reverse KL.
 static void load_student(struct dump *d) {
     struct fail f = {0};
-    if (!d->student && options_given(d->options, "student-k"))
-        die(EXIT_USAGE, "--student-k needs the --student whose tokens they are");
-    if (!d->student) return;
-    model_shelf_load(&d->teachers.shelf, d->student, frozen_is_bf16(d->teachers.dtype),
-                     &d->student_model, &f);
-    d->student_model.model.rounded = precision_is_bf16(d->teachers.precision);
-    die_if(&f);
     const struct model_file *t = &d->teachers.dpo_model, *s = &d->student_model;
-    if (t->model.config.vocab_used != s->model.config.vocab_used ||
-        !hash_equal(t->tokenizer, s->tokenizer))
-        die(EXIT_BADDATA,
-            "'%s' has another vocabulary or tokenizer than the teachers; it cannot be "
-            "trained from them",
-            d->student);
-    parents_add(&d->lineage.parents, model_file_kind(s), s->content);
-    d->run.student = &s->model;
+    if (serves_ref(d)) {
+        d->run.student = &d->teachers.ref_model.model;
+    } else if (d->student) {
+        model_shelf_load(&d->teachers.shelf, d->student, frozen_is_bf16(d->teachers.dtype),
+                         &d->student_model, &f);
+        die_if(&f);
+        d->student_model.model.rounded = precision_is_bf16(d->teachers.precision);
+        if (t->model.config.vocab_used != s->model.config.vocab_used ||
+            !hash_equal(t->tokenizer, s->tokenizer))
+            die(EXIT_BADDATA,
+                "'%s' has another vocabulary or tokenizer than the teachers; it cannot be "
+                "trained from them",
+                d->student);
+        parents_add(&d->lineage.parents, model_file_kind(s), s->content);
+        d->run.student = &s->model;
+    }
     d->run.student_k = (size_t)d->student_k;
+    d->run.inverse_alpha = !strcmp(d->recipe, "published");
+    d->run.budget =
+        (struct support_budget){d->error_budget, 4 * d->error_budget, (size_t)d->teacher.top_k};
 }
 
 static bool is_pairs(const char *path) {
@@ -222,7 +271,7 @@ static void settle_layout(struct dump *d) {
 // A position's support is the union over the grid, and its size is stored in two bytes.
 static void check_room(const struct dump *d) {
     struct teacher_cut most = d->run.cut;
-    most.n_must = d->run.student_k;
+    most.n_must = d->error_budget > 0 ? 0 : d->run.student_k;
     if (most.least > 0 && 1 / most.least < (double)most.top_k)
         most.top_k = (size_t)(1 / most.least) + 1; // so many can be as likely
     const struct teacher_grid *g = &d->run.grid;
@@ -272,8 +321,9 @@ static bool settle_strength(struct dump *d) {
     t.rule.strength = given;
     target_kl_search(&t, &best, &f);
     die_if(&f);
-    log_note(d->log, "strength %g: p* is %.4f nats a response from the reference", best.strength,
-             best.kl);
+    log_note(d->log, "strength %g: p* is %.4f +- %.4f nats per response from the reference",
+             best.strength, best.kl, best.error);
+    d->found = best;
     set_strength(d, best.strength);
     settle_layout(d);
     return false;
@@ -281,7 +331,7 @@ static bool settle_strength(struct dump *d) {
 
 static struct teacher_writer *open_writer(struct dump *d, const struct columns_plan *plan,
                                           struct fail *f) {
-    char *rule = recipe_rule_json(&d->teacher);
+    char *rule = recipe_rule_json(&d->teacher, d->found.kl, d->found.error);
     struct teacher_info info = {.vocab = d->teachers.dpo_model.model.config.vocab_used,
                                 .max_length = d->tokens.longest,
                                 .tokenizer = d->teachers.dpo_model.tokenizer,
@@ -290,6 +340,7 @@ static struct teacher_writer *open_writer(struct dump *d, const struct columns_p
                                 .reward_beta = d->teachers.dpo_model.reward_beta,
                                 .recipe = d->recipe,
                                 .rule = rule,
+                                .error_budget = d->error_budget,
                                 .bits = atoi(d->bits_text),
                                 .grid = d->run.grid,
                                 .eos = d->teachers.dpo_model.eos};
@@ -303,29 +354,12 @@ static struct teacher_writer *open_writer(struct dump *d, const struct columns_p
     return w;
 }
 
-// Rows spread over the set, up to some 2000 tokens: the trial of --dry-run.
-static struct tokens sample_rows(const struct tokens *t) {
-    enum { ROWS = 32, TOKENS = 2048 };
-    struct tokens s = {.kind = t->kind,
-                       .vocab = t->vocab,
-                       .tokenizer = t->tokenizer,
-                       .longest = t->longest,
-                       .parts = 1};
-    size_t n = t->rows < ROWS ? t->rows : ROWS;
-    s.first = xcalloc(n + 1, sizeof *s.first);
-    s.prompt_length = xcalloc(n, sizeof *s.prompt_length);
-    s.ids = xmalloc((TOKENS + t->longest) * sizeof *s.ids);
-    s.mask = xmalloc(TOKENS + t->longest);
-    for (; s.rows < n && s.first[s.rows] < TOKENS; s.rows++) {
-        size_t row = s.rows * t->rows / n, at = t->first[row], length = t->first[row + 1] - at;
-        memcpy(s.ids + s.first[s.rows], t->ids + at, length * sizeof *s.ids);
-        memcpy(s.mask + s.first[s.rows], t->mask + at, length);
-        s.prompt_length[s.rows] = t->prompt_length[row];
-        s.first[s.rows + 1] = s.first[s.rows] + length;
-    }
-    s.part_rows = xcalloc(1, sizeof *s.part_rows);
-    s.part_rows[0] = s.rows;
-    return s;
+// What the budget's errors are compared with, from a few rows.
+static int settle_typical(struct dump *d) {
+    struct fail f = {0};
+    int code = d->error_budget > 0 ? teacher_dump_typical(&d->run, &f) : EXIT_DONE;
+    die_if(&f);
+    return code;
 }
 
 // Bytes at the peak: the program, the models, the data, and what is beside them: the pairs that
@@ -345,7 +379,7 @@ static size_t plan_memory(struct dump *d) {
 // Dumps the sample into nothing, and says what the whole will take.
 static void print_plan(struct dump *d) {
     struct fail f = {0};
-    struct tokens sample = sample_rows(&d->tokens), *all = &d->tokens;
+    struct tokens sample = teacher_dump_sample(&d->tokens), *all = &d->tokens;
     struct columns_counted counted = {0};
     struct columns_plan plan = {
         .rows_total = sample.rows, .zstd_level = (int)d->zstd_level, .counted = &counted};
@@ -357,6 +391,8 @@ static void print_plan(struct dump *d) {
     trial.first = 0;
     trial.count = sample.rows;
     trial.log = NULL;
+    settle_typical(d);
+    memcpy(trial.typical, d->run.typical, sizeof trial.typical);
     trial.writer = open_writer(d, &plan, &f);
     double start = clock_seconds();
     teacher_dump_run(&trial, &f);
@@ -383,6 +419,7 @@ static int dump(struct dump *d) {
     whole_file_prepare(d->output, &f);
     die_if(&f);
     struct teacher_dump *r = &d->run;
+    if (settle_typical(d) == EXIT_STOPPED) return EXIT_STOPPED;
     r->writer = open_writer(d, &d->plan, &f);
     die_if(&f);
     size_t done = columns_rows(teacher_writer_columns(r->writer));
@@ -421,6 +458,7 @@ int main(int argc, char **argv) {
     d.log = log_open(d.common.progress, d.common.quiet, d.common.verbose);
     recipe_teacher(d.recipe, &o, false, &d.teacher, &d.run.rule);
     d.options = &o;
+    settle_budget(&d);
     settle_layout(&d);
     d.json = options_json(&o);
     d.lineage = (struct lineage){.kind = "teacher",

@@ -43,7 +43,8 @@ struct gamed_moments {
 };
 struct length_control {
     double rate;           // mean predicted preference at equal lengths
-    double standard_error; // of that mean: by the delta method from the fit's information matrix
+    double standard_error; // AlpacaEval's: sd of the predictions over instructions / sqrt(n)
+    double fit_error;      // of the mean, by the delta method from the fit's information matrix
     double length, difficulty, constant; // the weights; difficulty 0 if none was given
 };
 // preference (n); length_difference (n): baseline's length - the model's, in characters;

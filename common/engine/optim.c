@@ -87,7 +87,7 @@ double optim_rate(const struct optim_options *s, uint64_t step, uint64_t steps) 
     double warm = s->warmup < 1 ? floor(s->warmup * (double)steps) : s->warmup;
     if ((double)step < warm) return s->lr * ((double)step + 1) / warm;
     if (choice_is(s->schedule, "constant")) return s->lr;
-    double span = (double)steps - warm, done = span > 1 ? ((double)step - warm) / span : 0;
+    double span = (double)steps - 1 - warm, done = span > 0 ? ((double)step - warm) / span : 0;
     double left = choice_is(s->schedule, "linear") ? 1 - done
                                                    : 0.5 * (1 + cos(3.14159265358979323846 * done));
     return s->lr * (s->min_lr + (1 - s->min_lr) * left);

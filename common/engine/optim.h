@@ -22,7 +22,8 @@ struct optim {
 struct optim *optim_new(const struct model *m);
 void optim_free(struct optim *o);
 void optim_zero(struct optim *o); // the gradients
-// Learning rate of 0-based `step` of `steps`. warmup below 1 is a share of the steps, else steps.
+// Learning rate of 0-based `step` of `steps`: lr at the end of the warm-up, min_lr lr at the last
+// step. warmup below 1 is a share of the steps, else steps.
 double optim_rate(const struct optim_options *s, uint64_t step, uint64_t steps);
 // Updates what is trained; returns the gradients' norm before clipping (not finite: nothing was
 // changed).

@@ -74,6 +74,7 @@ struct distill_options {
     struct distill_numbers *numbers; // may be NULL: of the step that ended
 };
 struct distill_numbers {
+    double tail;            // the student's mass outside the cache's support, per position
     double length;          // tokens per response
     double kl_base, kl_ref; // KL(student || .), nats per response; 0 where not watched
     double outside;         // mean mass that p* has moved out of the base's 64 most likely tokens

@@ -217,8 +217,11 @@ static double distill_end_step(void *self, struct metrics *m) {
     metrics_value(m, "response_length", tokens / responses);
     if (watched(d)) name_watched(d, m, sum);
     if (d->o.numbers)
-        *d->o.numbers = (struct distill_numbers){tokens / responses, sum[KL_BASE] / responses,
-                                                 sum[KL_REF] / responses, sum[OUTSIDE] / tokens};
+        *d->o.numbers = (struct distill_numbers){.tail = sum[TAIL] / tokens,
+                                                 .length = tokens / responses,
+                                                 .kl_base = sum[KL_BASE] / responses,
+                                                 .kl_ref = sum[KL_REF] / responses,
+                                                 .outside = sum[OUTSIDE] / tokens};
     return sum[LOSS];
 }
 

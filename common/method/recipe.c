@@ -104,11 +104,12 @@ bool recipe_alpha(const char *text, struct teacher_rule *rule) {
     return (fixed || damped || choice_is(text, "tvd")) && rule->strength == rule->strength;
 }
 
-char *recipe_rule_json(const struct teacher_options *t) {
+char *recipe_rule_json(const struct teacher_options *t, double kl, double error) {
     struct str s = {0};
     str_printf(&s, "{\"base\": \"%s\", \"negative\": \"%s\", \"alpha\": \"%s\", \"plausible\": ",
                t->base, t->negative, t->alpha);
     jsonout_number(&s, t->plausible);
+    if (kl > 0) str_printf(&s, ", \"kl\": %.5g, \"kl_error\": %.3g", kl, error);
     str_puts(&s, "}");
     return s.text;
 }

@@ -30,5 +30,6 @@ void recipe_student(const char *recipe, const struct options *o, struct student_
 char *recipe_strength(const char *alpha, double strength);
 // The alpha rule of the option's text, `damped:1`; false: it is none.
 bool recipe_alpha(const char *text, struct teacher_rule *rule);
-// The rule as JSON, for the cache's attributes; free() it.
-char *recipe_rule_json(const struct teacher_options *t);
+// The rule as JSON, for the cache's attributes, with the KL to the reference and its standard error
+// that a search for the strength measured (kl 0: there was none); free() it.
+char *recipe_rule_json(const struct teacher_options *t, double kl, double error);

@@ -278,6 +278,19 @@ size_t teacher_truncate_measured(const struct teacher_cut *cut, const float *log
     return n;
 }
 
+size_t teacher_take(const int32_t *ids, size_t n, const int32_t also[2], const float *logp,
+                    size_t V, struct teacher_entry *entries, double *log_tail) {
+    bool in[2] = {also[0] < 0, also[1] < 0 || also[1] == also[0]};
+    for (size_t i = 0; i < n; i++) {
+        entries[i] = (struct teacher_entry){ids[i], logp[ids[i]]};
+        for (int k = 0; k < 2; k++) in[k] = in[k] || ids[i] == also[k];
+    }
+    for (int k = 0; k < 2; k++)
+        if (!in[k]) entries[n++] = (struct teacher_entry){also[k], logp[also[k]]};
+    *log_tail = complement(logp, V, entries, n);
+    return n;
+}
+
 double teacher_entropy(const float *logp, size_t V) {
     float p[ROW_BLOCK];
     double sum = 0;

@@ -57,6 +57,10 @@ size_t teacher_truncate(const struct teacher_cut *cut, const float *logp, size_t
 size_t teacher_truncate_measured(const struct teacher_cut *cut, const float *logp, size_t V,
                                  int32_t realised, struct teacher_entry *entries, double *log_tail,
                                  double *entropy);
+// The same for tokens that were chosen already: ids (n), no two the same, and the two of `also`
+// (-1: none). entries needs room for n + 2.
+size_t teacher_take(const int32_t *ids, size_t n, const int32_t also[2], const float *logp,
+                    size_t V, struct teacher_entry *entries, double *log_tail);
 // log of the mass of logp (V) outside ids (n, ascending); log 1e-30 where that is less.
 double teacher_tail(const float *logp, size_t V, const int32_t *ids, size_t n);
 // How many of the first of `entries` (n, in rank order) the cut takes by mass, top_k and least.

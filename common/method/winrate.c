@@ -166,9 +166,15 @@ struct length_control stats_length_control(const double *preference,
     }
     struct logistic_data d = {rows, 3, x, y, weight, linear, 1e-4};
     stats_logistic(&d, w);
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) sum += sigmoid(w[1] * x[3 * i + 1] + w[2]);
-    struct length_control r = {n ? sum / (double)n : NAN, mean_error(&d, w, n), w[0], w[1], w[2]};
+    double *equal = xcalloc(n, sizeof *equal); // predictions at equal lengths
+    for (size_t i = 0; i < n; i++) equal[i] = sigmoid(w[1] * x[3 * i + 1] + w[2]);
+    struct length_control r = {.rate = stats_mean(equal, n),
+                               .standard_error = stats_standard_error(equal, n),
+                               .fit_error = mean_error(&d, w, n),
+                               .length = w[0],
+                               .difficulty = w[1],
+                               .constant = w[2]};
+    free(equal);
     free(x);
     free(y);
     free(weight);

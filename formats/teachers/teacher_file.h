@@ -19,6 +19,7 @@ struct teacher_info {                    // root attributes
     double reward_beta;
     const char *recipe, *rule; // rule: JSON of base, negative, alpha, plausible
     struct teacher_grid grid;  // of the components layout; n 0: composed
+    double error_budget;       // of teacher-dump --error-budget; 0: the support was cut otherwise
     int32_t eos;               // -1: none, or the file does not say
     int bits;                  // of teacher_codec.h; 0 is 32. The writer only:
     size_t n_common;           // tokens with the lowest codes, see teacher_codec_init

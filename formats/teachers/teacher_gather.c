@@ -15,6 +15,8 @@ struct teacher_gather {
         uint8_t *in;   // (V) 1: in the union
         size_t room;
         struct teacher_entry *entry; // (room)
+        struct support_token *token; // (V), of a budget
+        int32_t *ids;                // (V)
     } * workspace;
 };
 
@@ -30,8 +32,9 @@ struct teacher_gather *teacher_gather_new(const struct teacher_rule *rule,
     return g;
 }
 
-size_t teacher_gather_bytes(const struct teacher_grid *grid, size_t V) {
-    return grid->n ? grid->n * V * sizeof(float) + V : 0;
+size_t teacher_gather_bytes(const struct teacher_grid *grid, size_t V, bool budget) {
+    size_t own = budget ? V * (sizeof(struct support_token) + sizeof(int32_t)) : 0;
+    return grid->n ? grid->n * V * sizeof(float) + V + own : 0;
 }
 
 void teacher_gather_free(struct teacher_gather *g) {
@@ -39,6 +42,8 @@ void teacher_gather_free(struct teacher_gather *g) {
         free(g->workspace[i].logp);
         free(g->workspace[i].in);
         free(g->workspace[i].entry);
+        free(g->workspace[i].token);
+        free(g->workspace[i].ids);
     }
     if (g) free(g->workspace);
     free(g);
@@ -73,6 +78,14 @@ static bool take_numbers(struct teacher_gather *g, float *logp, const struct tea
     return finite && isfinite(to->alpha) && isfinite(to->entropy);
 }
 
+static bool take_union(struct teacher_gather *g, struct workspace *p,
+                       const struct teacher_logits *z, struct teacher_gathered *to) {
+    to->n = 0;
+    for (size_t v = 0; v < g->V; v++)
+        if (p->in[v]) to->ids[to->n++] = (int32_t)v;
+    return take_numbers(g, p->logp, z, to);
+}
+
 bool teacher_gather(struct teacher_gather *g, int self, const struct teacher_logits *z,
                     const struct teacher_cut *cut, int32_t realised, struct teacher_gathered *to) {
     struct workspace *p = &g->workspace[self];
@@ -84,10 +97,37 @@ bool teacher_gather(struct teacher_gather *g, int self, const struct teacher_log
         size_t n = teacher_truncate(cut, p->logp + k * g->V, g->V, realised, p->entry, &tail);
         for (size_t i = 0; i < n; i++) p->in[p->entry[i].id] = 1;
     }
-    to->n = 0;
-    for (size_t v = 0; v < g->V; v++)
-        if (p->in[v]) to->ids[to->n++] = (int32_t)v;
-    return take_numbers(g, p->logp, z, to);
+    return take_union(g, p, z, to);
+}
+
+bool teacher_gather_within(struct teacher_gather *g, int self, const struct teacher_logits *z,
+                           const struct support_budget *b, const struct support_sizes *typical,
+                           const float *own, const int32_t also[2], struct teacher_gathered *to,
+                           bool *within) {
+    struct workspace *p = &g->workspace[self];
+    if (!p->token) {
+        p->token = xmalloc(g->V * sizeof *p->token);
+        p->ids = xmalloc(g->V * sizeof *p->ids);
+    }
+    compose_all(g, p->logp, z);
+    memset(p->in, 0, g->V);
+    *within = true;
+    for (size_t k = 0; k < g->grid.n; k++) {
+        size_t n;
+        const float *star = p->logp + k * g->V;
+        *within = support_within(b, &typical[k], star, own, g->V, p->token, p->ids, &n) && *within;
+        for (size_t i = 0; i < n; i++) p->in[p->ids[i]] = 1;
+    }
+    for (int k = 0; k < 2; k++)
+        if (also[k] >= 0) p->in[also[k]] = 1;
+    return take_union(g, p, z, to);
+}
+
+void teacher_gather_sizes(struct teacher_gather *g, int self, const struct teacher_logits *z,
+                          const float *own, struct support_sizes *sizes) {
+    float *logp = g->workspace[self].logp;
+    compose_all(g, logp, z);
+    for (size_t k = 0; k < g->grid.n; k++) sizes[k] = support_gradients(logp + k * g->V, own, g->V);
 }
 
 const float *teacher_gather_star(const struct teacher_gather *g, int self) {

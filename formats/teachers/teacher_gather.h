@@ -2,12 +2,13 @@
 // supports of p* over the grid, log p* at its ends, the tail masses, TVD and entropy. Holds room
 // for every thread; positions may be gathered in parallel.
 #pragma once
+#include "common/method/support.h"
 #include "formats/teachers/teacher_components.h"
 
 struct teacher_gather;
 struct teacher_gather *teacher_gather_new(const struct teacher_rule *rule,
                                           const struct teacher_grid *grid, size_t V, int threads);
-size_t teacher_gather_bytes(const struct teacher_grid *grid, size_t V); // of a thread
+size_t teacher_gather_bytes(const struct teacher_grid *grid, size_t V, bool budget); // of a thread
 void teacher_gather_free(struct teacher_gather *g);
 // Entries that a position may have under `cut`.
 size_t teacher_gather_room(const struct teacher_grid *grid, const struct teacher_cut *cut,
@@ -26,6 +27,15 @@ struct teacher_gathered {
 // self: parallel_self(). False: the logits are not finite.
 bool teacher_gather(struct teacher_gather *g, int self, const struct teacher_logits *z,
                     const struct teacher_cut *cut, int32_t realised, struct teacher_gathered *to);
+// The same with a support that keeps the student's gradient, own (V) its log p, within the budget
+// at every alpha of the grid, typical (grid). *within: whether it could.
+bool teacher_gather_within(struct teacher_gather *g, int self, const struct teacher_logits *z,
+                           const struct support_budget *b, const struct support_sizes *typical,
+                           const float *own, const int32_t also[2], struct teacher_gathered *to,
+                           bool *within);
+// sizes (grid): of the student's gradients at every alpha of the grid.
+void teacher_gather_sizes(struct teacher_gather *g, int self, const struct teacher_logits *z,
+                          const float *own, struct support_sizes *sizes);
 // log p* (V) by the rule itself, of the position that this thread gathered last.
 const float *teacher_gather_star(const struct teacher_gather *g, int self);
 // The same numbers on the support `to->ids` (to->n, ascending) as it is.

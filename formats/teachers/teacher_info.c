@@ -95,6 +95,9 @@ bool teacher_info_read(struct teacher_info *i, struct columns_reader *r, struct 
     bool known = teacher_info_layout(&layout, r);
     *i = layout;
     char *beta = columns_text(r, "reward_beta");
+    char *budget = columns_text(r, "error_budget");
+    i->error_budget = budget ? strtod(budget, NULL) : 0; // older files do not say
+    free(budget);
     i->recipe = columns_text(r, "recipe");
     i->rule = columns_text(r, "rule");
     i->tokenizer_json = columns_blob(r, "tokenizer.json", &n);

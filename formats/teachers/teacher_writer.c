@@ -76,12 +76,13 @@ static size_t list_columns(struct teacher_writer *w, bool alpha, struct column *
 
 static bool create(struct teacher_writer *w, const char *path, const struct lineage *l,
                    const struct teacher_info *i, const struct columns_plan *plan, struct fail *f) {
-    char tokenizer[33], reference[33], beta[40], names[CODE_COLUMNS][CODE_NAME];
+    char tokenizer[33], reference[33], beta[40], budget[40], names[CODE_COLUMNS][CODE_NAME];
     struct column columns[PLAIN_COLUMNS + CODE_COLUMNS];
     struct teacher_rule rule;
     hash_text(i->tokenizer, tokenizer);
     hash_text(i->reference, reference);
     snprintf(beta, sizeof beta, "%.17g", i->reward_beta);
+    snprintf(budget, sizeof budget, "%.17g", i->error_budget);
     char *grid = teacher_grid_text(&w->grid);
     struct columns_attr attrs[] = {
         {"layout", w->grid.n ? "components" : "composed", 0},
@@ -94,6 +95,7 @@ static bool create(struct teacher_writer *w, const char *path, const struct line
         {"recipe", i->recipe ? i->recipe : "", 0},
         {"rule", i->rule ? i->rule : "{}", 0},
         {"eos", NULL, i->eos},
+        {"error_budget", budget, 0},
         {"alpha_grid", grid, 0}, // the last one: of components alone
     };
     struct columns_blob blobs[3];

@@ -20,8 +20,8 @@ END {
     r = "against-ref"
     d = "against-dpo"
     print model, v["gold", "mean"], v["gold", "standard_error"], v[r, "win_rate"],
-        v[r, "standard_error"], v[r, "length_controlled_winrate"], v[r, "lc_standard_error"],
+        v[r, "standard_error"], v[r, "length_controlled_winrate"], v[r, "lc_fit_error"],
         v[d, "win_rate"], v[d, "standard_error"], v[d, "length_controlled_winrate"],
-        v[d, "lc_standard_error"], v["kl", "kl_per_response"], v["kl", "response_error"],
+        v[d, "lc_fit_error"], v["kl", "kl_per_response"], v["kl", "response_error"],
         v["text", "tokens"], v["text", "ended"], v["text", "distinct_2"], steps, seconds
 }

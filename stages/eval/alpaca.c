@@ -3,7 +3,8 @@
 //
 // The published length-controlled win rate also uses instruction difficulties and annotations of
 // two "gamed" baselines that are not in AlpacaEval's repository. Estimates of both can be given;
-// without them the regression is on length alone.
+// without them the regression is on length alone. lc_standard_error is AlpacaEval's, how much the
+// predictions of the instructions differ; lc_fit_error is how well their mean is known.
 #include "common/base/log.h"
 #include "common/base/options.h"
 #include "common/base/stats.h"
@@ -32,7 +33,7 @@ struct annotations { // of one model, in the order of the file
     char model[200];
 };
 
-enum { METRICS = 10 };
+enum { METRICS = 11 };
 static const char *const columns[METRICS + 2] = {"model",
                                                  "source",
                                                  "win_rate",
@@ -44,8 +45,9 @@ static const char *const columns[METRICS + 2] = {"model",
                                                  "discrete_win_rate",
                                                  "avg_length",
                                                  "length_controlled_winrate",
-                                                 "lc_standard_error"};
-static const int decimals[METRICS] = {6, 6, 0, 0, 0, 0, 6, 0, 3, 3};
+                                                 "lc_standard_error",
+                                                 "lc_fit_error"};
+static const int decimals[METRICS] = {6, 6, 0, 0, 0, 0, 6, 0, 3, 3, 3};
 
 static void declare(struct options *o, struct alpaca *a) {
     const struct opt_row rows[] = {
@@ -182,7 +184,8 @@ static void measure(const struct annotations *x, const struct alpaca *a, double 
                                  100 * w.discrete,
                                  floor(x->characters / (double)x->n), // as the leaderboard has it
                                  100 * c.rate,
-                                 100 * c.standard_error};
+                                 100 * c.standard_error,
+                                 100 * c.fit_error};
     memcpy(m, all, sizeof all);
 }
 
@@ -220,12 +223,13 @@ static void one_model(struct table *t, const struct alpaca *a, const char *path,
     measure(&x, a, m);
     add_row(t, x.model, "computed", m);
     if (a->leaderboard) {
-        if (!published(a, x.model, there, f))
-            die(EXIT_BADDATA, "'%s' has no row '%s'; leave --leaderboard out", a->leaderboard,
-                x.model);
-        add_row(t, x.model, "published", there);
-        for (int i = 0; i < METRICS; i++) m[i] -= there[i];
-        add_row(t, x.model, "difference", m);
+        if (published(a, x.model, there, f)) {
+            add_row(t, x.model, "published", there);
+            for (int i = 0; i < METRICS; i++) m[i] -= there[i];
+            add_row(t, x.model, "difference", m);
+        } else {
+            warn("'%s' has no row '%s'", a->leaderboard, x.model);
+        }
     }
     free(x.preference);
     free(x.length_difference);

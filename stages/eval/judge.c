@@ -208,6 +208,7 @@ static void print_summary(const struct judge *j) {
                    {"discrete_win_rate", 3},
                    {"length_controlled_winrate", 3},
                    {"lc_standard_error", 3},
+                   {"lc_fit_error", 3},
                    {"avg_length", 1},
                    {"avg_length_base", 1},
                    {"shown_first", 3}};
@@ -224,6 +225,7 @@ static void print_summary(const struct judge *j) {
                                    100 * m.win.discrete,
                                    100 * m.controlled.rate,
                                    100 * m.controlled.standard_error,
+                                   100 * m.controlled.fit_error,
                                    m.length[0],
                                    m.length[1],
                                    100 * m.first};

@@ -147,6 +147,7 @@ static void recode(struct recode *s, const struct lineage *l, const struct colum
                    struct fail *f) {
     int32_t *common = take_common(s, f);
     s->info.common = common;
+    if (s->cuts) s->info.error_budget = 0;
     die_if(f);
     struct teacher_writer *w = teacher_writer_open(s->output, l, &s->info, plan, f);
     struct teacher_cutter *cutter = teacher_cutter_new(&s->info.grid);

@@ -304,7 +304,7 @@ static void try_all(struct report *r, struct log *log) {
     const char *folder = getenv("TMPDIR");
     char *scratch = xasprintf("%s/aligndistil-report-XXXXXX", folder && *folder ? folder : "/tmp");
     if (!mkdtemp(scratch)) die(EXIT_FAILED, "cannot make '%s': %s", scratch, strerror(errno));
-    char *rule = recipe_rule_json(&r->teacher), *file = xasprintf("%s/cache.h5", scratch);
+    char *rule = recipe_rule_json(&r->teacher, 0, 0), *file = xasprintf("%s/cache.h5", scratch);
     struct teacher_info info = {.vocab = r->sample.V,
                                 .max_length = r->tokens.longest,
                                 .rule = rule,

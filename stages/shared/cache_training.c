@@ -238,6 +238,7 @@ static void read_ahead(void *self) {
 }
 
 void cache_training_start(struct cache_training *c, struct distill_options *d, struct training *t) {
+    monitor_tail(&c->monitor, teacher_set_info(c->source.set)->error_budget, d);
     if (c->monitor.teachers) monitor_start(&c->monitor, t, d);
     c->train = t->train;
     training_add_hook(

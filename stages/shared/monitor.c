@@ -62,6 +62,11 @@ static void watch(void *self, const struct batch *b, size_t first, size_t count,
     online_teachers_measure(w->online, b, first, count, logits, w->logp, w->info, out);
 }
 
+void monitor_tail(struct monitor *w, double error_budget, struct distill_options *d) {
+    w->tail.budget = error_budget;
+    d->numbers = &w->numbers;
+}
+
 void monitor_start(struct monitor *w, const struct training *t, struct distill_options *d) {
     struct net_limits l = limits(t);
     size_t V = w->teachers->models.dpo->config.vocab_used;
@@ -71,10 +76,12 @@ void monitor_start(struct monitor *w, const struct training *t, struct distill_o
     d->watch = watch;
     d->teacher_ctx = w;
     d->watch_every = (uint64_t)w->every;
-    d->numbers = &w->numbers;
 }
 
 void monitor_step(struct monitor *w, uint64_t step) {
+    char *tail = tail_watch_step(&w->tail, w->numbers.tail);
+    if (tail) warn("%s", tail);
+    free(tail);
     if (!w->online || (step - 1) % (uint64_t)w->every) return;
     double kl = w->teachers->models.ref ? w->numbers.kl_ref : w->numbers.kl_base;
     char *text =

@@ -4,6 +4,7 @@
 // stages/shared/training.h.
 #pragma once
 #include "common/training/runaway.h"
+#include "common/training/tail_watch.h"
 #include "formats/teachers/teacher_set.h"
 #include "stages/shared/teachers.h"
 #include "stages/shared/training.h"
@@ -18,6 +19,7 @@ struct monitor {
     struct teacher_position *info; // (CHUNK_POSITIONS)
     struct distill_numbers numbers;
     struct runaway runaway;
+    struct tail_watch tail;
 };
 void monitor_rows(struct options *o, struct monitor *w);
 // Loads --dpo, and --reverse and --ref as the rule of the (first) cache takes them; alpha: the rule
@@ -26,6 +28,9 @@ void monitor_load(struct monitor *w, struct teachers *t, struct teacher_set *cac
                   const char *path, const char *alpha);
 // Bytes, beside the student.
 size_t monitor_plan(const struct monitor *w, const struct model *student, const struct training *t);
+// Before any other of what follows, with or without models: the warning of the student's mass outside
+// a cache of this error budget.
+void monitor_tail(struct monitor *w, double error_budget, struct distill_options *d);
 // Takes the memory and puts the watch into d.
 void monitor_start(struct monitor *w, const struct training *t, struct distill_options *d);
 void monitor_step(struct monitor *w, uint64_t step); // after it: warnings of its numbers

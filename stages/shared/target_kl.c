@@ -2,6 +2,7 @@
 #include "common/method/divergence.h"
 #include "common/base/parallel.h"
 #include "common/base/rng.h"
+#include "common/base/stats.h"
 #include "common/training/score.h"
 #include "common/method/teacher_sampler.h"
 #include "common/base/stop.h"
@@ -122,7 +123,8 @@ static bool sample(struct trial *r, const struct teacher_rule *rule) {
 // ---- their KL ----
 
 struct sums {
-    double kl, alpha, positions;
+    double *kl; // (responses)
+    double alpha, positions;
 };
 
 struct kl_pass {
@@ -138,7 +140,8 @@ static void kl_row(void *self, size_t i) {
     p->kl[i] = divergence_kl(p->star + i * p->V, p->ref + i * p->V, p->V, 0);
 }
 
-static void add_batch(struct kl_pass *p, const struct batch *b, struct sums *s) {
+// first: the number of the batch's first response
+static void add_batch(struct kl_pass *p, const struct batch *b, size_t first, struct sums *s) {
     for (size_t u = 0; u < b->units; u++)
         for (size_t at = b->unit_position[u], n; at < b->unit_position[u + 1]; at += n) {
             size_t left = b->unit_position[u + 1] - at;
@@ -146,7 +149,7 @@ static void add_batch(struct kl_pass *p, const struct batch *b, struct sums *s) 
             online_teachers_compose(p->online, b, at, n, p->star, p->info);
             online_teachers_reference(p->online, b, at, n, p->ref);
             parallel_for(n, kl_row, p);
-            for (size_t i = 0; i < n; i++) s->kl += p->kl[i];
+            for (size_t i = 0; i < n; i++) s->kl[first + b->owner[at + i]] += p->kl[i];
             for (size_t i = 0; i < n; i++) s->alpha += (double)p->info[i].alpha;
             s->positions += (double)n;
         }
@@ -168,8 +171,9 @@ static bool sum_kl(struct trial *r, const struct teacher_rule *rule, struct sums
     p->star = xmalloc(CHUNK_POSITIONS * p->V * sizeof *p->star);
     p->ref = xmalloc(CHUNK_POSITIONS * p->V * sizeof *p->ref);
     for (size_t i = 0; i < r->n && !stop_requested();) {
+        size_t first = i;
         i = score_fill(&b, &source, i, r->n, r->t->micro_tokens, &f);
-        add_batch(p, &b, s);
+        add_batch(p, &b, first, s);
     }
     online_teachers_free(p->online);
     free(p->star);
@@ -197,9 +201,14 @@ bool target_kl_try(struct target_kl *t, double strength, struct target_kl_trial 
     struct teacher_rule rule = t->rule;
     rule.strength = strength;
     open_trial(&r, t);
+    s.kl = xcalloc(r.n, sizeof *s.kl);
     bool done = sample(&r, &rule) && sum_kl(&r, &rule, &s);
-    *out = (struct target_kl_trial){strength, s.kl / (double)r.n, s.alpha / s.positions,
-                                    s.positions / (double)r.n};
+    *out = (struct target_kl_trial){.strength = strength,
+                                    .kl = stats_mean(s.kl, r.n),
+                                    .error = r.n > 1 ? stats_standard_error(s.kl, r.n) : 0,
+                                    .alpha = s.alpha / s.positions,
+                                    .length = s.positions / (double)r.n};
+    free(s.kl);
     close_trial(&r);
     return done;
 }
@@ -222,12 +231,33 @@ static double distance(const struct search *s, const struct target_kl_trial *x) 
     return fabs(log(x->kl / s->t->options->kl));
 }
 
+static void tell(const struct target_kl *t, const struct target_kl_trial *x) {
+    log_note(t->log,
+             "strength %-8g  KL %9.4f +- %.4f nats per response  mean alpha %7.4f  length %6.1f",
+             x->strength, x->kl, x->error, x->alpha, x->length);
+}
+
+// The base without a teacher is as far away already: no strength, or one that holds it back by
+// chance, would give K.
+static bool beyond_base(struct target_kl *t, struct fail *f) {
+    struct target_kl_trial x;
+    if (!t->rule.base_dpo) return true; // it is the reference itself
+    if (!target_kl_try(t, 0, &x))
+        return fail_set(f, EXIT_STOPPED, "stopped while looking for the strength");
+    tell(t, &x);
+    if (t->options->kl > x.kl) return true;
+    return fail_set(
+        f, EXIT_FAILED,
+        "--target-kl %g: the base, the DPO model, is %.4f +- %.4f nats per response from "
+        "the reference by itself; take a larger K, or --base ref",
+        t->options->kl, x.kl, x.error);
+}
+
 static bool attempt(struct search *s, double strength, struct fail *f) {
     struct target_kl_trial x;
     if (!target_kl_try(s->t, six_digits(strength), &x))
         return fail_set(f, EXIT_STOPPED, "stopped while looking for the strength");
-    log_note(s->t->log, "strength %-8g  KL %9.4f nats per response  mean alpha %7.4f  length %6.1f",
-             x.strength, x.kl, x.alpha, x.length);
+    tell(s->t, &x);
     *(x.kl < s->t->options->kl ? &s->low : &s->high) = x;
     if (!s->trials++ || distance(s, &x) < distance(s, &s->best)) s->best = x;
     return true;
@@ -269,7 +299,7 @@ static bool check_prompts(const struct target_kl *t, struct fail *f) {
 
 bool target_kl_search(struct target_kl *t, struct target_kl_trial *best, struct fail *f) {
     struct search s = {.t = t};
-    if (!check_prompts(t, f) || !bracket(&s, f)) return false;
+    if (!check_prompts(t, f) || !beyond_base(t, f) || !bracket(&s, f)) return false;
     while (distance(&s, &s.best) >= close_enough && s.trials < MOST_TRIALS) {
         double middle = six_digits(sqrt(s.low.strength * s.high.strength));
         if (middle == s.low.strength || middle == s.high.strength) break;

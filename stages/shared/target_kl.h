@@ -27,6 +27,7 @@ struct target_kl {
 };
 struct target_kl_trial {
     double strength, kl;  // nats per response
+    double error;         // standard error of kl over the responses
     double alpha, length; // mean alpha of the positions, mean tokens of the responses
 };
 // Bytes of the search in addition to the models.
@@ -34,7 +35,8 @@ size_t target_kl_plan(const struct target_kl *t);
 // One trial at a strength. False: asked to stop.
 bool target_kl_try(struct target_kl *t, double strength, struct target_kl_trial *out);
 // The strength, of at most 6 digits. False: a failure in f, EXIT_FAILED where no S gives that KL,
-// EXIT_BADDATA for prompts that are empty or too long, or EXIT_STOPPED.
+// or only the base without any teacher does (K at most that of strength 0), EXIT_BADDATA for
+// prompts that are empty or too long, or EXIT_STOPPED.
 bool target_kl_search(struct target_kl *t, struct target_kl_trial *best, struct fail *f);
 // The strength of the option `alpha` that the teacher shard `path` states; 0: none.
 double target_kl_recorded(const char *path);

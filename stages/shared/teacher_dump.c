@@ -26,7 +26,12 @@ struct dump_pass {
     int32_t *ids;                  // (positions, room)
     float *values;                 // (positions, room)
     struct teacher_entry *entries; // (threads, room)
-    int32_t *must;                 // (threads, student_k)
+    int32_t *must;                 // (threads, student_k; of a budget its most)
+    struct support_token *tokens;  // (threads, V), where there is a budget
+    bool *beyond;                  // (positions): the budget is not met
+    bool sizing;                   // the pass is for `typical`: nothing is written
+    struct support_sizes *sizes;   // (positions, alphas of the grid), of that pass
+    size_t beyond_count, positions;
     struct chunk chunk;
     struct online_logits logits; // of the chunk
     // of the components layout, with `values` its low ends
@@ -57,6 +62,42 @@ static void note_moved_mass(struct dump_pass *p, size_t i, const float *logp) {
     p->moved[at] = looked ? (float)policy_moved(p->logits.base + i * p->V, logp, p->V) : NAN;
 }
 
+static bool has_budget(const struct teacher_dump *d) {
+    return d->student && d->budget.error > 0;
+}
+
+// What is typical of the step's loss, in which the position weighs as much: its own scale.
+static struct support_sizes scaled(const struct dump_pass *p, size_t at, size_t alpha) {
+    struct support_sizes s = p->d->typical[alpha];
+    if (!p->d->inverse_alpha) return s;
+    for (int k = 0; k < SUPPORT_STUDENTS; k++)
+        for (int kind = 0; kind < SUPPORT_KINDS; kind++) s.g[k][kind] *= (double)p->info[at].alpha;
+    return s;
+}
+
+// The tokens that the student's gradient wants within the budget.
+static size_t take_within(struct dump_pass *p, size_t i, struct teacher_entry *e, double *tail,
+                          double *entropy) {
+    size_t self = (size_t)parallel_self(), at = p->chunk.first + i, V = p->V, n;
+    int32_t *ids = p->must + self * p->d->budget.most;
+    const int32_t also[2] = {p->batch.target[at], p->d->cut.eos};
+    const float *star = p->logp + i * V, *own = p->own + i * V;
+    struct support_sizes typical = scaled(p, at, 0);
+    p->beyond[at] =
+        !support_within(&p->d->budget, &typical, star, own, V, p->tokens + self * V, ids, &n);
+    *entropy = teacher_entropy(star, V);
+    return teacher_take(ids, n, also, star, V, e, tail);
+}
+
+static size_t take_by_cut(struct dump_pass *p, size_t i, struct teacher_entry *e, double *tail,
+                          double *entropy) {
+    struct teacher_cut cut = p->d->cut;
+    if (p->student) add_student(p, i, &cut);
+    p->beyond[p->chunk.first + i] = false;
+    return teacher_truncate_measured(&cut, p->logp + i * p->V, p->V,
+                                     p->batch.target[p->chunk.first + i], e, tail, entropy);
+}
+
 static void truncate_row(void *self, size_t i) {
     struct dump_pass *p = self;
     size_t at = p->chunk.first + i;
@@ -64,10 +105,9 @@ static void truncate_row(void *self, size_t i) {
     struct teacher_entry *e = p->entries + (size_t)parallel_self() * p->room;
     struct teacher_position *t = &p->info[at];
     int32_t realised = p->batch.target[at];
-    struct teacher_cut cut = p->d->cut;
     double tail, entropy;
-    if (p->student) add_student(p, i, &cut);
-    size_t n = teacher_truncate_measured(&cut, logp, p->V, realised, e, &tail, &entropy);
+    size_t n =
+        p->tokens ? take_within(p, i, e, &tail, &entropy) : take_by_cut(p, i, e, &tail, &entropy);
     for (size_t k = 0; k < n; k++) {
         p->ids[at * p->room + k] = e[k].id;
         p->values[at * p->room + k] = e[k].logp;
@@ -81,6 +121,10 @@ static void truncate_row(void *self, size_t i) {
     note_moved_mass(p, i, logp);
 }
 
+static float own_alpha(const struct dump_pass *p, const struct teacher_logits *z) {
+    return (float)teacher_alpha(&p->d->rule, teacher_tvd(z->dpo, z->negative, p->V));
+}
+
 static void gather_row(void *self, size_t i) {
     struct dump_pass *p = self;
     size_t at = p->chunk.first + i, V = p->V;
@@ -91,14 +135,65 @@ static void gather_row(void *self, size_t i) {
                                   .high = p->high + at * p->room,
                                   .tail = p->tails + at * p->d->grid.n};
     struct teacher_cut cut = p->d->cut;
-    if (p->student) add_student(p, i, &cut);
-    bool finite = teacher_gather(p->gather, parallel_self(), &z, &cut, p->batch.target[at], &to);
+    const int32_t also[2] = {p->batch.target[at], cut.eos};
+    bool finite, within = true;
+    if (has_budget(p->d)) {
+        struct support_sizes typical[GRID_MOST];
+        size_t alphas = p->d->grid.n;
+        p->info[at].alpha = own_alpha(p, &z);
+        for (size_t k = 0; k < alphas; k++) typical[k] = scaled(p, at, k);
+        finite = teacher_gather_within(p->gather, parallel_self(), &z, &p->d->budget, typical,
+                                       p->own + i * V, also, &to, &within);
+    } else {
+        if (p->student) add_student(p, i, &cut);
+        finite = teacher_gather(p->gather, parallel_self(), &z, &cut, also[0], &to);
+    }
+    p->beyond[at] = !within;
     p->info[at] = (struct teacher_position){
         .n = to.n, .ids = to.ids, .tvd = (float)to.tvd, .alpha = finite ? (float)to.alpha : NAN};
     p->components[at] = (struct teacher_components){to.low, to.high, to.tail};
     p->entropy[at] = (float)to.entropy;
     note_moved_mass(p, i, teacher_gather_star(p->gather, parallel_self()));
 }
+
+// ---- how large gradients are, for the budget ----
+
+static size_t alphas_of(const struct teacher_dump *d) {
+    return d->grid.n ? d->grid.n : 1;
+}
+
+static void size_row(void *self, size_t i) {
+    struct dump_pass *p = self;
+    size_t V = p->V, at = p->chunk.first + i;
+    const struct online_logits *l = &p->logits;
+    struct support_sizes *sizes = p->sizes + at * alphas_of(p->d);
+    const float *own = p->own + i * V;
+    if (!p->gather) {
+        sizes[0] = support_gradients(p->logp + i * V, own, V);
+        return;
+    }
+    struct teacher_logits z = {l->base + i * V, l->dpo + i * V, l->negative + i * V};
+    p->info[at].alpha = own_alpha(p, &z);
+    teacher_gather_sizes(p->gather, parallel_self(), &z, own, sizes);
+}
+
+// Sums of squares into `typical`.
+static void add_sizes(struct dump_pass *p) {
+    size_t alphas = alphas_of(p->d);
+    for (size_t at = 0; at < p->batch.positions; at++) {
+        double alpha = (double)p->info[at].alpha, w = p->d->inverse_alpha ? 1 / alpha : 1;
+        for (size_t k = 0; k < alphas; k++) {
+            const struct support_sizes *s = &p->sizes[at * alphas + k];
+            for (int m = 0; m < SUPPORT_STUDENTS * SUPPORT_KINDS; m++) {
+                double x = w * s->g[m / SUPPORT_KINDS][m % SUPPORT_KINDS];
+                p->d->typical[k].g[m / SUPPORT_KINDS][m % SUPPORT_KINDS] += x * x;
+            }
+        }
+    }
+    p->positions += p->batch.positions;
+}
+
+// ---- chunks, batches, rows ----
 
 // One chunk of positions, from hidden states to what is kept of them.
 static void dump_chunk(struct dump_pass *p) {
@@ -107,7 +202,7 @@ static void dump_chunk(struct dump_pass *p) {
     if (p->student) online_teachers_reference(p->student, b, first, count, p->own);
     p->logits = online_teachers_logits(p->online, b, first, count);
     if (!p->gather) online_teachers_compose(p->online, b, first, count, p->logp, p->info + first);
-    parallel_for(count, p->gather ? gather_row : truncate_row, p);
+    parallel_for(count, p->sizes ? size_row : p->gather ? gather_row : truncate_row, p);
 }
 
 static bool write_rows(struct dump_pass *p) {
@@ -131,7 +226,9 @@ static bool write_rows(struct dump_pass *p) {
                                   .entropy = p->entropy + y->first,
                                   .components = p->gather ? p->components + y->first : NULL};
         if (!teacher_write(p->d->writer, &out)) return false;
+        p->positions += y->count;
         for (size_t i = y->first; i < y->first + y->count; i++) {
+            p->beyond_count += p->beyond[i];
             if (isnan(p->moved[i])) continue;
             p->moved_sum += (double)p->moved[i];
             p->moved_count++;
@@ -150,7 +247,8 @@ static bool dump_batch(struct dump_pass *p) {
             at += p->chunk.count;
             if (stop_requested()) return true; // the batch is dropped
         }
-    return write_rows(p);
+    if (p->sizes) add_sizes(p);
+    return p->sizes ? true : write_rows(p);
 }
 
 static int run(struct dump_pass *p, struct fail *f) {
@@ -185,10 +283,16 @@ static void place_arrays(struct dump_pass *p, struct arena *a, size_t n) {
     const struct teacher_grid *g = &p->d->grid;
     size_t threads = (size_t)parallel_threads(), row = CHUNK_POSITIONS * p->V;
     struct teacher_cut most = p->d->cut;
-    most.n_must = p->d->student_k;
+    bool budget = has_budget(p->d);
+    most.n_must = budget ? 0 : p->d->student_k;
+    if (budget) most.top_k = p->d->budget.most;
     p->room = g->n ? teacher_gather_room(g, &most, p->V) : most.top_k + 2 + most.n_must;
     p->own = p->d->student ? arena_take(a, row * sizeof *p->own) : NULL;
-    p->must = arena_take(a, threads * p->d->student_k * sizeof *p->must);
+    size_t must = budget ? p->d->budget.most : p->d->student_k;
+    p->must = arena_take(a, threads * must * sizeof *p->must);
+    p->tokens = budget && !g->n ? arena_take(a, threads * p->V * sizeof *p->tokens) : NULL;
+    p->beyond = arena_take(a, n * sizeof *p->beyond);
+    p->sizes = p->sizing ? arena_take(a, n * alphas_of(p->d) * sizeof *p->sizes) : NULL;
     p->info = arena_take(a, n * sizeof *p->info);
     p->entropy = arena_take(a, n * sizeof *p->entropy);
     p->moved = arena_take(a, n * sizeof *p->moved);
@@ -204,8 +308,8 @@ static void place_arrays(struct dump_pass *p, struct arena *a, size_t n) {
     }
 }
 
-static struct net_limits begin(struct dump_pass *p, struct teacher_dump *d) {
-    *p = (struct dump_pass){.d = d, .V = d->models.dpo->config.vocab_used};
+static struct net_limits begin(struct dump_pass *p, struct teacher_dump *d, bool sizing) {
+    *p = (struct dump_pass){.d = d, .V = d->models.dpo->config.vocab_used, .sizing = sizing};
     source_tokens(&p->source, d->tokens);
     struct net_limits limits = score_limits(&p->source, d->micro_tokens);
     place_arrays(p, &p->arena, limits.positions); // measures
@@ -224,11 +328,11 @@ static void allocate(struct dump_pass *p, const struct net_limits *limits) {
 
 size_t teacher_dump_plan(struct teacher_dump *d) {
     struct dump_pass p;
-    struct net_limits limits = begin(&p, d);
+    struct net_limits limits = begin(&p, d, false);
     const struct teacher_models student = {.ref = d->student};
     return p.arena.peak + online_teachers_plan(&d->models, &limits) +
            online_teachers_plan(&student, &limits) +
-           (size_t)parallel_threads() * teacher_gather_bytes(&d->grid, p.V);
+           (size_t)parallel_threads() * teacher_gather_bytes(&d->grid, p.V, has_budget(d));
 }
 
 static void warn_of_mass(const struct dump_pass *p) {
@@ -239,24 +343,86 @@ static void warn_of_mass(const struct dump_pass *p) {
              mean, RUNAWAY_OUTSIDE);
 }
 
+static void tell_of_budget(const struct dump_pass *p) {
+    if (p->beyond_count && p->d->log)
+        log_note(p->d->log,
+                 "%zu of %zu positions have --top-k %zu tokens and would want more for "
+                 "--error-budget %g",
+                 p->beyond_count, p->positions, p->d->budget.most, p->d->budget.error);
+}
+
+static void close_pass(struct dump_pass *p) {
+    online_teachers_free(p->online);
+    online_teachers_free(p->student);
+    batch_release(&p->batch);
+    teacher_gather_free(p->gather);
+    arena_release(&p->arena);
+}
+
+int teacher_dump_typical(struct teacher_dump *d, struct fail *f) {
+    struct tokens rows = teacher_dump_sample(d->tokens);
+    struct teacher_dump sample = *d;
+    struct dump_pass p;
+    sample.tokens = &rows;
+    memset(sample.typical, 0, sizeof sample.typical);
+    struct net_limits limits = begin(&p, &sample, true);
+    allocate(&p, &limits);
+    for (size_t row = 0; row < rows.rows && !f->code && !stop_requested();) {
+        row = score_fill(&p.batch, &p.source, row, rows.rows, d->micro_tokens, f);
+        if (!f->code) dump_batch(&p);
+    }
+    for (size_t k = 0; k < alphas_of(d); k++)
+        for (int m = 0; m < SUPPORT_STUDENTS * SUPPORT_KINDS; m++) {
+            double *g = &sample.typical[k].g[m / SUPPORT_KINDS][m % SUPPORT_KINDS];
+            *g = p.positions ? sqrt(*g / (double)p.positions) : 0;
+        }
+    memcpy(d->typical, sample.typical, sizeof d->typical);
+    close_pass(&p);
+    tokens_release(&rows);
+    return f->code ? f->code : stop_requested() ? EXIT_STOPPED : EXIT_DONE;
+}
+
 int teacher_dump_run(struct teacher_dump *d, struct fail *f) {
     struct dump_pass p;
-    struct net_limits limits = begin(&p, d);
+    struct net_limits limits = begin(&p, d, false);
     allocate(&p, &limits);
     int code = run(&p, f);
     warn_of_mass(&p);
+    tell_of_budget(&p);
     if (code == EXIT_DONE) {
         if (!teacher_writer_commit(d->writer, NULL)) code = f->code ? f->code : EXIT_FAILED;
     } else {
         teacher_writer_abandon(d->writer, true);
     }
-    online_teachers_free(p.online);
-    online_teachers_free(p.student);
-    batch_release(&p.batch);
-    teacher_gather_free(p.gather);
-    arena_release(&p.arena);
+    close_pass(&p);
     return code;
 }
+
+struct tokens teacher_dump_sample(const struct tokens *t) {
+    enum { ROWS = 32, TOKENS = 2048 };
+    struct tokens s = {.kind = t->kind,
+                       .vocab = t->vocab,
+                       .tokenizer = t->tokenizer,
+                       .longest = t->longest,
+                       .parts = 1};
+    size_t n = t->rows < ROWS ? t->rows : ROWS;
+    s.first = xcalloc(n + 1, sizeof *s.first);
+    s.prompt_length = xcalloc(n, sizeof *s.prompt_length);
+    s.ids = xmalloc((TOKENS + t->longest) * sizeof *s.ids);
+    s.mask = xmalloc(TOKENS + t->longest);
+    for (; s.rows < n && s.first[s.rows] < TOKENS; s.rows++) {
+        size_t row = s.rows * t->rows / n, at = t->first[row], length = t->first[row + 1] - at;
+        memcpy(s.ids + s.first[s.rows], t->ids + at, length * sizeof *s.ids);
+        memcpy(s.mask + s.first[s.rows], t->mask + at, length);
+        s.prompt_length[s.rows] = t->prompt_length[row];
+        s.first[s.rows + 1] = s.first[s.rows] + length;
+    }
+    s.part_rows = xcalloc(1, sizeof *s.part_rows);
+    s.part_rows[0] = s.rows;
+    return s;
+}
+
+// ---- rows of tokens ----
 
 static void append(struct tokens *t, const int32_t *prompt, size_t np, const int32_t *y, size_t n) {
     size_t at = t->first[t->rows], total = np + n;

@@ -4,6 +4,7 @@
 #pragma once
 #include "common/training/online_teachers.h"
 #include "common/base/options.h"
+#include "common/method/support.h"
 #include "formats/teachers/teacher_file.h"
 #include "formats/tokens/tokens.h"
 
@@ -14,8 +15,12 @@ struct teacher_dump {
     struct teacher_cut cut;
     const struct model *student; // NULL: none. Its student_k most likely tokens are kept as well
     size_t student_k;
-    struct tokens *tokens; // the whole set
-    size_t first, count;   // the rows to dump
+    struct support_budget budget; // error 0: none
+    bool inverse_alpha;           // positions will weigh 1 / alpha_t: so does their error
+    struct support_sizes
+        typical[GRID_MOST]; // of the budget, at each alpha of the grid; composed: 1
+    struct tokens *tokens;  // the whole set
+    size_t first, count;    // the rows to dump
     size_t micro_tokens;
     struct opt_every checkpoint_every;
     struct teacher_writer *writer;
@@ -23,6 +28,11 @@ struct teacher_dump {
 };
 // EXIT_DONE, EXIT_STOPPED (spool kept), or the code in f. The writer is closed in any case.
 int teacher_dump_run(struct teacher_dump *d, struct fail *f);
+// Rows spread over the set, up to some 2000 tokens: for trials. tokens_release it.
+struct tokens teacher_dump_sample(const struct tokens *t);
+// Fills `typical` from a pass over such rows, the same ones for every shard of the set; EXIT_DONE,
+// EXIT_STOPPED, or the code in f.
+int teacher_dump_typical(struct teacher_dump *d, struct fail *f);
 size_t teacher_dump_plan(struct teacher_dump *d); // bytes of the pass, without the models
 
 // Pairs as rows of tokens: the chosen, the rejected, or both (chosen first) responses.

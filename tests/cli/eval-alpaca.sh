@@ -40,7 +40,9 @@ printf '[{"prompt": "x"}]' >"$TMP/c.json"
 refuse 3 "no text 'output_2'" alpaca --annotations "$TMP/c.json"
 refuse 3 "cannot open" alpaca --annotations "$TMP/a.json" --leaderboard "$TMP/none.csv"
 printf 'name,win_rate\nother,3\n' >"$TMP/board.csv"
-refuse 3 "no row 'm'" alpaca --annotations "$TMP/a.json" --leaderboard "$TMP/board.csv"
+"$eval" alpaca --annotations "$TMP/a.json" "$TMP/a.json" --leaderboard "$TMP/board.csv" -o "$TMP/both.csv" >/dev/null 2>"$TMP/err" ||
+    fail "a row that the leaderboard lacks ends all: $(cat "$TMP/err")"
+[ "$(grep -c "has no row 'm'" "$TMP/err")" = 2 ] && [ "$(grep -c computed "$TMP/both.csv")" = 2 ] || fail "no word of the row: $(cat "$TMP/err")"
 printf 'index,d\n0,1\n1,x\n' >"$TMP/d.csv"
 refuse 3 "line 3" alpaca --annotations "$TMP/a.json" --difficulty "$TMP/d.csv"
 
@@ -52,7 +54,17 @@ data=../shared/data/bench/alpaca_eval
 awk -F, '$2 == "difference" {
         models++
         for (i = 3; i <= 9; i++) if ($i == "" || $i^2 > 1e-12) bad = 1
-        if ($10 != 0 || $11 == "" || $11^2 > 0.25) bad = 1
+        if ($10 != 0 || $11 == "" || $11^2 > 0.25 || $13 != "") bad = 1
     } END { exit bad || models != 3 }' "$TMP/board-out.csv" ||
     fail "not the leaderboard: $(grep difference "$TMP/board-out.csv")"
+# AlpacaEval's lc_standard_error, of a model whose row has one: its preferences with texts of the same lengths
+zcat $data/prefs_compact.csv.gz | awk -F, -v model=vicuna-13b-v1.5-togetherai '
+    function text(n,  s) { s = sprintf("%*s", n, ""); gsub(/ /, "x", s); return s }
+    $1 == model { printf "%s{\"generator_2\": \"%s\", \"output_1\": \"%s\", \"output_2\": \"%s\", \"preference\": %s}",
+        n++ ? "," : "[", model, text($4), text($5), $6 } END { print "]" }' >"$TMP/made.json"
+"$eval" alpaca --annotations "$TMP/made.json" --leaderboard $data/leaderboard.csv --gamed $data/gamed_moments.json \
+    --difficulty $data/instruction_difficulty_reconstructed.csv -o "$TMP/made.csv" >/dev/null || fail "exit $? on made annotations"
+awk -F, '$2 == "computed" { mine = $12; fit = $13 } $2 == "published" { theirs = $12 }
+    END { exit !(theirs > 0.5 && mine / theirs > 0.9 && mine / theirs < 1.1) }' "$TMP/made.csv" ||
+    fail "not AlpacaEval's standard error: $(cat "$TMP/made.csv")"
 finish

@@ -43,7 +43,7 @@ run 0 '' $eval judge --a a.jsonl --b b.csv --judge 'sh judge.sh' --verdicts log.
 cp out table
 # preferences 0.75 0.75 0.25 0.5: mean 0.5625; squares 0.140625 / 3 / 4 -> 0.119678; 2 wins, a draw
 awk -F, 'NR == 2 && $1 == 56.25 && ($2 - 11.96789)^2 < 1e-8 && $3 == 2 && $4 == 1 && $5 == 1 &&
-    $6 == 4 && $7 == 62.5 && $8 > 0 && $8 < 100 && $10 == 7.25 && $11 == 4.75 && $12 == 50 { ok = 1 } END { exit !ok }' \
+    $6 == 4 && $7 == 62.5 && $8 > 0 && $8 < 100 && $9 ~ /[0-9]/ && $10 > 5 && $11 == 7.25 && $12 == 4.75 && $13 == 50 { ok = 1 } END { exit !ok }' \
     sum.csv || fail "wrong numbers: $(cat sum.csv)"
 [ "$(sed -n 1p rows.csv)" = row,sample,preference,a_first,b_first,length_a,length_b ] || fail "columns"
 [ "$(sed -n 2p rows.csv)" = 0,0,0.75,0.75,0.25,11,5 ] || fail "rows: $(cat rows.csv)"

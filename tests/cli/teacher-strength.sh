@@ -19,7 +19,10 @@ dump() { # OUT ARGUMENTS...
 dump "$TMP/a.h5" --target-kl 8 --target-rows 40 --max-new 16 || fail "$(cat "$TMP/err")"
 line=$(grep 'strength .*: p\*' "$TMP/err")
 S=$(sed 's/.*strength \([^:]*\):.*/\1/' <<<"$line")
-K=$(sed 's/.* is \([^ ]*\) nats.*/\1/' <<<"$line")
+K=$(sed 's/.* is \([^ ]*\) +- [0-9.]* nats.*/\1/' <<<"$line")
+E=$(sed 's/.* +- \([0-9.]*\) nats.*/\1/' <<<"$line")
+awk -v e="$E" 'BEGIN { exit !(e > 0.05 && e < 4) }' || fail "a standard error of $E over 40 responses"
+strings -n 8 "$TMP/a.h5" | grep -q "\"kl\": ${K:0:4}.*\"kl_error\": ${E:0:4}" || fail "KL $K +- $E is not recorded"
 awk -v k="$K" 'BEGIN { exit !(k > 7.9 && k < 8.1) }' || fail "KL $K, not 8: $(cat "$TMP/err")"
 [ "$(grep -c 'nats per response  mean alpha' "$TMP/err")" -gt 2 ] || fail "no curve: $(cat "$TMP/err")"
 strings -n 8 "$TMP/a.h5" | grep -q "\"alpha\":\"damped:$S\"" || fail "damped:$S is not recorded"
@@ -34,19 +37,19 @@ done
 dump "$TMP/c.h5" --target-kl 8 --target-rows 40 --max-new 16 --alpha fixed:1 || fail "$(cat "$TMP/err")"
 strings -n 8 "$TMP/c.h5" | grep -q '"alpha":"fixed:' || fail "the kind of alpha was lost"
 dump "$TMP/d.h5" --target-kl 0.001 --target-rows 20 --max-new 16
-[ $? = 1 ] && grep -q 'take --base ref' "$TMP/err" || fail "a KL below the base's own: $(cat "$TMP/err")"
+[ $? = 1 ] && grep -q 'the base, the DPO model, is [0-9.]* +- [0-9.]* nats .*or --base ref' "$TMP/err" || fail "a KL below the base's own: $(cat "$TMP/err")"
 "$BIN/teacher-dump" --dpo "$D/dpo.h5" --reverse "$D/reverse.h5" --data "$D/pairs.h5" -o "$TMP/e.h5" \
     --target-kl 8 >"$TMP/out" 2>"$TMP/err"
 [ $? = 2 ] && grep -q 'give --ref' "$TMP/err" || fail "no reference: $(cat "$TMP/err")"
 
 # a grid must have room for the strength that is found, not for the one that the search begins with
-dump "$TMP/grid.h5" --layout components --alpha-grid 0,0.3,0.6 --target-kl 0.5 --target-rows 20 --max-new 16 ||
+dump "$TMP/grid.h5" --layout components --alpha-grid 0,0.3,0.6 --target-kl 0.35 --target-rows 20 --max-new 16 ||
     fail "the grid and the first strength: $(cat "$TMP/err")"
 dump "$TMP/grid.h5" --layout components --alpha-grid 0,0.3,0.6 --target-kl 8 --target-rows 20 --max-new 16 --force
 [ $? = 2 ] && grep -q 'outside --alpha-grid 0,0.3,0.6' "$TMP/err" || fail "a grid too small: $(cat "$TMP/err")"
 
 # the search's memory is in the plan: with small batches it is more than the dump's
-memory() { "$BIN/teacher-dump" "${teachers[@]}" --data "$D/pairs.h5" -o "$TMP/no.h5" --micro-tokens 1 --dry-run -q "$@" | awk '$1 == "memory_bytes" { print $2 }'; }
+memory() { "$BIN/teacher-dump" "${teachers[@]}" --data "$D/pairs.h5" -o "$TMP/no.h5" --micro-tokens 1 --error-budget 0 --dry-run -q "$@" | awk '$1 == "memory_bytes" { print $2 }'; }
 [ "$(memory --target-kl 8)" -gt $(($(memory) + 1000000)) ] || fail "the plan does not know of the search: $(memory --target-kl 8)"
 
 # a p* outside its base's most likely tokens is reported, with its number: here it is the untrained base model

@@ -98,7 +98,7 @@ static void length_control(void **state) {
     r = stats_length_control(q, length, NULL, N, NULL);
     assert_true(near(r.rate, 1 / (1 + exp(-w2)), 1e-6) && r.difficulty == 0);
     // sqrt(s (1 - s) / n) at the least, as for a known length effect
-    assert_true(r.standard_error > 0.9 * sqrt(0.24 / N) && r.standard_error < 0.02);
+    assert_true(r.fit_error > 0.9 * sqrt(0.24 / N) && r.fit_error < 0.02);
     struct gamed_moments same = {0, 0, 50}; // of rows that obey the same weights: nothing changes
     for (size_t i = 0; i < 2 * N; i++) {
         double t = i < N ? 0.6 : -0.6, d = difficulty[i % N];

@@ -217,6 +217,14 @@ static void finds_the_strength(void **state) {
     assert_true(fabs(best.kl / o.kl - 1) < 0.03);
     assert_true(target_kl_try(&search, best.strength, &again));
     assert_true(again.kl == best.kl && again.alpha == best.alpha);
+    assert_true(best.error > 0 && best.error < 0.3); // of 200 responses
+    search.rule = rules[0];
+    assert_true(target_kl_try(&search, 0, &again)); // the base by itself
+    o.kl = again.kl * 0.9;
+    assert_false(target_kl_search(&search, &best, &f));
+    assert_true(f.code == EXIT_FAILED && strstr(f.text, "by itself"));
+    f = (struct fail){0};
+    search.rule = rules[1];
     o.kl = 1e4;
     assert_false(target_kl_search(&search, &best, &f));
     assert_int_equal(f.code, EXIT_FAILED);

@@ -202,10 +202,13 @@ static void rates(void **state) {
     assert_true(fabs(optim_rate(&o, 0, 100) - 0.1) < 1e-12);
     assert_true(fabs(optim_rate(&o, 9, 100) - 1) < 1e-12);
     assert_true(fabs(optim_rate(&o, 10, 100) - 1) < 1e-12);
-    assert_true(fabs(optim_rate(&o, 55, 100) - 0.55) < 1e-12);
-    assert_true(optim_rate(&o, 99, 100) > 0.1 && optim_rate(&o, 99, 100) < 0.101);
+    assert_true(fabs(optim_rate(&o, 55, 101) - 0.55) < 1e-12);
+    assert_true(fabs(optim_rate(&o, 99, 100) - 0.1) < 1e-12); // the last step has the last rate
+    assert_true(optim_rate(&o, 98, 100) > 0.1001);
+    assert_true(optim_rate(&o, 0, 1) == 1); // of one step the only one
     o.schedule = "linear";
-    assert_true(fabs(optim_rate(&o, 55, 100) - 0.55) < 1e-12);
+    assert_true(fabs(optim_rate(&o, 55, 101) - 0.55) < 1e-12);
+    assert_true(fabs(optim_rate(&o, 99, 100) - 0.1) < 1e-12);
     o.schedule = "constant";
     o.warmup = 3;
     assert_true(fabs(optim_rate(&o, 1, 100) - 2.0 / 3) < 1e-12);
