@@ -134,7 +134,13 @@ $(foreach b,$(BENCH_FOLDERS),$(eval $(call bench_rule,$(b))))
 
 unit: $(UNITS:%=$(BUILD)/unit/%)
 	@:
-tools: $(TOOLS:%=$(BUILD)/tests/%) $(BENCH_FOLDERS:%=$(BUILD)/tests/%)
+# What fails or kills a program at its n-th call of the system, by LD_PRELOAD.
+$(BUILD)/tests/fault/inject.so: tests/fault/inject/inject.c Makefile
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -O1 -g $(WARN) -fPIC -shared -fno-builtin -o $@ $< -ldl
+
+tools: $(TOOLS:%=$(BUILD)/tests/%) $(BUILD)/tests/fault/inject.so $(BENCH_FOLDERS:%=$(BUILD)/tests/%)
 	@:
 
 # What follows the installation of a library must look for it again: these calls of make do.
@@ -228,6 +234,7 @@ help:
 	@echo 'make test       deps, build, run every test; ONLY=PATTERN picks, as ONLY=unit/options'
 	@echo 'make demo       deps, build, run the whole method on an embedded world'
 	@echo 'make fuzz       fuzz every reader of foreign bytes, SECONDS=60 each (clang)'
+	@echo 'make fault      every fault at every call, KILLS=100 random kills, full disks of every size'
 	@echo 'make bench      deps, build and run the benchmarks; QUICK=1 in a minute'
 	@echo 'make bench-results   the same, into the table of tests/bench/RESULTS.md'
 	@echo 'make bless      write the golden files again; then read the diff'
@@ -241,6 +248,6 @@ help:
 clean:
 	rm -rf build
 
-.PHONY: all man unit tools fuzz fuzzers deps test bless demo bench bench-results install uninstall format help clean
+.PHONY: all man unit tools fault fuzz fuzzers deps test bless demo bench bench-results install uninstall format help clean
 .SECONDARY:
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

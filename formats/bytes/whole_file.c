@@ -56,7 +56,7 @@ static bool is_stale(const char *name, const char *base, const char *host) {
     return kill((pid_t)pid, 0) != 0 && errno == ESRCH;
 }
 
-static void sweep(const char *path) {
+void whole_file_sweep(const char *path) {
     char host[64], *folder = folder_of(path);
     host_name(host);
     DIR *d = opendir(folder);
@@ -73,7 +73,7 @@ bool whole_file_prepare(const char *path, struct fail *f) {
     if (!*base_of(path))
         return fail_set(f, EXIT_FAILED, "cannot write '%s': it is a folder; name a file", path);
     if (!path_may_write(path, f)) return false;
-    sweep(path);
+    whole_file_sweep(path);
     char *temp = whole_file_temp(path);
     int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0)

@@ -265,6 +265,7 @@ bool lineage_same(const char *found, const char *wanted, struct str *difference)
 
 void artefact_sweep_spool(const char *name, const struct lineage *l) {
     enum { HEAD = 1 << 16 }; // longer than any header
+    whole_file_sweep(name);  // killed while the spool was made shorter
     char *lineage = lineage_text(l->kind, l), *head = xmalloc(HEAD);
     FILE *file = fopen(name, "rb");
     size_t n = file ? fread(head, 1, HEAD, file) : 0;

@@ -110,6 +110,13 @@ static uint64_t part_of(const struct columns_writer *w, size_t row) {
     return (w->first + row) / w->parts.per;
 }
 
+// Into w->encoded; its length, 0 with the failure set.
+static size_t encode(struct columns_writer *w, const void *raw, size_t n, size_t size) {
+    size_t made = zfilter_encode(raw, n, size, w->plan.zstd_level, w->encoded);
+    if (!made) fail_set(w->fail, EXIT_FAILED, "out of memory: %zu bytes cannot be compressed", n);
+    return made;
+}
+
 // The pending chunk of a column: a short one is padded with zeros, unless it is the part's only
 // one. It is compressed here and now: zstd took 0.9 % of the dump of a model of 0.7 million
 // parameters (V 2048, level 3; all of coding and writing 4.5 %), and less of every larger one, so
@@ -126,7 +133,7 @@ static bool flush_chunk(struct columns_writer *w, size_t c, uint64_t part) {
         memset(p->bytes + n * size, 0, (COLUMN_CHUNK - n) * size);
         n = COLUMN_CHUNK;
     }
-    e.length = zfilter_encode(p->bytes, n * size, size, w->plan.zstd_level, w->encoded);
+    if (!(e.length = encode(w, p->bytes, n * size, size))) return false;
     p->n = 0;
     p->index++;
     if (w->plan.counted) w->plan.counted->columns += e.length;
@@ -213,8 +220,9 @@ static void write_blob(struct columns_writer *w, struct h5 *h, const struct colu
         memset(padded, 0, s.chunk);
         memcpy(padded, (const char *)b->bytes + i * s.chunk, n);
         columns_digest_chunk(d, hash_bytes(padded, n));
-        h5_chunks_write(h, i, w->encoded,
-                        zfilter_encode(padded, s.chunk, 1, w->plan.zstd_level, w->encoded));
+        size_t made = encode(w, padded, s.chunk, 1);
+        if (!made) break;
+        h5_chunks_write(h, i, w->encoded, made);
     }
     free(padded);
     h5_chunks_end(h);
@@ -251,8 +259,7 @@ static void count_blobs(struct columns_writer *w) {
     for (size_t i = 0; i < w->n_blobs; i++)
         for (size_t at = 0, n; at < w->blobs[i].n; at += n) {
             n = w->blobs[i].n - at < COLUMN_BLOB_CHUNK ? w->blobs[i].n - at : COLUMN_BLOB_CHUNK;
-            w->plan.counted->blobs += zfilter_encode((const char *)w->blobs[i].bytes + at, n, 1,
-                                                     w->plan.zstd_level, w->encoded);
+            w->plan.counted->blobs += encode(w, (const char *)w->blobs[i].bytes + at, n, 1);
         }
 }
 

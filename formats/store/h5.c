@@ -18,8 +18,32 @@ static hid_t native(enum h5_type type) {
     return types[type];
 }
 
+// ---- causes: what the system said, as libhdf5's error stack has it when a call of it fails
+static int seen; // one for the process, as libhdf5 is
+static herr_t each_error(unsigned n, const H5E_error2_t *e, void *self) {
+    int *cause = self;
+    (void)n;
+    if (!*cause) *cause = h5_errno_in(e->desc);
+    if (!*cause && e->maj_num == H5E_RESOURCE &&
+        (e->min_num == H5E_NOSPACE || e->min_num == H5E_CANTALLOC))
+        *cause = ENOMEM;
+    return 0;
+}
+
+static herr_t on_failure(hid_t stack, void *self) {
+    (void)self;
+    H5Ewalk2(stack, H5E_WALK_UPWARD, each_error, &seen);
+    return 0;
+}
+
+int h5_cause(void) {
+    int error = seen;
+    seen = 0;
+    return error;
+}
+
 // Before the first other call: after a failed write libhdf5's own exit handler can crash.
-static void library_ready(void) {
+static bool library_ready(struct fail *f) {
     static const H5Z_class2_t zstd = {
         .version = H5Z_CLASS_T_VERS,
         .id = ZFILTER_ID,
@@ -29,10 +53,12 @@ static void library_ready(void) {
         .filter = zfilter_callback,
     };
     H5dont_atexit();
-    H5open();
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    if (H5open() < 0) return fail_set(f, EXIT_FAILED, "out of memory: libhdf5 cannot start");
+    H5Eset_auto2(H5E_DEFAULT, on_failure, NULL);
     H5PLset_loading_state(0);
     H5Zregister(&zstd);
+    seen = 0;
+    return true;
 }
 
 static hid_t access_list(void) {
@@ -61,26 +87,8 @@ static hid_t creation_list(void) {
     return list;
 }
 
-// ---- causes: what the system said, as libhdf5's own error stack has it. The next call of libhdf5
-// clears the stack, so a failure is looked into at once.
-
-static herr_t each_error(unsigned n, const H5E_error2_t *e, void *self) {
-    int *cause = self;
-    (void)n;
-    if (!*cause) *cause = h5_errno_in(e->desc);
-    if (!*cause && e->maj_num == H5E_RESOURCE && e->min_num == H5E_NOSPACE) *cause = ENOMEM;
-    return 0;
-}
-
-// 0: none, so that the file itself is at fault.
-static int cause(void) {
-    int error = 0;
-    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, each_error, &error);
-    return error;
-}
-
 static const char *reason(void) {
-    int error = cause();
+    int error = h5_cause();
     if (!error) error = errno;
     return error ? strerror(error) : "libhdf5 cannot write it";
 }
@@ -91,15 +99,14 @@ static bool write_failed(struct h5 *h) {
 
 // Passes on whether a call that reads went well, and keeps the cause where it did not.
 static bool went(struct h5 *h, bool ok) {
-    int error = ok ? 0 : cause();
+    int error = ok ? 0 : h5_cause();
     if (error && fail_code_of(error) == EXIT_FAILED)
         fail_set(h->fail, EXIT_FAILED, "cannot read '%s': %s", h->path, strerror(error));
     return ok;
 }
 
 struct h5 *h5_create(const char *path, struct fail *f) {
-    if (f->code) return NULL;
-    library_ready();
+    if (f->code || !library_ready(f)) return NULL;
     hid_t access = access_list(), creation = creation_list();
     errno = 0;
     hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access);
@@ -112,16 +119,15 @@ struct h5 *h5_create(const char *path, struct fail *f) {
 
 struct h5 *h5_open(const char *path, struct fail *f) {
     if (f->code ||
-        !input_is_file(path, "an HDF5 file is read from disk, a folder goes through import", f))
+        !input_is_file(path, "an HDF5 file is read from disk, a folder goes through import", f) ||
+        !library_ready(f))
         return NULL;
-    library_ready();
     hid_t access = access_list();
     hid_t file = H5Fopen(path, H5F_ACC_RDONLY, access);
-    int error = file < 0 ? cause() : 0;
     H5Pclose(access);
     if (file >= 0) return h5_handle(file, path, false, f);
-    htri_t ours = error ? -1 : H5Fis_hdf5(path);
-    if (ours < 0 && !error) error = cause();
+    htri_t ours = H5Fis_hdf5(path);
+    int error = h5_cause();
     if (error && (fail_code_of(error) == EXIT_FAILED || error == EACCES || error == ENOENT))
         fail_set(f, fail_code_of(error), "cannot open '%s': %s", path, strerror(error));
     else
@@ -189,7 +195,7 @@ static hid_t find_attribute(struct h5 *h, const char *name) {
     htri_t exists = H5Aexists(h->file, name);
     if (exists == 0) return H5I_INVALID_HID;
     hid_t a = exists > 0 ? H5Aopen(h->file, name, H5P_DEFAULT) : H5I_INVALID_HID;
-    if (!went(h, a >= 0)) h5_damaged(h, "attribute", name);
+    if (a < 0) h5_damaged(h, "attribute", name);
     return a;
 }
 
@@ -289,7 +295,7 @@ static bool is_here(struct h5 *h, const char *name) {
         H5L_info_t info;
         htri_t exists = H5Lexists(h->file, words[i], H5P_DEFAULT);
         here = exists > 0 && went(h, H5Lget_info(h->file, words[i], &info, H5P_DEFAULT) >= 0);
-        if (!went(h, exists >= 0)) h5_damaged(h, "object", words[i]);
+        if (exists < 0) h5_damaged(h, "object", words[i]);
         if (here && info.type != H5L_TYPE_HARD)
             here = fail_set(h->fail, EXIT_BADDATA,
                             "'%s': '%s' is a link to another place; only what is in the file "
@@ -449,7 +455,7 @@ bool h5_shape(struct h5 *h, const char *name, struct h5_shape *s) {
         close_dataset(h);
         if (!is_here(h, name)) return false;
         hid_t d = H5Dopen2(h->file, name, H5P_DEFAULT);
-        if (!went(h, d >= 0)) return h5_damaged(h, "dataset", name);
+        if (d < 0) return h5_damaged(h, "dataset", name);
         h->open = d;
         h->open_name = xstrdup(name);
         if (!shape_of(d, &h->shape)) return h5_damaged(h, "dataset", name);

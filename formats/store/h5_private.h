@@ -21,4 +21,6 @@ bool h5_damaged(struct h5 *h, const char *what, const char *name); // false, wit
 bool h5_read_chunk(struct h5 *h, size_t chunk);
 bool h5_read_rows(struct h5 *h, size_t first, size_t n, void *to);
 // The error number that a line of libhdf5's error stack quotes; 0: none.
+// The errno behind what libhdf5 failed at since this was asked last; 0: the file itself is at fault.
+int h5_cause(void);
 int h5_errno_in(const char *text);

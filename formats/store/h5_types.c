@@ -26,6 +26,9 @@ bool h5_alive(const struct h5 *h) {
 }
 
 bool h5_damaged(struct h5 *h, const char *what, const char *name) {
+    int error = h5_cause();
+    if (error && fail_code_of(error) == EXIT_FAILED)
+        return fail_set(h->fail, EXIT_FAILED, "cannot read '%s': %s", h->path, strerror(error));
     return fail_set(h->fail, EXIT_BADDATA, "'%s' is damaged: %s '%s' cannot be read", h->path, what,
                     name);
 }

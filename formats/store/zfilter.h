@@ -11,8 +11,8 @@ enum { ZFILTER_ID = 32015, ZFILTER_LEVEL = 3 };
 
 // Room that zfilter_encode needs at `to` for n raw bytes, its scratch included.
 size_t zfilter_bound(size_t n);
-// raw (n bytes, elements of `size` bytes) -> to; returns the bytes made. Cannot fail on valid
-// input.
+// raw (n bytes, elements of `size` bytes) -> to; returns the bytes made, 0 where
+// there is no memory for it.
 size_t zfilter_encode(const void *raw, size_t n, size_t size, int level, void *to);
 // Back: `bytes` raw bytes from the n of a chunk. False: it has another checksum, or is no frame of
 // as many bytes, or, with errno ENOMEM, there is no memory.
