@@ -1,4 +1,5 @@
 #include "common/base/parallel.h"
+#include "common/base/fail.h"
 #include "common/base/mem.h"
 #include <limits.h>
 #include <linux/futex.h>
@@ -129,15 +130,41 @@ static int cgroup_limit(void) { // cgroup v2 quota in whole CPUs, or a large num
     return cpus < 1 ? 1 : (int)cpus;
 }
 
-static int usable_cpus(void) {
+static int number_in(const char *variable) { // 0: not set
+    const char *text = getenv(variable);
+    return text ? atoi(text) : 0;
+}
+
+static int allowed_cpus(void) { // by the affinity mask and the cgroup
     cpu_set_t set;
     int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
     int limit = cgroup_limit();
-    const char *env = getenv("OMP_NUM_THREADS");
-    int cap = env ? atoi(env) : 0;
     if (limit < n) n = limit;
-    if (cap > 0 && cap < n) n = cap;
     return n < 1 ? 1 : n;
+}
+
+// A batch system may give a job CPUs that its launcher then keeps from the process.
+static void compare_with_job(int allowed) {
+    static const struct {
+        const char *variable, *way_out;
+    } systems[] = {
+        {"SLURM_CPUS_PER_TASK", "srun needs --cpus-per-task=$SLURM_CPUS_PER_TASK of its own"},
+        {"PBS_NUM_PPN", "see the launcher's binding of CPUs"},
+        {"NSLOTS", "see the launcher's binding of CPUs"},
+        {"LSB_DJOB_NUMPROC", "see the launcher's binding of CPUs"},
+    };
+    for (size_t i = 0; i < sizeof systems / sizeof *systems; i++) {
+        int given = number_in(systems[i].variable);
+        if (given < 2 * allowed) continue;
+        warn("%s is %d, but this process may use %d of these CPUs: %s", systems[i].variable, given,
+             allowed, systems[i].way_out);
+        return;
+    }
+}
+
+static int default_threads(int allowed) {
+    int cap = number_in("OMP_NUM_THREADS");
+    return cap > 0 && cap < allowed ? cap : allowed;
 }
 
 static void dismiss(void) {
@@ -153,7 +180,8 @@ static void dismiss(void) {
 
 void parallel_init(int threads) {
     dismiss();
-    int n = threads > 0 ? threads : usable_cpus();
+    int allowed = allowed_cpus(), n = threads > 0 ? threads : default_threads(allowed);
+    compare_with_job(allowed);
     team.worker = xcalloc((size_t)n, sizeof *team.worker);
     for (int i = 1; i < n; i++) {
         if (pthread_create(&team.worker[i], NULL, serve, (void *)(size_t)i)) break;

@@ -1,0 +1,96 @@
+#!/bin/bash
+# The jobs of pipelines/slurm on a real Slurm: a slurmctld and a slurmd of this machine alone, on ports of
+# their own. An array dump gives the shards of one run; a training job, told that its time is up, requeues
+# itself and ends in the same bytes; a step without CPUs of its own warns.
+. tests/lib.bash
+for program in slurmctld slurmd srun sbatch scontrol; do
+    command -v $program >/dev/null || skip "no $program; apt-get install slurmctld slurmd slurm-client"
+done
+[ "$(id -u)" = 0 ] || skip 'slurmd wants to be root'
+[ "$(nproc)" -ge 2 ] || skip 'needs two CPUs'
+export SLURM_CONF=$PWD/slurm.conf
+port=$((20000 + $$ % 20000))
+mkdir state spool
+cat >slurm.conf <<C
+ClusterName=test
+SlurmctldHost=localhost
+AuthType=auth/none
+CredType=cred/none
+SlurmUser=root
+SlurmdUser=root
+StateSaveLocation=$PWD/state
+SlurmdSpoolDir=$PWD/spool
+SlurmctldPidFile=$PWD/ctld.pid
+SlurmdPidFile=$PWD/d.pid
+SlurmctldLogFile=$PWD/ctld.log
+SlurmdLogFile=$PWD/d.log
+ProctrackType=proctrack/pgid
+TaskPlugin=task/affinity
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+SwitchType=switch/none
+MpiDefault=none
+ReturnToService=2
+SlurmctldPort=$port
+NodeName=n1 NodeHostName=localhost NodeAddr=127.0.0.1 Port=$((port + 1)) CPUs=2 State=UNKNOWN
+PartitionName=all Nodes=n1 Default=YES MaxTime=INFINITE State=UP
+C
+slurmctld -D >ctld.out 2>&1 &
+daemons=$!
+slurmd -D -N n1 >d.out 2>&1 &
+daemons+=" $!"
+trap 'scancel -u root 2>/dev/null; sleep 1; kill $daemons 2>/dev/null; wait' EXIT
+for try in $(seq 60); do
+    sinfo -h -o %t 2>/dev/null | grep -q idle && break
+    sleep 0.5
+done
+sinfo -h -o %t 2>/dev/null | grep -q idle || skip "no node is idle: $(tail -n 1 ctld.log d.log 2>/dev/null | tr '\n' ' ')"
+
+over() { # JOB: waits until it and its tasks are gone; what waits to be queued again starts at once
+    for try in $(seq 240); do
+        squeue -h -j "$1" -o %T 2>/dev/null | grep -q . || return 0
+        squeue -h -j "$1" -o '%i %r' | awk '/BeginTime/ { print $1 }' | while read -r id; do
+            scontrol update jobid="$id" StartTime=now 2>/dev/null
+        done
+        sleep 0.5
+    done
+    fail "job $1 does not end: $(squeue -h -j "$1")"
+}
+submit() { # COMMAND...: its job number
+    "$@" >said 2>&1 || fail "$*: $(cat said)"
+    awk '/Submitted/ { print $4 }' said
+}
+
+world 120
+teachers
+export PATH=$bin:$PATH CPUS=2 MEM=1
+mkdir work
+cp dpo.h5 reverse.h5 sft.h5 pairs.h5 work
+quiet "$bin/teacher-dump" -q --dpo dpo.h5 --reverse reverse.h5 --ref sft.h5 --data pairs.h5 \
+    --rows-per-shard 30 -o teacher.h5
+mv out list
+job=$(WORK=$PWD/work ROWS_PER_SHARD=30 ARRAY=0-1 submit bash "$root/pipelines/slurm/dump.sbatch" -q)
+over "$job"
+for file in $(cat list); do same "$file" "work/$file" 'shards of an array job'; done
+cat dump-*.log >said 2>&1
+grep -i 'warning' said && fail 'a warning in an array job'
+
+train="--model $PWD/sft.h5 --data $PWD/sft-data.h5 --batch-size 4 --unit-tokens 256 --epochs 30"
+quiet "$bin/sft" -q $train -o want.h5
+job=$(submit bash "$root/pipelines/slurm/train.sbatch" sft -q $train -o "$PWD/got.h5")
+for try in $(seq 200); do # a few steps, then the time is up, as --signal tells the step
+    [ -e got.h5.ckpt ] && break
+    squeue -h -j "$job" -o %T | grep -q RUNNING && { sleep 0.3; scancel --signal=USR1 "$job" 2>/dev/null; }
+    squeue -h -j "$job" -o %T 2>/dev/null | grep -q . || break
+    sleep 0.2
+done
+over "$job"
+same want.h5 got.h5 'a training job'
+[ "$(scontrol show job "$job" | grep -o 'Restarts=[0-9]*')" != Restarts=0 ] || echo 'the job was done before its signal'
+
+# sbatch has two CPUs, srun is not told: one is left to the stage, which says so
+printf '#!/bin/bash\nsrun --cpu-bind=cores sft -q %s --steps 1 -o %s/warned.h5\n' "$train" "$PWD" >bare.sh
+job=$(submit sbatch --cpus-per-task=2 --mem=1 --output="$PWD/bare.log" bare.sh)
+over "$job"
+grep -q 'SLURM_CPUS_PER_TASK is 2, but this process may use 1' bare.log || fail "no warning: $(cat bare.log)"
+finish
