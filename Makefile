@@ -168,6 +168,7 @@ demo: deps
 # Coverage-guided fuzzing of every reader of foreign bytes (clang's libFuzzer), SECONDS each; a find
 # stays in build/fuzz and belongs into tests/fuzz/corpus once it is fixed.
 SECONDS ?= 60
+FUZZ ?= build/fuzz
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 $(FUZZERS:%=$(BUILD)/fuzzers/%): $(BUILD)/fuzzers/%: tests/fuzz/%.c $(LIBRARY)
 	@mkdir -p $(@D)
@@ -176,12 +177,13 @@ $(FUZZERS:%=$(BUILD)/fuzzers/%): $(BUILD)/fuzzers/%: tests/fuzz/%.c $(LIBRARY)
 fuzzers: $(FUZZERS:%=$(BUILD)/fuzzers/%)
 fuzz: deps
 	@command -v clang >/dev/null || { echo "fuzz: needs clang and libclang-rt-14-dev: apt-get install clang libclang-rt-14-dev"; exit 1; }
-	@$(MAKE) --no-print-directory $(JOBS) MODE=fuzz BUILD=build/fuzz CC=clang fuzzers
-	@for f in $(FUZZERS); do c=build/fuzz/corpus/$$f; mkdir -p $$c; echo "== $$f"; \
-	    build/fuzz/fuzzers/$$f -max_total_time=$(SECONDS) -rss_limit_mb=2048 -artifact_prefix=build/fuzz/$$f- \
-	        -print_final_stats=1 -close_fd_mask=1 $$c $$(ls -d tests/fuzz/corpus/$${f#fuzz_} 2>/dev/null) 2>&1 | \
+	@$(MAKE) --no-print-directory $(JOBS) MODE=fuzz BUILD=$(FUZZ) CC=clang fuzzers
+	@for f in $(FUZZERS); do c=$(FUZZ)/corpus/$$f; mkdir -p $$c; echo "== $$f"; \
+	    $(FUZZ)/fuzzers/$$f -max_total_time=$(SECONDS) -rss_limit_mb=2048 -artifact_prefix=$(FUZZ)/$$f- \
+	        -print_final_stats=1 -close_fd_mask=1 $$c \
+	        $$(ls -d tests/fuzz/corpus/$${f#fuzz_} tests/fuzz/$$f 2>/dev/null) 2>&1 | \
 	        grep -E 'ERROR|SUMMARY|Test unit written|number_of_executed_units' ; \
-	    ! ls build/fuzz/$$f-* >/dev/null 2>&1 || { echo "fuzz: finds in build/fuzz/$$f-*"; exit 1; }; done
+	    ! ls $(FUZZ)/$$f-* >/dev/null 2>&1 || { echo "fuzz: finds in $(FUZZ)/$$f-*"; exit 1; }; done
 
 # The manual pages, from the programs' own option tables; a page for each stage and subcommand.
 MAN := $(BUILD)/man

@@ -77,12 +77,11 @@ static void settle_bits(struct recode *s, int has) {
             s->info.bits, has);
 }
 
-static void settle_coding(struct recode *s, const struct options *o) {
-    struct fail f = {0};
+static void settle_coding(struct recode *s, const struct options *o, struct fail *f) {
     if (strcmp(columns_artefact(s->set[0])->kind, "teacher") != 0)
         die(EXIT_BADDATA, "'%s' is of kind %s; recode takes teacher files", columns_path(s->set[0]),
             columns_artefact(s->set[0])->kind);
-    if (!teacher_info_read(&s->info, s->set[0], &f)) die_if(&f);
+    if (!teacher_info_read(&s->info, s->set[0], f)) die_if(f);
     settle_bits(s, s->info.bits);
     settle_cut(s, o);
     if (!s->zstd_level) s->zstd_level = columns_level(s->set[0]);
@@ -187,7 +186,7 @@ int shard_recode(int argc, char **argv) {
     shard_options(&o, argc, argv, &files, 1);
     s.set = shard_set_open(&files, &f);
     s.parts = files.n;
-    settle_coding(&s, &o);
+    settle_coding(&s, &o, &f);
     char *json = options_json(&o);
     struct lineage l = shard_new_lineage(s.set, s.parts, "shard recode", json);
     if (s.cuts || s.codes) l.version = 0; // what is written is of the newest
