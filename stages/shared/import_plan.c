@@ -1,4 +1,6 @@
 #include "stages/shared/import_plan.h"
+#include "common/base/fail.h"
+#include "common/engine/adapter.h"
 #include "common/engine/gemm.h"
 #include "common/base/mem.h"
 #include "common/engine/net.h"
@@ -45,17 +47,45 @@ static size_t arena(const struct model *m, bool backward) {
     return net_plan(m, &l);
 }
 
+enum { RANK = 16 };
+
+// m with an adapter of rank RANK on all projections; it has no weights in memory.
+static struct model adapted(const struct model *m) {
+    struct model a;
+    struct adapter_config c = {.rank = RANK, .alpha = RANK};
+    char why[200];
+    for (size_t t = 0; t < ADAPTER_TARGETS; t++) c.target[t] = true;
+    model_copy(&a, m);
+    if (!adapter_attach(&a, &c, why, sizeof why)) die(EXIT_FAILED, "%s", why);
+    return a;
+}
+
+// Bytes beside the weights: arenas, gradients, moments.
+struct needs {
+    double weights, forward, backward, trained; // trained: of one float32 number each
+};
+
+static void print_row(struct log *log, const char *what, double full, double low) {
+    log_note(log, "  %-36s%8.2f GiB %12.2f GiB", what, gigabytes(full), gigabytes(low));
+}
+
+// Full training beside adapters on a base in bf16, which the three models of a dump share.
 static void print_memory(struct log *log, const struct model *m) {
-    double weights = 4.0 * (double)m->n_params, forward = (double)arena(m, false);
-    double backward = (double)arena(m, true);
-    log_note(log, "memory: %d tokens at a time, float32", ROWS);
-    log_note(log, "  import, export, generate, eval nll  %8.2f GiB", gigabytes(weights + forward));
-    log_note(log, "  sft, distill (off-policy)           %8.2f GiB",
-             gigabytes(4 * weights + backward));
-    log_note(log, "  dpo-train                           %8.2f GiB",
-             gigabytes(4 * weights + backward));
-    log_note(log, "  teacher-dump (dpo, reverse, ref)    %8.2f GiB",
-             gigabytes(3 * (weights + forward)));
+    struct model low = adapted(m);
+    struct needs f = {4.0 * (double)m->n_params, (double)arena(m, false), (double)arena(m, true),
+                      4.0 * (double)m->n_params};
+    struct needs a = {2.0 * (double)m->n_params, (double)arena(&low, false),
+                      (double)arena(&low, true), 4.0 * (double)low.adapter->trained.n};
+    double full = f.weights + 3 * f.trained + f.backward;
+    double adapter = a.weights + 4 * a.trained + a.backward;
+    log_note(log, "memory: %d tokens at a time   float32, all trained   bf16, adapters of rank %d",
+             ROWS, RANK);
+    print_row(log, "import, export", f.weights, f.weights);
+    print_row(log, "generate, eval nll", f.weights + f.forward, a.weights + a.trained + a.forward);
+    print_row(log, "sft, distill (off-policy), dpo-train", full, adapter);
+    print_row(log, "teacher-dump (dpo, reverse, ref)", 3 * (f.weights + f.forward),
+              a.weights + 2 * a.trained + 3 * a.forward);
+    model_release(&low);
 }
 
 void import_plan(struct log *log, const struct model *m) {
