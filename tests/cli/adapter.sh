@@ -29,6 +29,11 @@ rm two.h5
 [ $? = 75 ] || fail 'not stopped'
 quiet "$bin/sft" -q --model base.h5 --data sft-data.h5 -o two.h5 $train $lora --lora-dropout 0.2
 same one.h5 two.h5 'stopped and resumed'
+# validation, the best adapter, snapshots
+quiet "$bin/sft" -q --model base.h5 --data sft-data.h5 -o best.h5 $train $lora --valid sft-data.h5 \
+    --valid-every 2 --save-best --snapshot-every 3
+[ "$(kind best.step-3.h5)" = adapter ] || fail 'no snapshot of the adapter'
+quiet "$bin/shard" check best.h5 best.step-3.h5
 printf 'x' | dd of=two.h5 bs=1 seek=$(($(stat -c %s two.h5) - 200)) conv=notrunc status=none
 expect 3 'damaged' "$bin/shard" check two.h5
 

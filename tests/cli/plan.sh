@@ -61,4 +61,19 @@ check 0 $distill --shuffle-window 1 --max-positions 30000
 check 0 $distill --shuffle-window 8
 cache 5 --layout components --alpha-grid 0,0.5,1
 check 0 $distill --shuffle-window 8
+# Two adapters on one base, which is most of the memory: it is there once.
+cat >config.json <<J
+{"model_type": "llama", "hidden_size": 512, "intermediate_size": 1536, "num_hidden_layers": 10,
+ "num_attention_heads": 8, "num_key_value_heads": 4, "max_position_embeddings": 512}
+J
+quiet "$bin/import" -q --init config.json --tokenizer tok.json --seed 1 -o big.h5
+head -n 9 pairs.csv >few.csv
+quiet "$bin/tokenize" -q --model big.h5 --kind pref --input few.csv -o few.h5
+lora="--data few.h5 --lora-rank 8 --steps 1 --batch-size 1 --micro-tokens 1 --unit-tokens 1"
+check 0 "$bin/dpo-train" -q --model big.h5 $lora --reference ref.h5
+mv x.h5 a.h5
+quiet "$bin/dpo-train" -q --model big.h5 $lora --reverse --reference ref.h5 -o b.h5
+check 0 "$bin/teacher-dump" -q --dpo a.h5 --reverse b.h5 --ref big.h5 --data few.h5 --micro-tokens 1
+one=$(stat -c %s big.h5)
+[ "$(cat bytes)" -lt $((one * 2)) ] || fail "the base is there more than once: $(cat bytes) bytes, $one each"
 finish
