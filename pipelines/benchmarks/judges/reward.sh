@@ -30,7 +30,7 @@ jq -c '.about | (if .question_2 then [{role: "user", content: .question},
        {chosen: ($prompt + [{role: "assistant", content: $a}]),
         rejected: ($prompt + [{role: "assistant", content: $b}])}' \
     "$folder/requests" >"$folder/pairs.jsonl"
-"$stages/tokenize" -q --model "$ref" --kind pref --input "$folder/pairs.jsonl" \
+"$stages/tokenize" -q --model "$ref" --kind pref --on-equal keep --input "$folder/pairs.jsonl" \
     -o "$folder/pairs.h5" "$@" >/dev/null
 "$stages/eval" pairs --dpo "$model" --ref "$ref" --data "$folder/pairs.h5" \
     -o "$folder/rewards.csv" >/dev/null
