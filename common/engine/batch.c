@@ -1,6 +1,7 @@
 #include "common/engine/batch.h"
 #include "common/base/mem.h"
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,6 +67,8 @@ static void add_position(struct batch *b, struct response *r, size_t row, int32_
         b->owner = xrealloc(b->owner, cap * sizeof *b->owner);
         b->teacher = xrealloc(b->teacher, cap * sizeof *b->teacher);
         b->weight = xrealloc(b->weight, cap * sizeof *b->weight);
+        b->behaviour = xrealloc(b->behaviour, cap * sizeof *b->behaviour);
+        b->reference = xrealloc(b->reference, cap * sizeof *b->reference);
     }
     size_t p = b->positions++;
     b->row[p] = row;
@@ -73,6 +76,8 @@ static void add_position(struct batch *b, struct response *r, size_t row, int32_
     b->owner[p] = (size_t)(r - b->response);
     memset(&b->teacher[p], 0, sizeof b->teacher[p]);
     b->weight[p] = 0;
+    b->behaviour[p] = NAN;
+    b->reference[p] = 0;
     r->count++;
 }
 
@@ -136,6 +141,8 @@ void batch_release(struct batch *b) {
     free(b->owner);
     free(b->teacher);
     free(b->weight);
+    free(b->behaviour);
+    free(b->reference);
     free(b->response);
     *b = (struct batch){0};
 }

@@ -49,6 +49,8 @@ struct batch {
     size_t *owner;                    // (positions) its response
     struct teacher_position *teacher; // (positions), or NULL
     float *weight; // (positions) of the score-function term, 0 unless the source sets it
+    float *behaviour, *reference; // (positions) log p of the target when it was sampled (NaN: as
+                                  // now) and of the reference; for objective_group.h
     size_t responses, response_cap;
     struct response *response;
 };

@@ -43,8 +43,13 @@ static size_t epoch_steps(const struct train_options *o, size_t rows) {
     return (rows + (size_t)o->batch_size - 1) / (size_t)o->batch_size;
 }
 
+static uint64_t repeats(const struct train_options *o) {
+    return o->repeat ? o->repeat : 1;
+}
+
 uint64_t train_steps(const struct train_options *o, size_t rows) {
-    return o->steps ? (uint64_t)o->steps : (uint64_t)o->epochs * epoch_steps(o, rows);
+    if (o->steps) return (uint64_t)o->steps;
+    return (uint64_t)o->epochs * epoch_steps(o, rows) * repeats(o);
 }
 
 static size_t larger(size_t a, size_t b) {
@@ -85,10 +90,11 @@ static bool choose_rows(struct loop *l, uint64_t step, struct step_totals *total
     struct train *t = l->t;
     struct source *s = t->source;
     size_t per_epoch = epoch_steps(t->options, s->rows), batch = (size_t)t->options->batch_size;
-    size_t first = step % per_epoch * batch;
+    uint64_t draw = step / repeats(t->options);
+    size_t first = draw % per_epoch * batch;
     l->n = s->rows - first < batch ? s->rows - first : batch;
     for (size_t i = 0; i < l->n; i++)
-        l->rows[i] = order_row(&l->order, step / per_epoch, first + i);
+        l->rows[i] = order_row(&l->order, draw / per_epoch, first + i);
     if (s->prepare && !s->prepare(s->self, step, l->rows, l->n, l->f)) return false;
     size_t n = 0;
     *totals = (struct step_totals){.step = step};

@@ -16,6 +16,7 @@ struct train_options {
     int64_t batch_size, epochs, steps, unit_tokens, micro_tokens, snapshot_every, window;
     double stop_after;
     bool recompute;
+    uint64_t repeat; // set by the stage: steps in a row that take the same rows; 0: 1
     struct opt_every checkpoint_every;
     struct optim_options optim;
 };
