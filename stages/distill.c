@@ -2,6 +2,7 @@
 // own samples, from online teachers.
 #include "stages/shared/cache_rule.h"
 #include "stages/shared/cache_training.h"
+#include "stages/shared/group_training.h"
 #include "stages/shared/held_out_cache.h"
 #include "stages/shared/lora_training.h"
 #include "stages/shared/policy_training.h"
@@ -21,6 +22,7 @@ struct distill {
     struct cache_training cache;    // off-policy
     struct held_out_cache held_out; // --valid
     struct policy_training policy;  // on-policy; off-policy these are the monitor's teachers
+    struct group_training group;    // on-policy without a teacher
     struct distill_options options;
 };
 
@@ -42,6 +44,7 @@ static void declare(struct options *o, struct distill *d) {
     policy_training_inputs(o, &d->policy);
     recipe_row(o, &d->recipe);
     policy_training_rows(o, &d->policy);
+    group_training_rows(o, &d->group);
     student_options_rows(o, &d->student);
     monitor_rows(o, &d->cache.monitor);
     const struct opt_row beta[] = {
@@ -57,8 +60,13 @@ static void declare(struct options *o, struct distill *d) {
     common_options_rows(o, &d->common);
 }
 
+static bool grouped(const struct distill *d) {
+    return d->on_policy && choice_is(d->policy.options.level, "group");
+}
+
 static void check_options(struct distill *d, const struct options *o) {
     lora_check(&d->lora, o, d->model);
+    group_training_check(&d->group, &d->policy, o, grouped(d));
     if (d->on_policy && d->cache.teacher.n)
         die(EXIT_USAGE, "--teacher and --on-policy exclude each other; give one of them");
     if (d->on_policy) cache_training_refuse(o);
@@ -128,7 +136,11 @@ static bool open_inputs(struct distill *d, const struct options *o, struct train
     lora_attach(&d->lora, &d->start.model, (uint64_t)d->common.seed);
     parents_add(&t->lineage.parents, "model", d->start.content);
     held_out_cache_open(&d->held_out, &d->start, &t->lineage.parents);
-    if (d->on_policy) {
+    if (grouped(d)) {
+        group_training_load(&d->group, &d->policy, d->model, &d->start, d->reward_beta, t);
+        recipe_student(d->recipe, o, &d->student, &d->options);
+        d->train.repeat = (uint64_t)d->group.options.inner_steps;
+    } else if (d->on_policy) {
         policy_training_load(&d->policy, d->recipe, o, t);
         held_out_cache_rule(&d->held_out, d->policy.rule.alpha);
         settle_student(d, o, d->policy.teachers.dpo_model.reward_beta, d->policy.rule.alpha);
@@ -140,13 +152,18 @@ static bool open_inputs(struct distill *d, const struct options *o, struct train
     return known && training_current(t);
 }
 
-static int train(struct distill *d, struct training *t) {
+static struct objective start(struct distill *d, struct training *t) {
+    if (grouped(d))
+        return group_training_start(&d->group, &d->policy, &d->start, d->options.normalise, t);
     if (d->on_policy)
         policy_training_start(&d->policy, &d->start, &d->options, t);
     else if (!d->common.dry_run)
         cache_training_start(&d->cache, &d->options, t);
-    struct objective objective =
-        objective_distill_new(&d->options, d->start.model.config.vocab_used);
+    return objective_distill_new(&d->options, d->start.model.config.vocab_used);
+}
+
+static int train(struct distill *d, struct training *t) {
+    struct objective objective = start(d, t);
     t->model = &d->start;
     t->objective = &objective;
     held_out_cache_start(&d->held_out, &d->options, t);
@@ -182,6 +199,7 @@ int main(int argc, char **argv) {
     held_out_cache_close(&d.held_out);
     cache_training_close(&d.cache);
     policy_training_close(&d.policy);
+    group_training_close(&d.group);
     model_file_release(&d.start);
     training_end(&t);
     options_release(&o);

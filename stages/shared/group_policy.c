@@ -209,7 +209,8 @@ static bool prepare(void *self, uint64_t step, const size_t *rows, size_t n, str
     uint64_t draw = step / (uint64_t)p->options->inner_steps;
     p->first = draw != p->draw;
     if (!p->first) return true;
-    p->draw = UINT64_MAX; // these samples are no draw's until they are whole
+    p->whole = false;
+    p->draw = UINT64_MAX; // these samples are no draw's until all are scored
     if (!sample_draw(p, draw, rows, n)) return false;
     bool good = p->dpo ? implicit_reward(p, f)
                        : pass(p, p->reference_net, p->reference_logp, NULL, f) && run_scorer(p, f);
@@ -239,15 +240,22 @@ static size_t fields_of(struct group_policy *p, struct field to[6]) {
     return sizeof all / sizeof *all;
 }
 
+bool group_policy_after_step(void *self, uint64_t step, bool *end, struct fail *f) {
+    (void)step, (void)end, (void)f;
+    ((struct group_policy *)self)->whole = true;
+    return true;
+}
+
 void group_policy_keep(void *self, struct str *extra) {
     struct group_policy *p = self;
+    uint64_t draw = p->whole ? p->draw : UINT64_MAX;
     struct field field[6];
     size_t n = fields_of(p, field);
-    str_add(extra, &p->draw, sizeof p->draw);
+    str_add(extra, &draw, sizeof draw);
     str_add(extra, &p->n, sizeof p->n);
-    for (size_t i = 0; i < n && p->draw != UINT64_MAX; i++)
+    for (size_t i = 0; i < n && draw != UINT64_MAX; i++)
         str_add(extra, field[i].at, field[i].bytes);
-    if (p->draw != UINT64_MAX) str_add(extra, p->place, p->source.rows * sizeof *p->place);
+    if (draw != UINT64_MAX) str_add(extra, p->place, p->source.rows * sizeof *p->place);
 }
 
 static bool restore_jobs(struct group_policy *p) {
@@ -282,7 +290,7 @@ bool group_policy_restore(void *self, const struct str *extra) {
     for (size_t i = 0; i < n; at += field[i++].bytes)
         memcpy(field[i].at, extra->text + at, field[i].bytes);
     memcpy(p->place, extra->text + at, p->source.rows * sizeof *p->place);
-    return restore_jobs(p);
+    return p->whole = restore_jobs(p);
 }
 
 // ---- opening ----

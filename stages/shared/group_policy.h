@@ -40,6 +40,7 @@ struct group_policy {
     size_t n, *place;        // jobs of the draw; place (rows): of a row in it, SIZE_MAX: not in it
     uint64_t draw;           // which these samples are of; UINT64_MAX: none
     bool first;              // the draw's first step: the student is as it was when it sampled
+    bool whole;              // that step is done, so that behaviour is known
     int32_t *ids;            // (jobs, max_new)
     size_t *count;           // (jobs) tokens, for checkpoints
     float *behaviour, *reference_logp; // (jobs, max_new)
@@ -54,6 +55,7 @@ void group_policy_open(struct group_policy *p);
 void group_policy_close(struct group_policy *p);
 // For objective_group: record, with the struct group_policy.
 void group_policy_record(void *self, const struct batch *b, size_t position, double logp);
-// A draw's samples in a checkpoint, where it stands between two inner steps.
+// Hooks: a draw's samples are in a checkpoint that stands between two inner steps.
+bool group_policy_after_step(void *self, uint64_t step, bool *end, struct fail *f);
 void group_policy_keep(void *self, struct str *extra);
 bool group_policy_restore(void *self, const struct str *extra);

@@ -8,9 +8,10 @@
 void on_policy_rows(struct options *o, struct on_policy_options *p) {
     const struct opt_row rows[] = {
         {"reward-level", OPT_CHOICE, OPT_RESULT, &p->level, .value = "distribution",
-         .choices = "distribution|token|response",
-         .help = "how samples train: by distilling p*, or by policy gradients on values of tokens "
-                 "or of whole responses, which are noisier and need a lower --lr"},
+         .choices = "distribution|token|response|group",
+         .help = "how samples train: by distilling p*; by policy gradients on values of tokens or "
+                 "of whole responses, which are noisier and need a lower --lr; or without a "
+                 "teacher, by scores standardised in groups (GRPO)"},
         {"exact", OPT_FLAG, OPT_RESULT, &p->exact,
          .help = "also follow the gradient over whole responses (with rkl; unbiased with "
                  "--normalise sum)"},
