@@ -6,6 +6,7 @@
 #   MODELS    what is tested, the reference and dpo among them
 #   ALIGNED   whose snapshots are measured
 #   TEACHERS  --dpo FILE --reverse FILE --ref FILE, whose rewards are looked at
+#   REWARD_MODEL  --reward-model FILE beside them, if there is one
 #   UNTRAINED the MODELS that have no log here; base if not set
 #   {SAMPLE,LABEL,PAIRS,GENERATE,VALID}_OPTS
 # and there are rules for $(OUT)/MODEL.h5 (with its log $(OUT)/MODEL.csv and $(OUT)/seconds/MODEL) and
@@ -62,6 +63,6 @@ $(foreach m,$(MODELS),$(eval $(call tested,$(m))))
 $(ALIGNED:%=$(OUT)/valid/%.csv): $(OUT)/valid/%.csv: $(OUT)/%.h5 $(OUT)/valid-prompts.h5 $(OUT)/settings/VALID
 	@mkdir -p $(OUT)/valid
 	$(REPORT)/curve.sh $< $(OUT)/$(REF).h5 $(OUT)/valid-prompts.h5 $(WORLD) '$(VALID_OPTS)' '$(RUN)' > $@
-$(OUT)/valid/pairs.csv: $(OUT)/valid-pairs.h5 $(filter %.h5,$(TEACHERS))
+$(OUT)/valid/pairs.csv: $(OUT)/valid-pairs.h5 $(filter %.h5,$(TEACHERS) $(REWARD_MODEL))
 	@mkdir -p $(OUT)/valid
-	$(STAGE)eval pairs $(TEACHERS) --data $< --summary $@ $(QUIET) > /dev/null
+	$(STAGE)eval pairs $(TEACHERS) $(REWARD_MODEL) --data $< --summary $@ $(QUIET) > /dev/null

@@ -13,7 +13,7 @@ function complain(what) {
     stage = word[2]
     if (name !~ /^[a-z][a-z0-9-]*$/) complain("'" name "' is no name; take a-z, 0-9 and -")
     if (name in seen || name ~ /^(base|sft|teacher|reverse)$/) complain("the name '" name "' is taken")
-    if (stage !~ /^(sft|dpo-train|distill|on-policy|rounds|teacher)$/) complain("no stage '" stage "'")
+    if (stage !~ /^(sft|dpo-train|distill|on-policy|group-reward|group-dpo|group-gold|rounds|teacher)$/) complain("no stage '" stage "'")
     seen[name] = 1
     options = half[1]
     sub(/^[ \t]*[^ \t]+[ \t]+/, "", options)

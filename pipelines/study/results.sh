@@ -28,7 +28,7 @@ Pairs of the reference's samples to validation prompts, put into the order of th
 
 | reward | pairs | accuracy, % |
 |---|---|---|
-$(awk -F, '$1 ~ /^(forward|reverse|contrastive)$/ { printf "| %s | %d | %.1f ± %.1f |\n", $1, $2, 100 * $3, 100 * $4 }' \
+$(awk -F, '$1 ~ /^(forward|reverse|contrastive|reward_model)$/ { printf "| %s | %d | %.1f ± %.1f |\n", $1, $2, 100 * $3, 100 * $4 }' \
         "$out/seed-$first/valid/pairs.csv")
 PAIRS
 }

@@ -23,6 +23,7 @@ VALID_OPTS := --max-new $(MAX_NEW) --seed 7$(SEED)
 LABEL_OPTS := --seed $(SEED)
 PAIRS_OPTS := $(TOKENIZE)
 TRAIN := $(TRAIN_OPTS) --seed $(SEED)
+REWARD_MODEL := --reward-model $(OUT)/reward-model.h5
 include ../measured.mk
 
 export SEED_OUT := $(OUT)
@@ -31,7 +32,7 @@ export REF TRAIN SNAPSHOTS MAX_NEW TOKENIZE BIN RUN
 TRAINER := SEED=$(SEED) ./train.sh
 POINT = $(REPORT)/point.sh $(OUT)/$(REF).h5 $(OUT)/valid-prompts.h5 $(WORLD) '$(VALID_OPTS)' '$(RUN)'
 NEEDS := $(OUT)/$(REF).h5 $(OUT)/train-pairs.h5 $(OUT)/chosen.h5 $(OUT)/train-prompts.h5 \
-    $(OUT)/train-prompts.csv $(OUT)/reverse.h5 $(OUT)/settings/TRAIN
+    $(OUT)/train-prompts.csv $(OUT)/reverse.h5 $(OUT)/reward-model.h5 $(OUT)/settings/TRAIN
 
 # ---- what all seeds share, the teachers ----------------------------------------------------------------
 
@@ -48,6 +49,8 @@ $(OUT)/teacher.h5: $(OUT)/$(REF).h5 $(OUT)/train-pairs.h5 $(OUT)/settings/TRAIN 
 	$(TRAINER) $@ dpo-train $(TEACHER_OPTS)
 $(OUT)/reverse.h5: $(OUT)/teacher.h5 # which leaves the reference's log-probabilities
 	$(TRAINER) $@ dpo-train $(TEACHER_OPTS) --reverse
+$(OUT)/reward-model.h5: $(OUT)/$(REF).h5 $(OUT)/train-pairs.h5 $(OUT)/settings/TRAIN $(OUT)/settings/TEACHER
+	$(TRAINER) $@ reward $(REWARD_OPTS)
 
 # ---- trials on validation prompts, choices ---------------------------------------------------------------
 

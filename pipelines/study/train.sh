@@ -2,7 +2,7 @@
 # train.sh MODEL.h5 STAGE OPTIONS...: one training of the study, a line of methods.txt. Where MODEL.h5
 # stands its log (MODEL.csv), its snapshots and seconds/MODEL appear: CPU seconds of the training, and
 # seconds/MODEL.cache of its teacher cache. Caches are shared by all that ask for the same one. From the
-# environment: SEED_OUT (the seed's folder: pairs, teachers, prompts), REF (name of the reference),
+# environment: SEED_OUT (the seed's folder: pairs, teachers, prompts), REF (name of the reference), WORLD,
 # TRAIN (options of every training), SNAPSHOTS, MAX_NEW, TOKENIZE (options), BIN, RUN.
 set -e -o pipefail
 model=$1 stage=$2
@@ -71,6 +71,16 @@ distill)
     ;;
 on-policy)
     train distill --on-policy "${teachers[@]}" --data "$SEED_OUT/train-prompts.h5" --max-new "$MAX_NEW" "$@"
+    ;;
+reward) train dpo-train --data "$SEED_OUT/train-pairs.h5" --loss reward "$@" ;;
+group-*)
+    case $stage in # what scores the samples
+    group-reward) scores=(--reward-model "$SEED_OUT/reward-model.h5") ;;
+    group-dpo) scores=(--dpo "$SEED_OUT/teacher.h5") ;;
+    group-gold) scores=(--scorer "$BIN/gold score --world $WORLD") ;;
+    esac
+    train distill --on-policy --reward-level group "${scores[@]}" --data "$SEED_OUT/train-prompts.h5" \
+        --max-new "$MAX_NEW" "$@"
     ;;
 rounds)
     divide "$@"

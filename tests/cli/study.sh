@@ -12,6 +12,8 @@ dpo        dpo-train --beta 0.1               : --lr 3e-4 | --lr 1e-3
 mine       distill --recipe adaptive          : STRENGTHS
 rkl        distill --divergence rkl --alpha damped:1
 online     on-policy --reward-level response
+scored     group-reward --batch-size 4 --group 2 --steps 2
+scored     group-reward --batch-size 4 --group 2 --steps 2
 rounds     rounds --recipe adaptive           : --alpha damped:1
 p-fixed    teacher --alpha fixed:1
 E2
@@ -25,7 +27,7 @@ study() {
 
 study || fatal "make failed: $(tail -n 20 "$TMP/log")"
 rows=$(cut -d, -f1,3 "$out/summary.csv" | tr '\n' ' ')
-[ "$rows" = 'model,seeds base,2 sft,2 sft-chosen,1 dpo,2 mine,2 rkl,1 online,1 rounds,1 ' ] ||
+[ "$rows" = 'model,seeds base,2 sft,2 sft-chosen,1 dpo,2 mine,2 rkl,1 online,1 scored,1 rounds,1 ' ] ||
     fatal "not the rows that were wanted: $rows"
 for file in summary trials; do
     [ "$(awk -F, '{ print NF }' "$out/$file.csv" | sort -u | wc -l)" = 1 ] || fatal "'$file.csv' has a ragged row"
