@@ -83,16 +83,19 @@ static bool begins_page(const char *text, size_t n) {
     return false;
 }
 
-static bool markup(const char *path, const char *bytes, size_t n, struct fail *f) {
+static size_t blanks(const char *bytes, size_t n) {
     size_t i = 0;
-    while (i < n && strchr(" \t\r\n", bytes[i]) && bytes[i]) i++;
+    while (i < n && bytes[i] && strchr(" \t\r\n", bytes[i])) i++;
+    return i;
+}
+
+static bool page(const char *path, const char *bytes, size_t n, struct fail *f) {
+    size_t i = blanks(bytes, n);
     if (begins_page(bytes + i, n - i))
         return fail_set(f, EXIT_BADDATA,
                         "'%s' is HTML, a web page: was the page about the file saved, or a login "
                         "page? download the file itself",
                         path);
-    if (n - i >= 5 && !memcmp(bytes + i, "<?xml", 5))
-        return refuse(path, "XML", NULL, "write CSV, JSONL or text", f);
     return true;
 }
 
@@ -119,7 +122,7 @@ static bool known(const char *path, const char *bytes, size_t n, struct fail *f)
                         "'%s' is an Arrow stream; make JSONL of it: python3 -c \"import datasets; "
                         "datasets.Dataset.from_file('%s').to_json('%s.jsonl')\"",
                         path, path, path);
-    return markup(path, bytes, n, f);
+    return page(path, bytes, n, f);
 }
 
 bool file_kind_text(const char *path, const char *bytes, size_t n, struct fail *f) {
@@ -128,6 +131,9 @@ bool file_kind_text(const char *path, const char *bytes, size_t n, struct fail *
     if (n >= 4 && !memcmp(bytes, "\x89HDF", 4))
         return fail_set(f, EXIT_BADDATA, "'%s' is an HDF5 file, not text; give CSV, JSONL or text",
                         path);
+    size_t i = blanks(bytes, n); // a drawing is XML too, and none of a reader's rows
+    if (n - i >= 5 && !memcmp(bytes + i, "<?xml", 5))
+        return refuse(path, "XML", NULL, "write CSV, JSONL or text", f);
     return known(path, bytes, n, f);
 }
 
