@@ -70,7 +70,7 @@ struct objective group_training_start(struct group_training *g, const struct pol
     group_policy_source(y, &t->source, &f);
     die_if(&f);
     for (size_t i = 0; i < (y->dpo ? 3 : 2); i++)
-        data_check(models[i], g->prompts.tokenizer, g->prompts.vocab, t->source.span,
+        data_check(models[i], g->prompts.tokenizer, g->prompts.top, t->source.span,
                    g->prompts.rows, p->data.items[0]);
     t->more_bytes = group_policy_plan(y) + tokens_bytes(&g->prompts);
     if (!t->common->dry_run) group_policy_open(y);
