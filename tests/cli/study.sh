@@ -13,7 +13,6 @@ mine       distill --recipe adaptive          : STRENGTHS
 rkl        distill --divergence rkl --alpha damped:1
 online     on-policy --reward-level response
 scored     group-reward --batch-size 4 --group 2 --steps 2
-scored     group-reward --batch-size 4 --group 2 --steps 2
 rounds     rounds --recipe adaptive           : --alpha damped:1
 p-fixed    teacher --alpha fixed:1
 E2
@@ -32,7 +31,7 @@ rows=$(cut -d, -f1,3 "$out/summary.csv" | tr '\n' ' ')
 for file in summary trials; do
     [ "$(awk -F, '{ print NF }' "$out/$file.csv" | sort -u | wc -l)" = 1 ] || fatal "'$file.csv' has a ragged row"
 done
-[ "$(wc -l <"$out/trials.csv")" = 11 ] || fatal "not 10 trials: $(cat "$out/trials.csv")"
+[ "$(wc -l <"$out/trials.csv")" = 12 ] || fatal "not 11 trials: $(cat "$out/trials.csv")"
 # every trial has its numbers; p* has a KL too, and the reference none
 awk -F, 'NR > 1 { if ($3 == "" || $5 == "" || $7 == "") bad = 1; if ($1 == "sft" && $5 != 0) bad = 1
     if ($1 ~ /^p-fixed/ && !($5 > 0)) bad = 1 } END { exit bad }' "$out/trials.csv" || fatal "$(cat "$out/trials.csv")"
