@@ -1,5 +1,6 @@
 #include "tests/bench/engine/bench.h"
 #include "common/base/mem.h"
+#include "common/engine/adapter.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,6 +70,7 @@ struct rounds {
     struct series replay_forward, replay, forward, step, recompute, update;
     struct series peak_replay, peak_step;            // what they take at the peak of multiply-adds
     struct series replay_bf16, peak_bf16, step_bf16; // the first two in bf16
+    struct series adapter;                           // an adapter in place of the weights
 };
 
 // A step's FLOPs by the usual count: 6 a parameter and token.
@@ -77,7 +79,8 @@ static double step_flops(const struct model *m, double tokens) {
 }
 
 static void one_round(struct rounds *t, struct replay *r, const struct step_bench *s,
-                      const struct step_bench *again, struct batch *b, size_t i) {
+                      const struct step_bench *again, const struct step_bench *low, struct batch *b,
+                      size_t i) {
     double products = replay_flops(s->model, b, true);
     t->replay_forward.at[i] = replayed(r, false);
     t->forward.at[i] = forward(s, b);
@@ -90,6 +93,7 @@ static void one_round(struct rounds *t, struct replay *r, const struct step_benc
     t->replay_bf16.at[i] = replayed(r, true);
     t->step_bf16.at[i] = whole_step(s, b);
     s->model->rounded = false;
+    t->adapter.at[i] = whole_step(low, b);
     t->recompute.at[i] = whole_step(again, b);
     t->update.at[i] = update(s);
 }
@@ -119,6 +123,8 @@ static void tell(struct report *r, const struct shape *s, const struct ceilings 
         "speed of the float32 step (aim 1.5)");
     add(r, s, "sft step, --recompute", tokens, &t->recompute, series_ratio(&t->recompute, &t->step),
         "time of the plain step (aim < 1.35)");
+    add(r, s, "sft step of an adapter, rank 16", tokens, &t->adapter,
+        series_ratio(&t->adapter, &t->step), "time of the plain step (aim < 0.75)");
     char *name = xasprintf("%s: optimiser step", s->name);
     // parameters and moments are read and written, gradients read twice
     double bytes = 32.0 * (double)b->model->n_params;
@@ -136,6 +142,18 @@ static struct net_limits limits_of(const struct shape *s, size_t rows, bool reco
                                .recompute = recompute};
 }
 
+// The same weights with an adapter on all projections.
+static struct model adapted(struct model *m) {
+    struct model low;
+    struct adapter_config c = {.rank = 16, .alpha = 32};
+    char why[200];
+    for (size_t t = 0; t < ADAPTER_TARGETS; t++) c.target[t] = true;
+    model_share(&low, m);
+    if (!adapter_attach(&low, &c, why, sizeof why)) abort();
+    adapter_randomise(&low, 1, false);
+    return low;
+}
+
 void bench_steps(struct report *r, const struct shape *s, const struct ceilings *c) {
     struct model m;
     struct batch b = {0};
@@ -148,19 +166,27 @@ void bench_steps(struct report *r, const struct shape *s, const struct ceilings 
         &m, net_new(&m, &plain), &sft, optim_new(&m), {.rows = b.responses, .tokens = b.positions}};
     struct step_bench again = step;
     again.net = net_new(&m, &lean);
+    struct model small = adapted(&m);
+    struct step_bench low = step;
+    low.model = &small;
+    low.net = net_new(&small, &plain);
+    low.optim = optim_new(&small);
     struct replay *replay = replay_new(&m, &b);
-    one_round(&t, replay, &step, &again, &b, 0); // warms up
+    one_round(&t, replay, &step, &again, &low, &b, 0); // warms up
     struct others before = others_now();
     size_t rounds = s->only_steps && !bench_quick() ? 3 : bench_rounds();
-    for (size_t i = 0; i < rounds; i++) one_round(&t, replay, &step, &again, &b, i);
+    for (size_t i = 0; i < rounds; i++) one_round(&t, replay, &step, &again, &low, &b, i);
     t.replay_forward.n = t.replay.n = t.forward.n = t.step.n = t.recompute.n = rounds;
-    t.update.n = t.peak_replay.n = t.peak_step.n = rounds;
+    t.adapter.n = t.update.n = t.peak_replay.n = t.peak_step.n = rounds;
     t.replay_bf16.n = t.peak_bf16.n = t.step_bf16.n = rounds;
     report_section(r, before);
     tell(r, s, c, &step, &t, (double)b.n);
     replay_free(replay);
     net_free(step.net);
     net_free(again.net);
+    net_free(low.net);
+    optim_free(low.optim);
+    model_release(&small);
     optim_free(step.optim);
     objective_free(&sft);
     batch_release(&b);
