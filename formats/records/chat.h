@@ -26,6 +26,7 @@ struct chat_template { // read-only once open; shared by threads
 bool chat_template_open(struct chat_template *t, const char *wanted, const struct token_source *s,
                         size_t n_args, const char *const *args, struct fail *f);
 const char *chat_template_label(const char *wanted); // what is recorded: "file" for a path
+const char *chat_template_text(const struct chat_template *t, const char *variable); // NULL: none
 void chat_template_close(struct chat_template *t);
 
 // Marks of rendered bytes: message i and which part of it, the tools, or 0 for the template.

@@ -70,6 +70,18 @@ static bool no_cut(struct chat *c, size_t i, const char *why) {
                     i + 1, why);
 }
 
+// The same for a tokenizer that does not call the end-of-sequence token special.
+static size_t last_eos(const struct chat *c, const struct tokenizer *t, struct jtext text) {
+    const char *eos = chat_template_text(c->template, "eos_token");
+    size_t n = eos ? strlen(eos) : 0, end = 0;
+    if (!n || !tokenizer_added_at(t, eos, n)) return 0;
+    for (size_t at = 0; at + n <= text.n; at++) {
+        struct jtext here = jtext_part(text, at, at + n);
+        if (!memcmp(here.text, eos, n) && template_only(here, 0)) end = at + n;
+    }
+    return end;
+}
+
 // What follows the message in `last`, where it is the last one, up to its last special token.
 static bool find_tail(struct chat *c, const struct tokenizer *t, size_t i, struct jtext ask,
                       struct jtext last, struct jtext *tail) {
@@ -82,6 +94,7 @@ static bool find_tail(struct chat *c, const struct tokenizer *t, size_t i, struc
     size_t end =
         tokenizer_last_special(t, last.text + from, last.n - from, typed ? typed + from : NULL);
     free(typed);
+    if (!end) end = last_eos(c, t, jtext_part(last, from, last.n));
     *tail = jtext_part(last, from, from + end);
     return end || no_cut(c, i, "no special token of the tokenizer ends its turn");
 }

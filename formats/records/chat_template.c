@@ -125,6 +125,12 @@ bool chat_template_open(struct chat_template *t, const char *wanted, const struc
     return !f->code;
 }
 
+const char *chat_template_text(const struct chat_template *t, const char *variable) {
+    for (size_t i = 0; i < t->n; i++)
+        if (!strcmp(t->variable[i].name, variable)) return json_text(t->variable[i].value, NULL);
+    return NULL;
+}
+
 void chat_template_close(struct chat_template *t) {
     jinja_free(t->jinja);
     free(t->source);

@@ -27,6 +27,14 @@ echo '{"prompt": "2+2?", "chosen": "It is 4.", "rejected": "It is 5."}' >plain.j
 quiet tokenize --kind pref --input plain.jsonl --template-args enable_thinking=false -o plain.h5
 "$bin/shard" head plain.h5 | grep -q 'prompt: .*<think>.n.n</think>' || fail "no empty thought: $("$bin/shard" head plain.h5)"
 
+# what ends a turn may be a token that the tokenizer does not call special, if it is the EOS
+sed '/"content": "<|im_end|>"/s/"special": true/"special": false/' tok.json >plain.json
+expect 3 'no special token of the tokenizer ends its turn' "$bin/tokenize" -q --tokenizer plain.json \
+    --template "$templates/qwen3.jinja" --kind sft --input sft.jsonl -o x.h5
+quiet "$bin/tokenize" -q --tokenizer plain.json --eos '<|im_end|>' --template "$templates/qwen3.jinja" --kind sft --input sft.jsonl -o x.h5
+[ "$(ids x.h5)" = "$(ids sft.h5)" ] || fail "another EOS, other ids: $(ids x.h5)"
+rm -f x.h5
+
 # bytes survive, NULs among them
 echo '{"prompt": "hi\u0000there", "chosen": "a\u0000b", "rejected": "no"}' >nul.jsonl
 shown --kind pref --input nul.jsonl | tr -d '|' >nul
