@@ -41,6 +41,7 @@ static const struct kernels *pick(const char *want, const char *who) {
     if (!want || !*want) return level[n - 1];
     for (int i = 0; i < n; i++)
         if (!strcmp(level[i]->name, want)) return level[i];
+    if (blas) die(EXIT_USAGE, "%s 'blas' is not a level of this build: BLAS_LIBS was empty", who);
     die(EXIT_USAGE, "%s '%s' is not a level this CPU has; the best is '%s'", who, want,
         level[n - 1]->name);
 }
