@@ -121,6 +121,25 @@ static void load_inputs(struct dpo *d, struct parents *parents) {
     d->own_ref = !hash_equal(d->ref_model.content, d->policy.content);
 }
 
+static char *reference_path(const struct dpo *d) {
+    return d->reference ? xstrdup(d->reference) : xasprintf("%s.reference.h5", d->output);
+}
+
+// The held-out pairs' file is told apart as tokenize --split does: FILE.valid.h5.
+static char *held_out_path(const char *path) {
+    size_t n = strlen(path), ending = n > 3 && !strcmp(path + n - 3, ".h5") ? 3 : 0;
+    return xasprintf("%.*s.valid%s", (int)(n - ending), path, path + n - ending);
+}
+
+static void sweep_references(const struct dpo *d) {
+    const struct model_file *m = d->own_ref ? &d->ref_model : &d->policy;
+    char *path = reference_path(d), *valid = held_out_path(path);
+    reference_sweep(path, m, &d->train_pairs.pairs);
+    if (d->valid.data.n) reference_sweep(valid, m, &d->held_out.pairs);
+    free(path);
+    free(valid);
+}
+
 // The reference's log-probabilities, from the file they are kept in or by a pass of the reference.
 static int refer(struct dpo *d, struct referred *r, const char *path, struct log *log) {
     struct fail f = {0};
@@ -133,14 +152,11 @@ static int refer(struct dpo *d, struct referred *r, const char *path, struct log
     return code;
 }
 
-// The held-out pairs' file is told apart as tokenize --split does: FILE.valid.h5.
 static int find_references(struct dpo *d, struct log *log) {
     struct fail f = {0};
     whole_file_prepare(d->output, &f); // an output that cannot be is found before the work
     die_if(&f);
-    char *path = d->reference ? xstrdup(d->reference) : xasprintf("%s.reference.h5", d->output);
-    size_t n = strlen(path), ending = n > 3 && !strcmp(path + n - 3, ".h5") ? 3 : 0;
-    char *valid = xasprintf("%.*s.valid%s", (int)(n - ending), path, path + n - ending);
+    char *path = reference_path(d), *valid = held_out_path(path);
     int code = refer(d, &d->train_pairs, path, log);
     if (code == EXIT_DONE && d->valid.data.n) code = refer(d, &d->held_out, valid, log);
     free(path);
@@ -295,7 +311,9 @@ int main(int argc, char **argv) {
     training_begin(&t);
     t.lineage.kind = lora_kind(&d.lora);
     load_inputs(&d, &t.lineage.parents);
-    int code = training_current(&t) ? EXIT_DONE : run(&d, &t);
+    bool current = training_current(&t);
+    if (current) sweep_references(&d);
+    int code = current ? EXIT_DONE : run(&d, &t);
     release_pairs(&d.train_pairs);
     release_pairs(&d.held_out);
     model_file_release(&d.policy);

@@ -12,6 +12,9 @@ void whole_file_sweep(const char *path);
 // on a file-size limit is an error of the write, not a signal.
 bool whole_file_prepare(const char *path, struct fail *f);
 
+// Removes the temporary files of `path` that processes of this host left which are no more.
+void whole_file_sweep(const char *path);
+
 // A name beside `path` that nobody has; free() it. whole_file_commit: fsync, rename to `path`,
 // fsync of the folder; where it fails, or f is set already, the temporary file is removed.
 char *whole_file_temp(const char *path);

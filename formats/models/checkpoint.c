@@ -126,6 +126,7 @@ bool checkpoint_load(const char *path, const struct lineage *l, struct checkpoin
 void checkpoint_sweep(const char *path, const struct lineage *l) {
     struct fail f = {0};
     struct artefact a;
+    whole_file_sweep(path);
     if (!artefact_read(path, "checkpoint", &a, &f)) return;
     if (same_run(&a, l, path, &f)) unlink(path);
     artefact_release(&a);

@@ -267,10 +267,13 @@ void artefact_sweep_spool(const char *name, const struct lineage *l) {
     enum { HEAD = 1 << 16 }; // longer than any header
     whole_file_sweep(name);  // killed while the spool was made shorter
     char *lineage = lineage_text(l->kind, l), *head = xmalloc(HEAD);
-    FILE *file = fopen(name, "rb");
+    struct stat st;
+    bool there = stat(name, &st) == 0 && S_ISREG(st.st_mode);
+    FILE *file = there ? fopen(name, "rb") : NULL;
     size_t n = file ? fread(head, 1, HEAD, file) : 0;
     if (file) fclose(file);
     if (n && memmem(head, n, lineage, strlen(lineage))) unlink(name);
+    whole_file_sweep(name);
     free(head);
     free(lineage);
 }
@@ -289,8 +292,16 @@ bool artefact_is_current(const char *path, const struct lineage *l, bool no_clob
         free(wanted);
         artefact_release(&a);
     }
+    // What cannot be read for now is neither current nor to be made again.
+    if (ignored.code == EXIT_FAILED) {
+        fail_pass(f, &ignored);
+        return false;
+    }
     char *spool = xasprintf("%s.spool", path);
-    if (same) artefact_sweep_spool(spool, l);
+    if (same) {
+        artefact_sweep_spool(spool, l);
+        whole_file_sweep(path);
+    }
     free(spool);
     if (!same && no_clobber)
         fail_set(f, EXIT_FAILED, "'%s' exists and --no-clobber was given", path);

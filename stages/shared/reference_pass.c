@@ -77,9 +77,8 @@ static int compute(const char *path, const struct model_file *ref, struct pairs 
     return code;
 }
 
-int reference_pass(const char *path, const struct model_file *ref, struct pairs *pairs,
-                   size_t tokens, struct log *log, double *chosen, double *rejected,
-                   struct fail *f) {
+// parents_release its parents.
+static struct lineage lineage_of(const struct model_file *ref, const struct pairs *pairs) {
     struct lineage l = {.kind = "reference",
                         .stage = "reference",
                         .version = 1,
@@ -87,17 +86,32 @@ int reference_pass(const char *path, const struct model_file *ref, struct pairs 
     if (ref->model.bf16)
         l.options = ref->model.rounded ? "{\"frozen-dtype\": \"bf16\", \"precision\": \"bf16\"}"
                                        : "{\"frozen-dtype\": \"bf16\"}";
-    struct hash128 content;
     parents_add(&l.parents, model_file_kind(ref), ref->content);
     for (size_t i = 0; i < pairs->parents.n; i++)
         parents_add(&l.parents, pairs->parents.items[i].kind, pairs->parents.items[i].hash);
+    return l;
+}
+
+int reference_pass(const char *path, const struct model_file *ref, struct pairs *pairs,
+                   size_t tokens, struct log *log, double *chosen, double *rejected,
+                   struct fail *f) {
+    struct lineage l = lineage_of(ref, pairs);
+    struct hash128 content;
     int code = EXIT_DONE;
-    struct fail none = {0};
-    if (!artefact_is_current(path, &l, false, &none))
-        code = compute(path, ref, pairs, &l, tokens, log, f);
+    if (!artefact_is_current(path, &l, false, f))
+        code = f->code ? f->code : compute(path, ref, pairs, &l, tokens, log, f);
     if (code == EXIT_DONE &&
         !reference_load(path, &l.parents, pairs->rows, chosen, rejected, &content, f))
         code = f->code;
     parents_release(&l.parents);
     return code;
+}
+
+void reference_sweep(const char *path, const struct model_file *ref, const struct pairs *pairs) {
+    struct lineage l = lineage_of(ref, pairs);
+    char *spool = xasprintf("%s.spool", path);
+    whole_file_sweep(path);
+    artefact_sweep_spool(spool, &l);
+    free(spool);
+    parents_release(&l.parents);
 }

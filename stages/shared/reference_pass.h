@@ -10,3 +10,6 @@
 // or the code in f.
 int reference_pass(const char *path, const struct model_file *ref, struct pairs *p, size_t tokens,
                    struct log *log, double *chosen, double *rejected, struct fail *f);
+// Removes what a pass for this model and these pairs left beside `path` when it was killed; for a
+// run that needs no pass.
+void reference_sweep(const char *path, const struct model_file *ref, const struct pairs *p);
