@@ -92,6 +92,8 @@ struct part columns_part(const struct columns_reader *r);
 // checked by columns_open.
 bool columns_follows(struct part p, struct part before, const char *path, struct fail *f);
 const char *columns_path(const struct columns_reader *r);
+// What sticks to the reader, for those who look at what it gave with a `struct fail` of their own.
+const struct fail *columns_why(const struct columns_reader *r);
 // The columns in order. `*n` of them; the array is the reader's.
 const struct column *columns_list(const struct columns_reader *r, size_t *n);
 // Elements of a column; none of that name or of another type than expected is a failure.

@@ -189,6 +189,10 @@ struct part columns_part(const struct columns_reader *r) {
     return r->part;
 }
 
+const struct fail *columns_why(const struct columns_reader *r) {
+    return r->fail;
+}
+
 const char *columns_path(const struct columns_reader *r) {
     return r->path;
 }

@@ -151,6 +151,7 @@ struct columns_rows *columns_rows_load(struct columns_reader *r, struct fail *f)
         ok = c->held[i].bytes && (c->held[i].unit != ROW || count == c->rows);
     }
     if (ok && columns_verify(r) && lay(c, r, kind) && all_counted(c, r)) return c;
+    fail_pass(f, columns_why(r));
     fail_set(f, EXIT_BADDATA, "'%s' is damaged: its columns do not fit each other",
              columns_path(r));
     columns_rows_free(c);

@@ -443,6 +443,7 @@ bool teacher_shard_load(struct teacher_shard *t, struct columns_reader *r, struc
     if (ok && t->grid.n) compose_stored(t, r);
     if (ok) return true;
     teacher_shard_release(t);
+    fail_pass(f, columns_why(r));
     return fail_set(f, EXIT_BADDATA, "'%s' is damaged: its columns do not fit each other",
                     columns_path(r));
 }

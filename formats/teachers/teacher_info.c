@@ -105,12 +105,13 @@ bool teacher_info_read(struct teacher_info *i, struct columns_reader *r, struct 
               i->vocab && i->max_length && read_hash(r, "tokenizer", &i->tokenizer) &&
               read_hash(r, "reference", &i->reference);
     free(beta);
+    fail_pass(f, columns_why(r));
     if (!ok)
         fail_set(f, EXIT_BADDATA, "'%s' lacks attributes of a teacher shard", columns_path(r));
     else if (!known)
         fail_set(f, EXIT_BADDATA, "'%s' has a layout that this release does not read",
                  columns_path(r));
-    else if (!read_codes(i, r))
+    else if (!read_codes(i, r) && fail_pass(f, columns_why(r)))
         fail_set(f, EXIT_BADDATA, "'%s' is damaged: its 'common' or 'levels' make no code",
                  columns_path(r));
     return !f->code;
