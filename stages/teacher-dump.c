@@ -139,7 +139,6 @@ static void settle_budget(struct dump *d) {
     }
     options_refuse(o, "student-k", "is for a cache without --error-budget");
     d->teacher.mass = 1;
-    d->teacher.least = 0;
     if (!options_given(o, "top-k"))
         d->teacher.top_k = choice_is(d->layout, "components") ? BUDGET_MOST / 2 : BUDGET_MOST;
 }
@@ -166,8 +165,10 @@ static void load_student(struct dump *d) {
     }
     d->run.student_k = (size_t)d->student_k;
     d->run.inverse_alpha = !strcmp(d->recipe, "published");
-    d->run.budget =
-        (struct support_budget){d->error_budget, 4 * d->error_budget, (size_t)d->teacher.top_k};
+    d->run.budget = (struct support_budget){.error = d->error_budget,
+                                            .middle = 4 * d->error_budget,
+                                            .least = d->teacher.least,
+                                            .most = (size_t)d->teacher.top_k};
 }
 
 static bool is_pairs(const char *path) {

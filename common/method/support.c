@@ -92,6 +92,7 @@ static double mix_lse(const float *own, const float *star, size_t V, float part)
 static int by_rank(const void *a, const void *b) {
     const struct support_token *x = a, *y = b;
     if (x->rank != y->rank) return x->rank > y->rank ? -1 : 1;
+    if (x->star != y->star) return x->star > y->star ? -1 : 1;
     return (x->id > y->id) - (x->id < y->id);
 }
 
@@ -178,8 +179,10 @@ static size_t fewest(struct students *s, const struct support_token *token, size
     return n;
 }
 
-// Each token's part of the error, in budgets, were it left out with what is.
-static void rank_by_error(const struct students *s, struct support_token *token, size_t n) {
+// Each token's part of the error, in budgets, were it left out with what is. From log p `least` on
+// it is beyond all.
+static void rank_by_error(const struct students *s, float least, struct support_token *token,
+                          size_t n) {
     size_t likely = 0;
     for (size_t i = 0; i < n; i++) {
         token[i].rank = 0;
@@ -197,6 +200,8 @@ static void rank_by_error(const struct students *s, struct support_token *token,
             if (part > (double)token[i].rank) token[i].rank = (float)part;
         }
     }
+    for (size_t i = 0; i < n; i++)
+        if (fmaxf(token[i].own, token[i].star) >= least) token[i].rank = INFINITY;
     token[likely].rank = INFINITY;
     qsort(token, n, sizeof *token, by_rank);
 }
@@ -234,8 +239,10 @@ bool support_within(const struct support_budget *b, const struct support_sizes *
         for (size_t i = all; i-- > 0;) add_token(&t->all, t, &scratch[i]);
     }
     bool within = fewest(&s, scratch, all) > 0;
-    rank_by_error(&s, scratch, all);
+    float least = b->least > 0 ? (float)log(b->least) : INFINITY;
+    rank_by_error(&s, least, scratch, all);
     size_t keep = within ? fewest(&s, scratch, all) : all;
+    while (keep < all && isinf(scratch[keep].rank)) keep++;
     *n = keep < b->most ? keep : b->most;
     for (size_t i = 0; i < *n; i++) ids[i] = scratch[i].id;
     return within && keep <= b->most;

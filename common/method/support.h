@@ -16,7 +16,8 @@
 //        d = sum of p a over what is left out, less P A
 // Tokens are ranked by the larger of p* and p first. What that leaves out gives A and d, and with
 // these each token's own part of the error is known: tokens are ranked by it again, the fewest that
-// keep the budget are taken, and the most likely one of p*.
+// keep the budget are taken, and the most likely one of p*. What training does to a position where
+// both are sure cannot be foreseen: `least` keeps those that it may turn to.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,6 +32,7 @@ struct support_sizes support_gradients(const float *star, const float *own, size
 
 struct support_budget {
     double error, middle; // 0 < both
+    double least;         // tokens at least this likely, in p* or to the student, are kept anyway
     size_t most;          // tokens, whatever the error is then
 };
 struct support_token {

@@ -54,7 +54,8 @@ expect 0 'leaves out [0-9.]* % of the student.s probability (mean of 20 steps, m
 [ "$(grep -c 'leaves out' err)" = 1 ] || fail "not one warning: $(cat err)"
 expect 0 '' "$bin/distill" $train --teacher cut.h5 --steps 19 -o short.h5
 grep 'leaves out' err && fail 'a warning before 20 steps'
-expect 0 '' "$bin/distill" $train --teacher ref.h5 --steps 24 -o ref-student.h5 --log ref.csv
+quiet $dump --ref sft.h5 --error-budget 0.03 --least 0 -o budget.h5
+expect 0 '' "$bin/distill" $train --teacher budget.h5 --steps 24 -o ref-student.h5 --log ref.csv
 grep 'leaves out' err && fail 'a warning of a cache within its budget'
 awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "student_tail") c = i } NR > 1 { sum += $c } END { exit !(sum / 24 > 0.03) }' ref.csv ||
     fail 'the budget leaves no tail: this test shows nothing'

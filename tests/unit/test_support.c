@@ -171,12 +171,33 @@ static void typical_gradients(void **state) {
     }
 }
 
+static void what_is_likely(void **state) { // from `least` on, of either, before all others
+    (void)state;
+    static struct support_token scratch[V];
+    static float own[V], star[V];
+    int32_t ids[V];
+    size_t n;
+    for (uint64_t salt = 0; salt < SALTS; salt++) {
+        make(salt, 2, own, star);
+        struct support_budget b = {.error = 5, .middle = 5, .least = 2e-3, .most = V};
+        size_t likely = 0;
+        bool in[V] = {0};
+        assert_true(support_within(&b, &none, star, own, V, scratch, ids, &n));
+        for (size_t i = 0; i < n; i++) in[ids[i]] = true;
+        for (size_t v = 0; v < USED; v++) {
+            bool is = fmaxf(own[v], star[v]) >= (float)log(2e-3);
+            likely += is;
+            assert_true(!is || in[v]);
+        }
+        assert_int_equal(n, likely); // the budget itself asks for none
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(keeps_the_budget),
-        cmocka_unit_test(what_is_kept),
-        cmocka_unit_test(student_is_the_teacher),
-        cmocka_unit_test(typical_gradients),
+        cmocka_unit_test(keeps_the_budget),       cmocka_unit_test(what_is_kept),
+        cmocka_unit_test(student_is_the_teacher), cmocka_unit_test(typical_gradients),
+        cmocka_unit_test(what_is_likely),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
