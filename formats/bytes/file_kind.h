@@ -1,5 +1,6 @@
-// Files that are not what a reader expects, told by their first bytes and named with the command
-// that makes something readable of them: Parquet, Arrow, ZIP, XLSX, HTML, a Git LFS pointer, ...
+// Files that are not what a reader expects, recognised by their first bytes and named with the
+// command that makes something readable of them: Parquet, Arrow, ZIP, XLSX, HTML, a Git LFS
+// pointer, ...
 #pragma once
 #include "common/base/fail.h"
 #include <stdbool.h>

@@ -1,6 +1,6 @@
-// What the rows of a data file mean. The common shapes of instruction and preference data are told
-// apart by the fields of a file's first row, or named; each becomes one `example`: the turns before
-// the response and the response, or chosen and rejected.
+// What the rows of a data file mean. The common shapes of instruction and preference data are
+// recognised by the fields of a file's first row, or named; each becomes one `example`: the turns
+// before the response and the response, or chosen and rejected.
 //
 //   text          text
 //   completion    prompt, response (also completion, output, answer; question for prompt)

@@ -1,5 +1,5 @@
-// Any bytes as a data file: the first byte picks syntax and kind, the rest is read, told, read by
-// every shape and checked as tokenize does.
+// Any bytes as a data file: the first byte picks syntax and kind, the rest is read, recognised,
+// read by every shape and checked as tokenize does.
 #include "formats/records/ledger.h"
 #include "formats/records/pair_set.h"
 #include "formats/records/shapes.h"
@@ -40,11 +40,11 @@ static void read_row(struct record *row, enum data_kind kind, const struct field
     struct str names = {0};
     bool sure;
     bool fine = record_parse(row);
-    enum shape told = fine ? shape_tell(row, kind, map, &sure) : SHAPE_AUTO;
+    enum shape recognised = fine ? shape_tell(row, kind, map, &sure) : SHAPE_AUTO;
     one_line(&row->bad);
     for (enum shape shape = SHAPE_AUTO; fine && shape <= SHAPE_IDS; shape++) {
         row->bad = (struct fail){0};
-        if (shape_read(row, shape ? shape : told, kind, map, x))
+        if (shape_read(row, shape ? shape : recognised, kind, map, x))
             look(row, kind, x, ledger);
         else if (!row->bad.code)
             abort();

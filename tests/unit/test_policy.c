@@ -339,7 +339,7 @@ static void score_gradient(void **state) {
 
 // ---- warnings ----
 
-static bool told(struct runaway *r, double length, double kl, double outside, const char *word) {
+static bool reports(struct runaway *r, double length, double kl, double outside, const char *word) {
     struct runaway_numbers n = {1, length, kl, outside};
     char *text = runaway_step(r, &n);
     bool same = word ? text && strstr(text, word) : !text;
@@ -351,10 +351,11 @@ static bool told(struct runaway *r, double length, double kl, double outside, co
 static void warnings(void **state) {
     (void)state;
     struct runaway r = {0};
-    for (int i = 0; i < 10; i++) assert_true(told(&r, 20, 99, 0.1, NULL));
-    for (int i = 0; i < 10; i++) assert_true(told(&r, 40, 1, 0, NULL)); // twice is not beyond
-    assert_true(told(&r, 41, 1, 0, "mean length 40.1 tokens over the last 10 steps, at first 20"));
-    assert_true(told(&r, 41, 1, 0, NULL)); // once per run
+    for (int i = 0; i < 10; i++) assert_true(reports(&r, 20, 99, 0.1, NULL));
+    for (int i = 0; i < 10; i++) assert_true(reports(&r, 40, 1, 0, NULL)); // twice is not beyond
+    assert_true(
+        reports(&r, 41, 1, 0, "mean length 40.1 tokens over the last 10 steps, at first 20"));
+    assert_true(reports(&r, 41, 1, 0, NULL)); // once per run
     struct str s = {0};
     struct runaway again = {0};
     runaway_save(&r, &s);
@@ -363,11 +364,11 @@ static void warnings(void **state) {
     assert_false(runaway_restore(&again, "something else"));
     str_release(&s);
     for (int i = 0; i < 9; i++)
-        assert_true(told(&again, 5, 1, 0, i < 8 ? NULL : "responses shrink: mean length 8.6"));
-    assert_true(told(&again, 5, 120, 0.3, "KL 120 nats"));
-    assert_true(told(&again, 5, 120, 0.3, NULL));
+        assert_true(reports(&again, 5, 1, 0, i < 8 ? NULL : "responses shrink: mean length 8.6"));
+    assert_true(reports(&again, 5, 120, 0.3, "KL 120 nats"));
+    assert_true(reports(&again, 5, 120, 0.3, NULL));
     struct runaway third = {0};
-    assert_true(told(&third, 5, NAN, 0.25, "most likely tokens 0.25"));
+    assert_true(reports(&third, 5, NAN, 0.25, "most likely tokens 0.25"));
 }
 
 int main(void) {

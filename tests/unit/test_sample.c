@@ -100,7 +100,7 @@ static void run(const struct model *m, size_t slots, struct sample_options o, si
 enum { ROOM = 3 };
 struct waiting {
     struct sample_job *jobs;
-    size_t next, at, waits, last; // last: the job at whose end it is told to go no further
+    size_t next, at, waits, last; // last: the job at whose end it is asked to stop
     bool over[JOBS];
 };
 
