@@ -22,7 +22,6 @@ apt() { # BODY: a Debian whose apt-get does it
 cp all present
 apt 'exit 1'
 quiet deps
-quiet deps bench
 [ ! -s ran ] || fail "apt-get without need: $(cat ran)"
 
 grep -v jansson all >present
@@ -32,8 +31,7 @@ expect 0 'deps: installing libjansson-dev$' deps
 apt-get install -y --no-install-recommends libjansson-dev' ] || fail "ran: $(cat ran)"
 quiet deps
 grep -v openblas all >present
-quiet deps # only the benchmark wants it
-expect 0 'deps: installing libopenblas-openmp-dev$' deps bench
+expect 0 'deps: installing libopenblas-openmp-dev$' deps
 
 # what cannot be installed is named, with the command
 grep -v 'jansson\|zlib' all >present
