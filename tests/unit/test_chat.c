@@ -183,6 +183,17 @@ static void turns(void **state) {
            "s>\xc2\xbb}");
 }
 
+// A template that ends the whole once more (Phi): an answer in the middle ends with its own token.
+static void twice_ended(void **state) {
+    (void)state;
+    struct asked a = {.kind = DATA_SFT,
+                      .template =
+                          "{% for m in messages %}{{ m.content + '<|im_end|>' }}{% endfor %}"
+                          "{% if not add_generation_prompt %}{{ eos_token }}{% endif %}"};
+    expect(a, TALK(U("a") "," A("b") "," U("c") "," A("d")),
+           "a" CLOSE "{b" CLOSE "}c" CLOSE "{d" CLOSE "\xc2\xab</s>\xc2\xbb}");
+}
+
 static void thoughts(void **state) {
     (void)state;
     struct asked pref = {.kind = DATA_PREF, .template = "qwen3"}, quick = pref, ask = quick;
@@ -421,9 +432,11 @@ static void equals_rendered(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(turns),      cmocka_unit_test(thoughts), cmocka_unit_test(opened_thought),
-        cmocka_unit_test(generation), cmocka_unit_test(typed),    cmocka_unit_test(refuses),
-        cmocka_unit_test(opening),    cmocka_unit_test(by_name),  cmocka_unit_test(equals_rendered),
+        cmocka_unit_test(turns),      cmocka_unit_test(twice_ended),
+        cmocka_unit_test(thoughts),   cmocka_unit_test(opened_thought),
+        cmocka_unit_test(generation), cmocka_unit_test(typed),
+        cmocka_unit_test(refuses),    cmocka_unit_test(opening),
+        cmocka_unit_test(by_name),    cmocka_unit_test(equals_rendered),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
