@@ -131,7 +131,7 @@ for what in judge score; do
     alive && fail "the child of $what outlives it"
     [ "$(wc -l <stop.jsonl)" = 4 ] || fail "$what: what was answered is not kept: $(cat stop.jsonl)"
     asked=$(wc -l <asked)
-    run 0 '' $eval $command 'while read -r line; do echo 1; printf '%s\n' "$line" >>asked; done' --verdicts stop.jsonl
+    run 0 '' $eval $command 'while read -r line; do echo 1; printf "%s\n" "$line" >>asked; done' --verdicts stop.jsonl
     [ "$asked" = 3 ] && [ "$(sort asked | uniq -d | wc -l)" = 0 ] || fail "$what: asked again for what it had: $asked, $(cat asked)"
 done
 finish
