@@ -1,6 +1,5 @@
 #include "common/base/mem.h"
 #include "common/base/fail.h"
-#include "common/base/parallel.h"
 #include <assert.h>
 #include <malloc.h>
 #include <stdarg.h>
@@ -8,28 +7,27 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
-static _Noreturn void out_of_memory(size_t bytes) {
+_Noreturn void mem_lacks(size_t bytes) {
     die(EXIT_FAILED, "out of memory: cannot allocate %zu bytes; see --dry-run and --micro-tokens",
         bytes);
 }
 
 void *xmalloc(size_t bytes) {
     void *p = malloc(bytes ? bytes : 1);
-    if (!p) out_of_memory(bytes);
+    if (!p) mem_lacks(bytes);
     return p;
 }
 
 void *xcalloc(size_t count, size_t size) {
     void *p = calloc(count ? count : 1, size ? size : 1);
-    if (!p) out_of_memory(count * size);
+    if (!p) mem_lacks(count * size);
     return p;
 }
 
 void *xrealloc(void *p, size_t bytes) {
     void *q = realloc(p, bytes ? bytes : 1);
-    if (!q) out_of_memory(bytes);
+    if (!q) mem_lacks(bytes);
     return q;
 }
 
@@ -42,7 +40,7 @@ char *xasprintf(const char *format, ...) {
     va_list args;
     va_start(args, format);
     char *text = NULL;
-    if (vasprintf(&text, format, args) < 0) out_of_memory(0);
+    if (vasprintf(&text, format, args) < 0) mem_lacks(0);
     va_end(args);
     return text;
 }
@@ -60,47 +58,6 @@ void grow(void *p, size_t *capacity, size_t need, size_t size) {
     void **slot = p;
     *slot = xrealloc(*slot, n * size);
     *capacity = n;
-}
-
-static const size_t huge_page = 2u << 20;
-
-static size_t round_up(size_t n, size_t unit) {
-    return (n + unit - 1) / unit * unit;
-}
-
-static void touch(void *p, size_t first, size_t last) {
-    for (size_t i = first; i < last; i++) ((volatile char *)p)[i * huge_page] = 0;
-}
-
-void *big_alloc(size_t bytes) {
-    size_t size = round_up(bytes ? bytes : 1, huge_page);
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED) out_of_memory(bytes);
-    madvise(p, size, MADV_HUGEPAGE); // a hint: refusal costs speed only
-    parallel_range(size / huge_page, 1, touch, p);
-    return p;
-}
-
-void big_free(void *p, size_t bytes) {
-    if (p) munmap(p, round_up(bytes ? bytes : 1, huge_page));
-}
-
-void arena_init(struct arena *a, size_t bytes) {
-    *a = (struct arena){.base = big_alloc(bytes), .size = bytes};
-}
-
-void *arena_take(struct arena *a, size_t bytes) {
-    size_t at = a->used;
-    a->used += round_up(bytes, 64);
-    if (a->used > a->peak) a->peak = a->used;
-    if (!a->base) return NULL;
-    assert(a->used <= round_up(a->size, 64));
-    return a->base + at;
-}
-
-void arena_release(struct arena *a) {
-    big_free(a->base, a->size);
-    *a = (struct arena){0};
 }
 
 void str_add(struct str *s, const void *bytes, size_t n) {

@@ -1,4 +1,5 @@
 #include "common/engine/adapter.h"
+#include "common/base/arena.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 #include "common/engine/gemm.h"

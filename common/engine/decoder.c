@@ -1,6 +1,7 @@
 #include "common/engine/decoder.h"
 #include "common/engine/kernels.h"
 #include "common/engine/layer.h"
+#include "common/base/arena.h"
 #include "common/base/mem.h"
 #include "common/base/parallel.h"
 #include "common/engine/rope.h"

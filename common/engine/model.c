@@ -1,6 +1,7 @@
 #include "common/engine/model.h"
 #include "common/engine/adapter.h"
 #include "common/engine/kernels.h"
+#include "common/base/arena.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 #include <assert.h>

@@ -1,4 +1,5 @@
 #include "common/engine/net.h"
+#include "common/base/arena.h"
 #include "common/engine/net_state.h"
 #include "common/engine/rope.h"
 #include <assert.h>

@@ -1,5 +1,6 @@
 // Inside of struct net, shared by net*.c alone.
 #pragma once
+#include "common/base/arena.h"
 #include "common/base/mem.h"
 #include "common/engine/attention.h"
 #include "common/engine/layer.h"

@@ -1,4 +1,5 @@
 #include "common/engine/optim.h"
+#include "common/base/arena.h"
 #include "common/engine/kernels.h"
 #include "common/base/parallel.h"
 #include <math.h>

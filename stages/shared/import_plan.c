@@ -2,6 +2,7 @@
 #include "common/base/fail.h"
 #include "common/engine/adapter.h"
 #include "common/engine/gemm.h"
+#include "common/base/arena.h"
 #include "common/base/mem.h"
 #include "common/engine/net.h"
 #include "common/base/parallel.h"

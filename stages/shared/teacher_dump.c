@@ -1,5 +1,6 @@
 #include "stages/shared/teacher_dump.h"
 #include "common/base/clock.h"
+#include "common/base/arena.h"
 #include "common/base/mem.h"
 #include "common/base/parallel.h"
 #include "common/training/runaway.h"

@@ -1,4 +1,5 @@
 #include "stages/shared/validation.h"
+#include "common/base/arena.h"
 #include "common/training/score.h"
 #include <math.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+#include "common/base/arena.h"
 #include "common/base/mem.h"
 #include "tests/unit/child.h"
 #include <setjmp.h>

@@ -1,5 +1,6 @@
 #include "tests/bench/engine/bench.h"
 #include "common/engine/kernels.h"
+#include "common/base/arena.h"
 #include "common/base/mem.h"
 #include "common/base/parallel.h"
 #include <math.h>

@@ -3,6 +3,7 @@
 #include "tests/bench/engine/bench.h"
 #include "common/engine/attention.h"
 #include "common/engine/kernels.h"
+#include "common/base/arena.h"
 #include "common/base/mem.h"
 #include "common/base/parallel.h"
 #include <stdlib.h>

@@ -2,6 +2,7 @@
 // variable in its environment that holds it down.
 #include "tests/bench/engine/bench.h"
 #include "common/base/fail.h"
+#include "common/base/arena.h"
 #include "common/base/mem.h"
 #include "common/base/parallel.h"
 #include "common/engine/blas.h"
