@@ -64,6 +64,7 @@ static void watch(void *self, const struct batch *b, size_t first, size_t count,
 
 void monitor_tail(struct monitor *w, double error_budget, struct distill_options *d) {
     w->tail.budget = error_budget;
+    w->watches_tail = d->divergence.kind != DIVERGENCE_FKL;
     d->numbers = &w->numbers;
 }
 
@@ -79,7 +80,7 @@ void monitor_start(struct monitor *w, const struct training *t, struct distill_o
 }
 
 void monitor_step(struct monitor *w, uint64_t step) {
-    char *tail = tail_watch_step(&w->tail, w->numbers.tail);
+    char *tail = w->watches_tail ? tail_watch_step(&w->tail, w->numbers.tail) : NULL;
     if (tail) warn("%s", tail);
     free(tail);
     if (!w->online || (step - 1) % (uint64_t)w->every) return;

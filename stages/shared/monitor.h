@@ -19,6 +19,7 @@ struct monitor {
     struct teacher_position *info; // (CHUNK_POSITIONS)
     struct distill_numbers numbers;
     struct runaway runaway;
+    bool watches_tail; // the divergence sees the student's tail as one bucket: not the forward KL
     struct tail_watch tail;
 };
 void monitor_rows(struct options *o, struct monitor *w);
@@ -28,8 +29,8 @@ void monitor_load(struct monitor *w, struct teachers *t, struct teacher_set *cac
                   const char *path, const char *alpha);
 // Bytes, beside the student.
 size_t monitor_plan(const struct monitor *w, const struct model *student, const struct training *t);
-// Before any other of what follows, with or without models: the warning of the student's mass outside
-// a cache of this error budget.
+// Before any other of what follows, with or without models: the warning of the student's mass
+// outside a cache of this error budget, but for the forward KL.
 void monitor_tail(struct monitor *w, double error_budget, struct distill_options *d);
 // Takes the memory and puts the watch into d.
 void monitor_start(struct monitor *w, const struct training *t, struct distill_options *d);
