@@ -92,6 +92,13 @@ static double response_sum(const struct response *r, const double *x) {
     return sum;
 }
 
+// The same text on both sides: whatever the model, h = 0. Its gradient is exactly 0, which the sum
+// of two equal ones with rounding would not be.
+static bool is_equal(const struct preference *p, const struct batch *b, const struct response *r) {
+    return !preference_is_scored(p->o.loss) && r[0].count == r[1].count &&
+           !memcmp(b->target + r[0].first, b->target + r[1].first, r[0].count * sizeof *b->target);
+}
+
 static void one_pair(struct preference *p, const struct batch *b, size_t pair) {
     const struct response *r = b->response + 2 * pair;
     assert(r[0].row == r[1].row && r[0].role != r[1].role);
@@ -105,9 +112,10 @@ static void one_pair(struct preference *p, const struct batch *b, size_t pair) {
         t.length[k] = y->count;
     }
     struct preference_result out = preference_pair(&p->o, &t);
+    double scale = is_equal(p, b, r) ? 0 : p->scale;
     for (size_t k = 0; k < 2; k++) {
-        p->d_logp[2 * pair + (k ^ win)] = p->scale * out.d_logp[k];
-        p->d_kl[2 * pair + (k ^ win)] = p->scale * out.d_kl[k];
+        p->d_logp[2 * pair + (k ^ win)] = scale * out.d_logp[k];
+        p->d_kl[2 * pair + (k ^ win)] = scale * out.d_kl[k];
     }
     p->tally[LOSS].value[pair] = out.loss;
     p->tally[REWARD_CHOSEN].value[pair] = out.reward[0];
