@@ -9,7 +9,7 @@ dump="$bin/teacher-dump -q --dpo dpo.h5 --reverse reverse.h5 --ref sft.h5 --data
 dump="$dump --top-k 20 --rows-per-shard 60"
 quiet $dump -o t.h5
 mv out list
-distill="$bin/distill -q --model sft.h5 --unit-tokens 256 --batch-size 16 --lr 3e-3 --shuffle-window 2"
+distill="$bin/distill -q --model sft.h5 --unit-tokens 256 --batch-size 16 --lr 3e-3 --shuffle-window 2 --divergence fkl"
 distill="$distill --epochs 4 --checkpoint-every 1"
 disturb_all a.h5 a.h5.ckpt $distill --teacher $(cat list)
 cp list feed
