@@ -1,5 +1,6 @@
 #include "common/base/fail.h"
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,7 +47,10 @@ static void say(const char *kind, const char *format, va_list args) {
 }
 
 void die(int code, const char *format, ...) {
+    // Of threads that cannot go on at once the first one speaks and ends the program.
+    static pthread_mutex_t first = PTHREAD_MUTEX_INITIALIZER;
     va_list args;
+    pthread_mutex_lock(&first);
     va_start(args, format);
     say("", format, args);
     va_end(args);
