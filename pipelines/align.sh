@@ -17,8 +17,8 @@ bin=${BIN:-$(dirname "$0")/../build/release/bin}
 trap 'exit 75' INT TERM USR1 # after the current step, which gets the signal too, has saved
 mkdir -p "$out"
 
-"$bin/tokenize" --model "$model" --kind pref --input "$pairs" -o "$out/pairs.h5" --on-bad skip
-"$bin/tokenize" --model "$model" --kind sft --map response=chosen --input "$pairs" -o "$out/chosen.h5" --on-bad skip
+"$bin/tokenize" --model "$model" --kind pref --input "$pairs" -o "$out/pairs.h5" --on-bad skip --on-long truncate
+"$bin/tokenize" --model "$model" --kind sft --map response=chosen --input "$pairs" -o "$out/chosen.h5" --on-bad skip --on-long truncate
 "$bin/sft" --model "$model" --data "$out/chosen.h5" -o "$out/sft.h5" ${SFT_OPTS:-}
 "$bin/dpo-train" --model "$out/sft.h5" --data "$out/pairs.h5" -o "$out/dpo.h5" \
     --reference "$out/reference.h5" ${DPO_OPTS:-}
