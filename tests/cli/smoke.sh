@@ -42,8 +42,8 @@ cp out.d/base.h5 base.h5
 align() { BIN=$bin sh "$root/pipelines/align.sh" base.h5 pairs.csv "$1" prompts.csv; }
 align stream >out 2>err || fatal "align.sh: exit $?: $(cat err)"
 mkdir list
-"$bin/tokenize" -q --model base.h5 --kind pref --input pairs.csv --on-bad skip -o list/pairs.h5 &&
-    "$bin/tokenize" -q --model base.h5 --kind sft --map response=chosen --input pairs.csv --on-bad skip -o list/chosen.h5 &&
+"$bin/tokenize" -q --model base.h5 --kind pref --input pairs.csv --on-bad skip --on-long truncate -o list/pairs.h5 &&
+    "$bin/tokenize" -q --model base.h5 --kind sft --map response=chosen --input pairs.csv --on-bad skip --on-long truncate -o list/chosen.h5 &&
     "$bin/sft" --model base.h5 --data list/chosen.h5 -o list/sft.h5 $SFT_OPTS &&
     "$bin/dpo-train" --model list/sft.h5 --data list/pairs.h5 -o list/dpo.h5 $DPO_OPTS &&
     "$bin/dpo-train" --model list/sft.h5 --data list/pairs.h5 --reverse -o list/reverse.h5 $DPO_OPTS &&
