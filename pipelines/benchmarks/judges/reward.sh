@@ -26,7 +26,8 @@ jq -c '.about | (if .question_2 then [{role: "user", content: .question},
                                       {role: "assistant", content: .response},
                                       {role: "user", content: .question_2}]
                  else [{role: "user", content: .question}] end) as $prompt |
-       (.response_2 // .response_a // .response) as $a | (.response_b // $a) as $b |
+       def ended: sub("(<\\|[^|<>]*\\|>\\s*)+$"; ""); # an end of turn that was left in the text
+       ((.response_2 // .response_a // .response) | ended) as $a | ((.response_b // $a) | ended) as $b |
        {chosen: ($prompt + [{role: "assistant", content: $a}]),
         rejected: ($prompt + [{role: "assistant", content: $b}])}' \
     "$folder/requests" >"$folder/pairs.jsonl"
