@@ -248,6 +248,9 @@ int eval_alpaca(int argc, char **argv) {
         die(EXIT_USAGE, "--gamed needs --difficulty: its rows are the same instructions");
     if (!table_output_ok(a.output))
         die(EXIT_USAGE, "-o '%s' ends neither in .csv nor in .json; name it so", a.output);
+    if (!a.difficulty)
+        warn("without --difficulty length_controlled_winrate controls for length alone: it is not "
+             "the published statistic, which also knows how hard each instruction is");
     if (a.difficulty) read_difficulty(&a, &f);
     if (a.gamed) read_gamed(&a, &f);
     struct table *t = table_new(METRICS + 2, columns);

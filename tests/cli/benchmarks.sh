@@ -113,19 +113,29 @@ if command -v node >/dev/null; then
 let n = 0;
 require('http').createServer((q, r) => {
   let body = '';
+  if (q.url === '/health') return r.end('ok');
   q.on('data', d => body += d).on('end', () => {
     if (++n === 1) { r.writeHead(500); return r.end('busy'); }
     const ok = q.headers.authorization === 'Bearer secret' && !('about' in JSON.parse(body));
     r.end(JSON.stringify({choices: [{message: {content: ok ? '[[A=B]]' : 'bad request'}}]}));
   });
-}).listen(0, '127.0.0.1', function () { require('fs').writeFileSync('port', String(this.address().port)); });
+}).listen(Number(process.argv[process.argv.indexOf('--port') + 1]) || 0, '127.0.0.1', function () { require('fs').writeFileSync('port', String(this.address().port)); });
 J
+    # (llama.sh starts it as llama.cpp's server: -m FILE --host ADDRESS --port N, with /health)
     node server.js & server=$!
     for _ in $(seq 100); do [ -s port ] && break; sleep 0.1; done
     export JUDGE_URL=http://127.0.0.1:$(cat port)/v1 JUDGE_MODEL=m JUDGE_KEY=secret
     ask "$pipelines/judges/chat.sh" 0 ''
     kill $server
     jq -es 'all(.[]; .games[0].score == "A=B" and .games[1].score == "A=B")' j.jsonl >out || fail "chat.sh: $(head -n 2 j.jsonl)"
+    printf '#!/bin/sh\nexec node %s "$@"\n' "$PWD/server.js" >llama-server
+    chmod +x llama-server
+    export LLAMA_SERVER=$PWD/llama-server JUDGE_PORT=$((20000 + RANDOM % 20000))
+    ask "$pipelines/judges/llama.sh $PWD/server.js" 0 ''
+    jq -es 'all(.[]; .games[0].score == "A=B")' j.jsonl >out || fail "llama.sh: $(head -n 2 j.jsonl)"
+    pgrep -f "$PWD/server.js" >out && fail 'llama.sh leaves its server running'
     ! grep -q secret v.jsonl j.jsonl || fail 'the key is in a file'
+    "$pipelines/judges/llama.sh" none.gguf </dev/null >out 2>err
+    [ $? = 1 ] && grep -q "cannot read 'none.gguf'" err || fail "llama.sh without a model: $(cat err)"
 fi
 finish
