@@ -6,7 +6,7 @@ node_home=${LLAMA_NODE:-$HOME/.cache/aligndistil/node}
 for p in import tokenize sft eval generate export shard; do [ -x "$bin/$p" ] || skip "$p is not built"; done
 command -v node >/dev/null && [ -d "$node_home/node_modules/node-llama-cpp" ] ||
     skip "node-llama-cpp is not installed (npm install --prefix $node_home node-llama-cpp)"
-node -e 'process.exit(process.versions.node.split(".")[0] < 20)' || skip "node is older than 20"
+node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' || skip "node is older than 20"
 ln -s "$node_home/node_modules" node_modules
 cp "$root/tests/oracle/llama.mjs" .
 llama() { timeout 300 node llama.mjs "$@" 2>err || fail "llama.cpp: $(head -n 3 err)"; }
