@@ -28,7 +28,6 @@ struct group_policy {
     const struct train_options *train;
     size_t max_new, slots;
     struct group_policy_options *options;
-    struct log *log;
     struct group_numbers numbers;
     // internal
     struct source source;

@@ -66,7 +66,6 @@ struct objective group_training_start(struct group_training *g, const struct pol
     y->max_new = (size_t)p->options.max_new;
     y->slots = (size_t)p->options.slots;
     y->options = &g->options;
-    y->log = t->log;
     group_policy_source(y, &t->source, &f);
     die_if(&f);
     for (size_t i = 0; i < (y->dpo ? 3 : 2); i++)
