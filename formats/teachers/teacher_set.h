@@ -24,7 +24,7 @@ size_t teacher_set_rows(const struct teacher_set *s);
 bool teacher_set_there(const struct teacher_set *s, size_t part);  // whether its shard has come
 size_t teacher_set_part_rows(struct teacher_set *s, size_t part);  // may wait; 0: failure
 size_t teacher_set_part_first(struct teacher_set *s, size_t part); // its first row; there
-// The first cache's, but with the longest row of all caches.
+// Of the cache named first, but with the longest row of all caches.
 const struct teacher_info *teacher_set_info(const struct teacher_set *s);
 size_t teacher_set_caches(const struct teacher_set *s);
 const struct teacher_info *teacher_set_cache(const struct teacher_set *s, size_t cache);

@@ -24,7 +24,7 @@ struct cache_training {
 void cache_training_rows(struct options *o, struct cache_training *c);
 // Dies, exit 2, where one of these options is given without a cache.
 void cache_training_refuse(const struct options *o);
-// Opens the shards; what the first cache says of itself.
+// Opens the shards. Returns the info of the cache named first.
 const struct teacher_info *cache_training_open(struct cache_training *c,
                                                const struct model_file *student);
 // After `student` is settled: its rows become the source of t, and where `watched` has a DPO model
