@@ -19,7 +19,7 @@ struct group_options {
     double clip, kl; // c; weight of the KL to the reference
     enum distill_normalise normalise;
     const struct group_numbers *numbers;
-    // May be NULL: told log p of every target as the backward pass meets it; called in parallel,
+    // May be NULL: given log p of every target as the backward pass meets it; called in parallel,
     // once for each position.
     void (*record)(void *ctx, const struct batch *b, size_t position, double logp);
     void *record_ctx;

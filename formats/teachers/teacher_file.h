@@ -62,7 +62,7 @@ struct teacher_shard {
     struct teacher_rule rule;              // of alpha, where it follows from tvd
     struct teacher_grid grid;              // components; then logp and alpha are composed by `rule`
     struct teacher_components *components; // (positions) into:
-    float *ends, *tails; // 2 an entry: a position's low, then its high; grid.n a position
+    float *ends, *tails; // 2 per entry: low, then high of the position; grid.n per position
     bool *lost;          // (rows)
     size_t n_lost;
 };

@@ -25,7 +25,7 @@ struct validation { // zero-initialise; validation_close
     struct parameters trained;
     struct source source;
     struct objective objective;
-    const char *name[VALIDATION_NUMBERS]; // of the objective's numbers that are told; NULL: none
+    const char *name[VALIDATION_NUMBERS]; // of the objective's numbers that are reported; NULL: none
     uint64_t every, steps;                // of the whole run; every: steps between validations
     struct net *net;
     struct metrics *metrics;           // the objective's numbers

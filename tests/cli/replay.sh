@@ -16,7 +16,7 @@ dump() { # NAME option...
         --rows-per-shard 60 --bits 32 -o $name.h5 "$@"
     mv out $name.list
 }
-# the forward KL, which a cache of 20 tokens a position serves without a warning
+# the forward KL, which a cache of 20 tokens per position serves without a warning
 base="$bin/distill -q --divergence fkl --unit-tokens 256 --batch-size 16 --lr 3e-3 --shuffle-window 2 --epochs 2"
 distill="$base --model sft.h5"
 content() { "$bin/shard" ls "$1" | grep -o '[0-9a-f]\{32\}'; }

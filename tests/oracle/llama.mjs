@@ -4,7 +4,7 @@
 //   {"text": "..."}      -> its tokens as llama.cpp makes them, special ones not read
 //   a row of `shard head --json` (ids, prompt_length)
 //                        -> -log p of each id but the first, then how many of the ids after the
-//                           prompt are not the likeliest there
+//                           prompt are not the most likely there
 import {createInterface} from "node:readline";
 import {getLlama, LlamaLogLevel} from "node-llama-cpp";
 
@@ -29,7 +29,7 @@ function log_p(logits, id) {
     return logits.get(id) - most - Math.log(sum);
 }
 
-function likeliest(logits) {
+function mostLikely(logits) {
     let best = -1, most = -Infinity;
     for (const [id, z] of logits) if (z > most || (z === most && id < best)) [best, most] = [id, z];
     return best;
@@ -39,7 +39,7 @@ async function answer(sequence, row) {
     if (row.text !== undefined) return model.tokenize(row.text, false);
     const logits = await next_logits(sequence, row.ids);
     const nll = row.ids.slice(1).map((id, i) => -log_p(logits[i], id));
-    const unlike = row.ids.filter((id, i) => i >= row.prompt_length && i > 0 && likeliest(logits[i - 1]) !== id);
+    const unlike = row.ids.filter((id, i) => i >= row.prompt_length && i > 0 && mostLikely(logits[i - 1]) !== id);
     return [...nll, unlike.length];
 }
 
