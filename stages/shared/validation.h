@@ -25,8 +25,9 @@ struct validation { // zero-initialise; validation_close
     struct parameters trained;
     struct source source;
     struct objective objective;
-    const char *name[VALIDATION_NUMBERS]; // of the objective's numbers that are reported; NULL: none
-    uint64_t every, steps;                // of the whole run; every: steps between validations
+    const char
+        *name[VALIDATION_NUMBERS]; // of the objective's numbers that are reported; NULL: none
+    uint64_t every, steps;         // of the whole run; every: steps between validations
     struct net *net;
     struct metrics *metrics;           // the objective's numbers
     double loss, best;                 // of the last validation, of the best one; NaN: none yet

@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include "tests/unit/small_model.h"
 #include <math.h>
 #include "tests/unit/scratch.h"
 
@@ -21,25 +22,6 @@ struct world {
     struct teacher_rule rule;
     struct teacher_models live;
 };
-
-static void make_model(struct model *m, uint64_t seed, size_t used) {
-    struct model_config c = {.layers = 1,
-                             .width = 16,
-                             .heads = 2,
-                             .kv_heads = 1,
-                             .head_dim = 8,
-                             .hidden = 24,
-                             .vocab = V,
-                             .vocab_used = used,
-                             .max_positions = LONGEST,
-                             .norm_eps = 1e-5,
-                             .rope_theta = 10000};
-    char why[200];
-    assert_true(model_init(m, &c, why, sizeof why));
-    model_alloc(m);
-    for (size_t i = 0; i < m->n_params; i++)
-        m->params[i] = (float)(0.4 * rng_normal(seed, RNG_TEST, 3, i));
-}
 
 static void make_tokens(struct tokens *t) {
     *t = (struct tokens){.kind = TOKENS_SFT, .rows = ROWS, .vocab = V, .parts = 1};
@@ -63,7 +45,8 @@ static void make_tokens(struct tokens *t) {
 
 static void setup(struct world *w, enum teacher_alpha alpha, size_t used) {
     *w = (struct world){0};
-    for (size_t i = 0; i < MODELS; i++) make_model(&w->model[i], i, used);
+    for (size_t i = 0; i < MODELS; i++)
+        w->model[i] = small_model(small_config(V, used, LONGEST), i, 0.4);
     make_tokens(&w->tokens);
     w->rule = (struct teacher_rule){.base_dpo = true,
                                     .negative_reverse = true,

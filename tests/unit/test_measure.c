@@ -8,28 +8,18 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
+#include "tests/unit/small_model.h"
 
 enum { ROWS = 7, LONGEST = 30, V = 37, USED = 33 };
 
 static struct model make_model(uint64_t seed) {
-    struct model_config c = {.layers = 2,
-                             .width = 24,
-                             .heads = 4,
-                             .kv_heads = 2,
-                             .head_dim = 8,
-                             .hidden = 40,
-                             .vocab = V,
-                             .vocab_used = USED,
-                             .max_positions = 64,
-                             .norm_eps = 1e-5,
-                             .rope_theta = 10000};
-    struct model m;
-    char why[200];
-    assert_true(model_init(&m, &c, why, sizeof why));
-    model_alloc(&m);
-    for (size_t i = 0; i < m.n_params; i++)
-        m.params[i] = (float)(0.3 * rng_normal(seed, RNG_TEST, 1, i));
-    return m;
+    struct model_config c = small_config(V, USED, 64);
+    c.layers = 2;
+    c.width = 24;
+    c.heads = 4;
+    c.kv_heads = 2;
+    c.hidden = 40;
+    return small_model(c, seed, 0.3);
 }
 
 static size_t row_length(size_t row) {

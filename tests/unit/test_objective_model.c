@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
+#include "tests/unit/small_model.h"
 
 enum { ALL = 37, V = 34, PAIRS = 2, MOST = 40, SUPPORT = 6 }; // ALL - V rows are padding
 
@@ -19,26 +20,11 @@ void metrics_value(struct metrics *m, const char *name, double value) {
     (void)m, (void)name, (void)value;
 }
 
-static void make_model(struct model *m, uint64_t seed) {
-    struct model_config c = {.layers = 2,
-                             .width = 16,
-                             .heads = 2,
-                             .kv_heads = 1,
-                             .head_dim = 8,
-                             .hidden = 24,
-                             .vocab = ALL,
-                             .vocab_used = V,
-                             .max_positions = 64,
-                             .norm_eps = 1e-5,
-                             .rope_theta = 10000,
-                             .tied = true};
-    char why[200];
-    assert_true(model_init(m, &c, why, sizeof why));
-    model_alloc(m);
-    for (size_t i = 0; i < m->n_tensors; i++)
-        for (size_t j = 0; j < m->tensors[i].rows * m->tensors[i].cols; j++)
-            m->params[m->tensors[i].offset + j] =
-                (float)(0.3 * rng_normal(seed, RNG_TEST, i, j) + (m->tensors[i].vector ? 0.8 : 0));
+static struct model make_model(uint64_t seed) {
+    struct model_config c = small_config(ALL, V, 64);
+    c.layers = 2;
+    c.tied = true;
+    return small_model_around(c, seed, 0.3, 0.8);
 }
 
 struct world {
@@ -99,8 +85,8 @@ static void make_teacher(struct world *w, size_t at) { // a support with 3 % out
 
 static void make_world(struct world *w) {
     *w = (struct world){.prompt = 4};
-    make_model(&w->policy, 1);
-    make_model(&w->reference, 2);
+    w->policy = make_model(1);
+    w->reference = make_model(2);
     for (size_t i = 0; i < PAIRS; i++) add_pair(w, i);
     batch_end(&w->batch);
     double *P = as_double(&w->reference);

@@ -10,27 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#include "tests/unit/small_model.h"
 
 enum { V = 21, EOS = 3, ROWS = 6, LENGTH = 20, NEW = 9, BATCH = 4, MOST = BATCH * NEW };
-
-static void make_model(struct model *m, uint64_t seed) {
-    struct model_config c = {.layers = 1,
-                             .width = 16,
-                             .heads = 2,
-                             .kv_heads = 1,
-                             .head_dim = 8,
-                             .hidden = 24,
-                             .vocab = V,
-                             .vocab_used = V - 1,
-                             .max_positions = LENGTH,
-                             .norm_eps = 1e-5,
-                             .rope_theta = 10000};
-    char why[200];
-    assert_true(model_init(m, &c, why, sizeof why));
-    model_alloc(m);
-    for (size_t i = 0; i < m->n_params; i++)
-        m->params[i] = (float)(0.4 * rng_normal(seed, RNG_TEST, 3, i));
-}
 
 struct fixture {
     struct model model[4]; // student, dpo, reverse, ref
@@ -59,7 +41,8 @@ static void make_prompts(struct tokens *t) {
 static void setup(struct fixture *x, enum reward_level level, bool exact, size_t slots) {
     *x = (struct fixture){0};
     struct fail f = {0};
-    for (size_t i = 0; i < 4; i++) make_model(&x->model[i], i);
+    for (size_t i = 0; i < 4; i++)
+        x->model[i] = small_model(small_config(V, V - 1, LENGTH), i, 0.4);
     make_prompts(&x->prompts);
     x->train = (struct train_options){
         .batch_size = BATCH, .unit_tokens = 40, .micro_tokens = 30, .epochs = 1, .window = 1};

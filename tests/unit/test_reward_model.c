@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
+#include "tests/unit/small_model.h"
 
 enum { PAIRS = 3, PROMPT = 4, MOST = 16 };
 
@@ -25,33 +26,18 @@ struct world {
     size_t length[2 * PAIRS]; // with the prompt
 };
 
-static void make_language_model(struct model *m) {
-    struct model_config c = {.layers = 2,
-                             .width = 16,
-                             .heads = 2,
-                             .kv_heads = 1,
-                             .head_dim = 8,
-                             .hidden = 24,
-                             .vocab = 29,
-                             .max_positions = 64,
-                             .norm_eps = 1e-5,
-                             .rope_theta = 10000,
-                             .tied = true};
-    char why[200];
-    assert_true(model_init(m, &c, why, sizeof why));
-    model_alloc(m);
-    for (size_t i = 0; i < m->n_tensors; i++)
-        for (size_t j = 0; j < m->tensors[i].rows * m->tensors[i].cols; j++)
-            m->params[m->tensors[i].offset + j] =
-                (float)(0.3 * rng_normal(4, RNG_TEST, i, j) + (m->tensors[i].vector ? 0.8 : 0));
+static struct model make_language_model(void) {
+    struct model_config c = small_config(29, 29, 64);
+    c.layers = 2;
+    c.tied = true;
+    return small_model_around(c, 4, 0.3, 0.8);
 }
 
 static void make_world(struct world *w) {
     static const size_t lengths[PAIRS][2] = {{5, 3}, {1, 6}, {7, 7}};
-    struct model language;
+    struct model language = make_language_model();
     char why[200];
     *w = (struct world){0};
-    make_language_model(&language);
     assert_true(model_reward_from(&w->model, &language, why, sizeof why));
     model_release(&language);
     for (size_t i = 0; i < PAIRS; i++) {

@@ -8,29 +8,19 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
+#include "tests/unit/small_model.h"
 
 enum { JOBS = 9, NEW = 12, LENGTH = 64 };
 
 static struct model make_model(void) {
-    struct model_config c = {.layers = 2,
-                             .width = 24,
-                             .heads = 4,
-                             .kv_heads = 2,
-                             .head_dim = 8,
-                             .hidden = 40,
-                             .vocab = 37,
-                             .vocab_used = 35,
-                             .max_positions = 64,
-                             .norm_eps = 1e-5,
-                             .rope_theta = 10000,
-                             .qkv_bias = true};
-    struct model m;
-    char why[200];
-    assert_true(model_init(&m, &c, why, sizeof why));
-    model_alloc(&m);
-    for (size_t i = 0; i < m.n_params; i++)
-        m.params[i] = (float)(0.3 * rng_normal(5, RNG_TEST, 1, i));
-    return m;
+    struct model_config c = small_config(37, 35, 64);
+    c.layers = 2;
+    c.width = 24;
+    c.heads = 4;
+    c.kv_heads = 2;
+    c.hidden = 40;
+    c.qkv_bias = true;
+    return small_model(c, 5, 0.3);
 }
 
 static size_t prompt_of(size_t row, int32_t *ids) {

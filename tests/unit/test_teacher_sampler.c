@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+#include "tests/unit/small_model.h"
 
 enum { V = 6, EOS = 2, NEW = 12, LENGTH = 32 };
 
@@ -26,34 +27,16 @@ static const struct teacher_rule rules[] = {
 };
 enum { RULES = sizeof rules / sizeof *rules };
 
-static void make_model(struct model *m, uint64_t seed) {
-    struct model_config c = {.layers = 1,
-                             .width = 16,
-                             .heads = 2,
-                             .kv_heads = 1,
-                             .head_dim = 8,
-                             .hidden = 24,
-                             .vocab = V,
-                             .vocab_used = V,
-                             .max_positions = LENGTH,
-                             .norm_eps = 1e-5,
-                             .rope_theta = 10000};
-    char why[200];
-    assert_true(model_init(m, &c, why, sizeof why));
-    model_alloc(m);
-    for (size_t i = 0; i < m->n_params; i++)
-        m->params[i] = (float)(0.35 * rng_normal(seed, RNG_TEST, 3, i));
-}
-
 struct teachers {
     struct model dpo, reverse, ref;
     struct teacher_models models;
 };
 
 static void make_teachers(struct teachers *t) {
-    make_model(&t->dpo, 1);
-    make_model(&t->reverse, 2);
-    make_model(&t->ref, 3);
+    struct model_config c = small_config(V, V, LENGTH);
+    t->dpo = small_model(c, 1, 0.35);
+    t->reverse = small_model(c, 2, 0.35);
+    t->ref = small_model(c, 3, 0.35);
     t->models = (struct teacher_models){&t->dpo, &t->reverse, &t->ref};
 }
 
