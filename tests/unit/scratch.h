@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char scratch[] = "/tmp/aligndistil-test-XXXXXX";
+static char scratch[64];
 
 static inline char *scratch_path(const char *name) { // free() it
     return xasprintf("%s/%s", scratch, name);
@@ -16,6 +16,7 @@ static inline char *scratch_path(const char *name) { // free() it
 
 static inline int scratch_open(void **state) {
     (void)state;
+    strcpy(scratch, "/tmp/aligndistil-test-XXXXXX"); // a new one each time
     return mkdtemp(scratch) ? 0 : -1;
 }
 

@@ -10,22 +10,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
-
-static char folder[64];
+#include "tests/unit/scratch.h"
 
 static int make_folder(void **state) {
-    (void)state;
     parallel_init(2);
-    strcpy(folder, "/tmp/huggingface-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int drop_folder(void **state) {
-    (void)state;
-    char *command = xasprintf("rm -rf '%s'", folder);
-    int bad = system(command);
-    free(command);
-    return bad;
+    return scratch_open(state);
 }
 
 static const char tokenizer[] =
@@ -55,9 +44,9 @@ static void round_trip(const char *family, const char *more, size_t shard_bytes)
                            "\"num_hidden_layers\":2,\"num_attention_heads\":4,\"head_dim\":8,"
                            "\"num_key_value_heads\":2,\"max_position_embeddings\":32%s}",
                            family, more);
-    char *config = write_text(folder, "c.json", text),
-         *tok = write_text(folder, "t.json", tokenizer);
-    char *to = xasprintf("%s/out", folder);
+    char *config = write_text(scratch, "c.json", text),
+         *tok = write_text(scratch, "t.json", tokenizer);
+    char *to = xasprintf("%s/out", scratch);
     struct fail f = {0};
     struct model_file m, back;
     huggingface_init(config, tok, &m, &f);
@@ -102,7 +91,7 @@ static void refuses_foreign_folders(void **state) {
     struct lineage l = {.options = "{}"};
     struct artefact from = {0};
     struct model_file m = {0};
-    char *to = xasprintf("%s/mine", folder);
+    char *to = xasprintf("%s/mine", scratch);
     mkdir(to, 0777);
     free(write_text(to, "diary.txt", "dear"));
     struct hf_export x = {to, SAFE_F32, 1 << 30, &l};
@@ -119,7 +108,7 @@ static void refuses_foreign_folders(void **state) {
 
 // Where the real checkpoint is: every tensor comes back byte for byte in its own type.
 static void compare_real(const char *from, const char *tok, enum safe_type type) {
-    char *to = xasprintf("%s/real", folder);
+    char *to = xasprintf("%s/real", scratch);
     struct fail f = {0};
     struct model_file m;
     struct lineage l = {.options = "{}"};
@@ -162,15 +151,15 @@ static void real_checkpoint(void **state) {
 
 static void ties(void **state) {
     (void)state;
-    char *config = write_text(folder, "config.json",
+    char *config = write_text(scratch, "config.json",
                               "{\"model_type\":\"llama\",\"hidden_size\":4,\"intermediate_size\":4,"
                               "\"num_hidden_layers\":1,\"num_attention_heads\":2,"
                               "\"tie_word_embeddings\":true}");
-    char *tok = write_text(folder, "tokenizer.json", tokenizer);
-    char *path = xasprintf("%s/model.safetensors", folder);
+    char *tok = write_text(scratch, "tokenizer.json", tokenizer);
+    char *path = xasprintf("%s/model.safetensors", scratch);
     struct fail f = {0};
     struct model_file m;
-    huggingface_load(folder, NULL, &m, &f);
+    huggingface_load(scratch, NULL, &m, &f);
     check(&f);
     float numbers[64] = {0}, other[64] = {1};
     struct safe_source s[16] = {{"lm_head.weight", 2, {4, 4}, numbers}};
@@ -181,18 +170,18 @@ static void ties(void **state) {
             t->name, t->vector ? 1 : 2, {t->vector ? t->cols : t->rows, t->cols}, numbers};
     }
     assert_true(safetensors_write(path, SAFE_F32, n, s, &f));
-    assert_true(huggingface_weights(folder, &m.model, &f));
+    assert_true(huggingface_weights(scratch, &m.model, &f));
     s[n++] = (struct safe_source){"model.embed_tokens.weight", 2, {4, 4}, other};
     assert_true(safetensors_write(path, SAFE_F32, n, s, &f));
     struct parents p = {0};
-    assert_false(huggingface_check(folder, &m.model, &p, &f));
+    assert_false(huggingface_check(scratch, &m.model, &p, &f));
     assert_non_null(strstr(f.text, "differ"));
     f = (struct fail){0};
     s[n - 1].data = numbers;
     s[0].name = "model.surplus.weight";
     s[1].shape[0] = 5;
     assert_true(safetensors_write(path, SAFE_F32, n, s, &f));
-    assert_false(huggingface_check(folder, &m.model, &p, &f));
+    assert_false(huggingface_check(scratch, &m.model, &p, &f));
     assert_non_null(strstr(f.text, "surplus 'model.surplus.weight' (4, 4)"));
     assert_non_null(strstr(f.text, "misshapen '"));
     numbers[3] = 0.0f / 0.0f;
@@ -200,7 +189,7 @@ static void ties(void **state) {
     s[1].shape[0] = 4;
     f = (struct fail){0};
     assert_true(safetensors_write(path, SAFE_F32, n - 1, s, &f));
-    assert_false(huggingface_weights(folder, &m.model, &f));
+    assert_false(huggingface_weights(scratch, &m.model, &f));
     assert_non_null(strstr(f.text, "NaN"));
     model_file_release(&m);
     parents_release(&p);
@@ -216,5 +205,5 @@ int main(void) {
         cmocka_unit_test(real_checkpoint),
         cmocka_unit_test(ties),
     };
-    return cmocka_run_group_tests(tests, make_folder, drop_folder);
+    return cmocka_run_group_tests(tests, make_folder, scratch_close);
 }

@@ -10,31 +10,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
-
-static char folder[64];
-
-static char *place(const char *name) {
-    return xasprintf("%s/%s", folder, name);
-}
+#include "tests/unit/scratch.h"
 
 static int make_folder(void **state) {
-    (void)state;
     parallel_init(2);
-    strcpy(folder, "/tmp/safetensors-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int drop_folder(void **state) {
-    (void)state;
-    char *command = xasprintf("rm -rf '%s'", folder);
-    int bad = system(command);
-    free(command);
-    return bad;
+    return scratch_open(state);
 }
 
 // A file of `header` and `n` bytes of data; length < 0: the header's own.
 static char *forge(const char *name, long long length, const char *header, size_t n) {
-    char *path = place(name);
+    char *path = scratch_path(name);
     FILE *file = fopen(path, "wb");
     uint64_t size = length < 0 ? strlen(header) : (uint64_t)length;
     fwrite(&size, 8, 1, file);
@@ -88,7 +73,7 @@ static void half_types(void **state) {
     (void)state;
     static const uint16_t half[] = {0x3c00, 0xc000, 0x7bff, 0x0001, 0x83ff, 0x0400, 0x7c00, 0x0000};
     static const float want[] = {1, -2, 65504, 0x1p-24f, -1023 * 0x1p-24f, 0x1p-14f, INFINITY, 0};
-    char *path = place("half.safetensors");
+    char *path = scratch_path("half.safetensors");
     FILE *file = fopen(path, "wb");
     const char *header =
         "{" T("h", "F16", "[2,4]", "[0,16]") "," T("b", "BF16", "[1]", "[16,18]") "}";
@@ -121,7 +106,7 @@ static void round_trip(void **state) {
     struct safe_source t[] = {{"m.a", 2, {2, 3}, a}, {"b\"\\", 1, {2}, b}};
     struct fail f = {0};
     struct safetensors s;
-    char *path = place("out.safetensors");
+    char *path = scratch_path("out.safetensors");
     assert_true(safetensors_write(path, SAFE_F32, 2, t, &f));
     assert_true(safetensors_open(&s, path, &f));
     assert_true(safetensors_read(safetensors_find(&s, "m.a"), back, &f));
@@ -138,7 +123,7 @@ static void round_trip(void **state) {
 }
 
 static void write_text(const char *name, const char *text) {
-    char *path = place(name);
+    char *path = scratch_path(name);
     FILE *file = fopen(path, "w");
     fputs(text, file);
     fclose(file);
@@ -149,7 +134,7 @@ static bool open_set(const char *index, const char *message) {
     struct safetensors s;
     struct fail f = {0};
     write_text("model.safetensors.index.json", index);
-    bool ok = safetensors_open(&s, folder, &f);
+    bool ok = safetensors_open(&s, scratch, &f);
     if (ok) {
         assert_int_equal(s.n, 2);
         safetensors_close(&s);
@@ -167,7 +152,7 @@ static void sets(void **state) {
     free(forge("again.safetensors", -1, "{" T("a", "F32", "[1]", "[0,4]") "}", 4));
     struct safetensors s;
     struct fail f = {0};
-    assert_false(safetensors_open(&s, folder, &f));
+    assert_false(safetensors_open(&s, scratch, &f));
     assert_non_null(strstr(f.text, "no model.safetensors"));
 #define SET(x) "{\"weight_map\":{" x "}}"
     assert_true(open_set(SET("\"a\":\"one.safetensors\",\"b\":\"two.safetensors\""), NULL));
@@ -183,10 +168,10 @@ static void sets(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(hostile_headers, make_folder, drop_folder),
-        cmocka_unit_test_setup_teardown(half_types, make_folder, drop_folder),
-        cmocka_unit_test_setup_teardown(round_trip, make_folder, drop_folder),
-        cmocka_unit_test_setup_teardown(sets, make_folder, drop_folder),
+        cmocka_unit_test_setup_teardown(hostile_headers, make_folder, scratch_close),
+        cmocka_unit_test_setup_teardown(half_types, make_folder, scratch_close),
+        cmocka_unit_test_setup_teardown(round_trip, make_folder, scratch_close),
+        cmocka_unit_test_setup_teardown(sets, make_folder, scratch_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
