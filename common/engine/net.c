@@ -5,19 +5,19 @@
 #include <assert.h>
 #include <stdlib.h>
 
-static float *take(struct net *net, size_t rows, size_t cols) {
+static float *take_matrix(struct net *net, size_t rows, size_t cols) {
     return arena_take(&net->arena, rows * cols * sizeof(float));
 }
 
 static void lay_out_layer(struct net *net, struct layer_state *s) {
     const struct model_config *c = &net->model->config;
     size_t N = net->limits.rows, HD = c->heads * c->head_dim;
-    s->qkv = take(net, N, model_qkv_width(c));
-    s->raw = c->qk_norm ? take(net, N, (c->heads + c->kv_heads) * c->head_dim) : NULL;
-    s->lse = take(net, N, c->heads);
-    s->att = take(net, N, HD);
-    s->mid = take(net, N, c->width);
-    s->gate_up = take(net, N, 2 * c->hidden);
+    s->qkv = take_matrix(net, N, model_qkv_width(c));
+    s->raw = c->qk_norm ? take_matrix(net, N, (c->heads + c->kv_heads) * c->head_dim) : NULL;
+    s->lse = take_matrix(net, N, c->heads);
+    s->att = take_matrix(net, N, HD);
+    s->mid = take_matrix(net, N, c->width);
+    s->gate_up = take_matrix(net, N, 2 * c->hidden);
 }
 
 // Without a backward one state serves all layers; with recompute each keeps its input only.
@@ -29,21 +29,21 @@ static void lay_out_layers(struct net *net) {
             *s = net->layer[0];
         else
             lay_out_layer(net, s);
-        if (!i || l->backward) s->in = take(net, l->rows, net->model->config.width);
+        if (!i || l->backward) s->in = take_matrix(net, l->rows, net->model->config.width);
     }
 }
 
 static void lay_out_backward(struct net *net) {
     const struct model_config *c = &net->model->config;
     size_t N = net->limits.rows, C = c->width;
-    net->dhidden = take(net, net->limits.positions, C);
-    net->dx = take(net, N, C);
-    net->dnorm = take(net, N, C);
-    net->datt = take(net, N, c->heads * c->head_dim);
-    net->dqkv = take(net, N, model_qkv_width(c));
-    net->dact = take(net, N, c->hidden);
-    net->rows.linear.dlow = take(net, N, linear_low_width(net->model));
-    if (c->tied && !net->model->adapter) net->dembed = take(net, c->vocab, C);
+    net->dhidden = take_matrix(net, net->limits.positions, C);
+    net->dx = take_matrix(net, N, C);
+    net->dnorm = take_matrix(net, N, C);
+    net->datt = take_matrix(net, N, c->heads * c->head_dim);
+    net->dqkv = take_matrix(net, N, model_qkv_width(c));
+    net->dact = take_matrix(net, N, c->hidden);
+    net->rows.linear.dlow = take_matrix(net, N, linear_low_width(net->model));
+    if (c->tied && !net->model->adapter) net->dembed = take_matrix(net, c->vocab, C);
 }
 
 // Measures where the arena has no base, hands out where it has.
@@ -52,19 +52,19 @@ static void lay_out(struct net *net) {
     const struct net_limits *l = &net->limits;
     size_t half = c->head_dim / 2;
     lay_out_layers(net);
-    net->cosine = take(net, l->trees_tokens, half);
-    net->sine = take(net, l->trees_tokens, half);
+    net->cosine = take_matrix(net, l->trees_tokens, half);
+    net->sine = take_matrix(net, l->trees_tokens, half);
     net->place = arena_take(&net->arena, l->rows * sizeof *net->place);
-    net->out = take(net, l->rows, c->width);
-    net->hidden = take(net, l->positions, c->width);
-    net->logits = take(net, CHUNK_POSITIONS, model_outputs(c));
-    net->rows.norm = take(net, l->rows, c->width);
-    net->rows.act = take(net, l->rows, c->hidden);
-    net->rows.linear.low = take(net, l->rows, linear_low_width(net->model));
-    net->rows.linear.wide = take(net, l->rows, linear_wide(net->model));
+    net->out = take_matrix(net, l->rows, c->width);
+    net->hidden = take_matrix(net, l->positions, c->width);
+    net->logits = take_matrix(net, CHUNK_POSITIONS, model_outputs(c));
+    net->rows.norm = take_matrix(net, l->rows, c->width);
+    net->rows.act = take_matrix(net, l->rows, c->hidden);
+    net->rows.linear.low = take_matrix(net, l->rows, linear_low_width(net->model));
+    net->rows.linear.wide = take_matrix(net, l->rows, linear_wide(net->model));
     net->attention = (struct attention){
         .heads = c->heads, .kv_heads = c->kv_heads, .dim = c->head_dim, .span = l->trees_tokens};
-    net->attention.scratch = take(net, 1, attention_scratch(l->trees_tokens, c->head_dim));
+    net->attention.scratch = take_matrix(net, 1, attention_scratch(l->trees_tokens, c->head_dim));
     if (l->backward) lay_out_backward(net);
 }
 

@@ -229,8 +229,8 @@ struct jlist jinja_items(struct jrun *r, struct jvalue v) {
     return *list.u.list;
 }
 
-static int64_t place(struct jrun *r, struct jvalue v, int64_t without, int64_t low, int64_t high,
-                     int64_t n) {
+static int64_t slice_bound(struct jrun *r, struct jvalue v, int64_t without, int64_t low,
+                           int64_t high, int64_t n) {
     if (v.type == J_NONE) return without;
     if (v.type != J_INT && v.type != J_BOOL)
         jinja_fail(r, "a slice's bound is %s, not an integer", jinja_type_name(v));
@@ -243,13 +243,13 @@ struct jvalue jinja_slice(struct jrun *r, struct jvalue v, struct jvalue start, 
                           struct jvalue step) {
     if (!jinja_is_list(v) && v.type != J_STRING)
         jinja_fail(r, "%s has no slices", jinja_type_name(v));
-    int64_t by = step.type == J_NONE ? 1 : place(r, step, 1, INT64_MIN, INT64_MAX, 0);
+    int64_t by = step.type == J_NONE ? 1 : slice_bound(r, step, 1, INT64_MIN, INT64_MAX, 0);
     if (!by) jinja_fail(r, "a slice's step is 0");
     bool text = v.type == J_STRING, simple = text && by == 1;
     struct jlist all = simple ? (struct jlist){.n = jtext_length(*v.u.string)} : jinja_items(r, v);
     int64_t n = (int64_t)all.n, back = by < 0;
-    int64_t from = place(r, start, back ? n - 1 : 0, back ? -1 : 0, back ? n - 1 : n, n);
-    int64_t to = place(r, stop, back ? -1 : n, back ? -1 : 0, back ? n - 1 : n, n);
+    int64_t from = slice_bound(r, start, back ? n - 1 : 0, back ? -1 : 0, back ? n - 1 : n, n);
+    int64_t to = slice_bound(r, stop, back ? -1 : n, back ? -1 : 0, back ? n - 1 : n, n);
     if (simple) {
         size_t a = jtext_offset(*v.u.string, (size_t)from),
                b = jtext_offset(*v.u.string, (size_t)to);

@@ -206,14 +206,14 @@ static void rank_by_error(const struct students *s, float least, struct support_
     qsort(token, n, sizeof *token, by_rank);
 }
 
-static struct students place(const float *star, const float *own, size_t V) {
+static struct students students_of(const float *star, const float *own, size_t V) {
     struct students s = {.at = {{.part = 0}, {.part = 0.5f}}};
     s.at[1].shift = (float)mix_lse(own, star, V, s.at[1].part);
     return s;
 }
 
 struct support_sizes support_gradients(const float *star, const float *own, size_t V) {
-    struct students s = place(star, own, V);
+    struct students s = students_of(star, own, V);
     struct support_sizes sizes;
     for (int k = 0; k < POINTS; k++) {
         for (size_t at = 0; at < V; at += ROW_BLOCK)
@@ -229,7 +229,7 @@ struct support_sizes support_gradients(const float *star, const float *own, size
 bool support_within(const struct support_budget *b, const struct support_sizes *typical,
                     const float *star, const float *own, size_t V, struct support_token *scratch,
                     int32_t *ids, size_t *n) {
-    struct students s = place(star, own, V);
+    struct students s = students_of(star, own, V);
     size_t all = split(&s, star, own, V, scratch);
     for (int k = 0; k < POINTS; k++) {
         struct point *t = &s.at[k];

@@ -210,7 +210,7 @@ static void drop_long(struct dataset *d, const char *name, size_t tokens) {
                 limit);
 }
 
-static bool take(struct run *r, struct slot *s) {
+static bool add_row(struct run *r, struct slot *s) {
     struct dataset *d = r->d;
     struct ledger *l = &d->ledger;
     const struct encoded *x = &s->tokens;
@@ -293,7 +293,7 @@ static int run(struct run *r) {
     bool written = r->d->writer[0] != NULL;
     for (restore(r); !r->f->code && read_batch(r) && r->n;) {
         parallel_for(r->n, work, r);
-        for (size_t i = 0; i < r->n && !r->f->code; i++) take(r, &r->slots[i]);
+        for (size_t i = 0; i < r->n && !r->f->code; i++) add_row(r, &r->slots[i]);
         if (r->f->code) break;
         log_progress(r->d->log, "row", r->d->ledger.rows_in, 0, NAN);
         bool stop = stop_requested(), due = clock_seconds() - saved >= r->d->checkpoint_seconds;

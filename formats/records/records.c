@@ -126,7 +126,7 @@ static void start(struct records *r, struct record *out) {
     out->cells.n = out->cells.text.length = 0;
 }
 
-static bool take(struct records *r, struct record *out, const char *bytes, size_t n) {
+static bool append_bytes(struct records *r, struct record *out, const char *bytes, size_t n) {
     if (out->cells.text.length + n > RECORD_BYTES)
         return fail_set(r->f, EXIT_BADDATA, "row too long in '%s' line %zu: over %d bytes", r->path,
                         out->line, RECORD_BYTES);
@@ -144,7 +144,7 @@ static bool add_line(struct records *r, struct record *out) {
     if (!n) return false;
     for (; n; text = stream_peek(r->stream, &n)) {
         const char *end = memchr(text, '\n', n);
-        if (!take(r, out, text, end ? (size_t)(end - text) : n)) return false;
+        if (!append_bytes(r, out, text, end ? (size_t)(end - text) : n)) return false;
         if (!end) continue;
         stream_skip(r->stream, 1);
         r->line++;
@@ -312,7 +312,7 @@ static bool add_element(struct records *r, struct record *out) {
                             out->line);
         size_t k = element_part(&s, text, n, &ended);
         for (size_t i = 0; i < k; i++) r->line += text[i] == '\n';
-        if (!take(r, out, text, k)) return false;
+        if (!append_bytes(r, out, text, k)) return false;
     }
     return true;
 }

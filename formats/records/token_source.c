@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static char *take(char **text) {
+static char *take_text(char **text) {
     char *taken = *text;
     *text = NULL;
     return taken;
@@ -15,9 +15,9 @@ static char *take(char **text) {
 static bool from_model(struct token_source *s, const char *path, struct fail *f) {
     struct model_file m;
     if (!model_file_load(path, &m, f)) return false;
-    s->json = take(&m.tokenizer_json);
-    s->template = take(&m.chat_template);
-    s->config = take(&m.tokenizer_config_json);
+    s->json = take_text(&m.tokenizer_json);
+    s->template = take_text(&m.chat_template);
+    s->config = take_text(&m.tokenizer_config_json);
     s->bos = m.bos;
     s->eos = m.eos;
     s->vocab = m.model.config.vocab_used;

@@ -65,7 +65,7 @@ static void set_rules(struct arenahard *a) {
             STATS_FEATURES - 1 - ARENA_STYLES);
 }
 
-static void load(struct arenahard *a) {
+static void load_verdicts(struct arenahard *a) {
     struct fail f = {0};
     judgments_load(&a->j, a->judgments.n, a->judgments.items, &f);
     die_if(&f);
@@ -208,7 +208,7 @@ int eval_arenahard(int argc, char **argv) {
     options_parse(&o, argc, argv, NULL);
     if (!table_output_ok(a.output))
         die(EXIT_USAGE, "-o '%s' ends neither in .csv nor in .json; name it so", a.output);
-    load(&a);
+    load_verdicts(&a);
     struct table *t = table_new(sizeof columns / sizeof *columns, columns);
     size_t categories = 0;
     for (size_t i = 0; i < a.j.n; i++) categories += first_of_category(&a.j, i);

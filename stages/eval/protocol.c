@@ -203,7 +203,7 @@ static void check_options(struct options *o, struct protocol_run *r) {
         die(EXIT_USAGE, "give --judge COMMAND, or a --verdicts log to replay");
 }
 
-static void load(struct protocol_run *r) {
+static void load_inputs(struct protocol_run *r) {
     struct fail f = {0};
     benchmark_questions_load(&r->questions, r->questions_path, &f);
     if (!f.code) benchmark_answers_load(&r->answers, r->answers_path, &f);
@@ -269,7 +269,7 @@ static void release(struct protocol_run *r) {
 void protocol_main(struct options *o, struct protocol_run *r, bool dry_run, const char *summary) {
     r->protocol = protocol_named(r->name);
     check_options(o, r);
-    load(r);
+    load_inputs(r);
     if (dry_run) {
         print_result("requests\t%zu\nto_ask\t%zu", r->n, find_pending(r));
     } else {
