@@ -18,6 +18,20 @@ double stats_standard_error(const double *x, size_t n) {
     return stats_deviation(x, n) / sqrt((double)n);
 }
 
+void stats_pair(struct paired_sums *s, double x, double y) {
+    s->n++;
+    s->x += x;
+    s->y += y;
+    s->xx += x * x;
+    s->yy += y * y;
+    s->xy += x * y;
+}
+
+double stats_correlation(const struct paired_sums *s) {
+    double vx = s->xx - s->x * s->x / s->n, vy = s->yy - s->y * s->y / s->n;
+    return s->n > 0 && vx > 0 && vy > 0 ? (s->xy - s->x * s->y / s->n) / sqrt(vx * vy) : NAN;
+}
+
 static int ascending(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);

@@ -14,6 +14,12 @@ void stats_sort(double *x, size_t n);                   // ascending
 // Quantile q in [0, 1] of sorted x, linear between neighbours (type 7 of Hyndman and Fan).
 double stats_quantile(const double *sorted, size_t n, double q);
 
+struct paired_sums { // of pairs (x, y) as they come; starts as {0}
+    double n, x, y, xx, yy, xy;
+};
+void stats_pair(struct paired_sums *s, double x, double y);
+double stats_correlation(const struct paired_sums *s); // Pearson's r; NaN where x or y is constant
+
 struct win_rate {
     double rate, standard_error; // mean preference
     double discrete;             // draws count half: (wins + draws / 2) / total

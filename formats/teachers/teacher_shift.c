@@ -1,4 +1,5 @@
 #include "formats/teachers/teacher_shift.h"
+#include "common/base/stats.h"
 #include "common/training/score.h"
 #include <math.h>
 #include <stdlib.h>
@@ -12,27 +13,15 @@ static double logp_of(const struct teacher_position *t, int32_t token, size_t V,
     return (double)t->log_tail - log(V > t->n ? (double)(V - t->n) : 1);
 }
 
-struct sums {
-    double n, x, y, xx, yy, xy;
-};
-
-static void add(struct sums *s, double x, double y) {
-    s->n++;
-    s->x += x;
-    s->y += y;
-    s->xx += x * x;
-    s->yy += y * y;
-    s->xy += x * y;
-}
-
-static double correlation(const struct sums *s) {
-    double vx = s->xx - s->x * s->x / s->n, vy = s->yy - s->y * s->y / s->n;
-    return s->n > 0 && vx > 0 && vy > 0 ? (s->xy - s->x * s->y / s->n) / sqrt(vx * vy) : 0;
+static double correlation(const struct paired_sums *s) { // 0 where there is none
+    double r = stats_correlation(s);
+    return isnan(r) ? 0 : r;
 }
 
 static void compare(const struct batch *b, const double *logp, size_t V,
                     struct teacher_shift *out) {
-    struct sums sums[3] = {0}, own[3] = {0}; // own: of what is stored as the realised token's
+    struct paired_sums sums[3] = {0},
+                       own[3] = {0}; // own: of what is stored as the realised token's
     bool inside;
     for (size_t p = 1; p + 1 < b->positions; p++) {
         if (b->owner[p - 1] != b->owner[p + 1] || b->row[p + 1] - b->row[p - 1] != 2) continue;
@@ -41,9 +30,9 @@ static void compare(const struct batch *b, const double *logp, size_t V,
             size_t at = p + d - 1;
             double x = logp_of(&b->teacher[p], b->target[at], V, &inside);
             if (d == 1) out->strangers += !inside;
-            add(&sums[d], x, logp[at]);
+            stats_pair(&sums[d], x, logp[at]);
             if (!isnan(b->teacher[p].realised))
-                add(&own[d], (double)b->teacher[p].realised, logp[at]);
+                stats_pair(&own[d], (double)b->teacher[p].realised, logp[at]);
         }
     }
     for (size_t d = 0; d < 3; d++)

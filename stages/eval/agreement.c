@@ -1,5 +1,6 @@
 // eval agreement: how often two judges say the same about the same questions.
 #include "common/base/log.h"
+#include "common/base/stats.h"
 #include "common/base/options.h"
 #include "common/method/arena.h"
 #include "formats/records/judgments.h"
@@ -13,32 +14,29 @@ struct agreement {
     struct judgments side[2];
 };
 
-struct sums {
-    double n, same, exact, x, y, xx, yy, xy;
+struct verdicts_compared {
+    struct paired_sums values;
+    double same, exact;
 };
 
-static void add(struct sums *s, double x, double y, bool exact) {
-    s->n++;
+static void add_verdict(struct verdicts_compared *s, double x, double y, bool exact) {
+    stats_pair(&s->values, x, y);
     s->same += (x > 0) - (x < 0) == (y > 0) - (y < 0);
     s->exact += exact;
-    s->x += x;
-    s->y += y;
-    s->xx += x * x;
-    s->yy += y * y;
-    s->xy += x * y;
 }
 
-static void add_games(struct sums *s, const struct judgment *a, const struct judgment *b) {
+static void add_games(struct verdicts_compared *s, const struct judgment *a,
+                      const struct judgment *b) {
     for (int i = 0; i < 2; i++) {
         double x, y;
         bool strong;
         if (arena_label(a->game[i], &x, &strong) && arena_label(b->game[i], &y, &strong))
-            add(s, x - 0.5, y - 0.5, !strcmp(a->game[i], b->game[i]));
+            add_verdict(s, x - 0.5, y - 0.5, !strcmp(a->game[i], b->game[i]));
     }
 }
 
-static struct sums compare(const struct agreement *a) {
-    struct sums s = {0};
+static struct verdicts_compared compare(const struct agreement *a) {
+    struct verdicts_compared s = {0};
     for (size_t i = 0; i < a->side[0].n; i++)
         for (size_t k = 0; k < a->side[1].n; k++) {
             const struct judgment *x = &a->side[0].items[i], *y = &a->side[1].items[k];
@@ -46,14 +44,9 @@ static struct sums compare(const struct agreement *a) {
             if (a->side[0].games)
                 add_games(&s, x, y);
             else if (x->score != -1 && y->score != -1)
-                add(&s, x->score, y->score, x->score == y->score);
+                add_verdict(&s, x->score, y->score, x->score == y->score);
         }
     return s;
-}
-
-static double correlation(const struct sums *s) {
-    double xy = s->n * s->xy - s->x * s->y;
-    return xy / sqrt((s->n * s->xx - s->x * s->x) * (s->n * s->yy - s->y * s->y));
 }
 
 int eval_agreement(int argc, char **argv) {
@@ -79,14 +72,14 @@ int eval_agreement(int argc, char **argv) {
     die_if(&f);
     if (a.side[0].games != a.side[1].games)
         die(EXIT_BADDATA, "'%s' and '%s' are of different benchmarks", a.path[0], a.path[1]);
-    struct sums s = compare(&a);
-    if (s.n == 0)
+    struct verdicts_compared s = compare(&a);
+    if (s.values.n == 0)
         die(EXIT_BADDATA, "'%s' and '%s' have no verdict on the same answer", a.path[0], a.path[1]);
     struct table *t = table_new(sizeof columns / sizeof *columns, columns);
-    table_number(t, s.n, 0);
-    table_number(t, 100 * s.exact / s.n, 1);
-    table_number(t, a.side[0].games ? 100 * s.same / s.n : NAN, 1);
-    table_number(t, correlation(&s), 4);
+    table_number(t, s.values.n, 0);
+    table_number(t, 100 * s.exact / s.values.n, 1);
+    table_number(t, a.side[0].games ? 100 * s.same / s.values.n : NAN, 1);
+    table_number(t, stats_correlation(&s.values), 4);
     table_finish(t, a.output, &f);
     die_if(&f);
     for (int i = 0; i < 2; i++) judgments_release(&a.side[i]);

@@ -117,13 +117,21 @@ static void length_control(void **state) {
     assert_true(near(r.rate, stats_mean(q, N), 1e-6));
 }
 
+static void correlation(void **state) { // by hand: deviations (-1,0,1), (-2,1,1): r = 3 / sqrt(12)
+    (void)state;
+    struct paired_sums s = {0}, constant = {0};
+    static const double x[] = {4, 5, 6}, y[] = {1, 4, 4};
+    assert_true(isnan(stats_correlation(&s)));
+    for (int i = 0; i < 3; i++) stats_pair(&s, x[i], y[i]), stats_pair(&constant, 2, y[i]);
+    assert_true(fabs(stats_correlation(&s) - 3 / sqrt(12)) < 1e-12);
+    assert_true(isnan(stats_correlation(&constant)));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(moments),
-        cmocka_unit_test(win_rates),
-        cmocka_unit_test(logistic_closed_forms),
-        cmocka_unit_test(logistic_stationary),
-        cmocka_unit_test(length_control),
+        cmocka_unit_test(correlation),         cmocka_unit_test(moments),
+        cmocka_unit_test(win_rates),           cmocka_unit_test(logistic_closed_forms),
+        cmocka_unit_test(logistic_stationary), cmocka_unit_test(length_control),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
