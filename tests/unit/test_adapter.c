@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
+#include "tests/unit/differences.h"
 #include "tests/unit/net_case.h"
 
 static void fill(struct model *m) { // as if trained
@@ -59,30 +60,30 @@ static double merged_loss(const struct model *m, const double *A) {
     return loss;
 }
 
+static double merged(const void *m, const double *A) {
+    return merged_loss(m, A);
+}
+
 static void check_gradient(const char *targets, size_t rank) {
     struct model m = adapted(targets, rank, 0);
     struct parameters p = model_trained(&m);
-    double *A = malloc(p.n * sizeof *A), loss, norm = 0;
+    double *A = malloc(p.n * sizeof *A), loss;
     for (size_t i = 0; i < p.n; i++) A[i] = p.values[i];
     float *grads = gradient_in(&m, limits(), 2, 1, &loss);
     double expect = merged_loss(&m, A);
     assert_true(fabs(loss - expect) <= 1e-5 * fabs(expect));
-    for (size_t i = 0; i < p.n; i++) norm += (double)grads[i] * grads[i];
-    norm = sqrt(norm / (double)p.n);
-    for (size_t t = 0; t < p.n_tensors; t++)
-        for (size_t k = 0; k < 3; k++) {
-            const struct tensor *s = &p.tensors[t];
-            size_t at = s->offset + rng_bits(3, RNG_TEST, t, k) % (s->rows * s->cols);
-            double h = 1e-4, keep = A[at];
-            A[at] = keep + h;
-            double up = merged_loss(&m, A);
-            A[at] = keep - h;
-            double down = merged_loss(&m, A), slope = (up - down) / (2 * h);
-            A[at] = keep;
-            if (!(fabs((double)grads[at] - slope) <= 2e-5 * (norm + fabs(slope)) + 1e-5))
-                fail_msg("%s [%zu]: %.9g, by differences %.9g", s->name, at - s->offset,
-                         (double)grads[at], slope);
-        }
+    differences_check(&(struct differences){.name = targets,
+                                            .tensors = p.tensors,
+                                            .n_tensors = p.n_tensors,
+                                            .probes = 3,
+                                            .grads = grads,
+                                            .P = A,
+                                            .loss = merged,
+                                            .self = &m,
+                                            .h = 1e-4,
+                                            .relative = 2e-5,
+                                            .scale = differences_scale(grads, p.n, p.n),
+                                            .absolute = 1e-5});
     free(A);
     free(grads);
     model_release(&m);

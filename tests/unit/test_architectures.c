@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
+#include "tests/unit/differences.h"
 
 enum { LENGTH = 21 };
 
@@ -101,22 +102,30 @@ static float *gradient(struct net *net, const struct model *m, const struct batc
     return grads;
 }
 
+struct text_loss {
+    const struct model *m;
+    const int32_t *ids;
+};
+
+static double loss_of_text(const void *self, const double *P) {
+    const struct text_loss *x = self;
+    return reference_loss(x->m, P, x->ids);
+}
+
 static void check_slopes(size_t a, struct model *m, double *P, const int32_t *ids,
                          const float *grads) {
-    for (size_t t = 0; t < m->n_tensors; t++)
-        for (size_t k = 0; k < 3; k++) {
-            const struct tensor *s = &m->tensors[t];
-            size_t at = s->offset + rng_bits(3, RNG_TEST, t, k) % (s->rows * s->cols);
-            double h = 1e-4, keep = P[at];
-            P[at] = keep + h;
-            double up = reference_loss(m, P, ids);
-            P[at] = keep - h;
-            double slope = (up - reference_loss(m, P, ids)) / (2 * h);
-            P[at] = keep;
-            if (!(fabs(grads[at] - slope) <= 1e-4 * fabs(slope) + 2e-6))
-                fail_msg("%s, %s: %.9g, by differences %.9g", architectures[a].name, s->name,
-                         (double)grads[at], slope);
-        }
+    struct text_loss x = {m, ids};
+    differences_check(&(struct differences){.name = architectures[a].name,
+                                            .tensors = m->tensors,
+                                            .n_tensors = m->n_tensors,
+                                            .probes = 3,
+                                            .grads = grads,
+                                            .P = P,
+                                            .loss = loss_of_text,
+                                            .self = &x,
+                                            .h = 1e-4,
+                                            .relative = 1e-4,
+                                            .absolute = 2e-6});
 }
 
 static void forward_and_gradient(void **state) {

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
+#include "tests/unit/differences.h"
 #include "tests/unit/net_case.h"
 
 static float *gradient(struct model *m, size_t rows_per_unit, size_t units_per_batch,
@@ -12,29 +13,30 @@ static float *gradient(struct model *m, size_t rows_per_unit, size_t units_per_b
     return gradient_in(m, limits(), rows_per_unit, units_per_batch, loss);
 }
 
+static double loss_in_double(const void *m, const double *P) {
+    return reference_loss(m, P);
+}
+
 static void check_gradient(bool tied, bool extras) {
     struct model m = make_model(tied, extras);
     double *P = malloc(m.n_params * sizeof *P), loss;
     for (size_t i = 0; i < m.n_params; i++) P[i] = m.params[i];
     float *grads = gradient(&m, 2, 1, &loss);
-    double expect = reference_loss(&m, P), norm = 0;
+    double expect = reference_loss(&m, P);
     assert_true(fabs(loss - expect) <= 1e-5 * fabs(expect));
-    for (size_t i = 0; i < m.n_params; i++) norm += (double)grads[i] * grads[i];
-    norm = sqrt(norm / (double)model_count(&m));
-    for (size_t t = 0; t < m.n_tensors; t++)
-        for (size_t k = 0; k < 6; k++) {
-            const struct tensor *s = &m.tensors[t];
-            size_t at = s->offset + rng_bits(3, RNG_TEST, t, k) % (s->rows * s->cols);
-            double h = 1e-4, keep = P[at];
-            P[at] = keep + h;
-            double up = reference_loss(&m, P);
-            P[at] = keep - h;
-            double down = reference_loss(&m, P), slope = (up - down) / (2 * h);
-            P[at] = keep;
-            if (!(fabs(grads[at] - slope) <= 2e-5 * (norm + fabs(slope)) + 1e-5))
-                fail_msg("%s [%zu]: %.9g, by differences %.9g", s->name, at - s->offset,
-                         (double)grads[at], slope);
-        }
+    differences_check(
+        &(struct differences){.name = tied ? "tied" : "untied",
+                              .tensors = m.tensors,
+                              .n_tensors = m.n_tensors,
+                              .probes = 6,
+                              .grads = grads,
+                              .P = P,
+                              .loss = loss_in_double,
+                              .self = &m,
+                              .h = 1e-4,
+                              .relative = 2e-5,
+                              .scale = differences_scale(grads, m.n_params, model_count(&m)),
+                              .absolute = 1e-5});
     free(P);
     free(grads);
     model_release(&m);

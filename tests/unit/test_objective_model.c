@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
+#include "tests/unit/differences.h"
 #include "tests/unit/small_model.h"
 
 enum { ALL = 37, V = 34, PAIRS = 2, MOST = 40, SUPPORT = 6 }; // ALL - V rows are padding
@@ -199,32 +200,41 @@ static double net_loss(struct world *w, struct objective *o, float *grads) {
     return o->end_step(o->self, &m);
 }
 
+struct stopped_at { // what the loss holds fixed while it is differentiated
+    const struct world *w;
+    const struct spec *s;
+    double *stopped; // (PAIRS)
+};
+
+static double loss_stopped(const void *self, const double *P) {
+    const struct stopped_at *x = self;
+    return reference_loss(x->w, x->s, P, x->stopped, false);
+}
+
 static void check(struct world *w, const struct spec *s, const char *name) {
     struct objective o = s->distill      ? objective_distill_new(s->distill, V)
                          : s->preference ? objective_preference_new(s->preference, V)
                                          : objective_sft_new(V);
     float *grads = calloc(w->policy.n_params, sizeof *grads);
-    double *P = as_double(&w->policy), stopped[PAIRS], norm = 0;
+    double *P = as_double(&w->policy), stopped[PAIRS];
     double loss = net_loss(w, &o, grads), expect = reference_loss(w, s, P, stopped, true);
     if (!(fabs(loss - expect) <= 1e-5 * (1 + fabs(expect))))
         fail_msg("%s: loss %.9g, in double %.9g", name, loss, expect);
-    for (size_t i = 0; i < w->policy.n_params; i++) norm += pow((double)grads[i], 2);
-    norm = sqrt(norm / (double)model_count(&w->policy));
-    assert_true(norm > 0);
-    for (size_t t = 0; t < w->policy.n_tensors; t++)
-        for (size_t k = 0; k < 3; k++) {
-            const struct tensor *x = &w->policy.tensors[t];
-            size_t at = x->offset + rng_bits(3, RNG_TEST, t, k) % (x->rows * x->cols);
-            double h = 1e-5, keep = P[at];
-            P[at] = keep + h;
-            double up = reference_loss(w, s, P, stopped, false);
-            P[at] = keep - h;
-            double slope = (up - reference_loss(w, s, P, stopped, false)) / (2 * h);
-            P[at] = keep;
-            if (!(fabs((double)grads[at] - slope) <= 2e-5 * (norm + fabs(slope)) + 1e-6))
-                fail_msg("%s, %s [%zu]: %.9g, by differences %.9g", name, x->name, at - x->offset,
-                         (double)grads[at], slope);
-        }
+    double scale = differences_scale(grads, w->policy.n_params, model_count(&w->policy));
+    assert_true(scale > 0);
+    struct stopped_at at = {w, s, stopped};
+    differences_check(&(struct differences){.name = name,
+                                            .tensors = w->policy.tensors,
+                                            .n_tensors = w->policy.n_tensors,
+                                            .probes = 3,
+                                            .grads = grads,
+                                            .P = P,
+                                            .loss = loss_stopped,
+                                            .self = &at,
+                                            .h = 1e-5,
+                                            .relative = 2e-5,
+                                            .scale = scale,
+                                            .absolute = 1e-6});
     free(P);
     free(grads);
     objective_free(&o);

@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <cmocka.h>
+#include "tests/unit/differences.h"
 #include "tests/unit/small_model.h"
 
 enum { PAIRS = 3, PROMPT = 4, MOST = 16 };
@@ -104,6 +105,10 @@ static double net_loss(struct world *w, float *grads) {
     return loss;
 }
 
+static double loss_in_double(const void *w, const double *P) {
+    return reference_loss(w, P);
+}
+
 static void gradient(void **state) {
     (void)state;
     struct world w;
@@ -115,20 +120,17 @@ static void gradient(void **state) {
     for (size_t i = 0; i < m->n_params; i++) P[i] = (double)m->params[i];
     double loss = net_loss(&w, grads), expect = reference_loss(&w, P);
     assert_true(fabs(loss - expect) <= 1e-5 * expect);
-    for (size_t t = 0; t < m->n_tensors; t++)
-        for (size_t k = 0; k < 4; k++) {
-            const struct tensor *x = &m->tensors[t];
-            size_t at = x->offset + rng_bits(3, RNG_TEST, t, k) % (x->rows * x->cols);
-            double h = 1e-5, keep = P[at];
-            P[at] = keep + h;
-            double up = reference_loss(&w, P);
-            P[at] = keep - h;
-            double slope = (up - reference_loss(&w, P)) / (2 * h);
-            P[at] = keep;
-            if (!(fabs((double)grads[at] - slope) <= 3e-5 * (1 + fabs(slope))))
-                fail_msg("%s [%zu]: %.9g, by differences %.9g", x->name, at - x->offset,
-                         (double)grads[at], slope);
-        }
+    differences_check(&(struct differences){.name = "reward",
+                                            .tensors = m->tensors,
+                                            .n_tensors = m->n_tensors,
+                                            .probes = 4,
+                                            .grads = grads,
+                                            .P = P,
+                                            .loss = loss_in_double,
+                                            .self = &w,
+                                            .h = 1e-5,
+                                            .relative = 3e-5,
+                                            .scale = 1});
     free(grads);
     free(P);
     batch_release(&w.batch);
