@@ -1,4 +1,5 @@
 #include "common/training/score.h"
+#include "common/training/passes.h"
 #include "common/base/parallel.h"
 #include "common/engine/rowmath.h"
 
@@ -48,25 +49,6 @@ size_t score_fill(struct batch *b, struct source *s, size_t first, size_t end, s
     return row;
 }
 
-// Logits become dlogits in place, which nothing takes.
-static void run_passes(struct objective *o, struct net *net, const struct batch *b) {
-    float *logits = net_logits_buffer(net);
-    size_t chunks = net_chunks(net, b);
-    net_forward(net, b);
-    if (o->begin) o->begin(o->self, b);
-    for (size_t i = 0; o->first_pass && i < chunks; i++) {
-        struct chunk c = net_chunk(net, b, i);
-        net_logits(net, b, c, logits);
-        o->first_pass(o->self, b, c.first, c.count, logits);
-    }
-    if (o->between_passes) o->between_passes(o->self, b);
-    for (size_t i = 0; i < chunks; i++) {
-        struct chunk c = net_chunk(net, b, i);
-        net_logits(net, b, c, logits);
-        o->backward(o->self, b, c.first, c.count, logits);
-    }
-}
-
 bool score_objective(struct objective *o, struct net *net, struct source *s, size_t tokens,
                      struct metrics *m, double *loss, struct fail *f) {
     struct batch b = {0};
@@ -75,7 +57,7 @@ bool score_objective(struct objective *o, struct net *net, struct source *s, siz
     o->begin_step(o->self, &totals);
     for (size_t row = 0; row < s->rows && !f->code;) {
         row = score_fill(&b, s, row, s->rows, tokens, f);
-        if (!f->code && b.positions) run_passes(o, net, &b);
+        if (!f->code && b.positions) passes_run(o, net, &b, NULL);
     }
     *loss = o->end_step(o->self, m);
     batch_release(&b);

@@ -1,4 +1,5 @@
 #include "common/training/train.h"
+#include "common/training/passes.h"
 #include "common/base/clock.h"
 #include "common/base/order.h"
 #include "common/base/stop.h"
@@ -133,33 +134,6 @@ static size_t fill_micro(struct loop *l, size_t at) {
     return at;
 }
 
-static bool run_micro(struct loop *l) {
-    struct objective *o = l->t->objective;
-    struct net *net = l->net;
-    struct batch *b = &l->batch;
-    float *logits = net_logits_buffer(net), *grads = l->t->optim->grads;
-    size_t chunks = net_chunks(net, b);
-    net_forward(net, b);
-    if (o->begin) o->begin(o->self, b);
-    for (size_t i = 0; o->first_pass && i < chunks; i++) {
-        struct chunk c = net_chunk(net, b, i);
-        net_logits(net, b, c, logits);
-        o->first_pass(o->self, b, c.first, c.count, logits);
-        if (stop_requested()) return false;
-    }
-    if (o->between_passes) o->between_passes(o->self, b);
-    for (size_t i = 0; i < chunks; i++) {
-        struct chunk c = net_chunk(net, b, i);
-        if (!o->first_pass || chunks > 1)
-            net_logits(net, b, c, logits); // else they are still there
-        o->backward(o->self, b, c.first, c.count, logits);
-        net_head_backward(net, b, c, logits, grads);
-        if (stop_requested()) return false;
-    }
-    net_backward(net, b, grads);
-    return !stop_requested();
-}
-
 static bool broken(struct loop *l, uint64_t step, const char *what, double value) {
     size_t lowest = SIZE_MAX, highest = 0;
     for (size_t i = 0; i < l->n; i++) {
@@ -185,7 +159,8 @@ static bool run_step(struct loop *l, uint64_t step) {
     t->objective->begin_step(t->objective->self, &totals);
     for (size_t at = 0; at < l->n;) {
         at = fill_micro(l, at);
-        if (l->f->code || !run_micro(l)) return false;
+        if (l->f->code || !passes_run(t->objective, l->net, &l->batch, t->optim->grads))
+            return false;
     }
     net_end_step(l->net, t->optim->grads);
     double loss = t->objective->end_step(t->objective->self, t->metrics);

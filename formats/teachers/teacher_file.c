@@ -1,39 +1,16 @@
 #include "formats/teachers/teacher_file.h"
 #include "formats/teachers/teacher_check.h"
+#include "formats/teachers/teacher_columns.h"
 #include "formats/teachers/teacher_damage.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    IDS,
-    MASK,
-    LENGTH,
-    PROMPT,
-    ENTRIES,
-    SUPPORT,
-    LOGP,
-    TAIL,
-    ALPHA,
-    TVD,
-    REALISED,
-    ENTROPY,
-    ALL
-};
-static const struct column table[ALL] = {
-    [IDS] = {"ids", COLUMN_I32},           [MASK] = {"mask", COLUMN_U8},
-    [LENGTH] = {"length", COLUMN_I32},     [PROMPT] = {"prompt_length", COLUMN_I32},
-    [ENTRIES] = {"entries", COLUMN_U16},   [SUPPORT] = {"support", COLUMN_I32},
-    [LOGP] = {"logp", COLUMN_F32},         [TAIL] = {"log_tail", COLUMN_F32},
-    [ALPHA] = {"alpha", COLUMN_F32},       [TVD] = {"tvd", COLUMN_F32},
-    [REALISED] = {"realised", COLUMN_F32}, [ENTROPY] = {"entropy", COLUMN_F32},
-};
-
 // ---- reading a shard
 
 struct raw { // columns as stored, with their counts
-    void *column[ALL];
-    size_t n[ALL];
+    void *column[TEACHER_COLUMNS];
+    size_t n[TEACHER_COLUMNS];
     uint32_t *field[CODE_FIELDS]; // of a coded shard, in place of the columns after PROMPT
     size_t fields[CODE_FIELDS];
     const struct columns_holes *holes;
@@ -44,8 +21,9 @@ static bool read_raw(struct raw *raw, struct columns_reader *r, int last, bool c
     bool ok = true;
     for (int c = 0; ok && c < last; c++)
         if (!components || (c != ALPHA && c != REALISED))
-            ok = columns_expect(r, 1, &table[c]) &&
-                 (raw->column[c] = columns_read_all(r, table[c].name, &raw->n[c])) != NULL;
+            ok =
+                columns_expect(r, 1, &teacher_columns[c]) &&
+                (raw->column[c] = columns_read_all(r, teacher_columns[c].name, &raw->n[c])) != NULL;
     return ok;
 }
 
@@ -134,7 +112,7 @@ static bool lay_positions(struct teacher_shard *t, const struct raw *raw) {
     const float *tvd = raw->column[TVD], *realised = raw->column[REALISED];
     size_t n = t->position_first[t->rows], at = 0;
     if (raw->n[LOGP] != raw->n[SUPPORT]) return false;
-    for (int c = TAIL; c < ALL; c++)
+    for (int c = TAIL; c < TEACHER_COLUMNS; c++)
         if (raw->n[c] != raw->n[ENTRIES]) return false;
     t->position = xcalloc(n, sizeof *t->position);
     for (size_t i = 0; i < n; i++) {
@@ -371,7 +349,7 @@ static bool load_coded(struct teacher_shard *t, struct raw *raw, const struct te
     teacher_codec_version(&c, columns_artefact(r)->version, !t->grid.n, i->eos);
     for (int f = 0; ok && f < CODE_FIELDS; f++) ok = read_field(raw, f, &c, r);
     if (ok && !t->grid.n && !teacher_rule_alpha(rule, &t->rule))
-        ok = columns_expect(r, 1, &table[ALPHA]) &&
+        ok = columns_expect(r, 1, &teacher_columns[ALPHA]) &&
              (raw->column[ALPHA] = columns_read_all(r, "alpha", &raw->n[ALPHA])) != NULL;
     ok = ok && lay_rows(t, raw, raw->fields[CODE_ENTRIES]);
     if (ok) mark_lost_rows(t, raw);
@@ -418,7 +396,7 @@ bool teacher_shard_load(struct teacher_shard *t, struct columns_reader *r, struc
     struct teacher_info i;
     *t = (struct teacher_shard){0};
     bool ok = teacher_info_layout(&i, r) &&
-              read_raw(&raw, r, i.bits == 32 ? ALL : ENTRIES, i.grid.n != 0);
+              read_raw(&raw, r, i.bits == 32 ? TEACHER_COLUMNS : ENTRIES, i.grid.n != 0);
     t->grid = i.grid;
     t->rows = ok ? columns_part(r).rows : 0;
     t->ids = raw.column[IDS];

@@ -1,5 +1,6 @@
 #include "common/method/recipe.h"
 #include "formats/bytes/json.h"
+#include "formats/teachers/teacher_columns.h"
 #include "formats/teachers/teacher_file.h"
 #include <assert.h>
 #include <math.h>
@@ -7,18 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Columns of all files, then those of bits 32; a coded file has its fields' in their place.
-enum { IDS, MASK, LENGTH, PROMPT, ROW_COLUMNS };
-enum { ENTRIES = ROW_COLUMNS, SUPPORT, LOGP, TAIL, ALPHA, TVD, REALISED, ENTROPY, PLAIN_COLUMNS };
-static const struct column plain[PLAIN_COLUMNS] = {
-    [IDS] = {"ids", COLUMN_I32},           [MASK] = {"mask", COLUMN_U8},
-    [LENGTH] = {"length", COLUMN_I32},     [PROMPT] = {"prompt_length", COLUMN_I32},
-    [ENTRIES] = {"entries", COLUMN_U16},   [SUPPORT] = {"support", COLUMN_I32},
-    [LOGP] = {"logp", COLUMN_F32},         [TAIL] = {"log_tail", COLUMN_F32},
-    [ALPHA] = {"alpha", COLUMN_F32},       [TVD] = {"tvd", COLUMN_F32},
-    [REALISED] = {"realised", COLUMN_F32}, [ENTROPY] = {"entropy", COLUMN_F32},
-};
-// of the components layout with bits 32; logp has two elements an entry, log_tail one a grid point
+// Of the components layout with bits 32; logp has two elements an entry, log_tail one a grid point
 enum { PARTS_TVD = ALPHA, PARTS_ENTROPY, PARTS_COLUMNS };
 
 struct entry {
@@ -52,11 +42,11 @@ bool teacher_rule_alpha(const char *rule, struct teacher_rule *to) {
 
 static size_t list_columns(struct teacher_writer *w, bool alpha, struct column *columns,
                            char (*names)[CODE_NAME]) {
-    size_t n = w->code.bits == 32 ? PLAIN_COLUMNS : ROW_COLUMNS, named = 0;
-    memcpy(columns, plain, n * sizeof *columns);
+    size_t n = w->code.bits == 32 ? TEACHER_COLUMNS : ROW_COLUMNS, named = 0;
+    memcpy(columns, teacher_columns, n * sizeof *columns);
     if (w->code.bits == 32 && w->grid.n) {
-        columns[PARTS_TVD] = plain[TVD];
-        columns[PARTS_ENTROPY] = plain[ENTROPY];
+        columns[PARTS_TVD] = teacher_columns[TVD];
+        columns[PARTS_ENTROPY] = teacher_columns[ENTROPY];
         return PARTS_COLUMNS;
     }
     if (w->code.bits == 32) return n;
@@ -69,7 +59,7 @@ static size_t list_columns(struct teacher_writer *w, bool alpha, struct column *
     }
     if (alpha) {
         w->alpha = n;
-        columns[n++] = plain[ALPHA];
+        columns[n++] = teacher_columns[ALPHA];
     }
     return n;
 }
@@ -77,7 +67,7 @@ static size_t list_columns(struct teacher_writer *w, bool alpha, struct column *
 static bool create(struct teacher_writer *w, const char *path, const struct lineage *l,
                    const struct teacher_info *i, const struct columns_plan *plan, struct fail *f) {
     char tokenizer[33], reference[33], beta[40], budget[40], names[CODE_COLUMNS][CODE_NAME];
-    struct column columns[PLAIN_COLUMNS + CODE_COLUMNS];
+    struct column columns[TEACHER_COLUMNS + CODE_COLUMNS];
     struct teacher_rule rule;
     hash_text(i->tokenizer, tokenizer);
     hash_text(i->reference, reference);

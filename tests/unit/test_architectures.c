@@ -4,6 +4,7 @@
 #include "tests/unit/reference_model.h"
 #include "common/engine/net.h"
 #include "common/method/objective.h"
+#include "common/training/passes.h"
 #include "common/base/parallel.h"
 #include "common/base/rng.h"
 #include "common/training/score.h"
@@ -89,14 +90,8 @@ static float *gradient(struct net *net, const struct model *m, const struct batc
     struct objective o = objective_sft_new(37);
     struct step_totals totals = {.rows = 1, .tokens = b->positions, .responses = 1};
     float *grads = calloc(m->n_params, sizeof *grads);
-    struct chunk c = {0, b->positions};
     o.begin_step(o.self, &totals);
-    if (o.begin) o.begin(o.self, b);
-    net_forward(net, b);
-    net_logits(net, b, c, net_logits_buffer(net));
-    o.backward(o.self, b, c.first, c.count, net_logits_buffer(net));
-    net_head_backward(net, b, c, net_logits_buffer(net), grads);
-    net_backward(net, b, grads);
+    assert_true(passes_run(&o, net, b, grads));
     net_end_step(net, grads);
     objective_free(&o);
     return grads;

@@ -3,6 +3,7 @@
 #include "tests/unit/reference_model.h"
 #include "common/engine/net.h"
 #include "common/method/objective.h"
+#include "common/training/passes.h"
 #include "common/base/parallel.h"
 #include "common/base/rng.h"
 #include <setjmp.h>
@@ -177,23 +178,8 @@ static double net_loss(struct world *w, struct objective *o, float *grads) {
     struct net *net = net_new(&w->policy, &limits);
     const struct batch *b = &w->batch;
     struct step_totals totals = {.rows = PAIRS, .tokens = b->positions, .responses = b->responses};
-    float *z = net_logits_buffer(net);
     o->begin_step(o->self, &totals);
-    net_forward(net, b);
-    o->begin(o->self, b);
-    for (size_t i = 0; o->first_pass && i < net_chunks(net, b); i++) {
-        struct chunk c = net_chunk(net, b, i);
-        net_logits(net, b, c, z);
-        o->first_pass(o->self, b, c.first, c.count, z);
-    }
-    if (o->between_passes) o->between_passes(o->self, b);
-    for (size_t i = 0; i < net_chunks(net, b); i++) {
-        struct chunk c = net_chunk(net, b, i);
-        net_logits(net, b, c, z);
-        o->backward(o->self, b, c.first, c.count, z);
-        net_head_backward(net, b, c, z, grads);
-    }
-    net_backward(net, b, grads);
+    assert_true(passes_run(o, net, b, grads));
     net_end_step(net, grads);
     net_free(net);
     struct metrics m;

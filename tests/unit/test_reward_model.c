@@ -6,6 +6,7 @@
 #include "common/base/rng.h"
 #include "common/engine/net.h"
 #include "common/method/objective.h"
+#include "common/training/passes.h"
 #include "formats/models/model_file.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -81,23 +82,8 @@ static double net_loss(struct world *w, float *grads) {
     struct net *net = net_new(&w->model, &limits);
     const struct batch *b = &w->batch;
     struct step_totals totals = {.rows = PAIRS, .responses = b->responses};
-    float *z = net_logits_buffer(net);
     o.begin_step(o.self, &totals);
-    net_forward(net, b);
-    o.begin(o.self, b);
-    for (size_t i = 0; i < net_chunks(net, b); i++) {
-        struct chunk c = net_chunk(net, b, i);
-        net_logits(net, b, c, z);
-        o.first_pass(o.self, b, c.first, c.count, z);
-    }
-    o.between_passes(o.self, b);
-    for (size_t i = 0; i < net_chunks(net, b); i++) {
-        struct chunk c = net_chunk(net, b, i);
-        net_logits(net, b, c, z);
-        o.backward(o.self, b, c.first, c.count, z);
-        net_head_backward(net, b, c, z, grads);
-    }
-    net_backward(net, b, grads);
+    assert_true(passes_run(&o, net, b, grads));
     net_end_step(net, grads);
     net_free(net);
     double loss = o.end_step(o.self, NULL);

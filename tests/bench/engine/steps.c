@@ -1,6 +1,7 @@
 #include "tests/bench/engine/bench.h"
 #include "common/base/mem.h"
 #include "common/engine/adapter.h"
+#include "common/training/passes.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,26 +9,10 @@
 
 void step_gradient(const struct step_bench *s, struct batch *b) {
     struct objective *o = s->objective;
-    float *logits = net_logits_buffer(s->net), *grads = s->optim->grads;
-    size_t chunks = net_chunks(s->net, b);
     optim_zero(s->optim);
     o->begin_step(o->self, &s->totals);
-    net_forward(s->net, b);
-    if (o->begin) o->begin(o->self, b);
-    for (size_t i = 0; o->first_pass && i < chunks; i++) {
-        struct chunk c = net_chunk(s->net, b, i);
-        net_logits(s->net, b, c, logits);
-        o->first_pass(o->self, b, c.first, c.count, logits);
-    }
-    if (o->between_passes) o->between_passes(o->self, b);
-    for (size_t i = 0; i < chunks; i++) {
-        struct chunk c = net_chunk(s->net, b, i);
-        if (!o->first_pass || chunks > 1) net_logits(s->net, b, c, logits);
-        o->backward(o->self, b, c.first, c.count, logits);
-        net_head_backward(s->net, b, c, logits, grads);
-    }
-    net_backward(s->net, b, grads);
-    net_end_step(s->net, grads);
+    passes_run(o, s->net, b, s->optim->grads);
+    net_end_step(s->net, s->optim->grads);
     o->end_step(o->self, NULL);
 }
 
