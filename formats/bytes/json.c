@@ -33,20 +33,22 @@ enum { FEW = 8 };
 
 struct scan {
     size_t depth, values;
-    bool string, escape;
+    struct json_quotes quotes;
 };
 
+bool json_quoted(struct json_quotes *q, char c) {
+    bool inside = q->inside;
+    if (q->escaped)
+        q->escaped = false;
+    else if (inside && c == '\\')
+        q->escaped = true;
+    else if (c == '"')
+        q->inside = !inside;
+    return inside;
+}
+
 static void scan_byte(struct scan *s, char c) {
-    if (s->string) {
-        if (s->escape)
-            s->escape = false;
-        else if (c == '\\')
-            s->escape = true;
-        else if (c == '"')
-            s->string = false;
-        return;
-    }
-    if (c == '"') s->string = true;
+    if (json_quoted(&s->quotes, c)) return;
     if (c == ',' || c == '[' || c == '{') s->values++;
     if (c == '[' || c == '{') s->depth++;
     if ((c == ']' || c == '}') && s->depth) s->depth--;

@@ -40,3 +40,10 @@ const char *json_type_name(enum json_type t); // "object" ...
 
 // Appends the value; indent 0: on one line. Numbers in shortest form that reads back the same.
 void json_write(struct str *to, const struct json *v, int indent);
+
+// For a text that comes byte by byte: whether c, the next byte, is in a string (its end included,
+// its beginning not). Starts as {0}.
+struct json_quotes {
+    bool inside, escaped;
+};
+bool json_quoted(struct json_quotes *q, char c);

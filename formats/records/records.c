@@ -1,5 +1,6 @@
 #include "formats/records/records.h"
 #include "common/base/unicode.h"
+#include "formats/bytes/json.h"
 #include "formats/bytes/stream.h"
 #include <stdlib.h>
 #include <string.h>
@@ -276,24 +277,15 @@ static char skip_blanks(struct records *r) { // the next byte, 0: none
 
 struct nesting {
     size_t depth;
-    bool string, escape;
+    struct json_quotes quotes;
 };
 
 // Bytes of text that belong to the current element; *ended: a ',' or ']' of the array follows.
 static size_t element_part(struct nesting *s, const char *text, size_t n, bool *ended) {
     for (size_t i = 0; i < n; i++) {
         char c = text[i];
-        if (s->string) {
-            if (s->escape)
-                s->escape = false;
-            else if (c == '\\')
-                s->escape = true;
-            else if (c == '"')
-                s->string = false;
-            continue;
-        }
+        if (json_quoted(&s->quotes, c)) continue;
         if ((*ended = !s->depth && (c == ',' || c == ']'))) return i;
-        if (c == '"') s->string = true;
         if (c == '{' || c == '[') s->depth++;
         if ((c == '}' || c == ']') && s->depth) s->depth--;
     }

@@ -111,11 +111,19 @@ static void round_trip(void **state) {
     json_free(v);
 }
 
+static void quoted_bytes(void **state) {
+    (void)state;
+    static const char text[] = "[\"a\\\"]\\\\\",\"\"]", inside[] = "..#######..#.";
+    struct json_quotes q = {0};
+    for (size_t i = 0; text[i]; i++) assert_int_equal(json_quoted(&q, text[i]), inside[i] == '#');
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(types_and_order), cmocka_unit_test(large_object),
-        cmocka_unit_test(refusals),        cmocka_unit_test(line_of_a_piece),
-        cmocka_unit_test(huge_numbers),    cmocka_unit_test(round_trip),
+        cmocka_unit_test(quoted_bytes),    cmocka_unit_test(types_and_order),
+        cmocka_unit_test(large_object),    cmocka_unit_test(refusals),
+        cmocka_unit_test(line_of_a_piece), cmocka_unit_test(huge_numbers),
+        cmocka_unit_test(round_trip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
