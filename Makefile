@@ -2,7 +2,7 @@
 MAKEFLAGS += --no-builtin-rules
 Q := $(if $(V),,@)
 MODE ?= release
-BUILD ?= build/$(MODE)
+BUILD ?= build/$(MODE)$(if $(filter-out 0,$(MPI)),-mpi)
 PREFIX ?= /usr/local
 CC ?= cc
 PKG_CONFIG ?= pkg-config
@@ -13,32 +13,46 @@ DEPS_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
 DEPS_LIBS ?= $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null) -lcsv
 # Any CBLAS (OpenBLAS of any flavour, BLIS, MKL, ...): BLAS_LIBS="-lblis"; BLAS_LIBS= builds without.
 BLAS_LIBS ?= $(shell $(PKG_CONFIG) --libs openblas 2>/dev/null)
+# MPI=1: training on several ranks, under mpirun or srun. Any MPI of standard 3 (Open MPI, MPICH, ...),
+# by its pkg-config module, or what MPICC says, which counts where it is given; or MPI_CFLAGS and
+# MPI_LIBS as they are given.
+ifneq ($(filter-out 0,$(MPI)),)
+MPI_MODULE ?= $(if $(MPICC),,$(firstword $(foreach m,ompi-c mpich mpi,$(shell $(PKG_CONFIG) --exists $(m) 2>/dev/null && echo $(m)))))
+MPICC ?= mpicc
+mpi_from_mpicc = $(shell { $(MPICC) --showme:$(1) || $(MPICC) -show | tr ' ' '\n' | grep -E '$(2)'; } 2>/dev/null)
+MPI_CFLAGS ?= $(if $(MPI_MODULE),$(shell $(PKG_CONFIG) --cflags $(MPI_MODULE)),$(call mpi_from_mpicc,compile,^-[ID]))
+MPI_LIBS ?= $(if $(MPI_MODULE),$(shell $(PKG_CONFIG) --libs $(MPI_MODULE)),$(call mpi_from_mpicc,link,^-[Ll]|^-Wl))
+WITH_MPI := -DWITH_MPI $(MPI_CFLAGS)
+endif
 CMOCKA_LIBS ?= $(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null)
 
 MODE_release := -O3
 MODE_asan := -O1 -g -fsanitize=address -fno-omit-frame-pointer
 MODE_ubsan := -O1 -g -fsanitize=undefined -fno-sanitize-recover=all
-MODE_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address
+MODE_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address -DSTREAM_BUFFER=4096
 MODE_tsan := -O1 -g -fsanitize=thread
 WARN := -Wall -Wextra -Wshadow
 # a * b + c is one operation with one rounding wherever it is written so: what gcc calls fast and clang
 # on (its fast also joins what was written apart, differently from place to place).
 CONTRACT := $(if $(findstring clang,$(shell $(CC) --version 2>/dev/null)),on,fast)
 CFLAGS_ALL := -std=c11 -D_GNU_SOURCE -ffp-contract=$(CONTRACT) -fno-math-errno -fno-trapping-math \
-    $(WARN) $(MODE_$(MODE)) -I. $(DEPS_CFLAGS) $(if $(strip $(BLAS_LIBS)),,-DNO_BLAS) $(CFLAGS)
+    $(WARN) $(MODE_$(MODE)) -I. $(DEPS_CFLAGS) $(if $(strip $(BLAS_LIBS)),,-DNO_BLAS) $(WITH_MPI) $(CFLAGS)
 LDFLAGS_ALL := $(MODE_$(MODE)) $(LDFLAGS)
-LIBS := $(DEPS_LIBS) $(BLAS_LIBS) -lm -lpthread
+LIBS := $(DEPS_LIBS) $(BLAS_LIBS) $(MPI_LIBS) -lm -lpthread
 
 # common/engine/kernels*.c are compiled once for each vector level and picked at run time.
 MACHINE := $(shell $(CC) -dumpmachine)
 ifneq ($(filter x86_64%,$(MACHINE)),)
-LEVELS := portable avx2 avx512 avx512bf16
+LEVELS := portable avx2 avx512 avx512bf16 $(shell $(CC) -mamx-bf16 -E -x c /dev/null >/dev/null 2>&1 && echo amx)
 endif
 LEVELS ?= portable
 LEVEL_portable :=
 LEVEL_avx2 := -mavx2 -mfma
 LEVEL_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512
 LEVEL_avx512bf16 := $(LEVEL_avx512) -mavx512bf16
+LEVEL_amx := $(LEVEL_avx512bf16) -mamx-tile -mamx-bf16
+# AMX with its instructions worked out in C: for test_tiles alone.
+LEVEL_emulated := $(LEVEL_avx512bf16) -DTILES_EMULATED
 
 KERNELS := $(wildcard common/engine/kernels*.c)
 COMMON := $(filter-out $(KERNELS),$(wildcard common/*/*.c))
@@ -76,7 +90,8 @@ $(KERNELS:%.c=$(BUILD)/obj/%_$(1).o): $(BUILD)/obj/%_$(1).o: %.c Makefile
 	@echo "  CC    $$@"
 	$(Q)$(CC) $(CFLAGS_ALL) -Wno-psabi $(LEVEL_$(1)) -DKERNELS=kernels_$(1) -DKERNELS_NAME='"$(1)"' -MMD -MP -c -o $$@ $$<
 endef
-$(foreach l,$(LEVELS),$(eval $(call kernels_rule,$(l))))
+$(foreach l,$(LEVELS) $(if $(filter amx,$(LEVELS)),emulated),$(eval $(call kernels_rule,$(l))))
+$(BUILD)/obj/common/engine/cpu.o $(BUILD)/obj/tests/unit/test_tiles.o $(BUILD)/obj/tests/bench/engine/peak.o: CFLAGS_ALL += $(LEVELS:%=-DLEVEL_%)
 
 $(LIBRARY): $(LIBOBJ)
 	@rm -f $@
@@ -119,10 +134,15 @@ $(UNITS:%=$(BUILD)/unit/%): $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(if $(
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(CMOCKA_LIBS) $(LIBS)
 
+$(if $(filter amx,$(LEVELS)),$(BUILD)/unit/test_tiles: $(KERNELS:%.c=$(BUILD)/obj/%_emulated.o))
+# fuzz_reply has what the stage eval reads.
+$(BUILD)/tests/fuzz/fuzz_reply $(BUILD)/fuzzers/fuzz_reply: \
+    $(call obj,$(filter-out %/main.c,$(wildcard stages/eval/*.c)))
+
 $(TOOLS:%=$(BUILD)/tests/%): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(LIBRARY)
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(LIBRARY) $(LIBS)
 
 define bench_rule
 $(BUILD)/tests/$(1): $(call obj,$(wildcard tests/$(1)/*.c)) $(LIBRARY)
@@ -135,10 +155,10 @@ $(foreach b,$(BENCH_FOLDERS),$(eval $(call bench_rule,$(b))))
 unit: $(UNITS:%=$(BUILD)/unit/%)
 	@:
 # What fails or kills a program at its n-th call of the system, by LD_PRELOAD.
-$(BUILD)/tests/fault/inject.so: tests/fault/inject/inject.c Makefile
+$(BUILD)/tests/fault/inject.so: $(wildcard tests/fault/inject/*.c) tests/fault/inject/inject.h Makefile
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
-	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -O1 -g $(WARN) -fPIC -shared -fno-builtin -o $@ $< -ldl
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -O1 -g $(WARN) -fPIC -shared -fno-builtin -o $@ $(filter %.c,$^) -ldl
 
 tools: $(TOOLS:%=$(BUILD)/tests/%) $(BUILD)/tests/fault/inject.so $(BENCH_FOLDERS:%=$(BUILD)/tests/%)
 	@:
@@ -146,7 +166,7 @@ tools: $(TOOLS:%=$(BUILD)/tests/%) $(BUILD)/tests/fault/inject.so $(BENCH_FOLDER
 # What follows the installation of a library must look for it again: these calls of make do.
 JOBS = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc 2>/dev/null || echo 2))
 AGAIN = $(MAKE) --no-print-directory $(JOBS)
-export MODE BUILD CC
+export MODE BUILD CC MPI
 
 deps:
 ifeq ($(filter command environment,$(firstword $(origin DEPS_LIBS))),)
@@ -173,7 +193,7 @@ FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 $(FUZZERS:%=$(BUILD)/fuzzers/%): $(BUILD)/fuzzers/%: tests/fuzz/%.c $(LIBRARY)
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(CFLAGS_ALL) -DFUZZER -fsanitize=fuzzer,address -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(CFLAGS_ALL) -DFUZZER -fsanitize=fuzzer,address -o $@ $(filter-out $(LIBRARY),$^) $(LIBRARY) $(LIBS)
 fuzzers: $(FUZZERS:%=$(BUILD)/fuzzers/%)
 fuzz: deps
 	@command -v clang >/dev/null || { echo "fuzz: needs clang and libclang-rt-14-dev: apt-get install clang libclang-rt-14-dev"; exit 1; }
@@ -185,6 +205,19 @@ fuzz: deps
 	        grep -E 'ERROR|SUMMARY|Test unit written|number_of_executed_units' ; \
 	    ! ls $(FUZZ)/$$f-* >/dev/null 2>&1 || { echo "fuzz: finds in $(FUZZ)/$$f-*"; exit 1; }; done
 
+# Every command of tests/fault/stages.bash with faults at every call that touches files and at every
+# call site that allocates (FAULTS=all: at every call), KILLS random kills, and disks of SIZES sizes.
+KILLS ?= 100
+SIZES ?= all
+FAULT_TESTS ?= inject kills full
+fault: deps
+	+@$(AGAIN) all tools
+	@export BIN='$(BIN)' KILLS='$(KILLS)' SIZES='$(SIZES)' FAULTS='$(or $(FAULTS),sites)' \
+	    AT_ONCE='$(or $(AT_ONCE),$(shell nproc))' LC_ALL=C.UTF-8; \
+	code=0; for name in $(FAULT_TESTS); do echo "== $$name"; \
+	    TMP=$$(mktemp -d) && export TMP && bash tests/fault/$$name.sh || [ $$? = 77 ] || code=1; \
+	    rm -rf "$$TMP"; done; exit $$code
+
 # The manual pages, from the programs' own option tables; a page for each stage and subcommand.
 MAN := $(BUILD)/man
 man: all
@@ -192,7 +225,7 @@ man: all
 	@page() { "$(BIN)/$$1" $$2 --describe man > "$(MAN)/$$3.1" || exit 1; }; \
 	page aligndistil '' aligndistil; \
 	for stage in $(INSTALLED); do page $$stage '' aligndistil-$$stage; done; \
-	for stage in $(FOLDERS); do for name in $$($(BIN)/$$stage --describe words); do \
+	for stage in $(FOLDERS); do for name in $$($(BIN)/$$stage --describe words | sed '/^-/d'); do \
 	    page $$stage $$name aligndistil-$$stage-$$name; done; done
 	@echo "  MAN   $(MAN)"
 
@@ -200,6 +233,7 @@ bench: deps
 	+@$(AGAIN) all tools
 	@for program in $(patsubst %,$(BUILD)/tests/%,$(filter bench/%,$(TOOLS)) $(BENCH_FOLDERS)); do \
 	    echo "== $$program"; $$program || exit 1; done
+	@for script in $(wildcard tests/bench/*.sh); do echo "== $$script"; bash $$script || exit 1; done
 
 # The benchmark's table into its page.
 bench-results: deps
@@ -236,7 +270,7 @@ help:
 	@echo 'make test       deps, build, run every test; ONLY=PATTERN picks, as ONLY=unit/options'
 	@echo 'make demo       deps, build, run the whole method on an embedded world'
 	@echo 'make fuzz       fuzz every reader of foreign bytes, SECONDS=60 each (clang)'
-	@echo 'make fault      every fault at every call, KILLS=100 random kills, full disks of every size'
+	@echo 'make fault      faults at every call, KILLS=100 random kills, disks of every size'
 	@echo 'make bench      deps, build and run the benchmarks; QUICK=1 in a minute'
 	@echo 'make bench-results   the same, into the table of tests/bench/RESULTS.md'
 	@echo 'make bless      write the golden files again; then read the diff'
@@ -245,6 +279,7 @@ help:
 	@echo 'make format     clang-format all sources'
 	@echo 'make clean      remove build/'
 	@echo 'Variables: MODE=release|asan|ubsan|tsan, CC, CFLAGS, LDFLAGS, PREFIX, DESTDIR, and'
+	@echo '           MPI=1 (training on several ranks, into build/MODE-mpi), MPICC, MPI_CFLAGS, MPI_LIBS'
 	@echo '           DEPS_CFLAGS, DEPS_LIBS where libraries are not found by pkg-config'
 
 clean:

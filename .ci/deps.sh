@@ -26,7 +26,6 @@ LIST
     fi
     { [ -e /usr/include/csv.h ] || echo '#include <csv.h>' | $cc -E - >/dev/null 2>&1; } ||
         echo libcsv-dev
-    command -v gnuplot >/dev/null || echo gnuplot-nox
 }
 
 list=$(missing | tr '\n' ' ' | sed 's/ *$//')

@@ -2,62 +2,80 @@
 # An experiment's Makefile includes stage.mk, sets
 #   REF       name of the reference model: sft, or base where there is no fine-tuning
 #   WORLD     which gold reward (gold --world)
-#   MODELS    rows of the table, the reference among them
-#   PAGE      what stands on the page (see report/page.c)
+#   MODELS    rows of the table, the reference and dpo among them. A name that ends in -1 is the model
+#             of one epoch with its own *_1_OPTS: dpo-1, and students of dpo-1 and reverse-1
+#   PAGE      what stands on the page (see stages/README.md, 'A page of your own')
 #   *_OPTS    settings of the stages
 # has rules for $(OUT)/$(REF).h5 and $(OUT)/{train,valid,test}-prompts.h5, and includes this file.
 #
 # Made here: $(OUT)/MODEL.h5; $(OUT)/test/MODEL.* its responses to the test prompts and what was
 # measured on them; $(OUT)/valid/MODEL.csv gold and KL of its snapshots on validation prompts;
-# $(OUT)/table.csv, table.txt, figures/*.svg (where gnuplot is) and report.html.
-DISTILLED := $(filter adaptive published tuned,$(MODELS))
-ALIGNED := dpo $(DISTILLED)
+# $(OUT)/table.csv, table.txt, report.html, and its figures as files: figures/*.svg.
+DISTILLED := $(foreach m,$(MODELS),$(if $(filter adaptive published tuned,$(m:%-1=%)),$(m)))
+PREFERRED := $(filter dpo dpo-1,$(MODELS))
+ALIGNED := $(PREFERRED) $(DISTILLED)
+epochs = $(if $(filter %-1,$(1)),-1)
+# what a student needs besides its own training, of which $(OUT)/seconds tells the time
+$(foreach m,$(DISTILLED),$(eval beside_$(m) := dpo$(call epochs,$(m)) reverse$(call epochs,$(m)) $(m)-dump))
 # tuned: the published recipe with a strength of our own
-recipe = $(if $(filter adaptive,$(1)),adaptive,published)
+recipe = $(if $(filter adaptive%,$(1)),adaptive,published)
+upper_dpo := DPO
+upper_dpo-1 := DPO_1
 upper_adaptive := ADAPTIVE
+upper_adaptive-1 := ADAPTIVE_1
 upper_published := PUBLISHED
+upper_published-1 := PUBLISHED_1
 upper_tuned := TUNED
+upper_tuned-1 := TUNED_1
 TEACHERS := --dpo $(OUT)/dpo.h5 --reverse $(OUT)/reverse.h5 --ref $(OUT)/$(REF).h5
 TIMED = $(REPORT)/timed.sh $(OUT)/seconds
 SNAPSHOTS ?= 0
+SNAPSHOTS_1 ?= $(SNAPSHOTS)
 include $(TOP)/measured.mk
 
 all: $(OUT)/table.txt $(OUT)/report.html
 	@cat $<
 	@echo 'page: $(OUT)/report.html'
 
-$(foreach s,DPO DUMP ADAPTIVE PUBLISHED TUNED DISTILL SNAPSHOTS, \
-    $(eval $(call setting,$(s),$($(s)_OPTS)$(if $(filter SNAPSHOTS,$(s)),$(SNAPSHOTS)))))
+$(foreach s,$(sort DUMP DISTILL $(if $(filter %-1,$(MODELS)),DISTILL_1) $(foreach m,$(ALIGNED),$(upper_$(m)))), \
+    $(eval $(call setting,$(s),$($(s)_OPTS))))
+$(foreach s,SNAPSHOTS SNAPSHOTS_1,$(eval $(call setting,$(s),$($(s)))))
 
-# ---- the teachers, their cache, the students --------------------------------------------------------
+# ---- the teachers, their caches, the students --------------------------------------------------------
 
-$(OUT)/dpo.h5: $(OUT)/$(REF).h5 $(OUT)/train-pairs.h5 $(OUT)/settings/DPO $(OUT)/settings/SNAPSHOTS
-	$(TIMED)/dpo $@ $(STAGE)dpo-train --model $< --data $(OUT)/train-pairs.h5 -o $@ \
-	    --reference $(OUT)/reference.h5 --log $(OUT)/dpo.csv --snapshot-every $(SNAPSHOTS) $(DPO_OPTS) $(QUIET)
-# after dpo.h5, whose run leaves the reference's log-probabilities
-$(OUT)/reverse.h5: $(OUT)/$(REF).h5 $(OUT)/train-pairs.h5 $(OUT)/settings/DPO $(OUT)/dpo.h5
-	$(TIMED)/reverse $@ $(STAGE)dpo-train --model $< --data $(OUT)/train-pairs.h5 -o $@ --reverse \
-	    --reference $(OUT)/reference.h5 --log $(OUT)/reverse.csv $(DPO_OPTS) $(QUIET)
+define preferred # dpo or dpo-1, and its reverse: after it, since its run leaves the reference's log-probabilities
+$(OUT)/$(1).h5: $(OUT)/$(REF).h5 $(OUT)/train-pairs.h5 $(OUT)/settings/$(upper_$(1)) \
+    $(OUT)/settings/SNAPSHOTS$(2:-%=_%)
+	$$(TIMED)/$(1) $$@ $(TRAIN_STAGE)dpo-train --model $$< --data $(OUT)/train-pairs.h5 -o $$@ \
+	    --reference $(OUT)/reference$(2).h5 --log $(OUT)/$(1).csv --snapshot-every $(SNAPSHOTS$(2:-%=_%)) \
+	    $($(upper_$(1))_OPTS) $(QUIET)
+$(OUT)/reverse$(2).h5: $(OUT)/$(REF).h5 $(OUT)/train-pairs.h5 $(OUT)/settings/$(upper_$(1)) $(OUT)/$(1).h5
+	$$(TIMED)/reverse$(2) $$@ $(TRAIN_STAGE)dpo-train --model $$< --data $(OUT)/train-pairs.h5 -o $$@ --reverse \
+	    --reference $(OUT)/reference$(2).h5 --log $(OUT)/reverse$(2).csv $($(upper_$(1))_OPTS) $(QUIET)
+endef
+$(foreach m,$(PREFERRED),$(eval $(call preferred,$(m),$(call epochs,$(m)))))
 
-define distilled
-$(OUT)/$(1)-teacher.list: $(OUT)/dpo.h5 $(OUT)/reverse.h5 $(OUT)/train-pairs.h5 $(OUT)/settings/DUMP \
+define distilled # a student, -1 or nothing
+$(OUT)/$(1)-teacher.list: $(OUT)/dpo$(2).h5 $(OUT)/reverse$(2).h5 $(OUT)/train-pairs.h5 $(OUT)/settings/DUMP \
     $(OUT)/settings/$(upper_$(1))
-	$$(TIMED)/$(1)-dump $(OUT)/$(1)-teacher.h5 $(STAGE)teacher-dump $(TEACHERS) --data $(OUT)/train-pairs.h5 \
+	$$(TIMED)/$(1)-dump $(OUT)/$(1)-teacher.h5 $(STAGE)teacher-dump --dpo $(OUT)/dpo$(2).h5 \
+	    --reverse $(OUT)/reverse$(2).h5 --ref $(OUT)/$(REF).h5 --data $(OUT)/train-pairs.h5 \
 	    -o $(OUT)/$(1)-teacher.h5 --recipe $(call recipe,$(1)) $(DUMP_OPTS) $($(upper_$(1))_OPTS) \
 	    $(QUIET) > $$@
-$(OUT)/$(1).h5: $(OUT)/$(REF).h5 $(OUT)/$(1)-teacher.list $(OUT)/settings/DISTILL $(OUT)/settings/SNAPSHOTS
-	$$(TIMED)/$(1) $$@ $(STAGE)distill --model $$< --teacher - -o $$@ --recipe $(call recipe,$(1)) \
-	    --log $(OUT)/$(1).csv --snapshot-every $(SNAPSHOTS) $(DISTILL_OPTS) $(QUIET) < $(OUT)/$(1)-teacher.list
+$(OUT)/$(1).h5: $(OUT)/$(REF).h5 $(OUT)/$(1)-teacher.list $(OUT)/settings/DISTILL$(2:-%=_%) \
+    $(OUT)/settings/SNAPSHOTS$(2:-%=_%)
+	$$(TIMED)/$(1) $$@ $(TRAIN_STAGE)distill --model $$< --teacher - -o $$@ --recipe $(call recipe,$(1)) \
+	    --log $(OUT)/$(1).csv --snapshot-every $(SNAPSHOTS$(2:-%=_%)) $(DISTILL$(2:-%=_%)_OPTS) $(QUIET) \
+	    < $(OUT)/$(1)-teacher.list
 endef
-$(foreach m,$(DISTILLED),$(eval $(call distilled,$(m))))
+$(foreach m,$(DISTILLED),$(eval $(call distilled,$(m),$(call epochs,$(m)))))
 
 # ---- the table ---------------------------------------------------------------------------------------
 
 $(OUT)/table.csv: $(MODELS:%=$(OUT)/test/%-row.csv)
 	@awk 'NR == 1 || FNR > 1' $^ > $@
 $(OUT)/table.txt: $(OUT)/table.csv
-	@{ awk -v ref=$(REF) -f $(REPORT)/table.awk $<; printf 'beside: reverse %s s; a teacher cache %s s\n' \
-	    "$$(cat $(OUT)/seconds/reverse)" "$$(cat $(OUT)/seconds/adaptive-dump)"; } > $@
+	@awk -v ref=$(REF) -f $(REPORT)/table.awk $< > $@
 
 # ---- on the way: the strength at each token, the cache ------------------------------------------------
 
@@ -69,15 +87,9 @@ $(OUT)/cache.csv: $(OUT)/adaptive-teacher.list
 
 # ---- the page -----------------------------------------------------------------------------------------
 
-FIGURES := loss steps frontier accuracy cache
-$(OUT)/figures/done: $(REPORT)/figures.gp $(ALIGNED:%=$(OUT)/valid/%.csv) $(OUT)/valid/pairs.csv $(OUT)/cache.csv
-	@mkdir -p $(@D); rm -f $(@D)/*.svg
-	@if command -v gnuplot > /dev/null; then \
-	    gnuplot -e "out='$(OUT)'; ref='$(REF)'; aligned='$(ALIGNED)'; distilled='$(DISTILLED)'" $<; \
-	else echo 'gnuplot is missing: the page comes without figures (apt-get install gnuplot-nox)' >&2; fi
-	@touch $@
-$(OUT)/report.html: $(PAGE) $(OUT)/figures/done $(OUT)/table.txt $(OUT)/valid/tokens.csv
-	cd $(OUT) && $(BIN)/page -o $@ $(abspath $(PAGE))
+$(OUT)/report.html: $(PAGE) $(ALIGNED:%=$(OUT)/valid/%.csv) $(OUT)/valid/pairs.csv $(OUT)/cache.csv $(OUT)/table.txt \
+    $(OUT)/valid/tokens.csv
+	@$(BIN)/report $(OUT) --page $(PAGE) -o $@ --figures $(OUT)/figures > /dev/null
 
 # ---- on request -----------------------------------------------------------------------------------------
 
@@ -85,8 +97,8 @@ trials: $(OUT)/train-pairs.h5 $(OUT)/valid-prompts.h5 trials.txt
 	$(REPORT)/trials.sh $(OUT) $(REF) $(WORLD) trials.txt '$(TRAIN)' '$(VALID_OPTS)' > $(OUT)/trials.md
 	cat $(wildcard trials-before.md) /dev/null >> $(OUT)/trials.md
 	cp $(OUT)/trials.md TRIALS.md
-results: $(OUT)/table.txt
+results: $(OUT)/table.txt $(OUT)/report.html
 	$(REPORT)/results.sh $(OUT) '$(NAME)' > $(OUT)/results.md
 	cp $(OUT)/results.md RESULTS.md
-	! [ -e $(OUT)/figures/steps.svg ] || cp $(OUT)/figures/steps.svg .
+	cp $(OUT)/figures/steps.svg .
 .PHONY: all trials results

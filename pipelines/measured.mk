@@ -7,13 +7,14 @@
 #   ALIGNED   whose snapshots are measured
 #   TEACHERS  --dpo FILE --reverse FILE --ref FILE, whose rewards are looked at
 #   REWARD_MODEL  --reward-model FILE beside them, if there is one
+#   beside_MODEL  names in $(OUT)/seconds of what had to be made for it besides; nothing: itself alone
 #   UNTRAINED the MODELS that have no log here; base if not set
 #   {SAMPLE,LABEL,PAIRS,GENERATE,VALID}_OPTS
 # and there are rules for $(OUT)/MODEL.h5 (with its log $(OUT)/MODEL.csv and $(OUT)/seconds/MODEL) and
 # for $(OUT)/{train,valid,test}-prompts.h5.
 #
 # Made here: $(OUT)/{train,valid}-pairs.h5; $(OUT)/test/MODEL.* and $(OUT)/test/MODEL-row.csv, all of it
-# in a line; $(OUT)/valid/MODEL.csv gold and KL of its snapshots; $(OUT)/valid/pairs.csv.
+# in a line; $(OUT)/valid/MODEL.csv gold and KL of its snapshots; $(OUT)/valid/pairs.csv, and -rows.csv.
 REPORT := $(ROOT)/pipelines/report
 SCORER := '$(BIN)/gold score --world $(WORLD)'
 JUDGE := '$(BIN)/gold judge --world $(WORLD)'
@@ -54,7 +55,7 @@ $(OUT)/test/$(1)-against-dpo.csv: $(OUT)/test/$(1).jsonl $(OUT)/test/dpo.jsonl
 $(OUT)/test/$(1)-row.csv: $(OUT)/test/$(1)-gold.csv $(OUT)/test/$(1)-text.csv $(OUT)/test/$(1)-kl.csv \
     $(OUT)/test/$(1)-against-ref.csv $(OUT)/test/$(1)-against-dpo.csv
 	@awk -v model=$(1) -f $(REPORT)/row.awk $$^ $(if $(filter-out $(UNTRAINED),$(1)),part=log $(OUT)/$(1).csv \
-	    part=seconds $(OUT)/seconds/$(1)) > $$@
+	    part=seconds $(OUT)/seconds/$(1) $(if $(beside_$(1)),part=beside $(beside_$(1):%=$(OUT)/seconds/%))) > $$@
 endef
 $(foreach m,$(MODELS),$(eval $(call tested,$(m))))
 
@@ -65,4 +66,4 @@ $(ALIGNED:%=$(OUT)/valid/%.csv): $(OUT)/valid/%.csv: $(OUT)/%.h5 $(OUT)/valid-pr
 	$(REPORT)/curve.sh $< $(OUT)/$(REF).h5 $(OUT)/valid-prompts.h5 $(WORLD) '$(VALID_OPTS)' '$(RUN)' > $@
 $(OUT)/valid/pairs.csv: $(OUT)/valid-pairs.h5 $(filter %.h5,$(TEACHERS) $(REWARD_MODEL))
 	@mkdir -p $(OUT)/valid
-	$(STAGE)eval pairs $(TEACHERS) $(REWARD_MODEL) --data $< --summary $@ $(QUIET) > /dev/null
+	$(STAGE)eval pairs $(TEACHERS) $(REWARD_MODEL) --data $< -o $(@:.csv=-rows.csv) --summary $@ $(QUIET) > /dev/null

@@ -4,6 +4,7 @@
 # only when they do ($(OUT)/settings/NAME), and the stage's target depends on it.
 #
 # RUN is the launcher in front of every stage: RUN="srun -c8" moves an experiment to a cluster.
+# TRAIN_RUN is that of the trainings, where they have several ranks (a build with MPI=1).
 # A stage that was stopped (exit 75) leaves its checkpoint; `make` again continues.
 SHELL := /bin/bash
 .SHELLFLAGS := -e -o pipefail -c
@@ -18,7 +19,9 @@ BIN ?= $(ROOT)/build/$(MODE)/bin
 OUT ?= $(ROOT)/build/$(notdir $(CURDIR))
 RUN ?=
 SEED ?= 1
+TRAIN_RUN ?= $(RUN)
 STAGE = $(RUN) $(BIN)/
+TRAIN_STAGE = $(TRAIN_RUN) $(BIN)/
 QUIET ?= -q
 
 # $(call setting,NAME,TEXT): a file that is touched only when TEXT differs from what it holds.

@@ -41,6 +41,7 @@ static const struct command stages[] = {
     {"eval", run_stage, "measure models, responses and preferences"},
     {"merge", run_stage, "add an adapter to the weights of its model"},
     {"export", run_stage, "write a model in the formats of other programs"},
+    {"report", run_stage, "show a run's folder as one HTML page"},
     {"shard", run_stage, "list, check, print, compare and merge files"},
 };
 

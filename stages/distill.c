@@ -4,6 +4,7 @@
 #include "stages/shared/cache_training.h"
 #include "stages/shared/group_training.h"
 #include "stages/shared/held_out_cache.h"
+#include "common/base/ranks.h"
 #include "stages/shared/lora_training.h"
 #include "stages/shared/policy_training.h"
 #include <stdlib.h>
@@ -54,7 +55,7 @@ static void declare(struct options *o, struct distill *d) {
     options_add(o, beta, 1);
     lora_rows(o, &d->lora, &d->policy.teachers.dtype);
     validation_rows(o, &d->held_out.options, "held-out teacher shards to validate on");
-    train_options_rows(o, &d->train, "1e-3", "32");
+    train_options_rows(o, &d->train, RATE_DISTILL, "32");
     common_log_row(o, &d->common);
     common_kernels_row(o, &d->common);
     common_options_rows(o, &d->common);
@@ -147,8 +148,11 @@ static bool open_inputs(struct distill *d, const struct options *o, struct train
     } else {
         open_cache(d, o, t);
     }
+    training_rate(t, &d->train, RATE_DISTILL, &d->start.model, d->lora.rank > 0);
     training_options(t);
     bool known = d->on_policy || cache_training_parents(&d->cache, t);
+    if (!kept_samples_current(&d->policy.kept, t)) return false;
+    if (d->policy.kept.path && training_may_be_current(t)) print_result("%s", d->policy.kept.path);
     return known && training_current(t);
 }
 
@@ -162,7 +166,20 @@ static struct objective start(struct distill *d, struct training *t) {
     return objective_distill_new(&d->options, d->start.model.config.vocab_used);
 }
 
+// For the record.
+static void describe(const struct distill *d, struct training *t) {
+    if (grouped(d)) {
+        training_about(t, "objective", "group");
+        return;
+    }
+    training_about(t, "recipe", d->recipe);
+    training_about(t, "strength", d->on_policy ? d->policy.rule.alpha : d->alpha);
+    training_about(t, "divergence", d->student.divergence);
+    training_about(t, "responses", d->on_policy ? "the student's own" : "cached");
+}
+
 static int train(struct distill *d, struct training *t) {
+    describe(d, t);
     struct objective objective = start(d, t);
     t->model = &d->start;
     t->objective = &objective;
@@ -182,6 +199,7 @@ int main(int argc, char **argv) {
                             "--data PROMPTS... -o FILE [options]",
                         .summary = "Distil a model from cached teacher distributions, or from "
                                    "teachers that run on its own samples."};
+    ranks_begin(argc, argv);
     declare(&o, &d);
     options_parse(&o, argc, argv, NULL);
     check_options(&d, &o);
@@ -189,6 +207,7 @@ int main(int argc, char **argv) {
     validation_check(&d.held_out.options, &f);
     die_if(&f);
     struct training t = {.stage = "distill",
+                         .start = d.model,
                          .output = d.output,
                          .options = &o,
                          .common = &d.common,
@@ -204,5 +223,5 @@ int main(int argc, char **argv) {
     training_end(&t);
     options_release(&o);
     free(d.alpha);
-    return code;
+    return ranks_end(code);
 }

@@ -3,6 +3,7 @@
 #include "stages/shared/reference_pass.h"
 #include "formats/teachers/sources.h"
 #include "stages/shared/data_check.h"
+#include "common/base/ranks.h"
 #include "stages/shared/lora_training.h"
 #include "stages/shared/training.h"
 #include "stages/shared/validation.h"
@@ -70,10 +71,11 @@ static void declare(struct options *o, struct dpo *d) {
     model_shelf_row(o, &d->shelf);
     frozen_dtype_row(o, &d->dtype,
                      "tdpo's reference, or the model below an adapter: bf16 halves its memory and "
-                     "rounds its weights");
+                     "rounds its weights; if not given, an adapter's is bf16 where the model was "
+                     "imported in it");
     precision_row(o, &d->precision);
     validation_rows(o, &d->valid, "held-out pairs to validate on");
-    train_options_rows(o, &d->train, "1e-4", "32");
+    train_options_rows(o, &d->train, RATE_DPO, "32");
     common_log_row(o, &d->common);
     common_kernels_row(o, &d->common);
     common_options_rows(o, &d->common);
@@ -154,7 +156,8 @@ static int refer(struct dpo *d, struct referred *r, const char *path, struct log
 
 static int find_references(struct dpo *d, struct log *log) {
     struct fail f = {0};
-    whole_file_prepare(d->output, &f); // an output that cannot be is found before the work
+    if (!ranks_self())
+        whole_file_prepare(d->output, &f); // an output that cannot be is found before the work
     die_if(&f);
     char *path = reference_path(d), *valid = held_out_path(path);
     int code = refer(d, &d->train_pairs, path, log);
@@ -298,12 +301,14 @@ int main(int argc, char **argv) {
     struct options o = {.program = "dpo-train",
                         .usage = "--model FILE --data FILE... -o FILE [options]",
                         .summary = "Train a model on preference pairs, forward or reverse."};
+    ranks_begin(argc, argv);
     declare(&o, &d);
     options_parse(&o, argc, argv, NULL);
     check_options(&d, &o);
     validation_check(&d.valid, &f);
     die_if(&f);
     struct training t = {.stage = "dpo-train",
+                         .start = d.model,
                          .output = d.output,
                          .options = &o,
                          .common = &d.common,
@@ -311,8 +316,12 @@ int main(int argc, char **argv) {
     training_begin(&t);
     t.lineage.kind = lora_kind(&d.lora);
     load_inputs(&d, &t.lineage.parents);
+    training_rate(&t, &d.train, preference_is_scored(d.options.loss) ? RATE_REWARD : RATE_DPO,
+                  &d.policy.model, d.lora.rank > 0);
+    training_about(&t, "objective", d.loss);
+    if (d.options.reverse) training_about(&t, "reverse", "chosen and rejected swapped");
     bool current = training_current(&t);
-    if (current) sweep_references(&d);
+    if (current && !ranks_self()) sweep_references(&d);
     int code = current ? EXIT_DONE : run(&d, &t);
     release_pairs(&d.train_pairs);
     release_pairs(&d.held_out);
@@ -321,5 +330,5 @@ int main(int argc, char **argv) {
     model_shelf_release(&d.shelf);
     training_end(&t);
     options_release(&o);
-    return code;
+    return ranks_end(code);
 }

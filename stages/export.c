@@ -7,6 +7,7 @@
 #include "formats/models/hf_export.h"
 #include "formats/models/model_shelf.h"
 #include "formats/models/peft.h"
+#include "stages/shared/plan.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,10 +27,12 @@ static void declare(struct options *o, struct export *s) {
          .value = "hf",
          .help = "hf: a Hugging Face folder; gguf: a file for llama.cpp (both with the adapter "
                  "merged); peft, gguf-lora: the adapter alone, for PEFT or for llama.cpp"},
-        {"type", OPT_CHOICE, OPT_RESULT, &s->type, .choices = "f32|bf16", .value = "f32",
-         .help = "hf: precision of the numbers"},
-        {"gguf-type", OPT_CHOICE, OPT_RESULT, &s->gguf_type, .choices = "f32|f16|bf16|q8_0",
-         .value = "f32", .help = "gguf, gguf-lora: type of the matrices"},
+        {"type", OPT_CHOICE, OPT_RESULT, &s->type, .choices = "source|f32|f16|bf16",
+         .value = "source",
+         .help = "hf: precision of the numbers; source: the one that the imported model had"},
+        {"gguf-type", OPT_CHOICE, OPT_RESULT, &s->gguf_type, .choices = "source|f32|f16|bf16|q8_0",
+         .value = "source",
+         .help = "gguf, gguf-lora: type of the matrices; source: as the imported model's"},
         {"shard-size", OPT_REAL, OPT_RESULT, &s->shard_gib, .value = "4", .low = 1e-6, .high = 1e6,
          .metavar = "GIB", .help = "hf: largest file of tensors, in GiB"},
         {"output", OPT_TEXT, OPT_OUTPUT, &s->output, .letter = 'o', .metavar = "PATH",
@@ -78,6 +81,19 @@ static enum gguf_type gguf_type(const struct export *s) {
                                              : GGUF_Q8_0;
 }
 
+static enum safe_type safe_type(const struct export *s) {
+    return choice_is(s->type, "f32") ? SAFE_F32 : choice_is(s->type, "f16") ? SAFE_F16 : SAFE_BF16;
+}
+
+// What `source` comes to. An adapter has no configuration of its own, but its base may be named.
+static void settle_types(struct export *s, const struct artefact *from) {
+    bool adapter = !strcmp(from->kind, "adapter");
+    const char *path = adapter ? s->shelf.base : s->model;
+    const char *source = path ? model_file_came_in(path) : "f32";
+    if (choice_is(s->type, "source")) s->type = source;
+    if (choice_is(s->gguf_type, "source")) s->gguf_type = source;
+}
+
 struct output { // as it is to be
     struct hf_export hf;
     struct peft_export peft;
@@ -96,11 +112,30 @@ static bool is_current(const struct export *s, const struct output *out) {
     return current;
 }
 
+static void print_plan(const struct export *s, const struct model *m, const char *path) {
+    bool hf = choice_is(s->format, "hf"), whole = hf || choice_is(s->format, "gguf");
+    const char *type = hf ? s->type : choice_is(s->format, "peft") ? "f32" : s->gguf_type;
+    double each = choice_is(type, "f32") ? 4 : choice_is(type, "q8_0") ? 34.0 / 32 : 2;
+    double n = (double)(whole ? model_count(m) : m->adapter->trained.n);
+    struct plan plan = {.memory = (double)(model_bytes(m) + MEM_PROGRAM),
+                        .disk = n * each,
+                        .seconds = -1,
+                        .output = path};
+    plan_print(s->log, &plan);
+}
+
 static void write_output(struct export *s, const struct output *out, const struct artefact *from) {
     struct model_file m;
     struct fail f = {0};
     load_model(s, from, &m);
     log_note(s->log, "%zu parameters", model_count(&m.model));
+    size_t context = gguf_context(&m.model.config);
+    if (!strncmp(s->format, "gguf", 4) && context < m.model.config.max_positions)
+        log_note(s->log,
+                 "llama.cpp knows no sliding window of this architecture; up to %zu tokens, the "
+                 "file's context, it computes the same",
+                 context);
+    if (s->common.dry_run) print_plan(s, &m.model, out->path);
     if (!s->common.dry_run) {
         if (choice_is(s->format, "hf"))
             hf_export_write(&out->hf, &m, from, &f);
@@ -116,18 +151,20 @@ static void write_output(struct export *s, const struct output *out, const struc
     model_file_release(&m);
 }
 
-static void run(struct export *s, const char *options) {
+static void run(struct export *s, const struct options *o) {
     struct fail f = {0};
     struct artefact from;
     artefact_read(s->model, NULL, &from, &f);
     die_if(&f);
+    settle_types(s, &from);
+    char *options = options_json(o);
     struct output out = {.lineage = {.kind = "export", .stage = "export", .options = options}};
     parents_add(&out.lineage.parents, from.kind, from.content);
     out.path = without_slash(s->output);
     out.peft = (struct peft_export){.folder = out.path, .lineage = &out.lineage};
     out.hf = (struct hf_export){.folder = out.path,
                                 .lineage = &out.lineage,
-                                .type = strcmp(s->type, "f32") ? SAFE_BF16 : SAFE_F32,
+                                .type = safe_type(s),
                                 .shard_bytes = (size_t)(s->shard_gib * (1 << 30))};
     if (is_current(s, &out)) {
         log_note(s->log, "'%s' is up to date: made with the same options and inputs", out.path);
@@ -136,6 +173,7 @@ static void run(struct export *s, const char *options) {
         write_output(s, &out, &from);
     }
     free(out.path);
+    free(options);
     artefact_release(&from);
     parents_release(&out.lineage.parents);
 }
@@ -150,10 +188,8 @@ int main(int argc, char **argv) {
     check_options(&s, &o);
     parallel_init((int)s.common.threads);
     s.log = log_open(s.common.progress, s.common.quiet, s.common.verbose);
-    char *options = options_json(&o);
-    run(&s, options);
+    run(&s, &o);
     finish_stdout();
-    free(options);
     log_close(s.log);
     options_release(&o);
     return EXIT_DONE;

@@ -6,6 +6,7 @@
 #include "common/method/recipe.h"
 #include "common/method/teacher_sampler.h"
 #include "common/base/stop.h"
+#include "stages/shared/plan.h"
 #include "stages/shared/best_of.h"
 #include "stages/shared/generation.h"
 #include "formats/records/prompts.h"
@@ -13,6 +14,7 @@
 #include "stages/shared/teachers.h"
 #include "formats/models/tokenizer_json.h"
 #include "stages/shared/data_check.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,8 +23,11 @@ struct generate {
     struct teachers teachers;
     const char *template, *on_bad, *on_long;
     struct opt_list data, input, template_args;
-    int64_t samples, slots, best_of, micro_tokens;
-    const char *candidates;
+    int64_t samples, slots, best_of, micro_tokens, rows_per_shard;
+    const char *candidates, *shard;
+    struct columns_plan plan; // of -o
+    size_t n_parts, part_capacity;
+    char **part; // the finished files of -o
     struct scorer scorer;
     double stop_after, checkpoint_every;
     struct sample_options sampling;
@@ -78,6 +83,10 @@ static void declare(struct options *o, struct generate *g) {
     recipe_row(o, &g->recipe);
     teacher_options_rows(o, &g->teacher);
     const struct opt_row exec[] = {
+        {"rows-per-shard", OPT_INT, OPT_EXEC, &g->rows_per_shard, .value = "0", .low = 0,
+         .high = 1e12, .metavar = "N", .help = "responses in each file of the set, 0 = one file"},
+        {"shard", OPT_TEXT, OPT_EXEC, &g->shard, .metavar = "I/N",
+         .help = "sample share I of N of the files, 0 <= I < N"},
         {"slots", OPT_INT, OPT_EXEC, &g->slots, .value = "32", .low = 1, .high = 4096,
          .metavar = "N", .help = "sequences decoded at once; more need more memory"},
         {"micro-tokens", OPT_INT, OPT_EXEC, &g->micro_tokens, .value = "4096", .low = 1,
@@ -116,6 +125,13 @@ static void check_options(struct generate *g, const struct options *o) {
     if (g->data.n) options_refuse(o, "on-long", "is for prompts of --input; tokenize has it too");
     if (ends_with(g->output, ".jsonl") || ends_with(g->output, ".csv"))
         die(EXIT_USAGE, "-o names the file of sampled ids (.h5); give '%s' to --text", g->output);
+    if (g->best_of) options_refuse(o, "rows-per-shard", "has no part in --best-of");
+    if (g->shard && !g->rows_per_shard)
+        die(EXIT_USAGE, "--shard needs --rows-per-shard, which cuts the set into shards");
+    if (g->shard)
+        options_refuse(o, "text",
+                       "needs all shares: when they are done run it without --shard, "
+                       "which then writes the text alone");
     if (g->text && !ends_with(g->text, ".jsonl") && !ends_with(g->text, ".csv"))
         die(EXIT_USAGE, "--text '%s' must end in .jsonl or .csv", g->text);
     struct fail f = {0};
@@ -237,8 +253,33 @@ static void close_sampler(struct generate *g) {
     teacher_sampler_close(&g->sampler);
 }
 
+static void finished(void *self, const char *path) {
+    struct generate *g = self;
+    log_clear(g->log); // the line of progress
+    print_result("%s", path);
+    grow(&g->part, &g->part_capacity, g->n_parts + 1, sizeof *g->part);
+    g->part[g->n_parts++] = xstrdup(path);
+}
+
+// The files that the responses go to, `samples` of each prompt.
+static void plan_files(struct generate *g, size_t samples) {
+    unsigned long i = 0, n = 1;
+    char junk;
+    if (g->shard && (sscanf(g->shard, "%lu/%lu%c", &i, &n, &junk) != 2 || i >= n))
+        die(EXIT_USAGE, "--shard '%s' is not I/N with 0 <= I < N", g->shard);
+    g->plan = (struct columns_plan){.rows_total = g->prompts.rows * samples,
+                                    .rows_per_shard = (size_t)g->rows_per_shard,
+                                    .shard = i,
+                                    .shards = n,
+                                    .zstd_level = 3,
+                                    .resume = !g->common.force,
+                                    .finished = finished,
+                                    .self = g};
+}
+
 static struct columns_writer *open_writer(const struct generate *g, const char *path,
-                                          const struct lineage *l, size_t samples, struct fail *f) {
+                                          const struct lineage *l, const struct columns_plan *plan,
+                                          struct fail *f) {
     const struct model_file *m = g->main;
     whole_file_prepare(path, f);
     if (g->text) path_may_write(g->text, f);
@@ -247,29 +288,33 @@ static struct columns_writer *open_writer(const struct generate *g, const char *
                                .vocab = m->model.config.vocab_used,
                                .tokenizer = m->tokenizer,
                                .tokenizer_json = m->tokenizer_json};
-    struct columns_plan plan = {
-        .rows_total = g->prompts.rows * samples, .zstd_level = 3, .resume = !g->common.force};
-    struct columns_writer *w = tokens_writer_open(path, l, &info, &plan, f);
+    struct columns_writer *w = tokens_writer_open(path, l, &info, plan, f);
     die_if(f);
     return w;
 }
 
-// All responses into `path`, `samples` of each prompt.
-static int sample(struct generate *g, const char *path, const struct lineage *l, size_t samples) {
+// The plan's share of the responses into `path`, `samples` of each prompt.
+static int sample(struct generate *g, const char *path, const struct lineage *l, size_t samples,
+                  const struct columns_plan *plan) {
     struct fail f = {0};
     struct generation run = {.prompts = &g->prompts,
                              .samples = samples,
                              .checkpoint_every = g->checkpoint_every,
                              .log = g->log};
-    run.writer = open_writer(g, path, l, samples, &f);
+    columns_share(plan->rows_total, plan->rows_per_shard, plan->shard, plan->shards, &run.first,
+                  &run.count);
+    if (!run.count) {
+        log_note(g->log, "share %s of the files is empty; nothing to do", g->shard);
+        return EXIT_DONE;
+    }
+    run.writer = open_writer(g, path, l, plan, &f);
     run.sampler = open_sampler(g);
     int code = generation_run(&run, &f);
     die_if(&f);
     close_sampler(g);
     if (code == EXIT_STOPPED)
         log_note(g->log,
-                 "stopped; the rows so far are in '%s.spool': run the same command again to "
-                 "continue",
+                 "stopped; the rows so far are beside '%s': run the same command again to continue",
                  path);
     return code;
 }
@@ -282,9 +327,12 @@ static int sample_best(struct generate *g) {
     l.stage = "generate --best-of";
     bool there = !g->common.force && artefact_is_current(path, &l, g->common.no_clobber, &f);
     die_if(&f);
-    int code = there ? EXIT_DONE : sample(g, path, &l, (size_t)g->best_of);
+    struct columns_plan all = {.rows_total = g->prompts.rows * (size_t)g->best_of,
+                               .zstd_level = 3,
+                               .resume = !g->common.force};
+    int code = there ? EXIT_DONE : sample(g, path, &l, (size_t)g->best_of, &all);
     if (code == EXIT_DONE) {
-        struct columns_writer *w = open_writer(g, g->output, &g->lineage, 1, &f);
+        struct columns_writer *w = open_writer(g, g->output, &g->lineage, &g->plan, &f);
         best_of_choose(path, (size_t)g->best_of, &g->scorer, (size_t)g->micro_tokens, w, g->log,
                        &f);
         if (f.code)
@@ -299,8 +347,8 @@ static int sample_best(struct generate *g) {
 
 static bool current(struct generate *g) {
     struct fail f = {0};
-    bool there =
-        !g->common.force && artefact_is_current(g->output, &g->lineage, g->common.no_clobber, &f);
+    bool there = !g->common.force &&
+                 columns_is_current(g->output, &g->lineage, &g->plan, g->common.no_clobber, &f);
     die_if(&f);
     if (there)
         log_note(g->log, "'%s' is up to date: made with the same options and inputs", g->output);
@@ -353,9 +401,11 @@ static void print_plan(struct generate *g) {
     print_result("prompts\t%zu", g->prompts.rows);
     print_result("responses\t%zu", g->prompts.rows * samples);
     print_result("most_tokens\t%.0f", sampled);
-    print_result("memory_bytes\t%zu", bytes + MEM_PROGRAM);
-    print_result("disk_bytes\t%.0f", 5 * kept); // an id and its mask, before compression
-    print_result("estimated_seconds\t%.0f", trial_seconds(g, sampled));
+    struct plan plan = {.memory = (double)(bytes + MEM_PROGRAM),
+                        .disk = 5 * kept, // an id and its mask, before compression
+                        .seconds = trial_seconds(g, sampled),
+                        .output = g->output};
+    plan_print(g->log, &plan);
 }
 
 static int run(struct generate *g) {
@@ -366,12 +416,13 @@ static int run(struct generate *g) {
         return EXIT_DONE;
     }
     int code = EXIT_DONE;
+    plan_files(g, g->best_of ? 1 : (size_t)g->samples);
     if (!current(g))
-        code = g->best_of ? sample_best(g) : sample(g, g->output, &g->lineage, (size_t)g->samples);
-    if (code != EXIT_DONE) return code;
-    print_result("%s", g->output);
-    if (!g->text) return EXIT_DONE;
-    generation_text(g->output, g->text, g->tokenizer, (size_t)g->samples, m->eos >= 0, &m->eos, &f);
+        code = g->best_of ? sample_best(g)
+                          : sample(g, g->output, &g->lineage, (size_t)g->samples, &g->plan);
+    if (code != EXIT_DONE || !g->text) return code;
+    generation_text(g->n_parts, (const char *const *)g->part, g->text, g->tokenizer,
+                    (size_t)g->samples, m->eos >= 0, &m->eos, &f);
     die_if(&f);
     print_result("%s", g->text);
     return EXIT_DONE;
@@ -406,6 +457,8 @@ int main(int argc, char **argv) {
     scorer_release(&g.scorer);
     tokens_release(&g.prompts);
     if (g.tokenizer) tokenizer_free(g.tokenizer);
+    for (size_t i = 0; i < g.n_parts; i++) free(g.part[i]);
+    free(g.part);
     parents_release(&g.lineage.parents);
     options_release(&o);
     free(json);

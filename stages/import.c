@@ -2,6 +2,7 @@
 #include "common/base/log.h"
 #include "common/base/options.h"
 #include "common/base/parallel.h"
+#include "common/base/path.h"
 #include "common/engine/adapter.h"
 #include "formats/models/huggingface.h"
 #include "formats/models/peft.h"
@@ -85,7 +86,7 @@ static void train_tokenizer(struct import *s) {
                                    .bos = special[0]};
     struct fail f = {0};
     size_t n;
-    if (s->common.no_clobber && !access(s->output, F_OK))
+    if (s->common.no_clobber && path_is_there(s->output, &f))
         die(EXIT_FAILED, "'%s' exists; drop --no-clobber to replace it", s->output);
     if (!s->common.dry_run) whole_file_prepare(s->output, &f);
     die_if(&f);
@@ -133,22 +134,49 @@ static void load_model(struct import *s, struct model_file *m, struct parents *p
     if (m->eos < 0) warn("no end-of-sequence token is named by the files; name one with --eos");
 }
 
-static void fill(struct import *s, struct model_file *m) {
+struct random_source {
+    const struct model *model;
+    uint64_t seed;
+};
+
+static bool draw_block(void *self, const struct tensor *t, size_t first, size_t n, float *to,
+                       struct fail *f) {
+    const struct random_source *s = self;
+    (void)f;
+    model_random(s->model, t, s->seed, first, n, to);
+    return true;
+}
+
+// Where the weights come from; they pass to the file a block at a time, and stay bf16 where they
+// are that.
+struct weights_source {
+    struct huggingface_source hf;
+    struct random_source random;
+    struct tensor_source source;
+};
+
+static void open_weights(struct weights_source *w, const struct import *s,
+                         const struct model_file *m) {
     struct fail f = {0};
+    *w = (struct weights_source){.random = {&m->model, (uint64_t)s->common.seed}};
     if (s->hf) {
-        huggingface_weights(s->hf, &m->model, &f);
-        die_if(&f);
-        return;
+        huggingface_open(&w->hf, s->hf, &m->model, &f);
+        w->source = w->hf.source;
+    } else {
+        bool bf16 = model_file_says_bf16(m->config_json, s->init);
+        w->source = (struct tensor_source){draw_block, &w->random, bf16};
     }
-    model_alloc(&m->model);
-    model_randomise(&m->model, (uint64_t)s->common.seed);
+    die_if(&f);
 }
 
 static void make_model(struct import *s, const char *options) {
     struct model_file m;
+    struct weights_source w;
     struct fail f = {0};
-    struct lineage l = {.kind = "model", .stage = "import", .version = 1, .options = options};
+    struct lineage l = {.kind = "model", .stage = "import", .options = options};
     load_model(s, &m, &l.parents);
+    open_weights(&w, s, &m);
+    l.version = w.source.bf16 ? MODEL_FILE_BF16 : MODEL_FILE_FLOAT32;
     if (s->common.dry_run) import_plan(s->log, &m.model);
     bool there = !s->common.dry_run && !s->common.force &&
                  artefact_is_current(s->output, &l, s->common.no_clobber, &f);
@@ -156,14 +184,13 @@ static void make_model(struct import *s, const char *options) {
     if (there)
         log_note(s->log, "'%s' is up to date: made with the same options and inputs", s->output);
     if (!there && !s->common.dry_run) {
-        whole_file_prepare(s->output, &f);
+        model_file_write(s->output, &m, &w.source, &l, &f);
         die_if(&f);
-        fill(s, &m);
-        model_file_save(s->output, &m, &l, &f);
-        die_if(&f);
-        log_note(s->log, "%zu parameters", model_count(&m.model));
+        log_note(s->log, "%zu parameters%s", model_count(&m.model),
+                 w.source.bf16 ? ", in bf16" : "");
     }
     if (!s->common.dry_run) print_result("%s", s->output);
+    huggingface_close(&w.hf);
     parents_release(&l.parents);
     model_file_release(&m);
 }

@@ -3,6 +3,7 @@
 #include "common/base/parallel.h"
 #include "common/engine/adapter.h"
 #include "formats/models/model_shelf.h"
+#include "stages/shared/plan.h"
 #include <stdlib.h>
 
 struct merge {
@@ -24,13 +25,17 @@ static void declare(struct options *o, struct merge *s) {
     common_options_rows(o, &s->common);
 }
 
-static void parent_of(struct parents *p, const char *path, const char *kind) {
+// Returns its record; free() it.
+static char *parent_of(struct parents *p, const char *path, const char *kind) {
     struct fail f = {0};
     struct artefact a;
     artefact_read(path, kind, &a, &f);
     die_if(&f);
     parents_add(p, kind, a.content);
+    char *record = a.record;
+    a.record = NULL;
     artefact_release(&a);
+    return record;
 }
 
 static void write_merged(struct merge *s, const struct lineage *l) {
@@ -42,6 +47,9 @@ static void write_merged(struct merge *s, const struct lineage *l) {
     model_shelf_release(&shelf);
     log_note(s->log, "%zu parameters, of which %zu in the adapter", model_count(&m.model),
              m.model.adapter->trained.n);
+    double bytes = 4 * (double)m.model.n_params;
+    struct plan plan = {bytes + MEM_PROGRAM, bytes, -1, s->output};
+    if (s->common.dry_run) plan_print(s->log, &plan);
     if (!s->common.dry_run) {
         adapter_merge(&m.model);
         model_file_save(s->output, &m, l, &f);
@@ -63,8 +71,9 @@ int main(int argc, char **argv) {
     s.log = log_open(s.common.progress, s.common.quiet, s.common.verbose);
     char *options = options_json(&o);
     struct lineage l = {.kind = "model", .stage = "merge", .options = options};
-    parent_of(&l.parents, s.model, "model");
-    parent_of(&l.parents, s.adapter, "adapter");
+    free(parent_of(&l.parents, s.model, "model"));
+    char *record = parent_of(&l.parents, s.adapter, "adapter"); // what the adapter came to
+    l.record = record;
     bool current = !s.common.force && !s.common.dry_run &&
                    artefact_is_current(s.output, &l, s.common.no_clobber, &f);
     die_if(&f);
@@ -75,6 +84,7 @@ int main(int argc, char **argv) {
         write_merged(&s, &l);
     }
     finish_stdout();
+    free(record);
     free(options);
     parents_release(&l.parents);
     log_close(s.log);

@@ -1,6 +1,7 @@
 // sft: supervised fine-tuning, or plain language-model training where the rows have no prompt.
 #include "formats/teachers/sources.h"
 #include "stages/shared/data_check.h"
+#include "common/base/ranks.h"
 #include "stages/shared/lora_training.h"
 #include "stages/shared/training.h"
 #include "stages/shared/validation.h"
@@ -36,9 +37,11 @@ static void declare(struct options *o, struct sft *s) {
     precision_row(o, &s->precision);
     validation_rows(o, &s->valid, "held-out tokens to validate on");
     lora_rows(o, &s->lora, &s->dtype);
-    frozen_dtype_row(o, &s->dtype,
-                     "the model below an adapter: bf16 halves its memory and rounds its weights");
-    train_options_rows(o, &s->train, "1e-3", "32");
+    frozen_dtype_row(
+        o, &s->dtype,
+        "the model below an adapter: bf16 halves its memory and rounds its weights; if "
+        "not given, bf16 where the model was imported in it");
+    train_options_rows(o, &s->train, RATE_SFT, "32");
     common_log_row(o, &s->common);
     common_kernels_row(o, &s->common);
     common_options_rows(o, &s->common);
@@ -100,22 +103,28 @@ int main(int argc, char **argv) {
     struct options o = {.program = "sft",
                         .usage = "--model FILE --data FILE... -o FILE [options]",
                         .summary = "Train a model on texts or on responses to prompts."};
+    ranks_begin(argc, argv);
     declare(&o, &s);
     options_parse(&o, argc, argv, NULL);
     validation_check(&s.valid, &f);
     die_if(&f);
     lora_check(&s.lora, &o, s.model);
     if (!s.lora.rank) options_refuse(&o, "frozen-dtype", "is of an adapter; give --lora-rank too");
-    struct training t = {
-        .stage = "sft", .output = s.output, .options = &o, .common = &s.common, .train = &s.train};
+    struct training t = {.stage = "sft",
+                         .start = s.model,
+                         .output = s.output,
+                         .options = &o,
+                         .common = &s.common,
+                         .train = &s.train};
     training_begin(&t);
     t.lineage.kind = lora_kind(&s.lora);
     load_inputs(&s, &t.lineage.parents);
+    training_rate(&t, &s.train, RATE_SFT, &s.start.model, s.lora.rank > 0);
     int code = training_current(&t) ? EXIT_DONE : train(&s, &t);
     if (s.valid.data.n) tokens_release(&s.held_out);
     tokens_release(&s.tokens);
     model_file_release(&s.start);
     training_end(&t);
     options_release(&o);
-    return code;
+    return ranks_end(code);
 }

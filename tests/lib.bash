@@ -86,6 +86,8 @@ pick() { # LOW HIGH: a random number of seconds between, evenly by its logarithm
     picked=$(awk -v u="$((seed / 8))" -v a="$1" -v b="$2" \
         'BEGIN { printf "%.3f", a * exp(log(b / a) * u / 268435456) }')
 }
+# Times for --stop-after, ever longer: one of them falls within a run, whatever the machine's speed.
+afters() { awk 'BEGIN { for (t = 0.01; t < 4; t *= 1.15) printf "%.4f\n", t }'; }
 seconds() { # command...: how long it takes, into $took
     local start=$EPOCHREALTIME
     "$@"
@@ -96,16 +98,18 @@ seconds() { # command...: how long it takes, into $took
 # seconds: TERM, KILL or after (--stop-after). After a stop one of the files LEFT must be there.
 # `stops` counts the runs that were cut off. A file `feed` is the command's stdin.
 disturb() {
-    local how=$1 most=$2 left=$3 code=1 runs=0
+    local how=$1 most=$2 left=$3 code=1 runs=0 least
     shift 3
     stops=0
     [ -e feed ] || : >feed
     while [ $code != 0 ]; do
         runs=$((runs + 1))
         [ $runs -lt 60 ] || { fail "$how: no end after $runs runs: $*"; return; }
-        # ever longer, so that there is an end on a machine that is slow just now
+        # ever longer, the shortest too, so that there is an end on a machine that is slow just now
         # (--stop-after counts from inside the program, so it may be short from the first)
-        pick "$([ "$how" = after ] && echo 0.001 || echo 0.03)" "$(awk -v m="$most" -v r=$runs 'BEGIN { print m * (1 + r * r / 60) + (m > 0.03 ? 0.04 : 0) }')"
+        least=$(awk -v r=$runs -v l="$([ "$how" = after ] && echo 0.001 || echo 0.03)" 'BEGIN { print l + (r / 30) ^ 3 }')
+        pick "$least" "$(awk -v m="$most" -v l="$least" -v r=$runs \
+            'BEGIN { m = m * (1 + r * r / 60) + (m > 0.03 ? 0.04 : 0); print (m > l ? m : l) }')"
         if [ "$how" = after ]; then
             "$@" --stop-after "$picked" >out 2>err <feed
         else
@@ -149,3 +153,43 @@ disturb_all() { # OUT LEFT command...
         for file in $(cat out); do same "$file" "want/$file" "$how of $(basename "$1")"; done
     done
 }
+
+# ---- several ranks
+
+# needs_mpi: $mpi, a folder of the training stages built with MPI; skips where there is no MPI. Where $bin
+# is built without, they are built beside it (build/MODE-mpi). MPIRUN: the launcher of the build's MPI, into
+# $mpirun with the options that all tests need.
+needs_mpi() {
+    mpirun="${MPIRUN:-mpirun} -bind-to none"
+    command -v ${mpirun%% *} >/dev/null || skip 'no mpirun; apt-get install libopenmpi-dev openmpi-bin'
+    ! ${mpirun%% *} --version 2>/dev/null | grep -q 'Open MPI' || mpirun="${mpirun%% *} -q --oversubscribe --bind-to none"
+    mpi=$bin
+    ! "$bin/sft" --version | grep -q 'without MPI' || build_mpi
+    export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_mpi_yield_when_idle=1
+}
+build_mpi() {
+    local stage
+    pkg-config --exists ompi-c || pkg-config --exists mpich || command -v mpicc >/dev/null ||
+        skip 'no MPI to build with; apt-get install libopenmpi-dev openmpi-bin'
+    mpi=$root/build/${MODE:-release}-mpi/bin
+    for stage in aligndistil sft dpo-train distill; do echo "$mpi/$stage"; done |
+        sed "s,^$root/,," | (unset MAKEFLAGS MFLAGS MAKELEVEL BUILD
+            xargs make --no-print-directory -C "$root" -j"$(nproc)" MPI=1 MODE="${MODE:-release}") >mpi.log 2>&1 ||
+        fatal "the build with MPI: $(grep -v '^  [A-Z]' mpi.log | head -n 20)"
+}
+# ranks N command...: under mpirun, which speaks for itself on stderr too
+ranks() {
+    local n=$1
+    shift
+    timeout -k 5 200 $mpirun -n "$n" "$@"
+}
+# rank_pids LAUNCHER PROGRAM: the processes of the ranks, in their order
+rank_pids() {
+    ps -e -o pid=,ppid=,comm= | awk -v top="$1" -v name="$2" '{ parent[$1] = $2; if ($3 == name) is[$1] = 1 }
+        END { for (p in is) { q = p; while (q > 1 && q != top) q = parent[q]; if (q == top) print p } }' |
+        while read -r pid; do
+            echo "$(tr '\0' '\n' <"/proc/$pid/environ" | sed -n 's/^\(OMPI_COMM_WORLD_RANK\|PMI_RANK\)=//p' | head -n 1) $pid"
+        done | sort -n | cut -d' ' -f2
+}
+# said PROGRAM FILE: the lines that the program, and not mpirun, has written
+said() { grep -a "^$1: " "$2"; }

@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+static struct fail_voice voice = {.warns = true}; // of the process
+static char voice_who[128];
+
 // Names from foreign files may hold line breaks or terminal codes; a message is one line.
 static void one_line(char *text) {
     for (char *c = text; *c; c++)
@@ -42,8 +45,8 @@ static void say(const char *kind, const char *format, va_list args) {
     one_line(text);
     bool terminal = isatty(STDERR_FILENO), colour = terminal && *kind && !getenv("NO_COLOR");
     if (terminal) fputs("\r\033[K", stderr); // a progress line may stand there
-    fprintf(stderr, "%s: %s%s%s%s\n", program_invocation_short_name, colour ? "\033[33m" : "", kind,
-            text, colour ? "\033[0m" : "");
+    fprintf(stderr, "%s: %s%s%s%s%s\n", program_invocation_short_name, voice_who,
+            colour ? "\033[33m" : "", kind, text, colour ? "\033[0m" : "");
 }
 
 void die(int code, const char *format, ...) {
@@ -51,9 +54,11 @@ void die(int code, const char *format, ...) {
     static pthread_mutex_t first = PTHREAD_MUTEX_INITIALIZER;
     va_list args;
     pthread_mutex_lock(&first);
+    if (voice.before) voice.before();
     va_start(args, format);
     say("", format, args);
     va_end(args);
+    if (voice.end) voice.end(code);
     exit(code);
 }
 
@@ -63,7 +68,17 @@ void die_if(const struct fail *f) {
 
 void warn(const char *format, ...) {
     va_list args;
+    if (!voice.warns) return;
     va_start(args, format);
     say("warning: ", format, args);
     va_end(args);
+}
+
+void fail_voice(const struct fail_voice *v) {
+    voice = *v;
+    snprintf(voice_who, sizeof voice_who, "%s", v->who);
+}
+
+bool fail_is_alone(void) {
+    return !voice.end;
 }

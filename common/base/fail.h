@@ -39,3 +39,14 @@ _Noreturn void die(int code, const char *format, ...) __attribute__((format(prin
 void die_if(const struct fail *f);
 // "program: warning: message"
 void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+// How a process speaks that is one of several (common/base/ranks.h). `who` stands in front of what
+// die() says; `before` is called first, `end` in place of exit. The text is copied.
+struct fail_voice {
+    bool warns; // false: warn() says nothing
+    const char *who;
+    void (*before)(void);
+    void (*end)(int code);
+};
+void fail_voice(const struct fail_voice *v);
+bool fail_is_alone(void); // fail_voice was not called

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,8 +20,9 @@ struct log {
     bool quiet, verbose, redraw, progress;
     bool on_line; // a redrawn line stands on the terminal
     char what[32];
-    double start, last, loss; // seconds
-    uint64_t first, done, total;
+    char *numbers;
+    double start, last; // seconds
+    uint64_t first, done, total, drawn;
 };
 
 static double now(void) {
@@ -40,13 +42,15 @@ struct log *log_open(const char *progress, bool quiet, bool verbose) {
     return l;
 }
 
-static void clear_line(struct log *l) {
-    if (l->on_line) fputs("\r\033[K", stderr);
+void log_clear(struct log *l) {
+    if (!l || !l->on_line) return;
+    fputs("\r\033[K", stderr);
+    fflush(stderr);
     l->on_line = false;
 }
 
 static void say(struct log *l, const char *format, va_list args) {
-    clear_line(l);
+    log_clear(l);
     char text[2048];
     vsnprintf(text, sizeof text, format, args);
     fprintf(stderr, "%s: %s\n", program_invocation_short_name, text);
@@ -68,7 +72,7 @@ void log_detail(struct log *l, const char *format, ...) {
     va_end(args);
 }
 
-static void time_text(double seconds, char text[32]) {
+void log_time(double seconds, char text[32]) {
     if (!(seconds < 1e8)) { // also nan
         strcpy(text, "?");
         return;
@@ -82,45 +86,72 @@ static void time_text(double seconds, char text[32]) {
         snprintf(text, 32, "%ldh%02ldm", s / 3600, s / 60 % 60);
 }
 
+enum { BAR = 20 }; // columns
+
 static void add_bar(struct str *s, double share) {
-    enum { WIDTH = 20 };
-    int full = (int)(share * WIDTH);
+    int full = (int)(share * BAR);
     str_puts(s, "[");
-    for (int i = 0; i < WIDTH; i++) str_puts(s, i < full ? "=" : i == full ? ">" : " ");
+    for (int i = 0; i < BAR; i++) str_puts(s, i < full ? "=" : i == full ? ">" : " ");
     str_puts(s, "] ");
 }
 
+static void add_times(const struct log *l, double elapsed, bool known, struct str *s) {
+    double rate = elapsed > 0 ? (double)(l->done - l->first) / elapsed : 0;
+    char text[32];
+    if (!l->numbers && rate > 0) str_printf(s, ", %.3g %ss/s", rate, l->what);
+    log_time(elapsed, text);
+    str_printf(s, ", %s", text);
+    if (!(rate > 0) || !known || l->done == l->total) return;
+    log_time((double)(l->total - l->done) / rate, text);
+    str_printf(s, ", %s left", text);
+}
+
 static void progress_text(const struct log *l, double t, struct str *s) {
-    double elapsed = t - l->start, rate = elapsed > 0 ? (double)(l->done - l->first) / elapsed : 0;
     bool known = l->total >= l->done && l->total;
-    char left[32];
-    if (known && l->redraw) add_bar(s, (double)l->done / (double)l->total);
     str_printf(s, "%s %llu", l->what, (unsigned long long)l->done);
     if (known)
         str_printf(s, "/%llu (%.0f%%)", (unsigned long long)l->total,
                    100 * (double)l->done / (double)l->total);
-    if (!isnan(l->loss)) str_printf(s, ", loss %.4f", l->loss);
-    if (rate > 0) str_printf(s, ", %.3g %ss/s", rate, l->what);
-    if (rate > 0 && known && l->done < l->total) {
-        time_text((double)(l->total - l->done) / rate, left);
-        str_printf(s, ", %s left", left);
-    }
+    if (l->numbers) str_printf(s, ", %s", l->numbers);
+    add_times(l, t - l->start, known, s);
+}
+
+// Columns of the terminal; a line that were longer would be drawn below itself.
+static size_t columns(void) {
+    struct winsize size;
+    bool known = !ioctl(STDERR_FILENO, TIOCGWINSZ, &size) && size.ws_col > 1;
+    return known ? size.ws_col - 1u : SIZE_MAX;
+}
+
+static void redraw(const struct log *l, const char *text) {
+    struct str s = {0};
+    size_t most = columns();
+    str_printf(&s, "%s: ", program_invocation_short_name);
+    size_t all = s.length + strlen(text);
+    if (l->total >= l->done && l->total && all + BAR + 3 <= most)
+        add_bar(&s, (double)l->done / (double)l->total);
+    str_puts(&s, text);
+    if (s.length > most) s.text[most] = 0;
+    fprintf(stderr, "\r\033[K%s", s.text);
+    str_release(&s);
 }
 
 static void draw(struct log *l, double t) {
     struct str s = {0};
     progress_text(l, t, &s);
     if (l->redraw)
-        fprintf(stderr, "\r\033[K%s: %s", program_invocation_short_name, s.text);
+        redraw(l, s.text);
     else
         fprintf(stderr, "%s: %s\n", program_invocation_short_name, s.text);
     fflush(stderr);
     l->on_line = l->redraw;
     l->last = t;
+    l->drawn = l->done;
     str_release(&s);
 }
 
-void log_progress(struct log *l, const char *what, uint64_t done, uint64_t total, double loss) {
+void log_progress(struct log *l, const char *what, uint64_t done, uint64_t total,
+                  const char *numbers) {
     if (!l || !l->progress) return;
     double t = now();
     if (strncmp(l->what, what, sizeof l->what - 1) != 0 || done < l->done) { // another count begins
@@ -130,13 +161,22 @@ void log_progress(struct log *l, const char *what, uint64_t done, uint64_t total
     }
     l->done = done;
     l->total = total;
-    l->loss = loss;
+    free(l->numbers);
+    l->numbers = numbers ? xstrdup(numbers) : NULL;
     if (t - l->last >= (l->redraw ? redraw_seconds : PLAIN_SECONDS)) draw(l, t);
+}
+
+void log_drop_progress(struct log *l) {
+    if (!l) return;
+    log_clear(l);
+    l->what[0] = 0;
 }
 
 void log_end_progress(struct log *l) {
     if (!l || !l->progress || !l->what[0]) return;
-    if (l->redraw || now() - l->start >= PLAIN_SECONDS) draw(l, now());
+    bool last = l->on_line && l->drawn == l->done; // stands there already
+    bool due = l->redraw ? !last : now() - l->start >= PLAIN_SECONDS && l->drawn != l->done;
+    if (due) draw(l, now());
     if (l->on_line) fputs("\n", stderr);
     l->on_line = false;
     l->what[0] = 0;
@@ -144,6 +184,7 @@ void log_end_progress(struct log *l) {
 
 void log_close(struct log *l) {
     if (l && l->on_line) fputs("\n", stderr);
+    if (l) free(l->numbers);
     free(l);
 }
 

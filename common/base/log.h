@@ -16,9 +16,17 @@ struct log *log_open(const char *progress, bool quiet, bool verbose);
 void log_note(struct log *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void log_detail(struct log *l, const char *format, ...) // -v only
     __attribute__((format(printf, 2, 3)));
-// done of total units of work ("step", "row"); loss NaN: none. Rate and ETA are made here.
-void log_progress(struct log *l, const char *what, uint64_t done, uint64_t total, double loss);
-void log_end_progress(struct log *l);
+// done of total units of work ("step", "row"); total 0: not known. numbers: what else is worth
+// seeing ("loss 0.61"), NULL: the rate. Time that went and is left is made here; the line is cut to
+// the terminal's width.
+void log_progress(struct log *l, const char *what, uint64_t done, uint64_t total,
+                  const char *numbers);
+void log_time(double seconds, char text[32]); // "1m02s"
+void log_end_progress(struct log *l);         // after a last line
+void log_drop_progress(struct log *l);        // without one: the caller says how it ended
+// Takes the redrawn line away until it is drawn again: before anything else that may go to the
+// terminal, a result or a warning.
+void log_clear(struct log *l);
 void log_close(struct log *l);
 
 // Ignores SIGPIPE (a closed pipe is then an error of the write) and fills closed standard file

@@ -20,7 +20,7 @@ struct column {
 struct metrics {
     FILE *file;
     char *path;
-    bool kept;       // in memory
+    char *resumed;   // the last row that was kept
     bool csv, fixed; // fixed: the header is written
     size_t n, capacity;
     struct column *columns; // without "step"
@@ -69,6 +69,8 @@ static void cut_back(struct metrics *m, uint64_t resume_step) {
         if (first && m->csv) read_header(m, line);
         first = false;
         end = ftell(m->file);
+        free(m->resumed);
+        m->resumed = row ? xstrdup(line) : NULL;
     }
     free(line);
     if (ferror(m->file)) failed(m, "read");
@@ -86,8 +88,11 @@ void metrics_check(const char *path) {
     if (path && !stat(path, &st) && S_ISCHR(st.st_mode)) return; // it is written in place
     if (path && !path_may_write(path, &f)) die_if(&f);
     FILE *file = path ? fopen(path, "r") : NULL;
+    if (!file && path && errno != ENOENT)
+        die(EXIT_FAILED, "cannot open '%s': %s; see --log", path, strerror(errno));
     if (!file) return;
     size_t n = fread(head, 1, strlen(begin), file);
+    if (ferror(file)) die(EXIT_FAILED, "cannot read '%s': %s; see --log", path, strerror(errno));
     fclose(file);
     // A log is written over or cut back: not so what is none. A killed run may leave less than
     // these.
@@ -104,15 +109,29 @@ struct metrics *metrics_open(const char *path, uint64_t resume_step) {
     m->file = resume_step ? fopen(path, "r+") : NULL;
     if (m->file)
         cut_back(m, resume_step);
+    else if (resume_step && errno != ENOENT)
+        failed(m, "open");
     else if (!(m->file = fopen(path, "w")))
         failed(m, "open");
     return m;
 }
 
-struct metrics *metrics_kept(void) {
-    struct metrics *m = xcalloc(1, sizeof *m);
-    m->kept = true;
-    return m;
+double metrics_resumed(const struct metrics *m, const char *name) {
+    double value = 0;
+    const char *at = m->resumed;
+    char *key = xasprintf("\"%s\":", name);
+    if (at && m->csv) {
+        size_t i = 0;
+        while (i < m->n && strcmp(m->columns[i].name, name)) i++;
+        for (size_t k = 0; at && k <= i; k++) at = (at = strchr(at, ',')) ? at + 1 : NULL;
+        if (i == m->n) at = NULL;
+    } else if (at) {
+        at = strstr(at, key);
+        if (at) at += strlen(key);
+    }
+    if (at && sscanf(at, "%lf", &value) != 1) value = 0;
+    free(key);
+    return isfinite(value) ? value : 0;
 }
 
 double metrics_get(const struct metrics *m, const char *name) {
@@ -121,15 +140,31 @@ double metrics_get(const struct metrics *m, const char *name) {
     return NAN;
 }
 
-void metrics_value(struct metrics *m, const char *name, double value) {
-    if (!m || !(m->file || m->kept)) return;
-    struct column *c = NULL;
-    for (size_t i = 0; i < m->n && !c; i++)
-        if (!strcmp(m->columns[i].name, name)) c = &m->columns[i];
+static struct column *find_column(struct metrics *m, const char *name) {
+    for (size_t i = 0; i < m->n; i++)
+        if (!strcmp(m->columns[i].name, name)) return &m->columns[i];
+    return NULL;
+}
+
+static struct column *column(struct metrics *m, const char *name) {
+    struct column *c = find_column(m, name);
     assert(!strpbrk(name, ",\"\\\r\n"));
     if (!c && m->fixed)
         die(EXIT_FAILED, "log '%s' has no column '%s'; name another file for --log", m->path, name);
-    if (!c) c = add_column(m, name, strlen(name));
+    return c ? c : add_column(m, name, strlen(name));
+}
+
+void metrics_column(struct metrics *m, const char *name) {
+    if (m) column(m, name);
+}
+
+void metrics_extra(struct metrics *m, const char *name, double value) {
+    if (m && (!m->fixed || find_column(m, name))) metrics_value(m, name, value);
+}
+
+void metrics_value(struct metrics *m, const char *name, double value) {
+    if (!m) return;
+    struct column *c = column(m, name);
     c->value = value;
     c->set = true;
 }
@@ -161,12 +196,13 @@ static void json_row(struct metrics *m, uint64_t step, struct str *s) {
 }
 
 void metrics_row(struct metrics *m, uint64_t step) {
-    if (!m || !m->file) return;
+    if (!m) return;
     struct str s = {0};
     if (m->csv && !m->fixed) csv_header(m, &s);
     m->fixed = m->csv;
-    (m->csv ? csv_row : json_row)(m, step, &s);
-    if (fwrite(s.text, 1, s.length, m->file) != s.length || fflush(m->file)) failed(m, "write");
+    if (m->file) (m->csv ? csv_row : json_row)(m, step, &s);
+    if (m->file && (fwrite(s.text, 1, s.length, m->file) != s.length || fflush(m->file)))
+        failed(m, "write");
     for (size_t i = 0; i < m->n; i++) m->columns[i].set = false;
     str_release(&s);
 }
@@ -183,6 +219,7 @@ void metrics_close(struct metrics *m) {
     if (m->file && fclose(m->file)) failed(m, "write");
     for (size_t i = 0; i < m->n; i++) free(m->columns[i].name);
     free(m->columns);
+    free(m->resumed);
     free(m->path);
     free(m);
 }

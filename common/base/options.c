@@ -3,6 +3,7 @@
 #include "common/base/log.h"
 #include "common/base/nearest.h"
 #include "common/base/value.h"
+#include "common/base/ranks.h"
 #include "common/base/version.h"
 #include <assert.h>
 #include <ctype.h>
@@ -163,6 +164,9 @@ static bool set_paths(struct options *o, struct opt_list *list, const char *name
         if (*line) list_add(o, list, line);
     }
     free(line);
+    if (ferror(stdin)) // the paths that came are not all
+        return fail_set(f, fail_code_of(errno), "cannot read the paths of '--%s -': %s", name,
+                        strerror(errno));
     return list->n > before ||
            fail_set(f, EXIT_BADDATA, "'--%s -' got no paths on stdin; write one on each line",
                     name);
@@ -447,7 +451,9 @@ void options_parse(struct options *o, int argc, char **argv, struct opt_list *re
     options_try(o, argc, argv, rest, &f);
     die_if(&f);
     if (!o->help && !o->version && !o->describe) return;
-    char *text = o->version ? xasprintf("%s (aligndistil) %s\n", o->program, ALIGNDISTIL_VERSION)
+    const char *mpi = ranks_library();
+    char *text = o->version                    ? xasprintf("%s (aligndistil) %s, %s\n", o->program,
+                                                           ALIGNDISTIL_VERSION, mpi ? mpi : "without MPI")
                  : !o->describe                ? options_help(o)
                  : !strcmp(o->describe, "man") ? options_man(o)
                                                : options_completion(o);

@@ -56,6 +56,7 @@ struct opt_row {
     bool paths;  // OPT_LIST of files: "-" is replaced by the lines of stdin
     bool shared; // by all stages: in the last block of the help
     bool hidden; // from the help
+    bool late;   // OPT_RESULT that came when there were outputs without it: recorded unless default
 };
 
 struct options {

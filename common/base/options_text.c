@@ -170,11 +170,20 @@ static void json_value(struct str *s, const struct opt_row *row) {
     }
 }
 
+static bool is_late_default(const struct opt_row *row) {
+    struct str s = {0};
+    if (!row->late) return false;
+    json_value(&s, row);
+    bool same = !strcmp(s.text, row->value);
+    str_release(&s);
+    return same;
+}
+
 char *options_json(const struct options *o) {
     struct str s = {0};
     str_puts(&s, "{");
     for (size_t i = 0; i < o->n; i++) {
-        if (o->rows[i].class != OPT_RESULT) continue;
+        if (o->rows[i].class != OPT_RESULT || is_late_default(&o->rows[i])) continue;
         if (s.length > 1) str_puts(&s, ",");
         jsonout_text(&s, o->rows[i].name);
         str_puts(&s, ":");
@@ -229,7 +238,7 @@ void common_kernels_row(struct options *o, struct common_options *c) {
         &c->kernels,
         .metavar = "LEVEL",
         .help = "how matrices are multiplied, in place of the CPU's best: portable, avx2, avx512, "
-                "avx512bf16, or blas, the library that is linked; also ALIGNDISTIL_KERNELS"};
+                "avx512bf16, amx, or blas, the library that is linked; also ALIGNDISTIL_KERNELS"};
     options_add(o, &row, 1);
 }
 

@@ -9,8 +9,9 @@ void parallel_init(int threads);
 int parallel_threads(void);
 int parallel_self(void); // 0 .. parallel_threads()-1 inside a body
 
-// body(self, i) for each i < n, dynamically shared out; returns when all are done. Called inside a
-// body, or by one thread alone, it is a plain loop. One caller at a time.
+// body(self, i) for each i < n; returns when all are done. A thread begins with a share of the
+// indices that is the same whenever n is, then takes what others have left. Called inside a body,
+// or by one thread alone, it is a plain loop. One caller at a time.
 void parallel_for(size_t n, void (*body)(void *self, size_t i), void *self);
 // The same with one contiguous share [first, last) a call; `grain` indices at least in each.
 void parallel_range(size_t n, size_t grain, void (*body)(void *self, size_t first, size_t last),

@@ -1,4 +1,7 @@
 #include "common/base/path.h"
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
 
 const char *path_kind(mode_t mode) {
     if (S_ISDIR(mode)) return "a folder";
@@ -6,6 +9,14 @@ const char *path_kind(mode_t mode) {
     if (S_ISSOCK(mode)) return "a socket";
     if (S_ISCHR(mode) || S_ISBLK(mode)) return "a device";
     return "a regular file";
+}
+
+bool path_is_there(const char *path, struct fail *f) {
+    if (f->code) return false;
+    if (!access(path, F_OK)) return true;
+    if (fail_code_of(errno) == EXIT_FAILED)
+        fail_set(f, EXIT_FAILED, "cannot open '%s': %s", path, strerror(errno));
+    return false;
 }
 
 bool path_may_write(const char *path, struct fail *f) {

@@ -7,6 +7,10 @@
 
 const char *path_kind(mode_t mode); // "a folder", "a FIFO or pipe", "a device" ..., for messages
 
+// Whether something is there. False with f set (EXIT_FAILED) where the machine cannot tell: what is
+// not seen for now (EIO, ESTALE) must not be taken for what is not there.
+bool path_is_there(const char *path, struct fail *f);
+
 // Whether an output may be written there: nothing is there yet, or a regular file, also behind
 // symbolic links. Else f says what it is (EXIT_FAILED).
 bool path_may_write(const char *path, struct fail *f);

@@ -43,9 +43,9 @@ static bool start(struct run *r) {
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attributes;
     sigset_t reset;
-    posix_spawn_file_actions_init(&files);
-    posix_spawn_file_actions_adddup2(&files, to[0], STDIN_FILENO);
-    posix_spawn_file_actions_adddup2(&files, from[1], STDOUT_FILENO);
+    int error = posix_spawn_file_actions_init(&files);
+    if (!error) error = posix_spawn_file_actions_adddup2(&files, to[0], STDIN_FILENO);
+    if (!error) error = posix_spawn_file_actions_adddup2(&files, from[1], STDOUT_FILENO);
     posix_spawnattr_init(&attributes);
     sigemptyset(&reset);
     sigaddset(&reset, SIGPIPE); // which we ignore, and it should not
@@ -53,7 +53,7 @@ static bool start(struct run *r) {
     posix_spawnattr_setpgroup(&attributes, 0); // a group of its own, to be ended as a whole
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
     char *const argv[] = {"sh", "-c", (char *)r->p->command, NULL};
-    int error = posix_spawn(&r->pid, "/bin/sh", &files, &attributes, argv, environ);
+    if (!error) error = posix_spawn(&r->pid, "/bin/sh", &files, &attributes, argv, environ);
     posix_spawn_file_actions_destroy(&files);
     posix_spawnattr_destroy(&attributes);
     close(to[0]);
@@ -67,8 +67,13 @@ static bool start(struct run *r) {
     return fail_set(r->f, EXIT_FAILED, "cannot run the %s: %s", r->p->name, strerror(error));
 }
 
+static bool broke(const struct run *r, const char *what) {
+    return fail_set(r->f, EXIT_FAILED, "cannot %s the %s '%s': %s", what, r->p->name, r->p->command,
+                    strerror(errno));
+}
+
 // Writes what the pipe takes. A program that reads no further may still have answers.
-static void write_some(struct run *r) {
+static bool write_some(struct run *r) {
     while (r->asking.length - r->written < AHEAD && r->asked < r->p->questions) {
         if (r->written > AHEAD) {
             r->asking.length -= r->written;
@@ -78,17 +83,20 @@ static void write_some(struct run *r) {
         r->p->ask(r->p->self, r->asked++, &r->asking);
     }
     ssize_t n = write(r->in, r->asking.text + r->written, r->asking.length - r->written);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return true;
+    if (n < 0 && errno != EPIPE) return broke(r, "write to");
     if (n > 0) r->written += (size_t)n;
     if (n < 0 || (r->written == r->asking.length && r->asked == r->p->questions)) close_end(&r->in);
+    return true;
 }
 
 static bool take_line(struct run *r) {
     const struct pump *p = r->p;
     if (r->line.length && r->line.text[r->line.length - 1] == '\r') r->line.length--;
     if (r->line.length && memchr(r->line.text, 0, r->line.length))
-        return fail_set(r->f, EXIT_BADDATA, "the %s's line %zu has a NUL byte in it; it must be text",
-                        p->name, r->answered + 1);
+        return fail_set(r->f, EXIT_BADDATA,
+                        "the %s's line %zu has a NUL byte in it; it must be text", p->name,
+                        r->answered + 1);
     str_add(&r->line, "", 1); // so that there is a text, and its end
     if (r->answered == p->questions)
         return fail_set(
@@ -106,7 +114,8 @@ static bool read_some(struct run *r) {
     char bytes[READ];
     ssize_t n = read(r->out, bytes, sizeof bytes);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return true;
-    if (n <= 0) {
+    if (n < 0) return broke(r, "read from");
+    if (n == 0) {
         close_end(&r->out);
         return !r->line.length || take_line(r); // the last line may lack its end
     }
@@ -130,9 +139,10 @@ static bool talk(struct run *r) {
         struct pollfd fds[] = {{r->out, POLLIN, 0}, {r->in, POLLOUT, 0}}; // fd -1 is left out
         int n = poll(fds, 2, MILLISECONDS);
         if (stop_requested())
-            return fail_set(r->f, EXIT_STOPPED,
-                            "stopped after %zu of %zu answers of the %s; run the same command again",
-                            r->answered, r->p->questions, r->p->name);
+            return fail_set(
+                r->f, EXIT_STOPPED,
+                "stopped after %zu of %zu answers of the %s; run the same command again",
+                r->answered, r->p->questions, r->p->name);
         if (n < 0 && errno != EINTR)
             return fail_set(r->f, EXIT_FAILED, "cannot wait for the %s: %s", r->p->name,
                             strerror(errno));
@@ -141,7 +151,7 @@ static bool talk(struct run *r) {
             return fail_set(r->f, EXIT_FAILED,
                             "the %s '%s' was silent for %g seconds after %zu of %zu answers",
                             r->p->name, r->p->command, r->p->timeout, r->answered, r->p->questions);
-        if (n > 0 && fds[1].revents) write_some(r);
+        if (n > 0 && fds[1].revents && !write_some(r)) return false;
         if (n > 0 && fds[0].revents && !read_some(r)) return false;
     }
     return true;

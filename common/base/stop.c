@@ -1,8 +1,10 @@
 #include "common/base/stop.h"
+#include "common/base/fail.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -11,10 +13,13 @@
 static atomic_int requested; // 0: no; 1: asked to stop
 static double deadline;      // monotonic seconds; 0: none
 
-static double now(void) {
+static int64_t nanoseconds(void) { // monotonic, never 0; async-signal-safe
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    return 1 + t.tv_nsec + INT64_C(1000000000) * t.tv_sec;
+}
+static double now(void) {
+    return 1e-9 * (double)nanoseconds();
 }
 
 static void put(const char *text) { // async-signal-safe
@@ -28,6 +33,8 @@ static void put(const char *text) { // async-signal-safe
 }
 
 static void note(const char *reason) {
+    if (!fail_is_alone())
+        return; // who ends several ranks for another's failure does it by a signal
     if (isatty(STDERR_FILENO)) put("\r\033[K"); // a progress line may stand there
     put(program_invocation_short_name);
     put(": ");
@@ -35,10 +42,16 @@ static void note(const char *reason) {
     put(": stopping at the last step boundary; a second signal exits at once\n");
 }
 
+// timeout(1) and launchers send a signal to the program and at once to its group, which it is in
+// too: what comes together counts as one.
+#define TOGETHER INT64_C(250000000)
+
 static void on_signal(int sig) {
     int error = errno;
-    static volatile sig_atomic_t signals;
-    if (signals++) _exit(128 + sig);
+    static _Atomic int64_t first; // when; 0: no signal yet
+    int64_t before = 0, t = nanoseconds();
+    if (!atomic_compare_exchange_strong(&first, &before, t) && t - before > TOGETHER)
+        _exit(128 + sig);
     if (!atomic_exchange(&requested, 1))
         note(sig == SIGINT    ? "SIGINT"
              : sig == SIGTERM ? "SIGTERM"

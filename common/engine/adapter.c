@@ -13,8 +13,9 @@ static const struct {
     const char *name, *module;
 } targets[ADAPTER_TARGETS] = {
     [ADAPT_Q] = {"q", "self_attn.q_proj"},    [ADAPT_K] = {"k", "self_attn.k_proj"},
-    [ADAPT_V] = {"v", "self_attn.v_proj"},    [ADAPT_O] = {"o", "self_attn.o_proj"},
-    [ADAPT_GATE] = {"gate", "mlp.gate_proj"}, [ADAPT_UP] = {"up", "mlp.up_proj"},
+    [ADAPT_V] = {"v", "self_attn.v_proj"},    [ADAPT_QKV] = {"qkv", "self_attn.qkv_proj"},
+    [ADAPT_O] = {"o", "self_attn.o_proj"},    [ADAPT_GATE] = {"gate", "mlp.gate_proj"},
+    [ADAPT_UP] = {"up", "mlp.up_proj"},       [ADAPT_GATE_UP] = {"gate_up", "mlp.gate_up_proj"},
     [ADAPT_DOWN] = {"down", "mlp.down_proj"},
 };
 
@@ -53,12 +54,24 @@ void adapter_targets_text(const bool target[ADAPTER_TARGETS], char *text, size_t
 
 void adapter_shape(const struct model_config *c, enum adapter_target t, size_t *out, size_t *in) {
     size_t C = c->width, F = c->hidden, HD = c->heads * c->head_dim, GD = c->kv_heads * c->head_dim;
+    size_t apart = !c->fused, fused = c->fused;
     const size_t shape[ADAPTER_TARGETS][2] = {
-        [ADAPT_Q] = {HD, C},   [ADAPT_K] = {GD, C}, [ADAPT_V] = {GD, C},   [ADAPT_O] = {C, HD},
-        [ADAPT_GATE] = {F, C}, [ADAPT_UP] = {F, C}, [ADAPT_DOWN] = {C, F},
+        [ADAPT_Q] = {apart * HD, C}, [ADAPT_K] = {apart * GD, C},
+        [ADAPT_V] = {apart * GD, C}, [ADAPT_QKV] = {fused * (HD + 2 * GD), C},
+        [ADAPT_O] = {C, HD},         [ADAPT_GATE] = {apart * F, C},
+        [ADAPT_UP] = {apart * F, C}, [ADAPT_GATE_UP] = {fused * 2 * F, C},
+        [ADAPT_DOWN] = {C, F},
     };
     *out = shape[t][0];
     *in = shape[t][1];
+}
+
+void adapter_targets_all(const struct model_config *c, bool target[ADAPTER_TARGETS]) {
+    for (enum adapter_target t = 0; t < ADAPTER_TARGETS; t++) {
+        size_t out, in;
+        adapter_shape(c, t, &out, &in);
+        target[t] = out > 0;
+    }
 }
 
 // ---- layout: each projection's A's side by side, so that one product serves them
@@ -97,6 +110,32 @@ static void lay_out_group(struct adapter *a, const struct model_config *c, size_
     }
 }
 
+// Of targets first .. whole-1 and `whole`, which stands for all of them, those that the model has.
+static bool fit_group(const struct model_config *m, enum adapter_target first,
+                      enum adapter_target whole, struct adapter_config *c, char *why, size_t size) {
+    size_t n = 0, all = whole - first;
+    for (enum adapter_target t = first; t < whole; t++) n += c->target[t];
+    if (!m->fused && c->target[whole])
+        snprintf(why, size, "the model has no projection '%s'; name its parts",
+                 adapter_target_name(whole));
+    else if (m->fused && n && n < all && !c->target[whole])
+        snprintf(why, size, "the model has one projection '%s'; name that, not parts of it",
+                 adapter_target_name(whole));
+    else if (m->fused && n) {
+        for (enum adapter_target t = first; t < whole; t++) c->target[t] = false;
+        c->target[whole] = true;
+        return true;
+    } else
+        return true;
+    return false;
+}
+
+static bool fit_targets(const struct model_config *m, struct adapter_config *c, char *why,
+                        size_t size) {
+    return fit_group(m, ADAPT_Q, ADAPT_QKV, c, why, size) &&
+           fit_group(m, ADAPT_GATE, ADAPT_GATE_UP, c, why, size);
+}
+
 static bool sane(const struct adapter_config *c, char *why, size_t size) {
     bool any = false;
     for (size_t t = 0; t < ADAPTER_TARGETS; t++) any = any || c->target[t];
@@ -110,16 +149,17 @@ static bool sane(const struct adapter_config *c, char *why, size_t size) {
 }
 
 bool adapter_attach(struct model *m, const struct adapter_config *c, char *why, size_t size) {
-    if (!sane(c, why, size)) return false;
+    struct adapter_config config = *c;
+    if (!sane(c, why, size) || !fit_targets(&m->config, &config, why, size)) return false;
     assert(!m->adapter);
     struct adapter *a = xcalloc(1, sizeof *a);
-    a->config = *c;
+    a->config = config;
     a->scale = (float)(c->alpha / (c->rank_stabilised ? sqrt((double)c->rank) : (double)c->rank));
     a->layer = xcalloc(m->config.layers, sizeof *a->layer);
     for (size_t l = 0; l < m->config.layers; l++) {
-        lay_out_group(a, &m->config, l, ADAPT_Q, ADAPT_V);
+        lay_out_group(a, &m->config, l, ADAPT_Q, ADAPT_QKV);
         lay_out_group(a, &m->config, l, ADAPT_O, ADAPT_O);
-        lay_out_group(a, &m->config, l, ADAPT_GATE, ADAPT_UP);
+        lay_out_group(a, &m->config, l, ADAPT_GATE, ADAPT_GATE_UP);
         lay_out_group(a, &m->config, l, ADAPT_DOWN, ADAPT_DOWN);
     }
     a->trained.values = big_alloc(a->trained.n * sizeof(float));
@@ -143,7 +183,10 @@ void adapter_randomise(struct model *m, uint64_t seed, bool gaussian) {
 }
 
 static size_t weight_offset(const struct layer_offsets *o, enum adapter_target t) {
-    const size_t at[ADAPTER_TARGETS] = {o->q, o->k, o->v, o->o, o->gate, o->up, o->down};
+    const size_t at[ADAPTER_TARGETS] = {
+        [ADAPT_Q] = o->q,   [ADAPT_K] = o->k,          [ADAPT_V] = o->v,
+        [ADAPT_QKV] = o->q, [ADAPT_O] = o->o,          [ADAPT_GATE] = o->gate,
+        [ADAPT_UP] = o->up, [ADAPT_GATE_UP] = o->gate, [ADAPT_DOWN] = o->down};
     return at[t];
 }
 

@@ -15,9 +15,11 @@ enum adapter_target {
     ADAPT_Q,
     ADAPT_K,
     ADAPT_V,
+    ADAPT_QKV, // of models that have these three as one (model_config.fused), likewise gate, up
     ADAPT_O,
     ADAPT_GATE,
     ADAPT_UP,
+    ADAPT_GATE_UP,
     ADAPT_DOWN,
     ADAPTER_TARGETS
 };
@@ -46,13 +48,18 @@ const char *adapter_module_name(enum adapter_target t);
 // "q,v" -> the targets; false: an unknown one, or none.
 bool adapter_targets_parse(const char *text, bool target[ADAPTER_TARGETS]);
 void adapter_targets_text(const bool target[ADAPTER_TARGETS], char *text, size_t size);
+// All projections that the model has.
+void adapter_targets_all(const struct model_config *c, bool target[ADAPTER_TARGETS]);
+// out is 0 where the model has no such projection.
 void adapter_shape(const struct model_config *c, enum adapter_target t, size_t *out, size_t *in);
 
-// Puts an adapter of zeros onto m, whose tensors are no longer trainable. False, with a message:
-// the configuration makes no sense.
+// Puts an adapter of zeros onto m, whose tensors are no longer trainable. Where m has q, k, v as
+// one, the three targets together are that one, likewise gate, up. False, with a message: the
+// configuration makes no sense, or not with m.
 bool adapter_attach(struct model *m, const struct adapter_config *c, char *why, size_t size);
 // A is drawn from normal(0, 1/R), or uniformly within 1/sqrt(in) as PEFT does; B is zero.
 void adapter_randomise(struct model *m, uint64_t seed, bool gaussian);
-// W += s B A in m, which must be float32 and the only one to hold its weights; then m has no adapter.
+// W += s B A in m, which must be float32 and the only one to hold its weights; then m has no
+// adapter.
 void adapter_merge(struct model *m);
 void adapter_free(struct adapter *a);

@@ -13,7 +13,7 @@ struct run {
     const float *qkv, *out_in, *lse_in, *dout;
     float *out, *lse, *dqkv;
     size_t ld, ldo; // row strides of qkv and out
-    float scale;    // 1 / sqrt(D)
+    float scale;    // of the scores
 };
 
 // ---- scratch of a thread ----
@@ -64,15 +64,16 @@ static struct run make_run(const struct attention *a, const float *qkv) {
                         .qkv = qkv,
                         .ld = (a->heads + 2 * a->kv_heads) * a->dim,
                         .ldo = a->heads * a->dim,
-                        .scale = 1 / sqrtf((float)a->dim)};
+                        .scale = a->scale > 0 ? a->scale : 1 / sqrtf((float)a->dim)};
 }
 
 // ---- blocks ----
 
 struct keys {          // a block of a segment's keys: its prefix's, then its own
     size_t row, count; // in the batch
-    bool own, begins;  // begins: the first block, which every query sees
-    size_t first;      // of its own: the index in the segment
+    size_t place;      // of the first, in the sequence
+    bool own;
+    size_t first; // of its own: the index in the segment
 };
 
 static bool keys_block(const struct segment *s, size_t i, struct keys *k) {
@@ -82,8 +83,8 @@ static bool keys_block(const struct segment *s, size_t i, struct keys *k) {
     if (first >= all) return false;
     *k = (struct keys){.row = (own ? s->first : s->prefix_first) + first,
                        .count = all - first < KEYS ? all - first : KEYS,
+                       .place = own ? s->prefix_count + first : first,
                        .own = own,
-                       .begins = i == 0,
                        .first = own ? first : 0};
     return true;
 }
@@ -91,19 +92,44 @@ static bool keys_block(const struct segment *s, size_t i, struct keys *k) {
 struct scores { // queries of a head against a block of keys
     const struct keys *k;
     size_t head, first, row, rows; // first: in the segment; row: in the batch
-    size_t keys;                   // that any of them sees
+    size_t keys;                   // up to the last that any of them sees
+    size_t window, place;          // place: of the first query, in the sequence
+    bool begins;                   // they see no block before
 };
 
-static struct scores make_block(const struct segment *s, const struct keys *k, size_t head,
-                                size_t first) {
-    size_t rows = s->count - first < ROWS ? s->count - first : ROWS, seen = k->count;
-    if (k->own && first + rows - k->first < seen) seen = first + rows - k->first;
-    return (struct scores){k, head, first, s->first + first, rows, seen};
+// The place of the first key that a query sees.
+static size_t window_start(size_t window, size_t place) {
+    return window && place + 1 > window ? place + 1 - window : 0;
 }
 
-static size_t seen_by(const struct scores *b, size_t i) {
-    size_t n = b->first + i + 1 - b->k->first;
-    return b->k->own && n < b->keys ? n : b->keys;
+// False: these queries do not see the block, nor do those after them.
+static bool make_block(const struct run *r, const struct segment *s, const struct keys *k,
+                       size_t head, size_t first, struct scores *b) {
+    size_t rows = s->count - first < ROWS ? s->count - first : ROWS, seen = k->count;
+    size_t window = r->a->window, place = s->prefix_count + first;
+    size_t start = window_start(window, place);
+    if (k->own && first + rows - k->first < seen) seen = first + rows - k->first;
+    *b = (struct scores){k,    head,   first, s->first + first, rows,
+                         seen, window, place, k->place <= start};
+    return start < k->place + k->count;
+}
+
+struct range { // of a block's keys; may be empty
+    size_t first, n;
+};
+
+static struct range seen_by(const struct scores *b, size_t i) {
+    size_t n = b->first + i + 1 - b->k->first, start = window_start(b->window, b->place + i);
+    size_t end = b->k->own && n < b->keys ? n : b->keys;
+    size_t first = start > b->k->place ? start - b->k->place : 0;
+    return first < end ? (struct range){first, end - first} : (struct range){end, 0};
+}
+
+// Numbers of keys that a query does not see become 0.
+static void clear_unseen(float *x, const struct scores *b, struct range seen) {
+    size_t end = seen.first + seen.n;
+    memset(x, 0, seen.first * sizeof *x);
+    memset(x + end, 0, (b->keys - end) * sizeof *x);
 }
 
 // score (rows, keys) = x (rows, D), row stride ld, times a packed block of keys or values
@@ -128,7 +154,7 @@ static void mix_keys(const struct room *t, const struct scores *b, const float *
                                      .k = b->keys,
                                      .a = {.f32 = p, .ld = KEYS, .inner = true},
                                      .b = {.packed = t->part[ALONG], .ld = b->k->count},
-                                     .add = !b->k->begins});
+                                     .add = !b->begins});
 }
 
 static void pack_keys_across(const struct run *r, const struct keys *k, size_t offset, float *to) {
@@ -154,17 +180,18 @@ static void soften(const struct room *t, const struct scores *b, float *fall) {
     const struct kernels *k = kernels();
     float *most = t->part[MOST] + b->first, *sum = t->part[SUM] + b->first;
     for (size_t i = 0; i < b->rows; i++) {
-        float top = k->max(t->part[SCORE] + i * KEYS, seen_by(b, i));
+        struct range seen = seen_by(b, i);
+        float top = k->max(t->part[SCORE] + i * KEYS + seen.first, seen.n);
         if (most[i] > top) top = most[i];
-        fall[i] = most[i] - top;
+        fall[i] = seen.n ? most[i] - top : 0;
         most[i] = top;
     }
     k->exp_scale(fall, fall, b->rows, 0, 1);
     for (size_t i = 0; i < b->rows; i++) {
         float *s = t->part[SCORE] + i * KEYS;
-        size_t seen = seen_by(b, i);
-        sum[i] = sum[i] * fall[i] + k->exp_sum(s, s, seen, most[i]);
-        memset(s + seen, 0, (b->keys - seen) * sizeof *s);
+        struct range seen = seen_by(b, i);
+        sum[i] = sum[i] * fall[i] + k->exp_sum(s + seen.first, s + seen.first, seen.n, most[i]);
+        clear_unseen(s, b, seen);
     }
 }
 
@@ -174,7 +201,7 @@ static void forward_block(const struct run *r, const struct room *t, const struc
     times_packed(r, b, r->qkv + b->row * r->ld + b->head * D, r->ld, t->part[KEYS_ACROSS],
                  t->part[SCORE]);
     soften(t, b, fall);
-    for (size_t i = 0; !b->k->begins && i < b->rows; i++)
+    for (size_t i = 0; !b->begins && i < b->rows; i++)
         kernels()->scale(out + i * r->ldo, out + i * r->ldo, fall[i], D);
     mix_keys(t, b, t->part[SCORE], out, r->ldo, D);
 }
@@ -193,10 +220,9 @@ static void forward_task(void *self, size_t task) {
     for (size_t j = 0; keys_block(s, j, &k); j++) {
         pack_scaled_keys(r, &k, (H + g) * D, t.part[KEYS_ACROSS]);
         pack_keys_along(r, &k, (H + G + g) * D, t.part[ALONG]);
-        for (size_t first = k.first; first < s->count; first += ROWS) {
-            struct scores b = make_block(s, &k, h, first);
+        struct scores b;
+        for (size_t i = k.first; i < s->count && make_block(r, s, &k, h, i, &b); i += ROWS)
             forward_block(r, &t, &b);
-        }
     }
     for (size_t i = 0; i < s->count; i++) {
         float *out = r->out + (s->first + i) * r->ldo + h * D, sum = t.part[SUM][i];
@@ -234,12 +260,14 @@ static void probabilities(const struct run *r, const struct room *t, const struc
     const struct kernels *k = kernels();
     size_t D = r->a->dim, H = r->a->heads;
     for (size_t i = 0; i < b->rows; i++) {
-        size_t at = (b->row + i) * r->ldo + b->head * D, seen = seen_by(b, i);
+        struct range seen = seen_by(b, i);
+        size_t at = (b->row + i) * r->ldo + b->head * D;
         float *s = t->part[SCORE] + i * KEYS, *d = t->part[DSCORE] + i * KEYS;
-        k->exp_scale(s, s, seen, r->lse_in[(b->row + i) * H + b->head], 1);
-        k->softmax_backward(d, s, k->dot(r->out_in + at, r->dout + at, D), r->scale, seen);
-        memset(s + seen, 0, (b->keys - seen) * sizeof *s);
-        memset(d + seen, 0, (b->keys - seen) * sizeof *d);
+        float *from = s + seen.first, delta = k->dot(r->out_in + at, r->dout + at, D);
+        k->exp_scale(from, from, seen.n, r->lse_in[(b->row + i) * H + b->head], 1);
+        k->softmax_backward(d + seen.first, from, delta, r->scale, seen.n);
+        clear_unseen(s, b, seen);
+        clear_unseen(d, b, seen);
     }
 }
 
@@ -264,11 +292,10 @@ static void backward_segment(const struct run *r, const struct room *t, const st
         pack_scaled_keys(r, &k, (H + g) * D, t->part[KEYS_ACROSS]);
         pack_keys_across(r, &k, (H + G + g) * D, t->part[VALUES_ACROSS]);
         pack_keys_along(r, &k, (H + g) * D, t->part[ALONG]);
+        struct scores b;
         for (size_t h = g * per; h < (g + 1) * per; h++)
-            for (size_t first = k.first; first < s->count; first += ROWS) {
-                struct scores b = make_block(s, &k, h, first);
+            for (size_t i = k.first; i < s->count && make_block(r, s, &k, h, i, &b); i += ROWS)
                 backward_block(r, t, &b);
-            }
     }
 }
 

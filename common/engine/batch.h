@@ -21,6 +21,7 @@ struct teacher_position {       // one position of a cache or of online teachers
     const int32_t *ids;         // (n)
     const float *logp;          // (n) log p*, renormalised to 1 - Q
     float log_tail;             // log Q
+    float log_most;             // log of the largest p* outside the support; 0: not known
     float alpha, tvd, realised; // alpha_t, TVD_t, log p* of the realised token
 };
 

@@ -14,11 +14,11 @@ struct decoder {
     const struct model *model;
     size_t slots, length, rows; // rows: most of one pass
     struct arena arena;
-    float *cosine, *sine; // (length, D/2)
-    float *cache;         // (L, S, G, 2, length, D): keys, then values, of a key-value head
-    uint32_t *used;       // (S) positions that a slot holds
-    uint32_t *slot;       // (rows) of each row
-    uint32_t *place;      // (rows) its position
+    struct rope rope[2]; // (length, D/2) by kind of layer
+    float *cache;        // (L, S, G, 2, length, D): keys, then values, of a key-value head
+    uint32_t *used;      // (S) positions that a slot holds
+    uint32_t *slot;      // (rows) of each row
+    uint32_t *place;     // (rows) its position
     struct layer_rows pass;
     struct layer_state state; // `in`, `mid` and what a layer puts out are one: x (rows,C)
     float *score;             // (threads, H/G, length)
@@ -30,9 +30,8 @@ static size_t kv_width(const struct model_config *c) {
 
 static void lay_out(struct decoder *d) {
     const struct model_config *c = &d->model->config;
-    size_t f = sizeof(float), half = c->head_dim / 2, N = d->rows;
-    d->cosine = arena_take(&d->arena, d->length * half * f);
-    d->sine = arena_take(&d->arena, d->length * half * f);
+    size_t f = sizeof(float), N = d->rows;
+    rope_lay_out(&d->arena, c, d->length, d->rope);
     d->cache = arena_take(&d->arena, c->layers * d->slots * d->length * kv_width(c) * f);
     d->used = arena_take(&d->arena, d->slots * sizeof *d->used);
     d->slot = arena_take(&d->arena, N * sizeof *d->slot);
@@ -42,6 +41,8 @@ static void lay_out(struct decoder *d) {
     d->state.qkv = arena_take(&d->arena, N * model_qkv_width(c) * f);
     d->state.att = arena_take(&d->arena, N * c->heads * c->head_dim * f);
     d->state.gate_up = arena_take(&d->arena, N * 2 * c->hidden * f);
+    size_t added = c->norms == NORMS_BEFORE ? 0 : N * c->width * f;
+    d->state.att_out = d->state.mlp_out = arena_take(&d->arena, added);
     d->pass.act = arena_take(&d->arena, N * c->hidden * f);
     d->pass.linear.low = arena_take(&d->arena, N * linear_low_width(d->model) * f);
     d->score = arena_take(&d->arena,
@@ -66,10 +67,9 @@ struct decoder *decoder_new(const struct model *m, size_t slots, size_t length) 
     *d = sized(m, slots, length);
     arena_init(&d->arena, decoder_plan(m, slots, length));
     lay_out(d);
-    rope_table(&m->config, length, d->cosine, d->sine);
+    rope_fill(&m->config, length, d->rope);
     d->pass.model = m;
-    d->pass.cosine = d->cosine;
-    d->pass.sine = d->sine;
+    d->pass.rope = d->rope;
     d->pass.place = d->place;
     d->pass.self = d;
     d->pass.attend = attend;
@@ -111,24 +111,50 @@ static void keep_row(void *self, size_t i) {
     }
 }
 
-// One row and key-value head, with the query heads that share it.
+struct seen { // what a row sees of a key-value head
+    size_t row, head, n;
+    const float *key, *value;
+};
+
+static struct seen seen_by(const struct attend *a, size_t task) {
+    const struct decoder *d = a->d;
+    const struct model_config *c = &d->model->config;
+    struct seen s = {.row = task / c->kv_heads, .head = task % c->kv_heads};
+    size_t place = d->place[s.row], window = model_window(c, a->layer);
+    size_t first = window && place >= window ? place + 1 - window : 0;
+    s.n = place + 1 - first;
+    s.key = cached(d, a->layer, d->slot[s.row], s.head) + first * c->head_dim;
+    s.value = s.key + d->length * c->head_dim;
+    return s;
+}
+
+static void fetch(const float *x, size_t n) {
+    for (size_t i = 0; i < n; i += 64 / sizeof *x) __builtin_prefetch(x + i, 0, 2);
+}
+
+// One row and key-value head, with the query heads that share it. The cache comes from memory:
+// values are fetched while keys are multiplied, and the keys that this thread most likely needs
+// next.
 static void attend_row(void *self, size_t task) {
     const struct attend *a = self;
     struct decoder *d = a->d;
     const struct model_config *c = &d->model->config;
     const struct kernels *k = kernels();
-    size_t i = task / c->kv_heads, g = task % c->kv_heads, D = c->head_dim;
-    size_t heads = c->heads / c->kv_heads, seen = d->place[i] + 1;
-    const float *q = d->state.qkv + i * model_qkv_width(c) + g * heads * D;
-    const float *key = cached(d, a->layer, d->slot[i], g), *value = key + d->length * D;
+    const struct seen s = seen_by(a, task);
+    size_t heads = c->heads / c->kv_heads, D = c->head_dim;
+    size_t next = task + (size_t)parallel_threads();
+    const float *q = d->state.qkv + s.row * model_qkv_width(c) + s.head * heads * D;
     float *score = d->score + (size_t)parallel_self() * heads * d->length;
-    float *out = d->state.att + (i * c->heads + g * heads) * D, scale = 1 / sqrtf((float)D);
-    k->rows(score, d->length, q, D, heads, key, seen, D, false);
+    float *out = d->state.att + (s.row * c->heads + s.head * heads) * D;
+    float scale = model_score_scale(c);
+    fetch(s.value, s.n * D);
+    if (next < d->pass.n * c->kv_heads) fetch(seen_by(a, next).key, seen_by(a, next).n * D);
+    k->rows(score, d->length, q, D, heads, s.key, s.n, D, false);
     for (size_t h = 0; h < heads; h++) {
-        float *s = score + h * d->length, *to = out + h * D;
-        k->scale(s, s, scale, seen);
-        float sum = k->exp_sum(s, s, seen, k->max(s, seen));
-        k->mix(to, s, value, D, seen, D);
+        float *x = score + h * d->length, *to = out + h * D;
+        k->scale(x, x, scale, s.n);
+        float sum = k->exp_sum(x, x, s.n, k->max(x, s.n));
+        k->mix(to, x, s.value, D, s.n, D);
         k->scale(to, to, 1 / sum, D);
     }
 }

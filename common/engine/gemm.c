@@ -1,49 +1,15 @@
-#include "common/engine/gemm.h"
+#include "common/engine/gemm_product.h"
 #include "common/engine/kernels.h"
 #include "common/base/mem.h"
 #include "common/base/parallel.h"
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct span {
-    size_t first, count;
-};
-
-static size_t pieces(size_t n, size_t most) {
-    return (n + most - 1) / most;
-}
-
-// Piece i of n: even, in steps of `step`; the last ones may be empty.
-static struct span piece(size_t n, size_t k, size_t step, size_t i) {
-    size_t each = (n + step * k - 1) / (step * k) * step;
-    size_t first = i * each < n ? i * each : n, end = first + each < n ? first + each : n;
-    return (struct span){first, end - first};
-}
-
-// c (N,M) [+]= a (N,K) b (K,M) cut into tasks of rows by columns. How it is cut does not show in
-// the bits: each output adds the same blocks of the inner length in order.
-struct product {
-    float *c;
-    size_t ldc, N, M, K;
-    struct operand a, b;
-    bool add, bf16;
-    const struct rowplan *rows; // the units of the N rows, or NULL:
-    const struct rowplan *plan; // those of the inner length, each by itself
-    size_t down, right;         // tasks: pieces of rows, of columns
-};
-
-// The operand's numbers from line n and inner step k on.
-static struct operand from(struct operand o, size_t n, size_t k) {
-    size_t at = o.inner ? n * o.ld + k : k * o.ld + n;
-    if (o.f32) o.f32 += at;
-    if (o.bf16) o.bf16 += at;
-    return o;
-}
 
 // Adds inner steps first .. first+n-1, in blocks of equal depth: whole multiples of 16 steps.
 static void add_inner(const struct product *p, struct span r, struct span c, size_t first, size_t n,
                       bool add) {
-    size_t blocks = pieces(n, KERNEL_DEPTH << p->bf16);
+    size_t blocks = pieces(n, KERNEL_DEPTH);
     for (size_t i = 0; i < blocks; i++) {
         struct span k = piece(n, blocks, 16, i);
         if (!k.count) break;
@@ -54,8 +20,23 @@ static void add_inner(const struct product *p, struct span r, struct span c, siz
                                          .k = k.count,
                                          .a = from(p->a, r.first, first + k.first),
                                          .b = from(p->b, c.first, first + k.first),
-                                         .add = add || i,
-                                         .bf16 = p->bf16});
+                                         .add = add || i});
+    }
+}
+
+// Of the products beside p what belongs to a piece: theirs of its columns, or, where they have a
+// matrix of their own, all with the first columns.
+static void add_more(const struct product *p, struct span r, struct span c) {
+    for (const struct product *m = p->more; m < p->more + p->n_more; m++) {
+        size_t first = m->at, end = m->at + m->M;
+        if (m->at == SIZE_MAX) {
+            if (!c.first) add_inner(m, r, (struct span){0, m->M}, 0, m->K, m->add);
+            continue;
+        }
+        if (first < c.first) first = c.first;
+        if (end > c.first + c.count) end = c.first + c.count;
+        if (first < end)
+            add_inner(m, r, (struct span){first - m->at, end - first}, 0, m->K, m->add);
     }
 }
 
@@ -69,17 +50,16 @@ static void task(void *self, size_t i) {
     if (!p->plan) add_inner(p, r, c, 0, p->K, p->add);
     for (size_t u = 0; p->plan && u < p->plan->units; u++)
         add_inner(p, r, c, p->plan->first[u], p->plan->first[u + 1] - p->plan->first[u], true);
+    add_more(p, r, c);
 }
 
 // Each piece of rows packs b again, each piece of columns a where that must be packed: the cut that
 // packs least. Few tasks leave threads waiting at the end.
 static void cut(struct product *p) {
     size_t threads = (size_t)parallel_threads(), want = threads == 1 ? 1 : 6 * threads;
-    size_t most = KERNEL_ROWS >> (p->bf16 && !kernels()->pairs);
     size_t strips = pieces(p->M, KERNEL_STRIPS), least = 0;
-    double best = 0, cost_b = p->b.inner || p->bf16 ? 1 : 0.3;
-    double cost_a = !p->a.inner ? 1 : p->bf16 ? 0.5 : 0;
-    for (size_t down = pieces(p->N, most); down <= pieces(p->N, ROWS_STEP); down++) {
+    double best = 0, cost_b = p->b.inner ? 1 : 0.3, cost_a = p->a.inner ? 0 : 1;
+    for (size_t down = pieces(p->N, KERNEL_ROWS); down <= pieces(p->N, ROWS_STEP); down++) {
         size_t right = pieces(want, down);
         if (right > strips) right = strips;
         double cost = cost_b * (double)down / (double)p->N + cost_a * (double)right / (double)p->M;
@@ -154,44 +134,75 @@ static void multiply_blas(struct product *p) {
 
 static void multiply(struct product *p) {
     if (!p->N || !p->M) return;
-    if (kernels()->product && !p->bf16) {
+    if (p->bf16) {
+        gemm_bf16(p);
+    } else if (kernels()->product) {
         multiply_blas(p);
-        return;
+    } else {
+        cut(p);
+        parallel_for(p->down * p->right, task, p);
+        return; // its tasks did what is beside it
     }
-    cut(p);
-    parallel_for(p->down * p->right, task, p);
+    for (size_t i = 0; i < p->n_more; i++) {
+        struct product m = p->more[i];
+        multiply(&m);
+    }
+}
+
+// `across`: w (K,M) in place of (M,K)
+static struct product by_weights(const struct rowplan *plan, float *y, size_t ldy, const float *x,
+                                 size_t ldx, struct weights w, size_t M, size_t K, bool across) {
+    size_t first = plan->first[0], n = plan->first[plan->units] - first;
+    return (struct product){
+        .c = y + first * ldy,
+        .ldc = ldy,
+        .N = n,
+        .M = M,
+        .K = K,
+        .a = {.f32 = x + first * ldx, .ld = ldx, .inner = true},
+        .b = {.f32 = w.f32, .bf16 = w.bf16, .ld = across ? M : K, .inner = !across},
+        .bf16 = w.rounded,
+        .rows = plan};
+}
+
+static void multiply_with(struct product *p, bool across, const struct beside *more, size_t n) {
+    struct product product[BESIDE];
+    assert(n <= BESIDE);
+    for (size_t i = 0; i < n; i++) {
+        const struct beside *m = &more[i];
+        product[i] = by_weights(p->rows, m->y, m->ldy, m->x, m->ldx, m->w, m->M, m->K, across);
+        product[i].add = m->add;
+        product[i].at = m->at;
+    }
+    p->more = product;
+    p->n_more = n;
+    multiply(p);
+}
+
+void gemm_forward_beside(const struct rowplan *plan, float *y, size_t ldy, const float *x,
+                         size_t ldx, struct weights w, size_t M, size_t K, bool add,
+                         const struct beside *more, size_t n) {
+    struct product p = by_weights(plan, y, ldy, x, ldx, w, M, K, false);
+    p.add = add;
+    multiply_with(&p, false, more, n);
+}
+
+void gemm_dx_beside(const struct rowplan *plan, float *dx, size_t lddx, const float *dy,
+                    size_t lddy, struct weights w, size_t M, size_t K, bool add,
+                    const struct beside *more, size_t n) {
+    struct product p = by_weights(plan, dx, lddx, dy, lddy, w, K, M, true);
+    p.add = add;
+    multiply_with(&p, true, more, n);
 }
 
 void gemm_forward(const struct rowplan *plan, float *y, size_t ldy, const float *x, size_t ldx,
                   struct weights w, size_t M, size_t K, bool add) {
-    size_t first = plan->first[0], n = plan->first[plan->units] - first;
-    struct product p = {.c = y + first * ldy,
-                        .ldc = ldy,
-                        .N = n,
-                        .M = M,
-                        .K = K,
-                        .a = {.f32 = x + first * ldx, .ld = ldx, .inner = true},
-                        .b = {.f32 = w.f32, .bf16 = w.bf16, .ld = K, .inner = true},
-                        .add = add,
-                        .bf16 = w.rounded,
-                        .rows = plan};
-    multiply(&p);
+    gemm_forward_beside(plan, y, ldy, x, ldx, w, M, K, add, NULL, 0);
 }
 
 void gemm_dx(const struct rowplan *plan, float *dx, size_t lddx, const float *dy, size_t lddy,
              struct weights w, size_t M, size_t K, bool add) {
-    size_t first = plan->first[0], n = plan->first[plan->units] - first;
-    struct product p = {.c = dx + first * lddx,
-                        .ldc = lddx,
-                        .N = n,
-                        .M = K,
-                        .K = M,
-                        .a = {.f32 = dy + first * lddy, .ld = lddy, .inner = true},
-                        .b = {.f32 = w.f32, .bf16 = w.bf16, .ld = K},
-                        .add = add,
-                        .bf16 = w.rounded,
-                        .rows = plan};
-    multiply(&p);
+    gemm_dx_beside(plan, dx, lddx, dy, lddy, w, M, K, add, NULL, 0);
 }
 
 void gemm_dw(const struct rowplan *plan, float *dw, const float *dy, size_t lddy, const float *x,
@@ -210,7 +221,7 @@ void gemm_dw(const struct rowplan *plan, float *dw, const float *dy, size_t lddy
 
 struct few {
     float *y;
-    const float *x;
+    const float *x; // in bf16: lines made by bf16_line
     struct weights w;
     size_t ldy, ldx, n, K;
     bool add;
@@ -224,20 +235,36 @@ static void few_rows(void *self, size_t first, size_t last) {
     if (f->w.bf16)
         k->rows_half(y, f->ldy, f->x, f->ldx, f->n, f->w.bf16 + at, M, f->K, f->add);
     else
-        (f->w.rounded ? k->rows_rounded : k->rows)(y, f->ldy, f->x, f->ldx, f->n, f->w.f32 + at, M,
-                                                   f->K, f->add);
+        k->rows(y, f->ldy, f->x, f->ldx, f->n, f->w.f32 + at, M, f->K, f->add);
+}
+
+static void few_rows_bf16(void *self, size_t first, size_t last) {
+    enum { ROWS = 48 }; // of w that are rounded at a time
+    const struct few *f = self;
+    const struct kernels *k = kernels();
+    if (f->w.bf16) {
+        k->rows_bf16(f->y + first, f->ldy, f->x, f->n, f->w.bf16 + first * f->K, last - first, f->K,
+                     f->add);
+        return;
+    }
+    uint16_t *half = xmalloc(ROWS * f->K * sizeof *half);
+    for (size_t m = first, n; m < last; m += n) {
+        n = last - m < ROWS ? last - m : ROWS;
+        k->narrow(half, f->w.f32 + m * f->K, n * f->K);
+        k->rows_bf16(f->y + m, f->ldy, f->x, f->n, half, n, f->K, f->add);
+    }
+    free(half);
 }
 
 void gemm_rows(float *y, size_t ldy, const float *x, size_t ldx, size_t n, struct weights w,
                size_t M, size_t K, bool add) {
     struct few f = {y, x, w, ldy, ldx, n, K, add};
-    float *rounded = NULL;
+    float *lines = NULL;
     if (w.rounded) {
-        rounded = xmalloc(n * K * sizeof *rounded);
-        for (size_t i = 0; i < n; i++) kernels()->round(rounded + i * K, x + i * ldx, K);
-        f.x = rounded;
-        f.ldx = K;
+        f.x = lines = xmalloc(n * BF16_LINE(K) * sizeof *lines);
+        for (size_t i = 0; i < n; i++)
+            kernels()->bf16_line(lines + i * BF16_LINE(K), x + i * ldx, K);
     }
-    parallel_range(M, 64, few_rows, &f);
-    free(rounded);
+    parallel_range(M, 64, w.rounded ? few_rows_bf16 : few_rows, &f);
+    free(lines);
 }

@@ -3,10 +3,12 @@
 //
 // Own kernels (kernels.h): a task has a piece of c's rows and columns, and goes strip by strip of
 // columns over its rows with all sums in registers. The inner length is cut into even blocks of
-// KERNEL_DEPTH steps at most (whole multiples of 16), which a weight gradient begins again at each
-// unit; an output is the sum, in order, of one chain of multiply-adds a block. So the bits depend
-// neither on the threads, nor on the cutting into tasks, nor on what other rows or units are in the
-// micro-batch.
+// KERNEL_DEPTH steps at most (twice that in bf16; whole multiples of 16), which a weight gradient
+// begins again at each unit; an output is the sum, in order, of one chain of multiply-adds a block.
+// So the bits depend neither on the threads, nor on the cutting into tasks, nor on what other rows
+// or units are in the micro-batch.
+//
+// bf16: gemm_bf16.c.
 //
 // Level 'blas': tiles of BLAS_ROWS x BLAS_COLUMNS, cut from each unit's start, the inner length
 // whole; products in bf16 by the own kernels.
@@ -26,12 +28,33 @@ struct rowplan { // units of rows, in order; `first` has units + 1 entries
     const size_t *first;
 };
 
+// Bytes that products in bf16 take, for good.
+size_t gemm_bf16_bytes(void);
+
 // y (N,M) = x (N,K) w(M,K)^T, + y if add. Row strides: ldx, ldy (floats).
 void gemm_forward(const struct rowplan *p, float *y, size_t ldy, const float *x, size_t ldx,
                   struct weights w, size_t M, size_t K, bool add);
 // dx (N,K) = dy (N,M) w (M,K), + dx if add.
 void gemm_dx(const struct rowplan *p, float *dx, size_t lddx, const float *dy, size_t lddy,
              struct weights w, size_t M, size_t K, bool add);
+// A product of the same rows as another, y (N,M) = x (N,K) w(M,K)^T, or with w (K,M) as gemm_dx has
+// it, + y if add. The bits are those of the two one after the other; what they share is read once.
+struct beside {
+    float *y;
+    size_t ldy;
+    const float *x;
+    size_t ldx;
+    struct weights w;
+    size_t M, K, at; // y's first column in the other's y; SIZE_MAX: another matrix
+    bool add;
+};
+enum { BESIDE = 3 }; // at most
+void gemm_forward_beside(const struct rowplan *p, float *y, size_t ldy, const float *x, size_t ldx,
+                         struct weights w, size_t M, size_t K, bool add, const struct beside *more,
+                         size_t n);
+void gemm_dx_beside(const struct rowplan *p, float *dx, size_t lddx, const float *dy, size_t lddy,
+                    struct weights w, size_t M, size_t K, bool add, const struct beside *more,
+                    size_t n);
 // dw (M,K) += dy (N,M)^T x (N,K), unit after unit; in bf16: of both rounded.
 void gemm_dw(const struct rowplan *p, float *dw, const float *dy, size_t lddy, const float *x,
              size_t ldx, size_t M, size_t K, bool bf16);

@@ -6,8 +6,7 @@
 // exp by 2^k p(r), r = x - k ln 2 in [-ln2/2, ln2/2], p of degree 6 (Taylor; 1.2e-7 at the ends).
 // The bounds are chosen so that NaN, which no comparison holds for, stays itself.
 INLINE vec vexp(vec x) {
-    vec low = splat(-87.0f), high = splat(88.0f), y = choose(x < low, low, x);
-    y = choose(y > high, high, y);
+    vec low = splat(-87.0f), y = vmin(splat(88.0f), vmax(low, x));
     vec magic = splat(12582912.0f); // 1.5 * 2^23: adding it rounds to an integer
     vec k = y * 1.44269504f + magic;
     pick bits = (pick)k;
@@ -21,22 +20,79 @@ INLINE vec vexp(vec x) {
     p = p * r + splat(1);
     p = p * r + splat(1);
     vec scale = (vec)((bits - (pick)splat(12582912.0f) + 127) << 23);
-    return choose(x < low, splat(0), p * scale);
+    return zero_where(x < low, p * scale);
 }
 
+// Several maxima at once, so that none waits for the one before.
 static float k_max(const float *x, size_t n) {
-    vec m[PARTS];
+    enum { MANY = 4 };
+    vec m[MANY][PARTS];
     float lane[16];
     size_t i = 0;
-    for (size_t p = 0; p < PARTS; p++) m[p] = splat(-INFINITY);
+    for (size_t p = 0; p < MANY * PARTS; p++) m[p / PARTS][p % PARTS] = splat(-INFINITY);
+    for (; i + MANY * 16 <= n; i += MANY * 16)
+        for (size_t k = 0; k < MANY; k++)
+            for (size_t p = 0; p < PARTS; p++)
+                m[k][p] = vmax(load(x + i + k * 16 + p * LANES), m[k][p]);
+    for (size_t p = 0; i < n; p = (p + 1) % PARTS, i += LANES)
+        m[0][p] = vmax(n - i < LANES ? load_some(x + i, n - i, -INFINITY) : load(x + i), m[0][p]);
+    for (size_t k = 1; k < MANY; k++)
+        for (size_t p = 0; p < PARTS; p++) m[0][p] = vmax(m[k][p], m[0][p]);
+    memcpy(lane, m[0], sizeof lane);
+    for (int w = 8; w; w /= 2)
+        for (int l = 0; l < w; l++) lane[l] = lane[l] > lane[l + w] ? lane[l] : lane[l + w];
+    return lane[0];
+}
+
+static void k_maxima(float *y, const float *x, size_t n, size_t each) {
+    for (size_t at = 0; at < n; at += 16 * each, y += 16) {
+        vec m[PARTS];
+        size_t end = n - at < 16 * each ? n : at + 16 * each, i = at;
+        for (size_t p = 0; p < PARTS; p++) m[p] = splat(-INFINITY);
+        for (; i + 16 <= end; i += 16)
+            for (size_t p = 0; p < PARTS; p++) m[p] = vmax(load(x + i + p * LANES), m[p]);
+        for (size_t p = 0; i < end; p++, i += LANES)
+            m[p] = vmax(load_some(x + i, end - i, -INFINITY), m[p]);
+        for (size_t p = 0; p < PARTS; p++) store(y + p * LANES, m[p]);
+    }
+}
+
+static size_t k_at_least(int32_t *at, const float *x, size_t n, float least) {
+    enum { MANY = 4 };
+    size_t count = 0, i = 0;
+    for (; i + MANY * LANES <= n; i += MANY * LANES) {
+        vec most = load(x + i);
+        for (size_t k = 1; k < MANY; k++) most = vmax(load(x + i + k * LANES), most);
+        if (!lanes_at_least(most, least)) continue;
+        for (size_t k = 0; k < MANY; k++) {
+            uint32_t in = lanes_at_least(load(x + i + k * LANES), least);
+            for (; in; in &= in - 1) at[count++] = (int32_t)(i + k * LANES) + __builtin_ctz(in);
+        }
+    }
+    for (; i < n; i++)
+        if (x[i] >= least) at[count++] = (int32_t)i;
+    return count;
+}
+
+static size_t k_sum_up_to(float lane[16], const float *x, size_t n, float limit) {
+    vec s[PARTS] = {0};
+    pick above[PARTS] = {0};
+    int32_t counts[16];
+    size_t count = 0, i = 0;
     for (; i + 16 <= n; i += 16)
-        for (size_t p = 0; p < PARTS; p++) m[p] = vmax(load(x + i + p * LANES), m[p]);
-    for (size_t p = 0; i < n; p++, i += LANES)
-        m[p] = vmax(load_some(x + i, n - i, -INFINITY), m[p]);
-    memcpy(lane, m, sizeof lane);
-    float best = lane[0];
-    for (int l = 1; l < 16; l++) best = lane[l] > best ? lane[l] : best;
-    return best;
+        for (size_t p = 0; p < PARTS; p++) {
+            vec v = load(x + i + p * LANES);
+            s[p] += zero_where(v > limit, v);
+            above[p] -= v > limit;
+        }
+    memcpy(lane, s, sizeof s);
+    memcpy(counts, above, sizeof above);
+    for (int l = 0; l < 16; l++) count += (size_t)counts[l];
+    for (size_t l = 0; i < n; l++, i++) {
+        lane[l] += x[i] > limit ? 0 : x[i];
+        count += x[i] > limit;
+    }
+    return count;
 }
 
 static void k_exp_scale(float *y, const float *x, size_t n, float shift, float scale) {
@@ -76,13 +132,45 @@ static float k_exp_moment(float *y, const float *x, size_t n) {
     for (size_t i = 0, p = 0; i < n; i += LANES, p = (p + 1) % PARTS) {
         bool whole = n - i >= LANES;
         vec z = whole ? load(x + i) : load_some(x + i, n - i, -INFINITY), e = vexp(z);
-        s[p] += choose(e == splat(0), splat(0), e * z);
+        s[p] += zero_where(e == splat(0), e * z);
         if (whole)
             store(y + i, e);
         else
             store_some(y + i, e, n - i);
     }
     return lanes_sum(s);
+}
+
+static float k_moment(const float *p, const float *x, size_t n) {
+    vec s[PARTS] = {0};
+    for (size_t i = 0, k = 0; i < n; i += LANES, k = (k + 1) % PARTS) {
+        vec e = n - i < LANES ? load_some(p + i, n - i, 0) : load(p + i);
+        vec z = n - i < LANES ? load_some(x + i, n - i, 0) : load(x + i);
+        s[k] += zero_where(e == splat(0), e * z);
+    }
+    return lanes_sum(s);
+}
+
+static void k_pair_sums(float sum[PAIR_SUMS], const float *p, const float *q, const float *l,
+                        const float *m, size_t n) {
+    vec s[PAIR_SUMS][PARTS] = {{{0}}};
+    for (size_t i = 0, k = 0; i < n; i += LANES, k = (k + 1) % PARTS) {
+        bool whole = n - i >= LANES;
+        vec x = whole ? load(p + i) : load_some(p + i, n - i, 0);
+        vec y = whole ? load(q + i) : load_some(q + i, n - i, 0);
+        vec d = whole ? load(l + i) : load_some(l + i, n - i, 0);
+        d -= whole ? load(m + i) : load_some(m + i, n - i, 0);
+        vec xd = zero_where(x == splat(0), x * d);
+        s[0][k] += x;
+        s[1][k] += y;
+        s[2][k] += xd;
+        s[3][k] += x * x;
+        s[4][k] += x * xd;
+        s[5][k] += xd * xd;
+        s[6][k] += y * y;
+        s[7][k] += x * y;
+    }
+    for (int k = 0; k < PAIR_SUMS; k++) sum[k] = lanes_sum(s[k]);
 }
 
 static float k_distance(const float *x, const float *y, float a, size_t n) {
@@ -112,6 +200,20 @@ static void k_round(float *y, const float *x, size_t n) {
     for (; i < n; i++) y[i] = one_weight(x, i, ROUNDED);
 }
 
+static void k_narrow(uint16_t *y, const float *x, size_t n) {
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        halves h = __builtin_convertvector((words)load_weights(x, i, ROUNDED) >> 16, halves);
+        memcpy(y + i, &h, sizeof h);
+    }
+    for (; i < n; i++) {
+        float rounded = one_weight(x, i, ROUNDED);
+        uint32_t bits;
+        memcpy(&bits, &rounded, sizeof bits);
+        y[i] = (uint16_t)(bits >> 16);
+    }
+}
+
 // J vectors of columns at once; rows in order.
 INLINE void mix_columns(float *y, const float *a, const float *x, size_t ld, size_t n, size_t J) {
     vec s[8];
@@ -123,9 +225,12 @@ INLINE void mix_columns(float *y, const float *a, const float *x, size_t ld, siz
 }
 
 static void k_mix(float *y, const float *a, const float *x, size_t ld, size_t n, size_t cols) {
-    enum { MANY = LANES == 16 ? 4 : 8 };
     size_t c = 0;
-    for (; c + MANY * LANES <= cols; c += MANY * LANES) mix_columns(y + c, a, x + c, ld, n, MANY);
+    for (; LANES < 16 && c + 8 * LANES <= cols; c += 8 * LANES)
+        mix_columns(y + c, a, x + c, ld, n, 8);
+    for (; c + 4 * LANES <= cols; c += 4 * LANES) mix_columns(y + c, a, x + c, ld, n, 4);
+    for (; c + 3 * LANES <= cols; c += 3 * LANES) mix_columns(y + c, a, x + c, ld, n, 3);
+    for (; c + 2 * LANES <= cols; c += 2 * LANES) mix_columns(y + c, a, x + c, ld, n, 2);
     for (; c + LANES <= cols; c += LANES) mix_columns(y + c, a, x + c, ld, n, 1);
     for (; c < cols; c++) {
         y[c] = 0;
@@ -141,51 +246,58 @@ static void k_scale(float *y, const float *x, float a, size_t n) {
     for (size_t i = 0; i < n; i++) y[i] = a * x[i];
 }
 
-static float k_rmsnorm(float *y, const float *x, const float *w, size_t n, float eps) {
+static float k_rmsnorm(float *y, const float *x, const float *w, float plus, size_t n, float eps) {
     float r = 1 / sqrtf(k_dot(x, x, n) / (float)n + eps);
-    for (size_t i = 0; i < n; i++) y[i] = x[i] * r * w[i];
+    for (size_t i = 0; i < n; i++) y[i] = x[i] * r * (w[i] + plus);
     return r;
 }
 
-static void k_rmsnorm_backward(float *dx, const float *dy, const float *x, const float *w, float r,
-                               size_t n) {
+static void k_rmsnorm_backward(float *dx, const float *dy, const float *x, const float *w,
+                               float plus, float r, size_t n) {
     vec s[PARTS] = {0};
     size_t i = 0;
     for (; i + 16 <= n; i += 16)
         for (size_t p = 0, at = i; p < PARTS; p++, at += LANES)
-            s[p] += load(x + at) * load(w + at) * load(dy + at);
+            s[p] += load(x + at) * (load(w + at) + splat(plus)) * load(dy + at);
     for (size_t p = 0; i < n; p++, i += LANES)
-        s[p] +=
-            load_some(x + i, n - i, 0) * load_some(w + i, n - i, 0) * load_some(dy + i, n - i, 0);
+        s[p] += load_some(x + i, n - i, 0) * (load_some(w + i, n - i, 0) + splat(plus)) *
+                load_some(dy + i, n - i, 0);
     float c = lanes_sum(s) * r * r * r / (float)n;
-    for (i = 0; i < n; i++) dx[i] += r * w[i] * dy[i] - c * x[i];
+    for (i = 0; i < n; i++) dx[i] += r * (w[i] + plus) * dy[i] - c * x[i];
 }
 
 INLINE vec vsigmoid(vec x) {
     return splat(1) / (splat(1) + vexp(-x));
 }
 
-static void k_swiglu(float *y, const float *gate, const float *up, size_t n) {
+// silu(g) = g sigmoid(g); gelu(g) = g sigmoid(u), u = sqrt(8/pi) (g + 0.044715 g^3).
+INLINE vec gate_sigmoid(vec g, bool gelu) {
+    if (!gelu) return vsigmoid(g);
+    return vsigmoid(g * (splat(1.59576912f) + splat(0.0713548163f) * g * g));
+}
+
+INLINE void gated(float *y, const float *gate, const float *up, size_t n, bool gelu) {
     size_t i = 0;
     for (; i + LANES <= n; i += LANES) {
         vec g = load(gate + i);
-        store(y + i, g * vsigmoid(g) * load(up + i));
+        store(y + i, g * gate_sigmoid(g, gelu) * load(up + i));
     }
     if (i < n) {
         vec g = load_some(gate + i, n - i, 0);
-        store_some(y + i, g * vsigmoid(g) * load_some(up + i, n - i, 0), n - i);
+        store_some(y + i, g * gate_sigmoid(g, gelu) * load_some(up + i, n - i, 0), n - i);
     }
 }
 
-static void k_swiglu_backward(float *gate, float *up, const float *dy, size_t n) {
+INLINE void gated_backward(float *gate, float *up, const float *dy, size_t n, bool gelu) {
     for (size_t i = 0; i < n; i += LANES) {
         size_t k = n - i;
         bool whole = k >= LANES;
         vec g = whole ? load(gate + i) : load_some(gate + i, k, 0);
         vec u = whole ? load(up + i) : load_some(up + i, k, 0);
         vec d = whole ? load(dy + i) : load_some(dy + i, k, 0);
-        vec s = vsigmoid(g);
-        vec dg = d * u * s * (splat(1) + g * (splat(1) - s)), du = d * g * s;
+        vec s = gate_sigmoid(g, gelu), x = g; // x: g times the slope of what the sigmoid is of
+        if (gelu) x = g * (splat(1.59576912f) + splat(0.214064449f) * g * g);
+        vec dg = d * u * s * (splat(1) + x * (splat(1) - s)), du = d * g * s;
         if (whole) {
             store(gate + i, dg);
             store(up + i, du);
@@ -194,6 +306,22 @@ static void k_swiglu_backward(float *gate, float *up, const float *dy, size_t n)
             store_some(up + i, du, k);
         }
     }
+}
+
+static void k_swiglu(float *y, const float *gate, const float *up, size_t n) {
+    gated(y, gate, up, n, false);
+}
+
+static void k_swiglu_backward(float *gate, float *up, const float *dy, size_t n) {
+    gated_backward(gate, up, dy, n, false);
+}
+
+static void k_geglu(float *y, const float *gate, const float *up, size_t n) {
+    gated(y, gate, up, n, true);
+}
+
+static void k_geglu_backward(float *gate, float *up, const float *dy, size_t n) {
+    gated_backward(gate, up, dy, n, true);
 }
 
 static void k_softmax_backward(float *dp, const float *p, float delta, float scale, size_t n) {
@@ -244,18 +372,30 @@ static double k_sum_squares(const float *x, size_t n) {
 extern const struct kernels KERNELS;
 const struct kernels KERNELS = {
     .name = KERNELS_NAME,
+#if defined(__FMA__)
+    .bits = "fused multiply-adds",
+#else
+    .bits = KERNELS_NAME,
+#endif
     .max = k_max,
+    .maxima = k_maxima,
+    .at_least = k_at_least,
+    .sum_up_to = k_sum_up_to,
     .sum_exp = k_sum_exp,
     .exp_scale = k_exp_scale,
     .exp_sum = k_exp_sum,
     .exp_moment = k_exp_moment,
+    .moment = k_moment,
+    .pair_sums = k_pair_sums,
     .distance = k_distance,
     .dot = k_dot,
     .rows = AT_LEVEL(rows),
     .rows_half = AT_LEVEL(rows_half),
-    .rows_rounded = AT_LEVEL(rows_rounded),
+    .rows_bf16 = AT_LEVEL(rows_bf16),
+    .bf16_line = AT_LEVEL(bf16_line),
     .round = k_round,
     .widen = k_widen,
+    .narrow = k_narrow,
     .mix = k_mix,
     .axpy = k_axpy,
     .scale = k_scale,
@@ -263,6 +403,8 @@ const struct kernels KERNELS = {
     .rmsnorm_backward = k_rmsnorm_backward,
     .swiglu = k_swiglu,
     .swiglu_backward = k_swiglu_backward,
+    .geglu = k_geglu,
+    .geglu_backward = k_geglu_backward,
     .softmax_backward = k_softmax_backward,
     .rope = k_rope,
     .extrapolate = k_extrapolate,
@@ -272,6 +414,14 @@ const struct kernels KERNELS = {
 #if defined(__AVX512BF16__)
     .pairs = true,
 #endif
+#if TILES
+    .tiles = true,
+    .bf16 = {TILE_LINES, TILE_LINES, TILE_INNER, TILE_WORDS / TILE_LINES},
+#else
+    .bf16 = {PANEL, STRIP, 2, BF16_WORDS},
+#endif
+    .bf16_pack = AT_LEVEL(bf16_pack),
+    .bf16_multiply = AT_LEVEL(bf16_multiply),
     .pack = AT_LEVEL(pack),
     .block = AT_LEVEL(block),
 };

@@ -1,10 +1,13 @@
 // Products of few rows, compiled once a vector level with KERNELS set; see kernels.h.
 #include "common/engine/kernels_vector.h"
+#if defined(__AVX512BF16__)
+#include "common/engine/kernels_pairs.h"
+#endif
 
 // ---- few rows ----
 
 // y[0..n-1]: the sums of t's first n vectors (whole fours), each by the tree of lanes_sum.
-INLINE void sums(float *y, float t[16][16], size_t n) {
+INLINE void sums_of_some(float *y, float t[16][16], size_t n) {
     float quarter[16][4], turned[4][16];
     for (size_t i = 0; i < n; i++)
         for (size_t l = 0; l < 8; l++) t[i][l] += t[i][l + 8];
@@ -13,6 +16,50 @@ INLINE void sums(float *y, float t[16][16], size_t n) {
     for (size_t i = 0; i < n; i += 4) transpose4(&turned[0][i], 16, quarter[i], 0, 4, FLOATS);
     for (size_t i = 0; i < n; i++)
         y[i] = (turned[0][i] + turned[2][i]) + (turned[1][i] + turned[3][i]);
+}
+
+#if defined(__AVX512F__)
+// Halves, quarters, eighths and sixteenths of two vectors at a time are added together.
+INLINE vec add_halves(vec a, vec b) {
+    return SHUFFLE16(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23) +
+           SHUFFLE16(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
+}
+
+INLINE vec add_quarters(vec a, vec b) {
+    return SHUFFLE16(a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27) +
+           SHUFFLE16(a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
+}
+
+INLINE vec add_eighths(vec a, vec b) {
+    return SHUFFLE16(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29) +
+           SHUFFLE16(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
+}
+
+INLINE vec add_sixteenths(vec a, vec b) {
+    return SHUFFLE16(a, b, 0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30) +
+           SHUFFLE16(a, b, 1, 3, 17, 19, 5, 7, 21, 23, 9, 11, 25, 27, 13, 15, 29, 31);
+}
+
+// Number 4 k + i of a quarter is what remains of vector k + 4 i: hence the order they are taken in.
+INLINE vec sum_vectors(const vec s[16]) {
+    vec four[4];
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i++)
+        four[i] = add_quarters(add_halves(s[i], s[4 + i]), add_halves(s[8 + i], s[12 + i]));
+    return add_sixteenths(add_eighths(four[0], four[1]), add_eighths(four[2], four[3]));
+}
+#endif
+
+INLINE void sums(float *y, float t[16][16], size_t n) {
+#if defined(__AVX512F__)
+    if (n == 16) {
+        vec s[16];
+        memcpy(s, t, sizeof s);
+        store(y, sum_vectors(s));
+        return;
+    }
+#endif
+    sums_of_some(y, t, n);
 }
 
 // Part p of the 16 lanes of R x J sums, in the order of k_dot whatever R and J are.
@@ -40,46 +87,152 @@ INLINE void rows_part(float t[16][16], size_t p, const float *x, size_t ldx, siz
     for (size_t i = 0; i < R * J; i++) store(t[i] + p * LANES, s[i]);
 }
 
+// ---- the same in bf16: PAIRED are weights as they are, PAIRED_CLEAN those whose small numbers are
+// 0 already ----
+
+INLINE words load_words(const uint16_t *w, bool clean) {
+    words b;
+    memcpy(&b, w, sizeof b);
+    if (clean) return b;
+#if defined(__AVX512BF16__)
+    return (words)without_small((__m512i)b);
+#else
+    words high = b & 0xffff0000u, low = b << 16;
+    high &= (words)((high & 0x7fffffffu) >= BF16_LEAST_BITS);
+    low &= (words)((low & 0x7fffffffu) >= BF16_LEAST_BITS);
+    return high | low >> 16;
+#endif
+}
+
+// Part p of R x J sums of 32 inner numbers.
+INLINE void pairs_step(vec *s, size_t p, const float *x, size_t ldx, size_t R, const uint16_t *w,
+                       size_t ldw, size_t J, bool clean) {
+    words b[16];
+#pragma GCC unroll 16
+    for (size_t j = 0; j < J; j++) b[j] = load_words(w + j * ldw + 2 * p * LANES, clean);
+#pragma GCC unroll 16
+    for (size_t r = 0; r < R; r++) {
+        vec a = load(x + r * ldx + p * LANES);
+#if defined(__AVX512BF16__)
+#pragma GCC unroll 16
+        for (size_t j = 0; j < J; j++)
+            s[r * J + j] = (vec)_mm512_dpbf16_ps((__m512)s[r * J + j], (__m512bh)a, (__m512bh)b[j]);
+#else
+        vec even = load(x + r * ldx + 16 + p * LANES);
+#pragma GCC unroll 16
+        for (size_t j = 0; j < J; j++) {
+            s[r * J + j] += a * (vec)(b[j] & 0xffff0000u);
+            s[r * J + j] += even * (vec)(b[j] << 16);
+        }
+#endif
+    }
+}
+
+INLINE void pairs_part(float t[][16], size_t p, const float *x, size_t ldx, size_t R,
+                       const uint16_t *w, size_t J, size_t K, bool clean) {
+    vec s[16];
+    size_t k = 0;
+#pragma GCC unroll 16
+    for (size_t i = 0; i < R * J; i++) s[i] = splat(0);
+    for (; k + 32 <= K; k += 32)
+        pairs_step(s, p, x + k * BF16_WORDS / 2, ldx, R, w + k, K, J, clean);
+    if (k < K) {
+        uint16_t rest[16][32] = {0};
+        for (size_t j = 0; j < J; j++) memcpy(rest[j], w + j * K + k, (K - k) * sizeof *w);
+        pairs_step(s, p, x + k * BF16_WORDS / 2, ldx, R, rest[0], 32, J, clean);
+    }
+#pragma GCC unroll 16
+    for (size_t i = 0; i < R * J; i++) store(t[i] + p * LANES, s[i]);
+}
+
+INLINE void clean_block(uint16_t *to, const uint16_t *w, size_t n) {
+    size_t i = 0;
+    for (; i + 2 * LANES <= n; i += 2 * LANES) {
+        words b = load_words(w + i, false);
+        memcpy(to + i, &b, sizeof b);
+    }
+    for (; i < n; i++) to[i] = (w[i] & 0x7fff) < BF16_LEAST_BITS >> 16 ? 0 : w[i];
+}
+
+// Words of pairs, or of each 32 numbers the second ones of the pairs and then the first ones.
+void AT_LEVEL(bf16_line)(float *to, const float *x, size_t K) {
+    for (size_t k = 0; k < K; k += 32, to += 16 * BF16_WORDS) {
+        float some[32] = {0};
+        memcpy(some, x + k, (K - k < 32 ? K - k : 32) * sizeof *some);
+#if defined(__AVX512BF16__)
+        store(to, (vec)line_words(load(some), load(some + 16)));
+#else
+        for (size_t i = 0; i < 32; i += LANES) store(some + i, narrowed(load(some + i)));
+        for (size_t i = 0; i < 16; i++) {
+            to[i] = some[2 * i + 1];
+            to[16 + i] = some[2 * i];
+        }
+#endif
+    }
+}
+
+INLINE void put(float *to, float sum, bool add) {
+    *to = add ? *to + sum : sum;
+}
+
 // R rows of x times J rows of w, R J <= 4 FEW.
 INLINE void rows_tile(float *y, size_t ldy, const float *x, size_t ldx, size_t R, const void *w,
                       size_t at, size_t J, size_t K, enum kind kind, bool add) {
     float t[16][16], sum[16];
     size_t n = (R * J + 3) / 4 * 4;
     for (size_t i = R * J; i < n; i++) memset(t[i], 0, sizeof t[i]);
-    for (size_t p = 0; p < PARTS; p++) rows_part(t, p, x, ldx, R, w, at, J, K, kind);
+    for (size_t p = 0; p < PARTS; p++)
+        if (kind >= PAIRED)
+            pairs_part(t, p, x, ldx, R, (const uint16_t *)w + at, J, K, kind == PAIRED_CLEAN);
+        else
+            rows_part(t, p, x, ldx, R, w, at, J, K, kind);
     sums(sum, t, n);
-    for (size_t i = 0; i < R * J; i++) {
-        float *to = y + i / J * ldy + i % J;
-        *to = add ? *to + sum[i] : sum[i];
-    }
+    for (size_t i = 0; i < R * J; i++) put(y + i / J * ldy + i % J, sum[i], add);
 }
 
-// One row waits for memory, which comes fastest as a single stream; short rows share their sums.
+enum { AHEAD = 4096 }; // bytes: as many lines in flight as there can be
+
+// One row waits for memory, which comes fastest as a single stream: row after row of w, whose sums
+// are made sixteen at a time.
 INLINE void one_row(float *y, const float *x, const void *w, size_t M, size_t K, enum kind kind,
                     bool add) {
-    size_t m = 0;
-    for (; K <= 256 && m + 4 * FEW <= M; m += 4 * FEW)
-        rows_tile(y + m, 0, x, 0, 1, w, m * K, 4 * FEW, K, kind, add);
-    for (; m < M; m++) {
-        float sum = dot(x, w, m * K, K, kind);
-        y[m] = add ? y[m] + sum : sum;
+    float t[16][16], sum[16];
+    size_t m = 0, size = kind == FLOATS ? 4 : 2;
+    for (; m + 16 <= M; m += 16) {
+        for (size_t j = 0; j < 16; j++) {
+            vec s[PARTS];
+            const char *row = (const char *)w + (m + j) * K * size;
+            for (size_t p = 0; p < K * size; p += 64) __builtin_prefetch(row + AHEAD + p, 0, 3);
+            for (size_t p = 0; kind == PAIRED && p < PARTS; p++)
+                pairs_part(t + j, p, x, 0, 1, (const uint16_t *)w + (m + j) * K, 1, K, false);
+            if (kind == PAIRED) continue;
+            dot_lanes(s, x, w, (m + j) * K, K, kind);
+            memcpy(t[j], s, sizeof t[j]);
+        }
+        sums(sum, t, 16);
+        for (size_t j = 0; j < 16; j++) put(&y[m + j], sum[j], add);
     }
+    for (; m < M; m++) rows_tile(y + m, 0, x, 0, 1, w, m * K, 1, K, kind, add);
 }
 
-enum { ROWS_BLOCK = 4096 }; // numbers of w that stay in the L1 cache
+// Numbers of w that stay in the L1 cache; those of the longest rows that are widened.
+enum { ROWS_BLOCK = 4096, WIDE_BLOCK = 4 * ROWS_BLOCK };
+
+struct ahead { // weights that are fetched meanwhile: `lines` of them before each tile
+    const char *at;
+    size_t lines;
+};
 
 // n rows of x times `count` (FEW at a time) of w. Meanwhile the weights that follow are fetched, a
 // few lines before each tile: four rows read side by side are no stream that the hardware foresees.
 INLINE void rows_block(float *y, size_t ldy, const float *x, size_t ldx, size_t n, const void *w,
-                       size_t at, size_t count, size_t K, enum kind kind, bool add) {
-    size_t whole = n / 4 * 4, tiles = (n / 4 + n % 4) * (count / FEW),
-           line = kind == HALVES ? 32 : 16;
-    size_t ahead = (count * K / tiles + line - 1) / line * line, size = 64 / line;
-    const char *next = (const char *)w + (at + count * K) * size;
+                       size_t at, size_t count, size_t K, enum kind kind, bool add,
+                       struct ahead next) {
+    size_t whole = n / 4 * 4;
     for (size_t i = 0; i < n; i += i < whole ? 4 : 1)
         for (size_t m = 0; m < count; m += FEW) {
-            for (size_t p = 0; p < ahead * size; p += 64) __builtin_prefetch(next + p, 0, 2);
-            next += ahead * size;
+            for (size_t p = 0; p < next.lines; p++, next.at += 64)
+                __builtin_prefetch(next.at, 0, 2);
             float *to = y + i * ldy + m;
             if (i < whole)
                 rows_tile(to, ldy, x + i * ldx, ldx, 4, w, at + m * K, FEW, K, kind, add);
@@ -88,18 +241,39 @@ INLINE void rows_block(float *y, size_t ldy, const float *x, size_t ldx, size_t 
         }
 }
 
+// to (n): w's numbers from `at` on in float32.
+INLINE void widen_block(float *to, const void *w, size_t at, size_t n, enum kind kind) {
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) store(to + i, load_weights(w, at + i, kind));
+    if (i < n) store_some(to + i, some_weights(w, at + i, n - i, kind), n - i);
+}
+
 INLINE void any_rows(float *y, size_t ldy, const float *x, size_t ldx, size_t n, const void *w,
                      size_t M, size_t K, enum kind kind, bool add) {
-    size_t m = 0, most = ROWS_BLOCK / K / FEW * FEW;
+    float wide[WIDE_BLOCK];
+    enum kind then = kind == PAIRED ? PAIRED_CLEAN : FLOATS;
+    size_t block = kind == PAIRED ? 2 * ROWS_BLOCK : ROWS_BLOCK;
+    size_t m = 0, most = block / K / FEW * FEW, size = kind == FLOATS ? 4 : 2;
     if (n == 1) {
         one_row(y, x, w, M, K, kind, add);
         return;
     }
     if (most < FEW) most = FEW;
-    while (m + FEW <= M) {
-        size_t left = (M - m) / FEW * FEW, count = left < most ? left : most;
-        rows_block(y + m, ldy, x, ldx, n, w, m * K, count, K, kind, add);
-        m += count;
+    bool widened = kind != FLOATS && n >= 8 && most * K <= WIDE_BLOCK; // once for all rows of x
+    for (size_t count; m + FEW <= M; m += count) {
+        size_t left = (M - m) / FEW * FEW;
+        count = left < most ? left : most;
+        size_t tiles = (n / 4 + n % 4) * (count / FEW);
+        struct ahead next = {(const char *)w + (m + count) * K * size,
+                             (count * K * size / tiles + 63) / 64};
+        if (widened && kind == PAIRED)
+            clean_block((uint16_t *)wide, (const uint16_t *)w + m * K, count * K);
+        else if (widened)
+            widen_block(wide, w, m * K, count * K, kind);
+        if (widened)
+            rows_block(y + m, ldy, x, ldx, n, wide, 0, count, K, then, add, next);
+        else
+            rows_block(y + m, ldy, x, ldx, n, w, m * K, count, K, kind, add, next);
     }
     for (; m < M; m++)
         for (size_t i = 0; i < n; i++)
@@ -116,7 +290,7 @@ void AT_LEVEL(rows_half)(float *y, size_t ldy, const float *x, size_t ldx, size_
     any_rows(y, ldy, x, ldx, n, w, M, K, HALVES, add);
 }
 
-void AT_LEVEL(rows_rounded)(float *y, size_t ldy, const float *x, size_t ldx, size_t n,
-                            const float *w, size_t M, size_t K, bool add) {
-    any_rows(y, ldy, x, ldx, n, w, M, K, ROUNDED, add);
+void AT_LEVEL(rows_bf16)(float *y, size_t ldy, const float *x, size_t n, const uint16_t *w,
+                         size_t M, size_t K, bool add) {
+    any_rows(y, ldy, x, BF16_LINE(K), n, w, M, K, PAIRED, add);
 }

@@ -7,6 +7,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#if defined(__AVX__)
+#include <immintrin.h>
+#endif
 
 #pragma GCC diagnostic ignored "-Wpsabi" // all is inlined: no vector is passed
 
@@ -25,15 +28,34 @@ enum { LANES = 4, PANEL = 4, VECTORS = 3, FEW = 3 };
 #endif
 enum { STRIP = VECTORS * LANES, PARTS = 16 / LANES }; // PARTS registers are 16 lanes
 
+// Words of 4 bytes that two numbers in bf16 take.
+#if defined(__AVX512BF16__)
+enum { PAIRS = 1, BF16_WORDS = 1 };
+#else
+enum { PAIRS = 0, BF16_WORDS = 2 };
+#endif
+
+// AMX: bf16 in tiles of TILE rows of TILE pairs, two by two of them at once.
+#if defined(__AMX_BF16__) || defined(__AMXBF16__) || defined(TILES_EMULATED) // gcc, clang
+#define TILES 1
+#else
+#define TILES 0
+#endif
+enum { TILE = 16 };
 // See struct kernels.
 void AT_LEVEL(rows)(float *y, size_t ldy, const float *x, size_t ldx, size_t n, const float *w,
                     size_t M, size_t K, bool add);
 void AT_LEVEL(rows_half)(float *y, size_t ldy, const float *x, size_t ldx, size_t n,
                          const uint16_t *w, size_t M, size_t K, bool add);
-void AT_LEVEL(rows_rounded)(float *y, size_t ldy, const float *x, size_t ldx, size_t n,
-                            const float *w, size_t M, size_t K, bool add);
+void AT_LEVEL(rows_bf16)(float *y, size_t ldy, const float *x, size_t n, const uint16_t *w,
+                         size_t M, size_t K, bool add);
+void AT_LEVEL(bf16_line)(float *to, const float *x, size_t K);
 void AT_LEVEL(pack)(float *to, const float *from, size_t ld, size_t n, size_t k, bool across);
 void AT_LEVEL(block)(const struct block *b);
+void AT_LEVEL(bf16_block)(const struct block *b);
+void AT_LEVEL(bf16_pack)(uint32_t *to, size_t apart, size_t first, const struct operand *o,
+                         size_t n, size_t k, bool right);
+void AT_LEVEL(bf16_multiply)(const struct bf16_product *t);
 
 #define INLINE static inline __attribute__((always_inline))
 typedef float vec __attribute__((vector_size(4 * LANES)));
@@ -68,8 +90,43 @@ INLINE vec choose(pick mask, vec a, vec b) {
     return (vec)(((pick)a & mask) | ((pick)b & ~mask));
 }
 
+// The larger and the smaller number; b where one is NaN.
 INLINE vec vmax(vec a, vec b) {
+#if defined(__AVX512F__)
+    return (vec)_mm512_max_ps((__m512)a, (__m512)b);
+#elif defined(__AVX__)
+    return (vec)_mm256_max_ps((__m256)a, (__m256)b);
+#else
     return choose(a > b, a, b);
+#endif
+}
+
+INLINE vec vmin(vec a, vec b) {
+#if defined(__AVX512F__)
+    return (vec)_mm512_min_ps((__m512)a, (__m512)b);
+#elif defined(__AVX__)
+    return (vec)_mm256_min_ps((__m256)a, (__m256)b);
+#else
+    return choose(a < b, a, b);
+#endif
+}
+
+INLINE vec zero_where(pick mask, vec a) {
+    return (vec)((pick)a & ~mask);
+}
+
+// Bit l: whether lane l of x is `least` at least.
+INLINE uint32_t lanes_at_least(vec x, float least) {
+#if defined(__AVX512F__)
+    return _mm512_cmp_ps_mask((__m512)x, _mm512_set1_ps(least), _CMP_GE_OQ);
+#elif defined(__AVX__)
+    __m256 in = _mm256_cmp_ps((__m256)x, _mm256_set1_ps(least), _CMP_GE_OQ);
+    return (uint32_t)_mm256_movemask_ps(in);
+#else
+    uint32_t bits = 0;
+    for (int l = 0; l < LANES; l++) bits |= (uint32_t)(x[l] >= least) << l;
+    return bits;
+#endif
 }
 
 INLINE float lanes_sum(const vec v[PARTS]) { // a fixed tree
@@ -82,7 +139,7 @@ INLINE float lanes_sum(const vec v[PARTS]) { // a fixed tree
 
 // ---- weights in float32, in bf16 (the upper half of a float32), or float32 rounded to it ----
 
-enum kind { FLOATS, HALVES, ROUNDED };
+enum kind { FLOATS, HALVES, ROUNDED, PAIRED, PAIRED_CLEAN }; // the last two: kernels_products.c
 typedef uint16_t halves __attribute__((vector_size(2 * LANES)));
 typedef uint32_t words __attribute__((vector_size(4 * LANES)));
 
@@ -90,6 +147,18 @@ INLINE vec to_bf16(vec x) { // to nearest, ties to even
     words b = (words)x, up = (b + 0x7fff + (b >> 16 & 1)) & 0xffff0000u;
     return choose(x == x, (vec)up, (vec)((b | 0x400000u) & 0xffff0000u));
 }
+
+// Numbers below this count as 0: then no product and no sum is denormal, and it does not matter
+// what a level does with those.
+#define BF16_LEAST 0x1p-55f
+#define BF16_LEAST_BITS 0x24000000u
+
+#if !defined(__AVX512BF16__) // there: kernels_pairs.h
+INLINE vec narrowed(vec x) {
+    vec size = (vec)((words)x & 0x7fffffffu);
+    return to_bf16(choose(size < splat(BF16_LEAST), splat(0), x));
+}
+#endif
 
 INLINE vec load_weights(const void *w, size_t at, enum kind kind) {
     if (kind == FLOATS) return load((const float *)w + at);
@@ -114,14 +183,21 @@ INLINE vec some_weights(const void *w, size_t at, size_t n, enum kind kind) {
     return v;
 }
 
-INLINE float dot(const float *x, const void *w, size_t at, size_t n, enum kind kind) {
-    vec s[PARTS] = {0};
+// s: the 16 lanes of x w, whose sum lanes_sum has.
+INLINE void dot_lanes(vec s[PARTS], const float *x, const void *w, size_t at, size_t n,
+                      enum kind kind) {
     size_t i = 0;
+    for (size_t p = 0; p < PARTS; p++) s[p] = splat(0);
     for (; i + 16 <= n; i += 16)
         for (size_t p = 0; p < PARTS; p++)
             s[p] += load(x + i + p * LANES) * load_weights(w, at + i + p * LANES, kind);
     for (size_t p = 0; i < n; p++, i += LANES)
         s[p] += load_some(x + i, n - i, 0) * some_weights(w, at + i, n - i, kind);
+}
+
+INLINE float dot(const float *x, const void *w, size_t at, size_t n, enum kind kind) {
+    vec s[PARTS];
+    dot_lanes(s, x, w, at, n, kind);
     return lanes_sum(s);
 }
 
@@ -137,6 +213,14 @@ typedef uint32_t bits4 __attribute__((vector_size(16)));
 #else
 typedef int32_t pick4 __attribute__((vector_size(16)));
 #define SHUFFLE4(a, b, ...) __builtin_shuffle(a, b, (pick4){__VA_ARGS__})
+#endif
+
+#if defined(__AVX512F__)
+#if defined(__clang__) || __GNUC__ >= 12
+#define SHUFFLE16(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE16(a, b, ...) __builtin_shuffle(a, b, (pick){__VA_ARGS__})
+#endif
 #endif
 
 INLINE vec4 load4(const void *w, size_t at, enum kind kind) {

@@ -58,9 +58,9 @@ struct low { // of one projection; their A's lie side by side
 static struct low low_of(const struct model *m, size_t layer, enum projection which) {
     static const struct {
         enum adapter_target first, last;
-    } group[] = {[PROJECT_QKV] = {ADAPT_Q, ADAPT_V},
+    } group[] = {[PROJECT_QKV] = {ADAPT_Q, ADAPT_QKV},
                  [PROJECT_OUT] = {ADAPT_O, ADAPT_O},
-                 [PROJECT_GATE_UP] = {ADAPT_GATE, ADAPT_UP},
+                 [PROJECT_GATE_UP] = {ADAPT_GATE, ADAPT_GATE_UP},
                  [PROJECT_DOWN] = {ADAPT_DOWN, ADAPT_DOWN}};
     const struct adapter *a = m->adapter;
     struct low low = {0};
@@ -85,6 +85,15 @@ size_t linear_low_width(const struct model *m) {
         if (low.parts * low.rank > most) most = low.parts * low.rank;
     }
     return most;
+}
+
+size_t linear_low_kept(const struct model *m) {
+    size_t sum = 0;
+    for (enum projection p = PROJECT_QKV; m->adapter && p <= PROJECT_DOWN; p++) {
+        struct low low = low_of(m, 0, p);
+        sum += low.parts * low.rank;
+    }
+    return sum;
 }
 
 size_t linear_wide(const struct model *m) {
@@ -162,62 +171,103 @@ static const float *low_input(const struct model *m, const struct linear_rows *r
     return r->wide;
 }
 
-// r->low (n, parts R) = s x A^T
+// Where a projection's low rows are, (n, parts R).
+static float *low_rows(const struct model *m, const struct linear_rows *r, size_t layer,
+                       enum projection which) {
+    if (!r->kept) return r->low;
+    size_t before = layer * linear_low_kept(m);
+    for (enum projection p = PROJECT_QKV; p < which; p++) {
+        struct low low = low_of(m, 0, p);
+        before += low.parts * low.rank;
+    }
+    return r->low + before * r->kept;
+}
+
+// to (n, parts R) = s x A^T
 static void go_low(const struct model *m, const struct linear_rows *r, const struct low *low,
-                   const float *x) {
+                   float *to, const float *x) {
     size_t R = low->parts * low->rank;
-    struct weights a = adapter_matrix(m, low->a);
-    assert(r->low);
-    product(r, r->low, R, x, low->in, a, R, low->in, false);
-    scale(m, r, r->low, R);
+    assert(to);
+    product(r, to, R, x, low->in, adapter_matrix(m, low->a), R, low->in, false);
+    scale(m, r, to, R);
 }
 
 void linear_forward(const struct model *m, const struct linear_rows *r, size_t layer,
                     enum projection which, float *y, const float *x, bool add) {
     struct linear l = linear_of(m, layer, which);
     struct low low = low_of(m, layer, which);
-    product(r, y, l.out, x, l.in, model_matrix(m, l.weight), l.out, l.in, add);
-    if (!low.parts) return;
-    go_low(m, r, &low, low_input(m, r, layer, which, x, l.in));
-    for (size_t i = 0; i < low.parts; i++) {
-        struct weights b = adapter_matrix(m, low.part[i].b);
-        product(r, y + low.part[i].first, l.out, r->low + i * low.rank, low.parts * low.rank, b,
-                low.part[i].out, low.rank, true);
+    struct weights w = model_matrix(m, l.weight);
+    struct beside part[MOST_PARTS];
+    size_t R = low.parts * low.rank;
+    float *rows = low.parts ? low_rows(m, r, layer, which) : NULL;
+    if (low.parts) go_low(m, r, &low, rows, low_input(m, r, layer, which, x, l.in));
+    for (size_t i = 0; i < low.parts; i++)
+        part[i] = (struct beside){y + low.part[i].first,
+                                  l.out,
+                                  rows + i * low.rank,
+                                  R,
+                                  adapter_matrix(m, low.part[i].b),
+                                  low.part[i].out,
+                                  low.rank,
+                                  low.part[i].first,
+                                  true};
+    if (!r->few) {
+        gemm_forward_beside(&r->plan, y, l.out, x, l.in, w, l.out, l.in, add, part, low.parts);
+        return;
     }
+    product(r, y, l.out, x, l.in, w, l.out, l.in, add);
+    for (const struct beside *p = part; p < part + low.parts; p++)
+        product(r, p->y, p->ldy, p->x, p->ldx, p->w, p->M, p->K, true);
 }
 
-// dB += dy^T low; dlow = s dy B; dA += dlow^T x; dx += dlow A
+// dx = dy W, dlow = dy B
+static void go_back(const struct model *m, const struct linear_rows *r, const struct linear *l,
+                    const struct low *low, float *dx, const float *dy) {
+    struct beside part[MOST_PARTS];
+    for (size_t i = 0; i < low->parts; i++)
+        part[i] = (struct beside){r->dlow + i * low->rank,
+                                  low->parts * low->rank,
+                                  dy + low->part[i].first,
+                                  l->out,
+                                  adapter_matrix(m, low->part[i].b),
+                                  low->rank,
+                                  low->part[i].out,
+                                  SIZE_MAX,
+                                  false};
+    if (dx)
+        gemm_dx_beside(&r->plan, dx, l->in, dy, l->out, model_matrix(m, l->weight), l->out, l->in,
+                       false, part, low->parts);
+    for (const struct beside *p = part; !dx && p < part + low->parts; p++)
+        gemm_dx(&r->plan, p->y, p->ldy, p->x, p->ldx, p->w, p->K, p->M, false);
+}
+
+// Given dlow = dy B: dB += dy^T low; dlow = s dlow; dA += dlow^T x; dx += dlow A
 static void low_backward(const struct model *m, const struct linear_rows *r, size_t layer,
-                         enum projection which, float *dx, const float *dy, const float *x,
-                         float *grads) {
-    struct low low = low_of(m, layer, which);
-    size_t R = low.parts * low.rank;
-    if (!low.parts) return;
-    const float *in = low_input(m, r, layer, which, x, low.in);
-    go_low(m, r, &low, in);
-    for (size_t i = 0; i < low.parts; i++) {
-        const struct part *p = &low.part[i];
-        struct weights b = adapter_matrix(m, p->b);
-        gemm_dw(&r->plan, grads + p->b, dy + p->first, low.out, r->low + i * low.rank, R, p->out,
-                low.rank, m->rounded);
-        gemm_dx(&r->plan, r->dlow + i * low.rank, R, dy + p->first, low.out, b, p->out, low.rank,
-                false);
-    }
+                         enum projection which, const struct low *low, float *dx, const float *dy,
+                         const float *x, float *grads) {
+    size_t R = low->parts * low->rank, ldy = linear_of(m, layer, which).out;
+    const float *in = low_input(m, r, layer, which, x, low->in);
+    float *rows = low_rows(m, r, layer, which);
+    if (!r->kept) go_low(m, r, low, rows, in);
+    for (const struct part *p = low->part; p < low->part + low->parts; p++)
+        gemm_dw(&r->plan, grads + p->b, dy + p->first, ldy, rows + (p - low->part) * low->rank, R,
+                p->out, low->rank, m->rounded);
     scale(m, r, r->dlow, R);
-    gemm_dw(&r->plan, grads + low.a, r->dlow, R, in, low.in, R, low.in, m->rounded);
+    gemm_dw(&r->plan, grads + low->a, r->dlow, R, in, low->in, R, low->in, m->rounded);
     if (!dx) return;
-    struct weights a = adapter_matrix(m, low.a);
+    struct weights a = adapter_matrix(m, low->a);
     bool dropped = in != x;
-    gemm_dx(&r->plan, dropped ? r->wide : dx, low.in, r->dlow, R, a, R, low.in, !dropped);
-    if (dropped) drop(m, r, layer, which, dx, r->wide, low.in, true);
+    gemm_dx(&r->plan, dropped ? r->wide : dx, low->in, r->dlow, R, a, R, low->in, !dropped);
+    if (dropped) drop(m, r, layer, which, dx, r->wide, low->in, true);
 }
 
 void linear_backward(const struct model *m, const struct linear_rows *r, size_t layer,
                      enum projection which, float *dx, const float *dy, const float *x,
                      float *grads) {
     struct linear l = linear_of(m, layer, which);
+    struct low low = low_of(m, layer, which);
     if (!m->adapter)
         gemm_dw(&r->plan, grads + l.weight, dy, l.out, x, l.in, l.out, l.in, m->rounded);
-    if (dx) gemm_dx(&r->plan, dx, l.in, dy, l.out, model_matrix(m, l.weight), l.out, l.in, false);
-    if (m->adapter && which != PROJECT_HEAD) low_backward(m, r, layer, which, dx, dy, x, grads);
+    go_back(m, r, &l, &low, dx, dy);
+    if (low.parts) low_backward(m, r, layer, which, &low, dx, dy, x, grads);
 }

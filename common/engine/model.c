@@ -1,8 +1,10 @@
 #include "common/engine/model.h"
+#include "common/engine/gemm.h"
 #include "common/engine/adapter.h"
 #include "common/engine/kernels.h"
 #include "common/base/arena.h"
 #include "common/base/mem.h"
+#include "common/base/parallel.h"
 #include "common/base/rng.h"
 #include <assert.h>
 #include <math.h>
@@ -13,6 +15,15 @@
 
 size_t model_qkv_width(const struct model_config *c) {
     return (c->heads + 2 * c->kv_heads) * c->head_dim;
+}
+
+size_t model_window(const struct model_config *c, size_t layer) {
+    bool all = layer < c->window_first || (c->window_period && (layer + 1) % c->window_period == 0);
+    return all ? 0 : c->window;
+}
+
+float model_score_scale(const struct model_config *c) {
+    return 1 / sqrtf((float)(c->score_size > 0 ? c->score_size : (double)c->head_dim));
 }
 
 size_t model_outputs(const struct model_config *c) {
@@ -43,17 +54,20 @@ static void align(struct model *m) {
     m->n_params = (m->n_params + 15) & ~(size_t)15;
 }
 
-static void lay_out_layer(struct model *m, size_t l) {
+#define NAME "model.layers.%zu."
+static void lay_out_attention(struct model *m, size_t l) {
     const struct model_config *c = &m->config;
     struct layer_offsets *o = &m->layer[l];
-    size_t C = c->width, F = c->hidden, D = c->head_dim, HD = c->heads * D, GD = c->kv_heads * D;
-    memset(o, 0xff, sizeof *o);
-#define NAME "model.layers.%zu."
-    o->norm1 = add(m, 1, C, true, NAME "input_layernorm.weight", l);
-    align(m);
-    o->q = add(m, HD, C, false, NAME "self_attn.q_proj.weight", l);
-    o->k = add(m, GD, C, false, NAME "self_attn.k_proj.weight", l);
-    o->v = add(m, GD, C, false, NAME "self_attn.v_proj.weight", l);
+    size_t C = c->width, D = c->head_dim, HD = c->heads * D, GD = c->kv_heads * D;
+    if (c->fused) {
+        o->q = add(m, HD + 2 * GD, C, false, NAME "self_attn.qkv_proj.weight", l);
+        o->k = o->q + HD * C;
+        o->v = o->k + GD * C;
+    } else {
+        o->q = add(m, HD, C, false, NAME "self_attn.q_proj.weight", l);
+        o->k = add(m, GD, C, false, NAME "self_attn.k_proj.weight", l);
+        o->v = add(m, GD, C, false, NAME "self_attn.v_proj.weight", l);
+    }
     align(m);
     if (c->qkv_bias) {
         o->q_bias = add(m, 1, HD, true, NAME "self_attn.q_proj.bias", l);
@@ -62,22 +76,50 @@ static void lay_out_layer(struct model *m, size_t l) {
         align(m);
     }
     if (c->qk_norm) {
-        o->q_norm = add(m, 1, D, true, NAME "self_attn.q_norm.weight", l);
+        bool whole = c->qk_norm_whole;
+        o->q_norm = add(m, 1, whole ? HD : D, true, NAME "self_attn.q_norm.weight", l);
         align(m);
-        o->k_norm = add(m, 1, D, true, NAME "self_attn.k_norm.weight", l);
+        o->k_norm = add(m, 1, whole ? GD : D, true, NAME "self_attn.k_norm.weight", l);
         align(m);
     }
     o->o = add(m, C, HD, false, NAME "self_attn.o_proj.weight", l);
     align(m);
-    o->norm2 = add(m, 1, C, true, NAME "post_attention_layernorm.weight", l);
-    align(m);
-    o->gate = add(m, F, C, false, NAME "mlp.gate_proj.weight", l);
-    o->up = add(m, F, C, false, NAME "mlp.up_proj.weight", l);
+}
+
+static void lay_out_feed_forward(struct model *m, size_t l) {
+    size_t C = m->config.width, F = m->config.hidden;
+    struct layer_offsets *o = &m->layer[l];
+    if (m->config.fused) {
+        o->gate = add(m, 2 * F, C, false, NAME "mlp.gate_up_proj.weight", l);
+        o->up = o->gate + F * C;
+    } else {
+        o->gate = add(m, F, C, false, NAME "mlp.gate_proj.weight", l);
+        o->up = add(m, F, C, false, NAME "mlp.up_proj.weight", l);
+    }
     align(m);
     o->down = add(m, C, F, false, NAME "mlp.down_proj.weight", l);
     align(m);
-#undef NAME
 }
+
+static void add_norm(struct model *m, size_t l, size_t *offset, const char *name) {
+    *offset = add(m, 1, m->config.width, true, NAME "%s.weight", l, name);
+    align(m);
+}
+
+static void lay_out_layer(struct model *m, size_t l) {
+    const struct model_config *c = &m->config;
+    struct layer_offsets *o = &m->layer[l];
+    bool before = c->norms != NORMS_AFTER, after = c->norms != NORMS_BEFORE;
+    memset(o, 0xff, sizeof *o);
+    if (before) add_norm(m, l, &o->norm1, "input_layernorm");
+    lay_out_attention(m, l);
+    if (after) add_norm(m, l, &o->post1, "post_attention_layernorm");
+    if (before)
+        add_norm(m, l, &o->norm2, after ? "pre_feedforward_layernorm" : "post_attention_layernorm");
+    lay_out_feed_forward(m, l);
+    if (after) add_norm(m, l, &o->post2, "post_feedforward_layernorm");
+}
+#undef NAME
 
 static bool refuse(char *why, size_t size, const char *what) {
     snprintf(why, size, "%s", what);
@@ -93,6 +135,8 @@ static bool constants_sane(const struct model_config *c) {
     return within(c->norm_eps, 0, 1) && within(c->rope_theta, 1, 1e15) &&
            within(c->rope_factor, 0, 1e6) && within(c->rope_low, 0, 1e6) &&
            within(c->rope_high, 0, 1e6) && within(c->rope_original, 0, 1e9) &&
+           within(c->embed_scale, 0, 1e6) && within(c->score_size, 0, 1e9) &&
+           (c->rope_local == 0 || within(c->rope_local, 1, 1e15)) &&
            (!scaled || (c->rope_low > 0 && c->rope_high > c->rope_low));
 }
 
@@ -100,8 +144,8 @@ static bool config_sane(const struct model_config *c, char *why, size_t size) {
     if (!c->layers || !c->width || !c->heads || !c->kv_heads || !c->head_dim || !c->hidden ||
         !c->vocab)
         return refuse(why, size, "a size of the model is zero");
-    if (c->layers > 1000 || c->width > 1 << 17 || c->hidden > 1 << 20 || c->vocab > MODEL_VOCAB ||
-        c->heads > 4096 || c->head_dim > 256)
+    if (c->layers > MODEL_LAYERS || c->width > 1 << 17 || c->hidden > 1 << 20 ||
+        c->vocab > MODEL_VOCAB || c->heads > 4096 || c->head_dim > 256)
         return refuse(why, size, "a size of the model is out of range");
     if (c->vocab_used > c->vocab)
         return refuse(why, size, "its tokens are more than its vocabulary's rows");
@@ -109,10 +153,14 @@ static bool config_sane(const struct model_config *c, char *why, size_t size) {
         return refuse(why, size, "the number of heads is not a multiple of the key-value heads");
     if (c->reward_head && c->tied) return refuse(why, size, "the head of a reward model is tied");
     if (c->head_dim % 2) return refuse(why, size, "the head dimension is odd");
+    if (c->window_first > c->layers || c->window_period > c->layers ||
+        (!c->window && (c->window_first || c->window_period)))
+        return refuse(why, size, "its sliding window's layers are out of range");
+    if (c->norms >= NORMS_KINDS) return refuse(why, size, "the place of its norms is not known");
+    if (c->qk_norm_whole && !c->qk_norm)
+        return refuse(why, size, "its q/k norm is over all heads, and there is none");
     if (!(c->norm_eps > 0) || !(c->rope_theta > 0))
         return refuse(why, size, "rms_norm_eps and rope_theta must be positive");
-    if (c->vocab_used > c->vocab)
-        return refuse(why, size, "more ids are used than the vocabulary has");
     return constants_sane(c) ||
            refuse(why, size, "a constant of its norms or rotations is out of range");
 }
@@ -149,15 +197,17 @@ size_t model_bytes(const struct model *m) {
 
 size_t models_bytes(size_t n, const struct model *const *m) {
     size_t bytes = 0;
+    bool rounded = false;
     for (size_t i = 0; i < n; i++) {
         if (!m[i] || !m[i]->n_params) continue;
         bool seen = false;
+        rounded = rounded || m[i]->rounded;
         for (size_t k = 0; k < i && m[i]->sharers; k++)
             seen = seen || (m[k] && m[k]->sharers == m[i]->sharers);
         if (!seen) bytes += model_bytes(m[i]);
         if (m[i]->adapter) bytes += m[i]->adapter->trained.n * sizeof(float);
     }
-    return bytes;
+    return bytes + (rounded ? gemm_bf16_bytes() : 0);
 }
 
 void model_alloc(struct model *m) {
@@ -231,7 +281,7 @@ bool model_reward_from(struct model *to, const struct model *from, char *why, si
 
 // ---- numbers of either kind ----
 
-static uint16_t rounded(float x) { // to nearest, ties to even
+uint16_t model_bf16(float x) {
     uint32_t bits;
     memcpy(&bits, &x, sizeof bits);
     if (x != x) return (uint16_t)(bits >> 16 | 0x40);
@@ -246,7 +296,7 @@ void model_store(struct model *m, const struct tensor *t, size_t first, size_t n
         memcpy(m->half + t->offset + 2 * first, x, n * sizeof *x);
     } else {
         uint16_t *to = m->half + t->offset + first;
-        for (size_t i = 0; i < n; i++) to[i] = rounded(x[i]);
+        for (size_t i = 0; i < n; i++) to[i] = model_bf16(x[i]);
     }
 }
 
@@ -272,18 +322,35 @@ static bool ends_with(const char *s, const char *end) {
     return n >= k && !strcmp(s + n - k, end);
 }
 
+struct draw { // random numbers of a tensor
+    uint64_t seed, tensor;
+    double scale;
+    size_t first;
+    float *to;
+};
+
+static void draw_normals(void *self, size_t first, size_t last) {
+    const struct draw *d = self;
+    for (size_t i = first; i < last; i++)
+        d->to[i] = (float)(d->scale * rng_normal(d->seed, RNG_INIT, d->tensor, d->first + i));
+}
+
+void model_random(const struct model *m, const struct tensor *t, uint64_t seed, size_t first,
+                  size_t n, float *to) {
+    bool residual = ends_with(t->name, "o_proj.weight") || ends_with(t->name, "down_proj.weight");
+    bool zero = ends_with(t->name, ".bias") || m->config.norm_plus_one;
+    struct draw d = {seed, (uint64_t)(t - m->tensors), 0.02, first, to};
+    if (residual) d.scale /= sqrt(2 * (double)m->config.layers);
+    if (!t->vector)
+        parallel_range(n, 1 << 12, draw_normals, &d);
+    else
+        for (size_t i = 0; i < n; i++) to[i] = zero ? 0 : 1;
+}
+
 void model_randomise(struct model *m, uint64_t seed) {
-    double residual = 1 / sqrt(2 * (double)m->config.layers);
     for (size_t i = 0; i < m->n_tensors; i++) {
         const struct tensor *t = &m->tensors[i];
-        double scale = 0.02;
-        if (ends_with(t->name, "o_proj.weight") || ends_with(t->name, "down_proj.weight"))
-            scale *= residual;
-        float *p = m->params + t->offset;
-        for (size_t j = 0; j < t->rows * t->cols; j++)
-            p[j] = !t->vector                    ? (float)(scale * rng_normal(seed, RNG_INIT, i, j))
-                   : ends_with(t->name, ".bias") ? 0
-                                                 : 1;
+        model_random(m, t, seed, 0, t->rows * t->cols, m->params + t->offset);
     }
 }
 

@@ -1,4 +1,5 @@
-// The Llama-family decoder: configuration and the one tensor table. The table drives layout, files,
+// The decoder of the Llama family and its relatives, which differ in data of the configuration
+// alone: configuration and the one tensor table. The table drives layout, files,
 // import, export, decay and gradient checks; parameters, gradients and both Adam moments are flat
 // buffers of this one layout. Forward and backward are in common/engine/net.h.
 //
@@ -11,7 +12,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MODEL_VOCAB = 1 << 24 }; // most tokens of a vocabulary, here and in every file
+// Most tokens of a vocabulary, here and in every file; most layers.
+enum { MODEL_VOCAB = 1 << 24, MODEL_LAYERS = 1000 };
+
+enum model_norms { // where the residual stream is normed
+    NORMS_BEFORE,  // what goes into attention and the feed-forward part: Llama
+    NORMS_AFTER,   // what they add to the stream: OLMo 2
+    NORMS_AROUND,  // both: Gemma 3
+    NORMS_KINDS
+};
 
 struct model_config {
     size_t layers, width, heads, kv_heads, head_dim, hidden, vocab; // L C H G D F V
@@ -22,6 +31,17 @@ struct model_config {
     double rope_low, rope_high, rope_original; // llama3: low/high_freq_factor, original positions
     bool tied, qkv_bias, qk_norm;
     bool reward_head; // one number per row in place of logits: a reward model; never tied
+    // Sliding windows: a query sees `window` keys at most, its own included (0: all). Layers before
+    // window_first have none, nor has the last of every window_period layers (0: all have).
+    size_t window, window_first, window_period;
+    size_t norms;       // enum model_norms
+    bool qk_norm_whole; // the q/k norm is over all heads together, with weights for each
+    bool fused;         // q, k, v are one tensor, gate, up too; they lie in memory as always
+    bool norm_plus_one; // the norms multiply by 1 + their weights
+    bool gelu;          // of the gate (its tanh form) in place of silu
+    double embed_scale; // of what the embedding gives (0: 1)
+    double score_size;  // attention's scores are divided by its root (0: head_dim)
+    double rope_local;  // theta in layers with a window, unscaled (0: as in the others)
 };
 
 struct tensor {
@@ -41,6 +61,7 @@ struct parameters { // what training changes: a flat buffer and its table
 
 struct layer_offsets { // into the flat buffers; SIZE_MAX: the model has none
     size_t norm1, q, k, v, o, norm2, gate, up, down; // q,k,v contiguous; gate,up contiguous
+    size_t post1, post2;                             // norms of what is added to the stream
     size_t q_bias, k_bias, v_bias, q_norm, k_norm;   // biases contiguous
 };
 
@@ -59,6 +80,9 @@ struct model {
 };
 
 size_t model_qkv_width(const struct model_config *c); // (H+2G)D
+// Most keys that a query of the layer sees; 0: all.
+size_t model_window(const struct model_config *c, size_t layer);
+float model_score_scale(const struct model_config *c); // 1 / sqrt(score_size)
 size_t
 model_outputs(const struct model_config *c); // of the head: vocab_used, or 1 with reward_head
 
@@ -74,6 +98,7 @@ void model_share(struct model *to, struct model *from);
 struct parameters model_trained(const struct model *m);
 void model_copy(struct model *to, const struct model *from);
 void model_copy_bf16(struct model *to, const struct model *from); // `from` in float32
+uint16_t model_bf16(float x); // rounded to nearest, ties to even
 // Puts n numbers of a tensor at its number `first`, rounded to nearest even where that is bf16.
 void model_store(struct model *m, const struct tensor *t, size_t first, size_t n, const float *x);
 size_t model_bytes(const struct model *m); // of the weights in memory, without an adapter
@@ -87,6 +112,9 @@ void model_embedding(const struct model *m, int32_t id, float *to);
 bool model_reward_from(struct model *to, const struct model *from, char *why, size_t size);
 // Random weights: normal(0, 0.02), residual projections (o, down) scaled by 1/sqrt(2L), norms 1.
 void model_randomise(struct model *m, uint64_t seed);
+// The same for numbers first .. first+n-1 of a tensor of m's table; m needs no weights in memory.
+void model_random(const struct model *m, const struct tensor *t, uint64_t seed, size_t first,
+                  size_t n, float *to);
 size_t model_count(const struct model *m); // trainable numbers, without padding
 const struct tensor *model_tensor(const struct model *m, const char *name); // NULL: none
 void model_release(struct model *m);

@@ -18,19 +18,46 @@ static void lay_out_layer(struct net *net, struct layer_state *s) {
     s->att = take_matrix(net, N, HD);
     s->mid = take_matrix(net, N, c->width);
     s->gate_up = take_matrix(net, N, 2 * c->hidden);
+    bool after = c->norms != NORMS_BEFORE;
+    s->att_out = after ? take_matrix(net, N, c->width) : NULL;
+    s->mlp_out = after ? take_matrix(net, N, c->width) : NULL;
 }
 
-// Without a backward one state serves all layers; with recompute each keeps its input only.
+static bool keeps_bf16(const struct net *net) {
+    return net->limits.backward && !net->limits.recompute && net->model->rounded;
+}
+
+// Without a backward one state serves all layers; with recompute each keeps its input only; what
+// is kept in bf16 needs two inputs, one of which is the output of the layer before.
 static void lay_out_layers(struct net *net) {
     const struct net_limits *l = &net->limits;
-    for (size_t i = 0; i < net->model->config.layers; i++) {
+    size_t layers = net->model->config.layers;
+    bool bf16 = keeps_bf16(net), shared = !l->backward || l->recompute || bf16;
+    for (size_t i = 0; i < layers; i++) {
         struct layer_state *s = &net->layer[i];
-        if (i && (!l->backward || l->recompute))
+        if (i && shared)
             *s = net->layer[0];
         else
             lay_out_layer(net, s);
-        if (!i || l->backward) s->in = take_matrix(net, l->rows, net->model->config.width);
+        if (bf16 && i) s->lse = take_matrix(net, l->rows, net->model->config.heads);
+        if (bf16 && i > 1)
+            s->in = net->layer[i - 2].in;
+        else if (!i || l->backward)
+            s->in = take_matrix(net, l->rows, net->model->config.width);
     }
+    if (bf16)
+        net->kept = arena_take(&net->arena, layers * l->rows * sizeof *net->kept *
+                                                net_kept_width(&net->model->config));
+}
+
+// The adapter's low rows: kept for the backward as the float32 states of the layers are.
+static void lay_out_low(struct net *net) {
+    const struct net_limits *l = &net->limits;
+    bool kept = l->backward && !l->recompute && !keeps_bf16(net) && net->model->adapter;
+    size_t width = linear_low_width(net->model);
+    if (kept) width = net->model->config.layers * linear_low_kept(net->model);
+    net->rows.linear.low = take_matrix(net, l->rows, width);
+    net->rows.linear.kept = kept ? l->rows : 0;
 }
 
 static void lay_out_backward(struct net *net) {
@@ -39,6 +66,7 @@ static void lay_out_backward(struct net *net) {
     net->dhidden = take_matrix(net, net->limits.positions, C);
     net->dx = take_matrix(net, N, C);
     net->dnorm = take_matrix(net, N, C);
+    net->dadded = c->norms == NORMS_BEFORE ? NULL : take_matrix(net, N, C);
     net->datt = take_matrix(net, N, c->heads * c->head_dim);
     net->dqkv = take_matrix(net, N, model_qkv_width(c));
     net->dact = take_matrix(net, N, c->hidden);
@@ -50,20 +78,21 @@ static void lay_out_backward(struct net *net) {
 static void lay_out(struct net *net) {
     const struct model_config *c = &net->model->config;
     const struct net_limits *l = &net->limits;
-    size_t half = c->head_dim / 2;
     lay_out_layers(net);
-    net->cosine = take_matrix(net, l->trees_tokens, half);
-    net->sine = take_matrix(net, l->trees_tokens, half);
+    rope_lay_out(&net->arena, c, l->trees_tokens, net->rope);
     net->place = arena_take(&net->arena, l->rows * sizeof *net->place);
     net->out = take_matrix(net, l->rows, c->width);
     net->hidden = take_matrix(net, l->positions, c->width);
     net->logits = take_matrix(net, CHUNK_POSITIONS, model_outputs(c));
     net->rows.norm = take_matrix(net, l->rows, c->width);
     net->rows.act = take_matrix(net, l->rows, c->hidden);
-    net->rows.linear.low = take_matrix(net, l->rows, linear_low_width(net->model));
+    lay_out_low(net);
     net->rows.linear.wide = take_matrix(net, l->rows, linear_wide(net->model));
-    net->attention = (struct attention){
-        .heads = c->heads, .kv_heads = c->kv_heads, .dim = c->head_dim, .span = l->trees_tokens};
+    net->attention = (struct attention){.heads = c->heads,
+                                        .kv_heads = c->kv_heads,
+                                        .dim = c->head_dim,
+                                        .span = l->trees_tokens,
+                                        .scale = model_score_scale(c)};
     net->attention.scratch = take_matrix(net, 1, attention_scratch(l->trees_tokens, c->head_dim));
     if (l->backward) lay_out_backward(net);
 }
@@ -83,7 +112,7 @@ struct net *net_new(const struct model *m, const struct net_limits *l) {
     net->layer = xcalloc(m->config.layers, sizeof *net->layer);
     arena_init(&net->arena, net_plan(m, l));
     lay_out(net);
-    rope_table(&m->config, l->trees_tokens, net->cosine, net->sine);
+    rope_fill(&m->config, l->trees_tokens, net->rope);
     return net;
 }
 
@@ -104,10 +133,16 @@ size_t net_vocab(const struct net *net) {
 
 // ---- forward ----
 
+struct attention net_attention(const struct net *net, size_t l) {
+    struct attention a = net->attention;
+    a.window = model_window(&net->model->config, l);
+    return a;
+}
+
 static void attend(void *self, size_t l, const struct layer_state *s) {
     const struct net *net = self;
-    (void)l;
-    attention_forward(&net->attention, s->qkv, s->att, s->lse);
+    struct attention a = net_attention(net, l);
+    attention_forward(&a, s->qkv, s->att, s->lse);
 }
 
 static void place_rows(struct net *net, const struct batch *b) {
@@ -125,8 +160,7 @@ static void begin_batch(struct net *net, const struct batch *b) {
     r->linear.dropout = net->drops ? &net->dropout : NULL;
     net->dropout.first_row += net->batch_rows;
     net->batch_rows = b->n;
-    r->cosine = net->cosine;
-    r->sine = net->sine;
+    r->rope = net->rope;
     r->place = net->place;
     r->self = net;
     r->attend = attend;
@@ -140,13 +174,20 @@ void net_begin_step(struct net *net, uint64_t seed, uint64_t step) {
     net->batch_rows = 0;
 }
 
+void net_begin_rows(struct net *net, size_t before) {
+    net->dropout.first_row = before;
+    net->batch_rows = 0;
+}
+
 void net_forward(struct net *net, const struct batch *b) {
     const struct model *m = net->model;
     size_t L = m->config.layers;
     begin_batch(net, b);
     layer_embed(&net->rows, b->ids, net->layer[0].in);
-    for (size_t l = 0; l < L; l++)
+    for (size_t l = 0; l < L; l++) {
         layer_forward(&net->rows, l, &net->layer[l], l + 1 == L ? net->out : net->layer[l + 1].in);
+        net_keep(net, l, b->n);
+    }
     layer_norm(m, net->hidden, net->out, b->row, b->positions, m->norm);
 }
 

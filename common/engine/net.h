@@ -38,12 +38,17 @@ float *net_logits_buffer(struct net *net); // (CHUNK_POSITIONS, V), in the arena
 // Dropout of the adapter, if it has one, from here on; rows are counted from the step's first one.
 // Without this call (a net that only looks) there is none.
 void net_begin_step(struct net *net, uint64_t seed, uint64_t step);
+// The next batch begins so many rows into the step; else it follows the batch before.
+void net_begin_rows(struct net *net, size_t before);
 
 // grads, laid out as model_trained() says, is added to. dlogits (count,V): with respect to the
 // chunk's logits.
 void net_head_backward(struct net *net, const struct batch *b, struct chunk c, const float *dlogits,
                        float *grads);
 void net_backward(struct net *net, const struct batch *b, float *grads);
+// From now on net_backward calls watch(self, from) whenever it has added the last of its own to all
+// gradients from number `from` on; `from` falls. NULL: no more.
+void net_watch(struct net *net, void (*watch)(void *self, size_t from), void *self);
 // Adds the embedding's gradients of all micro-batches since the last call; once per step, at its
 // end.
 void net_end_step(struct net *net, float *grads);

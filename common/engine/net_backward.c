@@ -1,3 +1,4 @@
+#include "common/engine/adapter.h"
 #include "common/engine/kernels.h"
 #include "common/engine/net_state.h"
 #include "common/base/parallel.h"
@@ -20,6 +21,7 @@ struct back_job {
     const struct batch *batch;
     const struct layer_state *state;
     const struct layer_offsets *offsets;
+    const struct rope *rope;
     const float *x, *dy; // input rows of a norm, gradient of its output
     const size_t *row;   // NULL: row i is i, else x and dx are indexed through it
     const float *w;
@@ -43,7 +45,7 @@ static void norm_dx(void *self, size_t first, size_t last) {
     for (size_t i = first; i < last; i++) {
         size_t at = j->row ? j->row[i] : i;
         const float *x = j->x + at * C;
-        kernels()->rmsnorm_backward(j->dx + at * C, j->dy + i * C, x, j->w,
+        kernels()->rmsnorm_backward(j->dx + at * C, j->dy + i * C, x, j->w, c->norm_plus_one,
                                     inverse_rms(x, C, c->norm_eps), C);
     }
 }
@@ -84,12 +86,39 @@ static void norm_backward(struct net *net, const float *x, const float *dy, cons
     parallel_range(rows, GRAIN, norm_dx, &j);
 }
 
-static void swiglu_back(void *self, size_t first, size_t last) {
+static void add_rows(void *self, size_t first, size_t last) {
+    const struct back_job *j = self;
+    size_t C = j->net->model->config.width;
+    kernels()->axpy(j->dx + first * C, 1, j->dy + first * C, (last - first) * C);
+}
+
+// net->dx += the gradient of the stream x, from that of what layer_input made of it, net->dnorm.
+static void input_backward(struct net *net, const float *x, size_t rows, size_t offset,
+                           float *grads) {
+    struct back_job j = {.net = net, .dy = net->dnorm, .dx = net->dx};
+    if (offset != SIZE_MAX)
+        norm_backward(net, x, net->dnorm, NULL, rows, offset, net->dx, grads);
+    else
+        parallel_range(rows, GRAIN, add_rows, &j);
+}
+
+// The gradient of what is added to the stream, x before its norm, from the stream's.
+static const float *added_backward(struct net *net, const float *x, size_t rows, size_t offset,
+                                   float *grads) {
+    if (offset == SIZE_MAX) return net->dx;
+    memset(net->dadded, 0, rows * net->model->config.width * sizeof *net->dadded);
+    norm_backward(net, x, net->dx, NULL, rows, offset, net->dadded, grads);
+    return net->dadded;
+}
+
+static void gated_back(void *self, size_t first, size_t last) {
     const struct back_job *j = self;
     size_t F = j->net->model->config.hidden;
+    bool gelu = j->net->model->config.gelu;
     for (size_t i = first; i < last; i++) {
         float *g = j->state->gate_up + i * 2 * F;
-        kernels()->swiglu_backward(g, g + F, j->net->dact + i * F, F);
+        (gelu ? kernels()->geglu_backward : kernels()->swiglu_backward)(g, g + F,
+                                                                        j->net->dact + i * F, F);
     }
 }
 
@@ -100,43 +129,47 @@ static void unfinish_qkv(void *self, size_t first, size_t last) {
     const struct model_config *c = &m->config;
     size_t D = c->head_dim, W = model_qkv_width(c), turned = c->heads + c->kv_heads;
     for (size_t i = first; i < last; i++) {
-        const float *cosine = j->net->cosine + j->net->place[i] * (D / 2);
-        const float *sine = j->net->sine + j->net->place[i] * (D / 2);
+        const float *cosine = j->rope->cosine + j->net->place[i] * (D / 2);
+        const float *sine = j->rope->sine + j->net->place[i] * (D / 2);
         for (size_t h = 0; h < turned; h++)
             kernels()->rope(j->net->dqkv + i * W + h * D, cosine, sine, -1, D);
     }
 }
 
-// One head's share of the q/k norm's backward; dw in row, head order, so one task does it all.
+// The q/k norm's weights; dw in the order of rows and heads, so one task does it all.
 static void qk_norm_weights(struct net *net, const struct layer_state *s, size_t n,
                             const struct layer_offsets *o, float *grads) {
     const struct model_config *c = &net->model->config;
-    size_t D = c->head_dim, W = model_qkv_width(c), turned = c->heads + c->kv_heads;
+    size_t W = model_qkv_width(c), turned = (c->heads + c->kv_heads) * c->head_dim;
+    struct normed_heads part[2];
+    layer_qk_norms(c, o, part);
     for (size_t i = 0; i < n; i++)
-        for (size_t h = 0; h < turned; h++) {
-            const float *x = s->raw + (i * turned + h) * D, *dy = net->dqkv + i * W + h * D;
-            float *dw = grads + (h < c->heads ? o->q_norm : o->k_norm);
-            float r = inverse_rms(x, D, c->norm_eps);
-            for (size_t d = 0; d < D; d++) dw[d] += dy[d] * x[d] * r;
-        }
+        for (const struct normed_heads *p = part; p < part + 2; p++)
+            for (size_t at = p->first; at < p->end; at += p->width) {
+                const float *x = s->raw + i * turned + at, *dy = net->dqkv + i * W + at;
+                float *dw = grads + p->weights, r = inverse_rms(x, p->width, c->norm_eps);
+                for (size_t d = 0; d < p->width; d++) dw[d] += dy[d] * x[d] * r;
+            }
 }
 
 static void qk_norm_dx(void *self, size_t first, size_t last) {
     const struct back_job *j = self;
     const struct model *m = j->net->model;
     const struct model_config *c = &m->config;
-    size_t D = c->head_dim, W = model_qkv_width(c), turned = c->heads + c->kv_heads;
-    float *dy = j->net->datt; // (HD) a row at least as wide as one head; scratch of this row
+    size_t D = c->head_dim, W = model_qkv_width(c), turned = (c->heads + c->kv_heads) * D;
+    struct normed_heads part[2];
+    layer_qk_norms(c, j->offsets, part);
     for (size_t i = first; i < last; i++)
-        for (size_t h = 0; h < turned; h++) {
-            const float *x = j->state->raw + (i * turned + h) * D;
-            float *dx = j->net->dqkv + i * W + h * D, *t = dy + i * c->heads * D;
-            memcpy(t, dx, D * sizeof *t);
-            memset(dx, 0, D * sizeof *dx);
-            kernels()->rmsnorm_backward(
-                dx, t, x, model_vector(m, h < c->heads ? j->offsets->q_norm : j->offsets->k_norm),
-                inverse_rms(x, D, c->norm_eps), D);
-        }
+        for (const struct normed_heads *p = part; p < part + 2; p++)
+            for (size_t at = p->first; at < p->end; at += p->width) {
+                const float *x = j->state->raw + i * turned + at;
+                float *dx = j->net->dqkv + i * W + at, *dy = j->net->datt + i * c->heads * D;
+                memcpy(dy, dx, p->width * sizeof *dy); // datt is free; no part is wider
+                memset(dx, 0, p->width * sizeof *dx);
+                kernels()->rmsnorm_backward(dx, dy, x, model_vector(m, p->weights),
+                                            c->norm_plus_one, inverse_rms(x, p->width, c->norm_eps),
+                                            p->width);
+            }
 }
 
 static void bias_columns(void *self, size_t first, size_t last) {
@@ -152,6 +185,7 @@ static void backward_qkv(struct net *net, const struct batch *b, size_t l, float
     const struct layer_state *s = &net->layer[l];
     size_t W = model_qkv_width(c);
     struct back_job j = {.net = net, .batch = b, .state = s, .offsets = o};
+    j.rope = rope_of_layer(c, net->rope, l);
     parallel_range(b->n, GRAIN, unfinish_qkv, &j);
     if (c->qk_norm) {
         if (!m->adapter) qk_norm_weights(net, s, b->n, o, grads);
@@ -162,11 +196,19 @@ static void backward_qkv(struct net *net, const struct batch *b, size_t l, float
             .net = net, .dy = net->dqkv, .dw = grads + o->q_bias, .rows = b->n, .ld = W};
         parallel_range(W, COLUMNS, bias_columns, &k);
     }
-    layer_norm(m, net->rows.norm, s->in, NULL, b->n, o->norm1);
+    const float *x = layer_input(&net->rows, s->in, o->norm1);
     bool last = l == 0 && m->adapter; // nothing below is trained
-    linear_backward(m, &net->rows.linear, l, PROJECT_QKV, last ? NULL : net->dnorm, net->dqkv,
-                    net->rows.norm, grads);
-    if (!last) norm_backward(net, s->in, net->dnorm, NULL, b->n, o->norm1, net->dx, grads);
+    linear_backward(m, &net->rows.linear, l, PROJECT_QKV, last ? NULL : net->dnorm, net->dqkv, x,
+                    grads);
+    if (!last) input_backward(net, s->in, b->n, o->norm1, grads);
+}
+
+// What the backward needs of a layer that kept its input only (the last layer's is still there).
+static void make_again(struct net *net, size_t l) {
+    if (net->model->layer[l].post2 == SIZE_MAX)
+        layer_inside(&net->rows, l, &net->layer[l]);
+    else
+        layer_forward(&net->rows, l, &net->layer[l], net->dnorm); // mlp_out too
 }
 
 static void backward_layer(struct net *net, const struct batch *b, size_t l, float *grads) {
@@ -176,18 +218,21 @@ static void backward_layer(struct net *net, const struct batch *b, size_t l, flo
     const struct layer_state *s = &net->layer[l];
     const struct layer_rows *r = &net->rows;
     struct back_job j = {.net = net, .batch = b, .state = s, .offsets = o};
-    // the last layer's state is still there
-    if (net->limits.recompute && l + 1 < c->layers) layer_inside(r, l, s);
+    if (net->limits.recompute && l + 1 < c->layers) make_again(net, l);
+    net_recall(net, l, b->n);
     // feed-forward part
-    layer_swiglu(r, s, NULL);
-    linear_backward(m, &r->linear, l, PROJECT_DOWN, net->dact, net->dx, r->act, grads);
-    parallel_range(b->n, GRAIN, swiglu_back, &j);
-    layer_norm(m, r->norm, s->mid, NULL, b->n, o->norm2);
-    linear_backward(m, &r->linear, l, PROJECT_GATE_UP, net->dnorm, s->gate_up, r->norm, grads);
-    norm_backward(net, s->mid, net->dnorm, NULL, b->n, o->norm2, net->dx, grads);
+    const float *dy = added_backward(net, s->mlp_out, b->n, o->post2, grads);
+    layer_gated(r, s, NULL);
+    linear_backward(m, &r->linear, l, PROJECT_DOWN, net->dact, dy, r->act, grads);
+    parallel_range(b->n, GRAIN, gated_back, &j);
+    const float *x = layer_input(r, s->mid, o->norm2);
+    linear_backward(m, &r->linear, l, PROJECT_GATE_UP, net->dnorm, s->gate_up, x, grads);
+    input_backward(net, s->mid, b->n, o->norm2, grads);
     // attention part
-    linear_backward(m, &r->linear, l, PROJECT_OUT, net->datt, net->dx, s->att, grads);
-    attention_backward(&net->attention, s->qkv, s->att, s->lse, net->datt, net->dqkv);
+    dy = added_backward(net, s->att_out, b->n, o->post1, grads);
+    linear_backward(m, &r->linear, l, PROJECT_OUT, net->datt, dy, s->att, grads);
+    struct attention a = net_attention(net, l);
+    attention_backward(&a, s->qkv, s->att, s->lse, net->datt, net->dqkv);
     backward_qkv(net, b, l, grads);
 }
 
@@ -199,6 +244,20 @@ static void embed_columns(void *self, size_t first, size_t last) {
         const float *dx = j->dx + i * C;
         for (size_t c = first; c < last; c++) to[c] += dx[c];
     }
+}
+
+void net_watch(struct net *net, void (*watch)(void *self, size_t from), void *self) {
+    net->watch = watch;
+    net->watcher = self;
+}
+
+// The first gradient of a layer; those of later ones and of the final norm and head lie behind.
+static size_t layer_begin(const struct model *m, size_t l) {
+    size_t first = SIZE_MAX;
+    if (!m->adapter) return m->layer[l].norm1;
+    for (size_t t = 0; t < ADAPTER_TARGETS; t++)
+        if (m->adapter->layer[l][t].a < first) first = m->adapter->layer[l][t].a;
+    return first;
 }
 
 void net_backward(struct net *net, const struct batch *b, float *grads) {
@@ -218,8 +277,13 @@ void net_backward(struct net *net, const struct batch *b, float *grads) {
         net->rows.act[i] = inverse_rms(net->out + b->row[i] * C, C, m->config.norm_eps);
     if (j.dw) parallel_range(C, COLUMNS, norm_dw, &j);
     norm_dx(&j, 0, b->positions);
-    for (size_t l = m->config.layers; l-- > 0;) backward_layer(net, b, l, grads);
+    for (size_t l = m->config.layers; l-- > 0;) {
+        backward_layer(net, b, l, grads);
+        if (net->watch) net->watch(net->watcher, layer_begin(m, l));
+    }
     if (m->adapter) return;
+    float scale = (float)m->config.embed_scale; // of what the embedding gave
+    if (scale > 0) kernels()->scale(net->dx, net->dx, scale, b->n * C);
     j = (struct back_job){.net = net,
                           .batch = b,
                           .rows = b->n,

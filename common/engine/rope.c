@@ -15,13 +15,31 @@ static double scaled(const struct model_config *c, double frequency) {
     return (1 - smooth) * frequency / c->rope_factor + smooth * frequency;
 }
 
-void rope_table(const struct model_config *c, size_t positions, float *cosine, float *sine) {
-    size_t half = c->head_dim / 2;
-    for (size_t i = 0; i < half; i++) {
-        double f = scaled(c, pow(c->rope_theta, -2.0 * (double)i / (double)c->head_dim));
-        for (size_t p = 0; p < positions; p++) {
-            cosine[p * half + i] = (float)cos((double)p * f);
-            sine[p * half + i] = (float)sin((double)p * f);
-        }
+void rope_lay_out(struct arena *a, const struct model_config *c, size_t positions,
+                  struct rope table[2]) {
+    size_t bytes = positions * (c->head_dim / 2) * sizeof(float);
+    for (int i = 0; i < 2; i++) {
+        table[i] = table[0];
+        if (i && !(c->rope_local > 0)) return;
+        table[i].cosine = arena_take(a, bytes);
+        table[i].sine = arena_take(a, bytes);
     }
+}
+
+void rope_fill(const struct model_config *c, size_t positions, struct rope table[2]) {
+    size_t half = c->head_dim / 2;
+    for (int local = 0; local < (c->rope_local > 0 ? 2 : 1); local++)
+        for (size_t i = 0; i < half; i++) {
+            double power = -2.0 * (double)i / (double)c->head_dim;
+            double f = local ? pow(c->rope_local, power) : scaled(c, pow(c->rope_theta, power));
+            for (size_t p = 0; p < positions; p++) {
+                table[local].cosine[p * half + i] = (float)cos((double)p * f);
+                table[local].sine[p * half + i] = (float)sin((double)p * f);
+            }
+        }
+}
+
+const struct rope *rope_of_layer(const struct model_config *c, const struct rope table[2],
+                                 size_t layer) {
+    return &table[model_window(c, layer) != 0];
 }

@@ -14,39 +14,26 @@ float row_max(const float *x, size_t n) {
     return n ? kernels()->max(x, n) : -INFINITY;
 }
 
-static double sum_block(const float *x, size_t n) { // n <= ROW_BLOCK
-    float lane[LANES] = {0};
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int l = 0; l < LANES; l++) lane[l] += x[i + (size_t)l];
-    for (int l = 0; i < n; i++, l++) lane[l] += x[i];
-    return add_lanes(lane);
+size_t row_sum_up_to(const float *x, size_t n, float limit, double *sum) {
+    const struct kernels *k = kernels();
+    float lane[LANES];
+    size_t above = 0;
+    *sum = 0;
+    for (size_t i = 0; i < n; i += ROW_BLOCK) {
+        above += k->sum_up_to(lane, x + i, n - i < ROW_BLOCK ? n - i : ROW_BLOCK, limit);
+        *sum += add_lanes(lane);
+    }
+    return above;
 }
 
 double row_sum(const float *x, size_t n) {
-    double sum = 0;
-    for (size_t i = 0; i < n; i += ROW_BLOCK)
-        sum += sum_block(x + i, n - i < ROW_BLOCK ? n - i : ROW_BLOCK);
-    return sum;
-}
-
-double row_sum_positive(const float *x, size_t n) {
-    float block[ROW_BLOCK];
-    double sum = 0;
-    for (size_t i = 0; i < n; i += ROW_BLOCK) {
-        size_t m = n - i < ROW_BLOCK ? n - i : ROW_BLOCK;
-        for (size_t j = 0; j < m; j++) block[j] = x[i + j] > 0 ? x[i + j] : 0;
-        sum += sum_block(block, m);
-    }
+    double sum;
+    row_sum_up_to(x, n, INFINITY, &sum);
     return sum;
 }
 
 void row_scale(float *x, size_t n, float scale) {
     kernels()->scale(x, x, scale, n);
-}
-
-void row_scale_positive(float *x, size_t n, float scale) {
-    for (size_t i = 0; i < n; i++) x[i] = x[i] > 0 ? x[i] * scale : x[i];
 }
 
 void row_exp(float *out, const float *x, size_t n, float shift) {
@@ -66,13 +53,17 @@ double row_lse(const float *x, size_t n) {
     return (double)most + log(row_sum_exp(x, n, most));
 }
 
-double row_exp_sum(float *y, const float *x, size_t n, float *most) {
+double row_exp_from(float *y, const float *x, size_t n, float shift) {
     const struct kernels *k = kernels();
     double sum = 0;
-    *most = row_max(x, n);
     for (size_t i = 0; i < n; i += ROW_BLOCK)
-        sum += (double)k->exp_sum(y + i, x + i, n - i < ROW_BLOCK ? n - i : ROW_BLOCK, *most);
+        sum += (double)k->exp_sum(y + i, x + i, n - i < ROW_BLOCK ? n - i : ROW_BLOCK, shift);
     return sum;
+}
+
+double row_exp_sum(float *y, const float *x, size_t n, float *most) {
+    *most = row_max(x, n);
+    return row_exp_from(y, x, n, *most);
 }
 
 void row_subtract(float *x, size_t n, double c) {
@@ -81,11 +72,8 @@ void row_subtract(float *x, size_t n, double c) {
 }
 
 double row_softmax(float *x, size_t n, double scale) {
-    const struct kernels *k = kernels();
-    float most = row_max(x, n);
-    double sum = 0;
-    for (size_t i = 0; i < n; i += ROW_BLOCK)
-        sum += (double)k->exp_sum(x + i, x + i, n - i < ROW_BLOCK ? n - i : ROW_BLOCK, most);
+    float most;
+    double sum = row_exp_sum(x, x, n, &most);
     row_scale(x, n, (float)(scale / sum));
     return (double)most + log(sum);
 }

@@ -14,14 +14,15 @@ enum { ROW_BLOCK = 512 };
 
 float row_max(const float *x, size_t n);
 double row_sum(const float *x, size_t n);
-double row_sum_positive(const float *x, size_t n); // of the entries above 0
+// *sum: of the numbers up to `limit`; returns how many are above it.
+size_t row_sum_up_to(const float *x, size_t n, float limit, double *sum);
 void row_scale(float *x, size_t n, float scale);
-void row_scale_positive(float *x, size_t n, float scale); // entries <= 0 stay
 // out = exp(x - shift); out may be x. Below e^-87 it is 0.
 void row_exp(float *out, const float *x, size_t n, float shift);
-double row_sum_exp(const float *x, size_t n, float shift); // sum of exp(x - shift)
-double row_lse(const float *x, size_t n);                  // log sum of exp(x)
-// y = exp(x - *most), *most the largest of x; their sum
+double row_sum_exp(const float *x, size_t n, float shift);            // sum of exp(x - shift)
+double row_lse(const float *x, size_t n);                             // log sum of exp(x)
+double row_exp_from(float *y, const float *x, size_t n, float shift); // y = exp(x - shift); sum
+// The same, shift = *most, the largest of x.
 double row_exp_sum(float *y, const float *x, size_t n, float *most);
 void row_subtract(float *x, size_t n, double c); // x - c
 // x = scale softmax(x); returns log sum of exp of what x was.

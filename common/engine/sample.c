@@ -2,10 +2,12 @@
 #include "common/engine/kernels.h"
 #include "common/base/mem.h"
 #include "common/base/parallel.h"
+#include "common/base/ranks.h"
 #include "common/base/rng.h"
 #include "common/base/stop.h"
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 void sample_options_rows(struct options *o, struct sample_options *s) {
     const struct opt_row rows[] = {
@@ -276,4 +278,32 @@ bool sample_run(const struct sampler *s, struct sample_job *jobs, size_t n) {
     struct array a = {jobs, jobs + n};
     struct sample_queue q = {&a, array_next, array_over};
     return sample_queue_run(s, &q);
+}
+
+struct drawn { // what a rank tells of a job
+    size_t count;
+    bool finished, broken;
+};
+
+bool sample_run_together(const struct sampler *s, struct sample_job *jobs, size_t n) {
+    size_t first = ranks_share(n, ranks_self()), end = ranks_share(n, ranks_self() + 1);
+    size_t bytes = n * (size_t)s->options.max_new * sizeof *jobs->ids;
+    if (ranks_count() == 1) return sample_run(s, jobs, n);
+    struct drawn *all = xcalloc(n, sizeof *all);
+    memset(jobs->ids, 0, bytes);
+    bool fine = sample_run(s, jobs + first, end - first);
+    for (size_t i = first; i < end; i++) {
+        all[i].count = jobs[i].count;
+        all[i].finished = jobs[i].finished;
+        all[i].broken = jobs[i].broken;
+    }
+    ranks_merge(all, n * sizeof *all);
+    ranks_merge(jobs->ids, bytes);
+    for (size_t i = 0; i < n; i++) {
+        jobs[i].count = all[i].count;
+        jobs[i].finished = all[i].finished;
+        jobs[i].broken = all[i].broken;
+    }
+    free(all);
+    return !ranks_or(!fine);
 }

@@ -43,5 +43,8 @@ struct sample_queue { // jobs as they come and go
 // Until there is no job. False: asked to stop, or `over` said so; the current jobs are incomplete.
 bool sample_queue_run(const struct sampler *s, const struct sample_queue *q);
 bool sample_run(const struct sampler *s, struct sample_job *jobs, size_t n); // of an array
+// The same by all ranks together, each of which draws a share and learns of the others'. The ids of
+// the jobs lie one behind the other, (n, max_new). False on all where one was asked to stop.
+bool sample_run_together(const struct sampler *s, struct sample_job *jobs, size_t n);
 // One draw from logits (V), which are used as scratch. u in [0,1). -1: they are not finite.
 int32_t sample_token(const struct sample_options *o, float *logits, size_t V, double u);

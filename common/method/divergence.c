@@ -25,13 +25,75 @@ static double bucket(const struct divergence *d, double p, double logp, double q
     return (q > 0 ? d->lambda * q * (logq - logm) : 0) + p * *a;
 }
 
-struct buckets {                // sums over the buckets of one position
-    double loss, mean_a;        // mean_a: sum of student mass x A
-    double tail, tail_a, ratio; // P, A of the tail, Q / P
+// Tokens outside the support that the student makes so likely that p*, in the tail's own shape,
+// would be more than the largest there is: they have that much, the rest of the tail shares what is
+// left.
+enum { CAPPED = 256 };
+struct capped {
+    size_t n;
+    struct {
+        size_t id;
+        double p, a; // a: its A (fkl: its q)
+    } token[CAPPED];
+    double p, q; // P and Q of the rest
 };
 
-// e (V): exp(z - most), of which total is the sum; on the support it becomes -p. own (n): the
-// logits z of the support, which become A (fkl: q).
+static void list_above(const float *e, size_t V, float limit, struct capped *c) {
+    size_t n = 0;
+    for (size_t at = 0; n < c->n && at < V; at += ROW_BLOCK) {
+        size_t m = V - at < ROW_BLOCK ? V - at : ROW_BLOCK;
+        if (row_max(e + at, m) <= limit) continue;
+        for (size_t v = at; v < at + m; v++)
+            if (e[v] > limit) c->token[n++].id = v;
+    }
+}
+
+// e (V): off the support the student's mass times total, 0 on it. With each token that is capped
+// the share q / p of the others rises, so the set only grows; beyond CAPPED tokens it stays as it
+// is.
+static void find_capped(const float *e, size_t V, double total, double most, struct capped *c) {
+    double share = c->q / fmax(c->p, tiny), Q = c->q;
+    float above = INFINITY;
+    c->n = 0;
+    if (!(most < 1) || (double)row_max(e, V) / total * share <= most) return;
+    for (;;) {
+        float limit = (float)(total * most / share);
+        double rest;
+        size_t n = row_sum_up_to(e, V, limit, &rest);
+        double q = Q - (double)n * most;
+        if (n == c->n || n > CAPPED || !(q > 0)) break;
+        c->n = n;
+        above = limit;
+        c->p = rest / total;
+        c->q = q;
+        share = q / fmax(c->p, tiny);
+    }
+    list_above(e, V, above, c);
+}
+
+struct buckets {                // sums over the buckets of one position
+    double loss, mean_a;        // mean_a: sum of student mass x A
+    double tail, tail_a, ratio; // P; A and Q / P of what shares a bucket
+    struct capped capped;
+};
+
+// The tokens that are capped, each a bucket; e there becomes 0.
+static void add_capped(const struct divergence *d, float *e, double total, double logq,
+                       struct buckets *s) {
+    double q = exp(logq), a;
+    for (size_t i = 0; i < s->capped.n; i++) {
+        size_t id = s->capped.token[i].id;
+        double p = (double)e[id] / total;
+        s->loss += bucket(d, p, log(p), q, logq, &a);
+        s->mean_a += p * a;
+        s->capped.token[i].p = p;
+        s->capped.token[i].a = d->kind == DIVERGENCE_FKL ? q : a;
+        e[id] = 0;
+    }
+}
+
+// e (V): exp(z - most), of which total is the sum, 0 on the support. own (2,n): the logits z of
+// the support, which become A (fkl: q); then its p.
 static struct buckets sum_buckets(const struct divergence *d, float *e, size_t V,
                                   const struct teacher_position *t, double lse, double total,
                                   float *own) {
@@ -41,35 +103,44 @@ static struct buckets sum_buckets(const struct divergence *d, float *e, size_t V
         s.loss += bucket(d, p, l, q, logq, &a);
         s.mean_a += p * a;
         own[i] = (float)(d->kind == DIVERGENCE_FKL ? q : a);
-        e[t->ids[i]] = (float)-p;
+        own[t->n + i] = (float)p;
     }
     if (t->n >= V) return s;
-    s.tail = row_sum_positive(e, V) / total;
+    s.tail = row_sum(e, V) / total;
     double logq = t->log_tail > ROW_LOG_FLOOR ? (double)t->log_tail : (double)ROW_LOG_FLOOR;
-    s.loss += bucket(d, s.tail, log_of_mass(s.tail), exp(logq), logq, &s.tail_a);
-    s.mean_a += s.tail * s.tail_a;
-    s.ratio = exp(logq) / fmax(s.tail, tiny);
+    s.capped.p = s.tail;
+    s.capped.q = exp(logq);
+    find_capped(e, V, total, exp((double)t->log_most), &s.capped);
+    if (s.capped.n) logq = log_of_mass(s.capped.q);
+    add_capped(d, e, total, (double)t->log_most, &s);
+    s.loss += bucket(d, s.capped.p, log_of_mass(s.capped.p), s.capped.q, logq, &s.tail_a);
+    s.mean_a += s.capped.p * s.tail_a;
+    s.ratio = s.capped.q / fmax(s.capped.p, tiny);
     return s;
+}
+
+// The gradient of a token that is a bucket, of mass p; a: its A (fkl: q).
+static float bucket_gradient(const struct divergence *d, const struct buckets *s, double weight,
+                             double p, double a) {
+    return (float)(weight * (d->kind == DIVERGENCE_FKL ? p - a : p * (a - s->mean_a)));
 }
 
 double divergence_sparse(const struct divergence *d, float *logits, size_t V,
                          const struct teacher_position *t, double weight, float *scratch,
                          double *tail) {
-    float *e = logits;
-    float most = row_max(logits, V);
+    float *e = logits, most;
     for (size_t i = 0; i < t->n; i++) scratch[i] = logits[t->ids[i]];
-    row_exp(e, logits, V, most);
-    double total = row_sum(e, V), lse = (double)most + log(total);
+    double total = row_exp_sum(e, logits, V, &most), lse = (double)most + log(total);
     for (size_t i = 0; i < t->n; i++) e[t->ids[i]] = 0;
     struct buckets s = sum_buckets(d, e, V, t, lse, total, scratch);
     bool forward = d->kind == DIVERGENCE_FKL;
-    row_scale_positive(e, V,
-                       (float)(weight / total * (forward ? 1 - s.ratio : s.tail_a - s.mean_a)));
-    for (size_t i = 0; i < t->n; i++) {
-        float *x = &e[t->ids[i]];
-        double p = -(double)*x, a = (double)scratch[i];
-        *x = (float)(weight * (forward ? p - a : p * (a - s.mean_a)));
-    }
+    row_scale(e, V, (float)(weight / total * (forward ? 1 - s.ratio : s.tail_a - s.mean_a)));
+    for (size_t i = 0; i < t->n; i++)
+        e[t->ids[i]] =
+            bucket_gradient(d, &s, weight, (double)scratch[t->n + i], (double)scratch[i]);
+    for (size_t i = 0; i < s.capped.n; i++)
+        e[s.capped.token[i].id] =
+            bucket_gradient(d, &s, weight, s.capped.token[i].p, s.capped.token[i].a);
     *tail = s.tail;
     return s.loss + (lse - lse); // NaN logits must show
 }

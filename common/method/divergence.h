@@ -4,6 +4,9 @@
 // fkl KL(p* || p), rkl KL(p || p*), jsd LAMBDA KL(p* || m) + (1-LAMBDA) KL(p || m) with
 // m = LAMBDA p* + (1-LAMBDA) p. Sparse: p* on a support, everything else one bucket of masses
 // Q (teacher) and P (student), summed over the complement; without a complement that term is 0.
+// Where it is known that no token outside has more than `log_most` of p*, the bucket is the least
+// divergence of all tails that fit: tokens of which the bucket's shape would make more are buckets
+// of their own, with that much.
 // Q and P alone are floored, at 1e-30; log p* of a token never is. What has no mass (e^-87 of it in
 // float) adds nothing, so neither do padding columns (-INFINITY).
 #pragma once
@@ -19,7 +22,7 @@ struct divergence {
 
 // logits (V) -> weight d(divergence)/d(logits), in place. Returns the divergence in nats,
 // unweighted; *tail: the student's mass P outside the support. Ids of the support are distinct.
-// scratch: (t->n).
+// scratch: (2, t->n).
 double divergence_sparse(const struct divergence *d, float *logits, size_t V,
                          const struct teacher_position *t, double weight, float *scratch,
                          double *tail);

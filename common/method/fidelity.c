@@ -1,8 +1,10 @@
 #include "common/method/fidelity.h"
+#include "common/base/mem.h"
 #include "common/method/divergence.h"
 #include "common/engine/rowmath.h"
 #include <math.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const enum divergence_kind kinds[FIDELITY_KINDS] = {
@@ -72,8 +74,46 @@ static struct fidelity_rest outside(const struct fidelity_student *s, size_t n, 
     return r;
 }
 
+// The mass of U's tokens outside S and of what is outside U, but for those above `limit`; *n those.
+static double below(const struct fidelity_student *s, size_t n, const float *kept, double limit,
+                    size_t *above) {
+    double sum = s->rest.p;
+    *above = 0;
+    for (size_t i = 0; i < n; i++) {
+        double p = isnan(kept[i]) ? exp((double)s->logp[i]) : 0;
+        sum += p > limit ? 0 : p;
+        *above += p > limit;
+    }
+    return sum;
+}
+
+// As divergence_sparse: tokens outside S of which the tail's own shape would make more than the
+// largest there is join S with that much. kept (n) and *log_tail become what is trained from.
+static void cap(const struct fidelity_student *s, size_t n, float *kept, double *log_tail,
+                double log_most) {
+    double q = exp(floored(*log_tail)), Q = q, most = exp(log_most), limit = INFINITY;
+    size_t capped = 0, above;
+    double p = below(s, n, kept, limit, &above);
+    for (;;) {
+        double next = most * fmax(p, 1e-30) / q;
+        double rest = below(s, n, kept, next, &above), left = Q - (double)above * most;
+        if (!(most < 1) || above == capped || !(left > 0)) break;
+        capped = above;
+        limit = next;
+        p = rest;
+        q = left;
+    }
+    if (!capped) return;
+    for (size_t i = 0; i < n; i++)
+        if (isnan(kept[i]) && exp((double)s->logp[i]) > limit) kept[i] = (float)log_most;
+    *log_tail = log(q);
+}
+
 void fidelity_add(struct fidelity_sum sum[FIDELITY_KINDS], const struct fidelity_student *s,
-                  size_t n, const float *kept, double log_tail) {
+                  size_t n, const float *given, double log_tail, double log_most) {
+    float *kept = xmalloc(n * sizeof *kept);
+    memcpy(kept, given, n * sizeof *kept);
+    cap(s, n, kept, &log_tail, log_most);
     struct fidelity_rest r = outside(s, n, kept);
     double P = fmax(r.p, 1e-30), log_ratio = log(P) - floored(log_tail), loss = P * log_ratio;
     for (size_t i = 0; i < n; i++)
@@ -96,6 +136,7 @@ void fidelity_add(struct fidelity_sum sum[FIDELITY_KINDS], const struct fidelity
         sum[kind].gh += here.gh;
         sum[kind].hh += here.hh;
     }
+    free(kept);
 }
 
 double fidelity_kl(size_t n, const float *star, const float *kept, double log_tail, double q,

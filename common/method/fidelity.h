@@ -29,10 +29,11 @@ struct fidelity_sum { // over positions
 };
 double fidelity_cosine(const struct fidelity_sum *s); // g.h / (|g| |h|)
 double fidelity_error(const struct fidelity_sum *s);  // |g - h| / |g|
-// Adds a position to both divergences' sums. kept (n): log p* as the cache gives it for U's tokens,
-// NAN: not in S; log_tail: log Q as the cache gives it.
+// Adds a position to both divergences' sums. given (n): log p* as the cache gives it for U's
+// tokens, NAN: not in S; log_tail: log Q and log_most: the largest log p* outside S as the cache
+// gives them (0: not known), of which tokens outside U are not thought to be near.
 void fidelity_add(struct fidelity_sum sum[FIDELITY_KINDS], const struct fidelity_student *s,
-                  size_t n, const float *kept, double log_tail);
+                  size_t n, const float *given, double log_tail, double log_most);
 // KL(p* || p~) in nats, p~ = S as kept and Q spread evenly over the V - |S| others. star (n): exact
 // log p* of U; q, qlogq: sums of p* and p* log p* outside U.
 double fidelity_kl(size_t n, const float *star, const float *kept, double log_tail, double q,

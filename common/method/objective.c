@@ -1,5 +1,6 @@
 #include "common/method/objective.h"
 #include "common/base/mem.h"
+#include "common/base/ranks.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,26 +9,46 @@ void objective_free(struct objective *o) {
     *o = (struct objective){0};
 }
 
-static void fold(struct tally *t) {
-    for (size_t i = 0; i < t->n; i++) t->sum += t->value[i];
-    t->n = 0;
+// In order, to *sum.
+static void add_all(struct tally *t, double *sum) {
+    size_t n = t->held + t->n;
+    for (size_t i = 0; i < n; i++) *sum += t->all[i];
+    t->n = t->held = 0;
 }
 
+// One rank adds what it has at once; of several each keeps its own until its turn comes.
 void tally_begin(struct tally *t, size_t n) {
-    fold(t);
-    grow(&t->value, &t->capacity, n, sizeof *t->value);
+    if (ranks_count() == 1)
+        add_all(t, &t->sum);
+    else
+        t->held += t->n;
+    grow(&t->all, &t->capacity, t->held + n, sizeof *t->all);
+    t->value = t->all + t->held;
     if (n) memset(t->value, 0, n * sizeof *t->value);
     t->n = n;
 }
 
-double tally_end(struct tally *t) {
-    fold(t);
-    double sum = t->sum;
-    t->sum = 0;
-    return sum;
+struct tallies {
+    struct tally *t;
+    size_t n;
+};
+
+static void add_own(void *self, double *sum) {
+    const struct tallies *s = self;
+    for (size_t k = 0; k < s->n; k++) {
+        sum[k] += s->t[k].sum;
+        add_all(&s->t[k], &sum[k]);
+        s->t[k].sum = 0;
+    }
+}
+
+void tallies_end(struct tally *t, size_t n, double *sum) {
+    struct tallies s = {t, n};
+    memset(sum, 0, n * sizeof *sum);
+    ranks_chain(sum, n, add_own, &s);
 }
 
 void tally_release(struct tally *t) {
-    free(t->value);
+    free(t->all);
     *t = (struct tally){0};
 }

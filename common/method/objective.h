@@ -81,13 +81,14 @@ struct distill_numbers {
 };
 struct objective objective_distill_new(const struct distill_options *o, size_t vocab);
 
-// For objectives: one number for each position (or pair) of the micro-batch in progress, folded in
-// order into the step's sum.
+// For objectives: one number for each position (or pair) of the micro-batch in progress, added in
+// order to the step's sum: over all rows of the step, whatever their ranks (common/base/ranks.h).
 struct tally {
-    double *value;
-    size_t n, capacity;
-    double sum;
+    double *value;            // of the micro-batch
+    size_t n, capacity, held; // held: of the step's micro-batches before, on one of several ranks
+    double *all, sum;
 };
-void tally_begin(struct tally *t, size_t n); // folds what is held; then n zeros
-double tally_end(struct tally *t);           // folds; returns the sum and starts again
+void tally_begin(struct tally *t, size_t n); // what is held is added, or kept; then n zeros
+// The sums (n) of n tallies, on all ranks, which start again.
+void tallies_end(struct tally *t, size_t n, double *sum);
 void tally_release(struct tally *t);

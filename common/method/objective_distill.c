@@ -1,6 +1,7 @@
 #include "common/base/mem.h"
 #include "common/method/objective.h"
 #include "common/base/parallel.h"
+#include "common/base/ranks.h"
 #include "common/engine/rowmath.h"
 #include "common/base/stats.h"
 #include <assert.h>
@@ -33,7 +34,7 @@ struct distill {
     float *logp;                         // (count,V)
     struct teacher_position *info;       // (count)
     size_t own_capacity, most;           // cached teachers
-    float *own; // (threads, most), most: entries of the chunk's largest support
+    float *own; // (threads, 2 most), most: entries of the chunk's largest support
     size_t copy_capacity, watch_capacity;
     float *copy;                   // (count,V) logits, where two terms want them
     struct policy_position *watch; // (count)
@@ -71,7 +72,7 @@ static void diverge(struct distill *d, const struct rows *c, size_t i, float *z)
         value = divergence_dense(&d->o.divergence, z, d->V, d->logp + i * d->V, weight);
     else
         value = divergence_sparse(&d->o.divergence, z, d->V, t, weight,
-                                  d->own + (size_t)parallel_self() * d->most, &tail);
+                                  d->own + (size_t)parallel_self() * 2 * d->most, &tail);
     d->tally[LOSS].value[at] = weight * value;
     d->tally[DIVERGENCE].value[at] = value;
     d->tally[TAIL].value[at] = tail;
@@ -164,7 +165,7 @@ static void make_room(struct distill *d, const struct batch *b, size_t first, si
     d->most = 0;
     for (size_t i = first; i < first + count; i++)
         if (b->teacher[i].n > d->most) d->most = b->teacher[i].n;
-    grow(&d->own, &d->own_capacity, (size_t)parallel_threads() * d->most, sizeof *d->own);
+    grow(&d->own, &d->own_capacity, (size_t)parallel_threads() * 2 * d->most, sizeof *d->own);
 }
 
 static void distill_backward(void *self, const struct batch *b, size_t first, size_t count,
@@ -182,10 +183,16 @@ static void distill_backward(void *self, const struct batch *b, size_t first, si
     parallel_for(count, backward_row, &c);
 }
 
-static void name_quantiles(struct metrics *m, const char *const names[3], double *x, size_t n) {
+// Of all ranks' positions; rank 0 is told.
+static void name_quantiles(struct metrics *m, const char *const names[3], const double *own,
+                           size_t n) {
     static const double at[3] = {0.1, 0.5, 0.9};
-    stats_sort(x, n);
-    for (int k = 0; k < 3; k++) metrics_value(m, names[k], stats_quantile(x, n, at[k]));
+    void *all;
+    size_t count = ranks_collect(own, n * sizeof *own, &all) / sizeof *own;
+    if (all) stats_sort(all, count);
+    for (int k = 0; all && k < 3; k++)
+        metrics_value(m, names[k], stats_quantile(all, count, at[k]));
+    free(all);
 }
 
 // Of whole responses: nats, or expected reward, a response.
@@ -206,7 +213,7 @@ static double distill_end_step(void *self, struct metrics *m) {
     struct distill *d = self;
     keep_seen(d);
     double sum[TALLIES], tokens = (double)d->totals.tokens;
-    for (int k = 0; k < TALLIES; k++) sum[k] = tally_end(&d->tally[k]);
+    tallies_end(d->tally, TALLIES, sum);
     metrics_value(m, "kl", sum[DIVERGENCE] / tokens); // the divergence, unweighted, a token
     metrics_value(m, "student_tail", sum[TAIL] / tokens);
     metrics_value(m, "alpha", sum[ALPHA] / tokens);

@@ -78,7 +78,7 @@ static void backward(void *self, const struct batch *b, size_t first, size_t cou
 static double end_step(void *self, struct metrics *m) {
     struct group *g = self;
     double sum[TALLIES], tokens = (double)g->totals.tokens;
-    for (int k = 0; k < TALLIES; k++) sum[k] = tally_end(&g->tally[k]);
+    tallies_end(g->tally, TALLIES, sum);
     metrics_value(m, "score", g->o.numbers->score);
     metrics_value(m, "score_deviation", g->o.numbers->deviation);
     metrics_value(m, "idle_groups", g->o.numbers->idle);

@@ -159,7 +159,8 @@ static void pref_backward(void *self, const struct batch *b, size_t first, size_
 static double pref_end_step(void *self, struct metrics *m) {
     struct preference *p = self;
     double mean[TALLIES];
-    for (int k = 0; k < TALLIES; k++) mean[k] = tally_end(&p->tally[k]) * p->scale;
+    tallies_end(p->tally, TALLIES, mean);
+    for (int k = 0; k < TALLIES; k++) mean[k] *= p->scale;
     metrics_value(m, "reward_chosen", mean[REWARD_CHOSEN]);
     metrics_value(m, "reward_rejected", mean[REWARD_REJECTED]);
     metrics_value(m, "reward_accuracy", mean[ACCURACY]);

@@ -70,11 +70,10 @@ static void add_block(const struct position_logits *w, const float *star, size_t
 }
 
 double policy_moved(const float *base, const float *star, size_t V) {
-    struct teacher_entry top[TOP + 2];
-    struct teacher_cut cut = {.top_k = TOP, .mass = 1, .eos = -1};
-    double tail, moved = 0, lse = row_lse(base, V);
+    struct teacher_entry top[TOP];
     if (V <= TOP) return 0;
-    size_t n = teacher_truncate(&cut, base, V, -1, top, &tail);
+    double moved = 0, lse = row_lse(base, V);
+    size_t n = teacher_top(base, V, TOP, top);
     for (size_t i = 0; i < n; i++)
         moved += exp((double)top[i].logp - lse) - exp((double)star[top[i].id]);
     return moved;

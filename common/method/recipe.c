@@ -19,8 +19,10 @@ void teacher_options_rows(struct options *o, struct teacher_options *t) {
         {"negative", OPT_CHOICE, OPT_RESULT, &t->negative, .value = "reverse",
          .choices = "reverse|ref", .help = "model that the DPO model is contrasted with"},
         {"alpha", OPT_CHOICE, OPT_RESULT, &t->alpha, .value = "damped:1",
-         .choices = "fixed:|damped:|tvd:",
-         .help = "strength of the extrapolation: S, S (1 - TVD) + 1e-3, or S TVD + 1e-3"},
+         .choices = "fixed:|damped:|tvd:|kl:",
+         .help =
+             "strength of the extrapolation: S, S (1 - TVD) + 1e-3, or S TVD + 1e-3; kl:K: at each "
+             "position the one with which p* is K nats from its base, 30 at most"},
         {"plausible", OPT_REAL, OPT_RESULT, &t->plausible, .value = "0.001", .low = 0, .high = 1,
          .metavar = "E",
          .help = "do not extrapolate tokens below E times the base's highest probability, 0 = off"},
@@ -96,12 +98,14 @@ char *recipe_strength(const char *alpha, double strength) {
 }
 
 bool recipe_alpha(const char *text, struct teacher_rule *rule) {
-    bool fixed = choice_is(text, "fixed"), damped = choice_is(text, "damped");
-    *rule = (struct teacher_rule){.strength = choice_number(text),
-                                  .alpha = fixed    ? ALPHA_FIXED
-                                           : damped ? ALPHA_DAMPED
-                                                    : ALPHA_TVD};
-    return (fixed || damped || choice_is(text, "tvd")) && rule->strength == rule->strength;
+    static const char *const names[] = {
+        [ALPHA_FIXED] = "fixed", [ALPHA_DAMPED] = "damped", [ALPHA_TVD] = "tvd", [ALPHA_KL] = "kl"};
+    *rule = (struct teacher_rule){.strength = choice_number(text)};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        rule->alpha = (enum teacher_alpha)i;
+        if (choice_is(text, names[i])) return rule->strength == rule->strength;
+    }
+    return false;
 }
 
 char *recipe_rule_json(const struct teacher_options *t, double kl, double error) {

@@ -1,4 +1,5 @@
 #include "common/method/teacher.h"
+#include "common/method/teacher_kl.h"
 #include "common/engine/kernels.h"
 #include "common/engine/rowmath.h"
 #include "common/base/mem.h"
@@ -41,6 +42,7 @@ double teacher_tvd(const float *dpo, const float *negative, size_t V) {
 
 double teacher_alpha(const struct teacher_rule *rule, double tvd) {
     const double least = 1e-3;
+    assert(rule->alpha != ALPHA_KL);
     if (rule->alpha == ALPHA_DAMPED) return rule->strength * (1 - tvd) + least;
     if (rule->alpha == ALPHA_TVD) return rule->strength * tvd + least;
     return rule->strength;
@@ -58,56 +60,105 @@ static float extrapolate(const struct extrapolation *e, const float *base, const
     return most;
 }
 
+// Of what is extrapolated: p (V), unless NULL, = its exponentials less `shift`; their sum.
+static double exponentials(const float *logp, size_t V, float shift, float *p) {
+    return p ? row_exp_from(p, logp, V, shift) : row_sum_exp(logp, V, shift);
+}
+
 // Constants matter where tokens are left out: rewards are differences of log-probabilities, of
 // which `shift` is the logits' part. With the base's normaliser for p*'s, what is written first
 // is near log p* where the teachers are near each other, and becomes it by a small number;
-// elsewhere float32 would lose bits, and all is done again.
-static void compose(const struct teacher_rule *rule, double alpha, double shift,
-                    const struct normaliser *of_base, const float *base, const float *dpo,
-                    const float *negative, size_t V, float *out) {
+// elsewhere float32 would lose bits, and all is done again. out (V) is none of the logits, p (V)
+// NULL or p* times the sum that is returned.
+static double compose(const struct teacher_rule *rule, double alpha, double shift,
+                      const struct normaliser *of_base, const float *base, const float *dpo,
+                      const float *negative, size_t V, float *out, float *p) {
     struct extrapolation e = {.alpha = alpha, .least = -INFINITY, .less = log_normaliser(of_base)};
-    bool apart = out != base && out != dpo && out != negative;
-    float *to = apart ? out : xmalloc(V * sizeof *to);
     if (rule->plausible > 0) {
         e.shift = shift;
         e.least = (float)((double)of_base->most + log(rule->plausible));
     }
-    float most = extrapolate(&e, base, dpo, negative, V, to);
-    if (fabsf(most) <= 2) {
-        row_subtract(to, V, (double)most + log(row_sum_exp(to, V, most)));
-    } else {
-        e.less += (double)most;
-        extrapolate(&e, base, dpo, negative, V, to);
-        e.less += log(row_sum_exp(to, V, 0));
-        kernels()->extrapolate(to, base, dpo, negative, V, &e);
+    float most = extrapolate(&e, base, dpo, negative, V, out);
+    double sum = exponentials(out, V, most, p), less = (double)most + log(sum);
+    if (fabs(less) <= 2) {
+        row_subtract(out, V, less);
+        return sum;
     }
+    e.less += (double)most;
+    extrapolate(&e, base, dpo, negative, V, out);
+    sum = exponentials(out, V, 0, p);
+    e.less += log(sum);
+    kernels()->extrapolate(out, base, dpo, negative, V, &e);
+    return sum;
+}
+
+void teacher_compose_each(const struct teacher_rule *rule, const double *alpha, size_t n,
+                          const float *base, const float *dpo, const float *negative, size_t V,
+                          float *out) {
+    double shift = rule->plausible > 0 ? row_lse(dpo, V) - row_lse(negative, V) : 0;
+    struct normaliser b = {.most = row_max(base, V)};
+    b.sum = row_sum_exp(base, V, b.most);
+    for (size_t k = 0; k < n; k++)
+        compose(rule, alpha[k], shift, &b, base, dpo, negative, V, out + k * V, NULL);
+}
+
+void teacher_compose(const struct teacher_rule *rule, double alpha, const float *base,
+                     const float *dpo, const float *negative, size_t V, float *out) {
+    bool apart = out != base && out != dpo && out != negative;
+    float *to = apart ? out : xmalloc(V * sizeof *to);
+    teacher_compose_each(rule, &alpha, 1, base, dpo, negative, V, to);
     if (apart) return;
     memcpy(out, to, V * sizeof *out);
     free(to);
 }
 
-void teacher_compose(const struct teacher_rule *rule, double alpha, const float *base,
-                     const float *dpo, const float *negative, size_t V, float *out) {
-    double shift = rule->plausible > 0 ? row_lse(dpo, V) - row_lse(negative, V) : 0;
-    struct normaliser b = {.most = row_max(base, V)};
-    b.sum = row_sum_exp(base, V, b.most);
-    compose(rule, alpha, shift, &b, base, dpo, negative, V, out);
+// The alpha that ALPHA_KL asks for. scratch (2,V): of_base's exponentials in the first or second
+// row, then what the extrapolation moves.
+static double alpha_of_kl(const struct teacher_rule *rule, double shift,
+                          const struct normaliser *of_base, const float *base, const float *dpo,
+                          const float *negative, size_t V, float *scratch) {
+    struct tilt t = {.logp = scratch, .d = scratch + V};
+    const float *exponential = base == negative && base != dpo ? scratch + V : scratch;
+    double lse = log_normaliser(of_base), rest = 0;
+    float least =
+        rule->plausible > 0 ? (float)((double)of_base->most + log(rule->plausible)) : -INFINITY;
+    for (size_t v = 0; v < V; v++) {
+        bool out = base[v] < least || dpo[v] == -INFINITY || negative[v] == -INFINITY;
+        if (out) rest += (double)exponential[v];
+        if (out || base[v] == -INFINITY) continue;
+        scratch[V + t.n] = (float)((double)dpo[v] - (double)negative[v] - shift);
+        scratch[t.n++] = (float)((double)base[v] - lse);
+    }
+    t.rest = rest / of_base->sum;
+    return tilt_alpha(&t, rule->strength);
 }
 
-double teacher_star(const struct teacher_rule *rule, const float *base, const float *dpo,
-                    const float *negative, size_t V, float *out, double *tvd) {
+double teacher_star_row(const struct teacher_rule *rule, const float *base, const float *dpo,
+                        const float *negative, size_t V, struct teacher_composed *to, double *tvd) {
     struct normaliser p, q, b;
-    float *scratch = xmalloc(2 * V * sizeof *scratch);
-    *tvd = distance(dpo, negative, V, scratch, scratch + V, &p, &q);
+    *tvd = distance(dpo, negative, V, to->p, to->p + V, &p, &q);
     if (base == dpo)
         b = p;
     else if (base == negative)
         b = q;
     else
-        b.sum = row_exp_sum(scratch, base, V, &b.most);
+        b.sum = row_exp_sum(to->p, base, V, &b.most);
+    double shift = log_normaliser(&p) - log_normaliser(&q);
+    double alpha = rule->alpha == ALPHA_KL
+                       ? alpha_of_kl(rule, shift, &b, base, dpo, negative, V, to->p)
+                       : teacher_alpha(rule, *tvd);
+    to->sum = compose(rule, alpha, shift, &b, base, dpo, negative, V, to->logp, to->p);
+    return alpha;
+}
+
+double teacher_star(const struct teacher_rule *rule, const float *base, const float *dpo,
+                    const float *negative, size_t V, float *out, double *tvd) {
+    bool apart = out != base && out != dpo && out != negative;
+    float *scratch = xmalloc((apart ? 2 : 3) * V * sizeof *scratch);
+    struct teacher_composed row = {.logp = apart ? out : scratch + 2 * V, .p = scratch};
+    double alpha = teacher_star_row(rule, base, dpo, negative, V, &row, tvd);
+    if (!apart) memcpy(out, row.logp, V * sizeof *out);
     free(scratch);
-    double alpha = teacher_alpha(rule, *tvd), shift = log_normaliser(&p) - log_normaliser(&q);
-    compose(rule, alpha, shift, &b, base, dpo, negative, V, out);
     return alpha;
 }
 
@@ -131,38 +182,42 @@ static void rise(struct teacher_entry *heap, size_t at, struct teacher_entry x) 
     heap[at] = x;
 }
 
-// A number that about 2 k of logp lie above, by a sample: fewer than k seldom do.
-static float sampled_threshold(const float *logp, size_t V, size_t k) {
-    enum { SAMPLE = 1024, MOST = 32 };
-    size_t rank = 2 * k * SAMPLE / V + 8, n = 0;
-    float top[MOST];
-    if (V < 8 * SAMPLE || rank > MOST) return -INFINITY;
-    for (size_t i = 0; i < SAMPLE; i++) {
-        float x = logp[i * V / SAMPLE];
-        if (n == rank && !(x > top[n - 1])) continue;
-        size_t at = n < rank ? n++ : n - 1;
-        for (; at && x > top[at - 1]; at--) top[at] = top[at - 1];
-        top[at] = x;
-    }
-    return top[rank - 1];
+// heap (n) holds the k that rank first of those put in.
+static void put(struct teacher_entry *heap, size_t *n, size_t k, struct teacher_entry x) {
+    if (!(x.logp > -INFINITY)) return;
+    if (*n < k)
+        rise(heap, (*n)++, x);
+    else if (ranks_before(x, heap[0]))
+        sink(heap, k, 0, x);
 }
 
-// The top k of those that are `least` at least; returns how many there are, in rank order.
-static size_t take_above(const float *logp, size_t V, size_t k, float least,
-                         struct teacher_entry *heap) {
-    enum { GROUP = 64 };
+// A number that k or more of logp are no less than, and not many more: the k-th of the largest
+// numbers of groups. heap (k) is scratch.
+static float group_threshold(const float *logp, size_t V, size_t k, struct teacher_entry *heap) {
+    enum { LANES = 16, SPARE = 2 }; // groups for each of k
+    size_t each = V / (SPARE * k), n = 0;
+    if (each < 2) return -INFINITY;
+    for (size_t at = 0; at < V; at += LANES * each) {
+        float most[LANES];
+        kernels()->maxima(most, logp + at, V - at < LANES * each ? V - at : LANES * each, each);
+        for (int l = 0; l < LANES; l++) put(heap, &n, k, (struct teacher_entry){l, most[l]});
+    }
+    return n == k ? heap[0].logp : -INFINITY;
+}
+
+size_t teacher_top(const float *logp, size_t V, size_t k, struct teacher_entry *heap) {
+    if (k > V) k = V;
+    if (!k) return 0;
+    float least = group_threshold(logp, V, k, heap);
     size_t n = 0;
-    for (size_t at = 0; at < V && k; at += GROUP) {
-        size_t m = V - at < GROUP ? V - at : GROUP;
-        float most = row_max(logp + at, m);
-        if (most < least || (n == k && !(most > heap[0].logp))) continue;
-        for (size_t i = at; i < at + m; i++) {
-            struct teacher_entry x = {(int32_t)i, logp[i]};
-            if (!(x.logp > -INFINITY) || x.logp < least) continue;
-            if (n < k)
-                rise(heap, n++, x);
-            else if (x.logp > heap[0].logp)
-                sink(heap, n, 0, x);
+    for (size_t at = 0; at < V; at += ROW_BLOCK) {
+        int32_t in[ROW_BLOCK];
+        size_t m = V - at < ROW_BLOCK ? V - at : ROW_BLOCK;
+        if (n == k) least = heap[0].logp;
+        m = kernels()->at_least(in, logp + at, m, least);
+        for (size_t i = 0; i < m; i++) {
+            size_t id = at + (size_t)in[i];
+            put(heap, &n, k, (struct teacher_entry){(int32_t)id, logp[id]});
         }
     }
     for (size_t left = n; left > 1; left--) { // the last in rank goes to the end
@@ -173,16 +228,11 @@ static size_t take_above(const float *logp, size_t V, size_t k, float least,
     return n;
 }
 
-static size_t take_top(const float *logp, size_t V, size_t k, struct teacher_entry *heap) {
-    float least = sampled_threshold(logp, V, k);
-    size_t n = take_above(logp, V, k, least, heap);
-    return n < k && least > -INFINITY ? take_above(logp, V, k, -INFINITY, heap) : n;
-}
-
 size_t teacher_enough(const struct teacher_cut *cut, const struct teacher_entry *entries,
                       size_t n) {
     double sum = 0;
     if (n > cut->top_k) n = cut->top_k;
+    if (cut->mass >= 1 && cut->least <= 0) return n;
     for (size_t i = 0; i < n; i++) {
         double p = exp((double)entries[i].logp);
         if (i && p < cut->least) return i;
@@ -240,11 +290,23 @@ double teacher_tail(const float *logp, size_t V, const int32_t *ids, size_t n) {
     return log_mass(sum + pass_over(logp, &from, V));
 }
 
+float teacher_most(const float *logp, size_t V, struct teacher_entry *entries, size_t n) {
+    float most = ROW_LOG_FLOOR;
+    size_t from = 0;
+    qsort(entries, n, sizeof *entries, by_id);
+    for (size_t i = 0; i <= n; i++) {
+        size_t to = i < n ? (size_t)entries[i].id : V;
+        if (to > from) most = fmaxf(most, row_max(logp + from, to - from));
+        from = to + 1;
+    }
+    qsort(entries, n, sizeof *entries, by_rank);
+    return fminf(most, 0);
+}
+
 static size_t choose(const struct teacher_cut *cut, const float *logp, size_t V, int32_t realised,
                      struct teacher_entry *entries) {
     assert(realised < (int32_t)V && cut->eos < (int32_t)V);
-    size_t k = cut->top_k < V ? cut->top_k : V;
-    size_t n = teacher_enough(cut, entries, take_top(logp, V, k, entries));
+    size_t n = teacher_enough(cut, entries, teacher_top(logp, V, cut->top_k, entries));
     n = keep(entries, n, realised, logp);
     n = keep(entries, n, cut->eos, logp);
     for (size_t i = 0; i < cut->n_must; i++) n = keep(entries, n, cut->must[i], logp);
@@ -258,36 +320,49 @@ size_t teacher_truncate(const struct teacher_cut *cut, const float *logp, size_t
     return n;
 }
 
-size_t teacher_truncate_measured(const struct teacher_cut *cut, const float *logp, size_t V,
-                                 int32_t realised, struct teacher_entry *entries, double *log_tail,
-                                 double *entropy) {
-    float p[ROW_BLOCK];
-    double tail = 0;
-    size_t n = choose(cut, logp, V, realised, entries), next = 0;
-    qsort(entries, n, sizeof *entries, by_id);
-    *entropy = 0;
+// What is outside entries (n), and the entropy. The row is as it was then, but p of them is 0.
+static struct teacher_rest measure_rest(struct teacher_composed *row, size_t V,
+                                        const struct teacher_entry *entries, size_t n) {
+    double moment = 0, mass = 0;
+    float most = ROW_LOG_FLOOR;
+    for (size_t i = 0; i < n; i++) {
+        size_t id = (size_t)entries[i].id;
+        if (row->p[id] > 0) moment += (double)row->p[id] * (double)entries[i].logp;
+        row->p[id] = 0;
+        row->logp[id] = -INFINITY;
+    }
     for (size_t at = 0; at < V; at += ROW_BLOCK) {
         size_t m = V - at < ROW_BLOCK ? V - at : ROW_BLOCK;
-        *entropy -= (double)kernels()->exp_moment(p, logp + at, m);
-        for (; next < n && (size_t)entries[next].id < at + m; next++)
-            p[(size_t)entries[next].id - at] = 0;
-        tail += row_sum(p, m);
+        moment += (double)kernels()->moment(row->p + at, row->logp + at, m);
+        mass += row_sum(row->p + at, m);
+        most = fmaxf(most, row_max(row->logp + at, m));
     }
-    qsort(entries, n, sizeof *entries, by_rank);
-    *log_tail = log_mass(tail);
+    for (size_t i = 0; i < n; i++) row->logp[entries[i].id] = entries[i].logp;
+    return (struct teacher_rest){.log_tail = log_mass(mass / row->sum),
+                                 .entropy = -moment / row->sum,
+                                 .log_most = fminf(most, 0)};
+}
+
+size_t teacher_truncate_row(const struct teacher_cut *cut, struct teacher_composed *row, size_t V,
+                            int32_t realised, struct teacher_entry *entries,
+                            struct teacher_rest *rest) {
+    size_t n = choose(cut, row->logp, V, realised, entries);
+    *rest = measure_rest(row, V, entries, n);
     return n;
 }
 
-size_t teacher_take(const int32_t *ids, size_t n, const int32_t also[2], const float *logp,
-                    size_t V, struct teacher_entry *entries, double *log_tail) {
+size_t teacher_take_row(const int32_t *ids, size_t n, const int32_t also[2],
+                        struct teacher_composed *row, size_t V, struct teacher_entry *entries,
+                        struct teacher_rest *rest) {
     bool in[2] = {also[0] < 0, also[1] < 0 || also[1] == also[0]};
     for (size_t i = 0; i < n; i++) {
-        entries[i] = (struct teacher_entry){ids[i], logp[ids[i]]};
+        entries[i] = (struct teacher_entry){ids[i], row->logp[ids[i]]};
         for (int k = 0; k < 2; k++) in[k] = in[k] || ids[i] == also[k];
     }
     for (int k = 0; k < 2; k++)
-        if (!in[k]) entries[n++] = (struct teacher_entry){also[k], logp[also[k]]};
-    *log_tail = complement(logp, V, entries, n);
+        if (!in[k]) entries[n++] = (struct teacher_entry){also[k], row->logp[also[k]]};
+    qsort(entries, n, sizeof *entries, by_rank);
+    *rest = measure_rest(row, V, entries, n);
     return n;
 }
 

@@ -38,7 +38,7 @@ bool measure_run(const struct measure *m, struct fail *f) {
         if (f->code) break;
         run_chunks(m, net, &b);
         if (!m->batch(m->self, &b, f)) break;
-        log_progress(m->log, "row", row, m->source->rows, NAN);
+        log_progress(m->log, "row", row, m->source->rows, NULL);
     }
     log_end_progress(m->log);
     for (size_t k = 0; k < m->models; k++) net_free(net[k]);

@@ -11,6 +11,7 @@ struct online_teachers {
     struct net *net[MODELS];
     struct teacher_rule rule;
     size_t V;
+    float *scratch; // (threads, 2V)
     struct {
         const struct batch *batch; // whose hidden states a net holds
         uint64_t serial;
@@ -28,12 +29,16 @@ static struct net_limits inference(const struct net_limits *l) {
     return i;
 }
 
+static size_t scratch_bytes(size_t V) {
+    return (size_t)parallel_threads() * 2 * V * sizeof(float);
+}
+
 size_t online_teachers_plan(const struct teacher_models *m, const struct net_limits *limits) {
     struct net_limits l = inference(limits);
     size_t bytes = 0;
     for (int k = 0; k < MODELS; k++)
         if (pick(m, k)) bytes += net_plan(pick(m, k), &l);
-    return bytes;
+    return bytes + (m->dpo ? scratch_bytes(m->dpo->config.vocab_used) : 0);
 }
 
 struct online_teachers *online_teachers_new(const struct teacher_models *m,
@@ -47,12 +52,14 @@ struct online_teachers *online_teachers_new(const struct teacher_models *m,
         l->net[k] = net_new(pick(m, k), &i);
         l->V = pick(m, k)->config.vocab_used;
     }
+    if (m->dpo) l->scratch = xmalloc(scratch_bytes(l->V));
     return l;
 }
 
 void online_teachers_free(struct online_teachers *l) {
     if (!l) return;
     for (int k = 0; k < MODELS; k++) net_free(l->net[k]);
+    free(l->scratch);
     free(l);
 }
 
@@ -81,8 +88,10 @@ struct compose_job {
 static void compose_row(void *self, size_t i) {
     const struct compose_job *j = self;
     size_t V = j->teachers->V, at = i * V;
-    double tvd, alpha = teacher_star(&j->teachers->rule, j->base + at, j->dpo + at,
-                                     j->negative + at, V, j->out + at, &tvd);
+    float *scratch = j->teachers->scratch + (size_t)parallel_self() * 2 * V;
+    struct teacher_composed row = {.logp = j->out + at, .p = scratch};
+    double tvd, alpha = teacher_star_row(&j->teachers->rule, j->base + at, j->dpo + at,
+                                         j->negative + at, V, &row, &tvd);
     j->info[i].alpha = (float)alpha;
     j->info[i].tvd = (float)tvd;
 }

@@ -1,6 +1,7 @@
 #include "common/training/score.h"
 #include "common/training/passes.h"
 #include "common/base/parallel.h"
+#include "common/base/ranks.h"
 #include "common/engine/rowmath.h"
 
 struct score_job {
@@ -55,11 +56,12 @@ bool score_objective(struct objective *o, struct net *net, struct source *s, siz
     struct step_totals totals = {0};
     for (size_t row = 0; row < s->rows; row++) totals.rows += s->measure(s->self, row, &totals) > 0;
     o->begin_step(o->self, &totals);
-    for (size_t row = 0; row < s->rows && !f->code;) {
-        row = score_fill(&b, s, row, s->rows, tokens, f);
+    size_t end = ranks_share(s->rows, ranks_self() + 1);
+    for (size_t row = ranks_share(s->rows, ranks_self()); row < end && !f->code;) {
+        row = score_fill(&b, s, row, end, tokens, f);
         if (!f->code && b.positions) passes_run(o, net, &b, NULL);
     }
-    *loss = o->end_step(o->self, m);
+    if (!f->code) *loss = o->end_step(o->self, m);
     batch_release(&b);
     return !f->code;
 }

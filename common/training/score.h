@@ -15,6 +15,7 @@ void score_chunk(const struct batch *b, struct chunk c, const float *logits, siz
 size_t score_fill(struct batch *b, struct source *s, size_t first, size_t end, size_t tokens,
                   struct fail *f);
 // The mean loss of all rows of the source, as one step of the objective; its other numbers go to m.
+// Several ranks run it together, each on a share of the rows.
 // False with f set where a row cannot be read. Weights are not touched.
 bool score_objective(struct objective *o, struct net *net, struct source *s, size_t tokens,
                      struct metrics *m, double *loss, struct fail *f);

@@ -1,12 +1,27 @@
 #include "common/training/train.h"
+#include "common/training/lanes.h"
 #include "common/training/passes.h"
 #include "common/base/clock.h"
 #include "common/base/order.h"
+#include "common/base/ranks.h"
 #include "common/base/stop.h"
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-void train_options_rows(struct options *o, struct train_options *t, const char *lr,
+static void describe_rate(struct train_options *t, enum rate_kind kind) {
+    char own[RATE_HELP], reward[RATE_HELP];
+    bool two = kind == RATE_DPO; // of a stage that trains both
+    learning_rate_words(kind, own);
+    learning_rate_words(RATE_REWARD, reward);
+    snprintf(t->rate_help, sizeof t->rate_help,
+             "peak learning rate; if not given, by the parameters of the model: %s%s%s; an "
+             "adapter's is ten times that, %g at most",
+             own, two ? "; with --loss reward " : "", two ? reward : "",
+             learning_rate_default(kind, 0, true));
+}
+
+void train_options_rows(struct options *o, struct train_options *t, enum rate_kind kind,
                         const char *batch_size) {
     const struct opt_row rows[] = {
         {"batch-size", OPT_INT, OPT_RESULT, &t->batch_size, .value = batch_size, .low = 1,
@@ -20,9 +35,15 @@ void train_options_rows(struct options *o, struct train_options *t, const char *
          .help = "tokens that are summed as one unit; changes the last bits of the result"},
         {"shuffle-window", OPT_INT, OPT_RESULT, &t->window, .value = "8", .low = 1, .high = 1e9,
          .metavar = "N", .help = "shards whose rows are mixed with each other"},
+        {"lanes", OPT_INT, OPT_RESULT, &t->lanes, .value = "1", .low = 1, .high = 65536,
+         .metavar = "L", .late = true,
+         .help = "groups of a step's rows that are summed apart, then added in pairs: under mpirun "
+                 "or srun at least as many as ranks, which is then the default; changes the last "
+                 "bits of the result"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
-    optim_options_rows(o, &t->optim, lr);
+    describe_rate(t, kind);
+    optim_options_rows(o, &t->optim, t->rate_help);
     const struct opt_row exec[] = {
         {"micro-tokens", OPT_INT, OPT_EXEC, &t->micro_tokens, .value = "4096", .low = 1,
          .high = 1e9, .metavar = "N",
@@ -33,9 +54,20 @@ void train_options_rows(struct options *o, struct train_options *t, const char *
          .metavar = "T", .help = "save OUT.ckpt every so many steps, or after a time such as 10m"},
         {"stop-after", OPT_TIME, OPT_EXEC, &t->stop_after, .value = "0", .metavar = "T",
          .help = "save and exit 75 after a time such as 3h50m, 0 = never"},
+        {"continue", OPT_FLAG, OPT_EXEC, &t->longer,
+         .help = "go on with a stopped or finished run that had fewer --epochs: the learning rates "
+                 "are those of the longer run from there on; the output records where"},
         {"snapshot-every", OPT_INT, OPT_EXEC, &t->snapshot_every, .value = "0", .low = 0,
          .high = 1e12, .metavar = "N",
          .help = "also save the model every N steps, as OUT.step-N.h5; 0 = never"},
+        {"shard-optimizer", OPT_FLAG, OPT_EXEC, &t->shard_optimizer,
+         .help = "several ranks: each holds the moments of its share of the weights only (ZeRO-1)"},
+        {"ranks", OPT_INT, OPT_EXEC, &t->ranks, .value = "0", .low = 0, .high = 65536,
+         .metavar = "N",
+         .help = "--dry-run: plan for N ranks, 0 = those that there are; a run's come from its "
+                 "launcher, "
+                 "best one for each NUMA node: mpirun --map-by numa --bind-to numa, srun "
+                 "--ntasks-per-node=2"},
     };
     options_add(o, exec, sizeof exec / sizeof *exec);
 }
@@ -51,6 +83,11 @@ static uint64_t repeats(const struct train_options *o) {
 uint64_t train_steps(const struct train_options *o, size_t rows) {
     if (o->steps) return (uint64_t)o->steps;
     return (uint64_t)o->epochs * epoch_steps(o, rows) * repeats(o);
+}
+
+// The pass over the data, from 1, that step `step` (from 0) belongs to.
+static uint64_t epoch_of(const struct train *t, uint64_t step) {
+    return step / (epoch_steps(t->options, t->source->rows) * repeats(t->options)) + 1;
 }
 
 static size_t larger(size_t a, size_t b) {
@@ -78,12 +115,16 @@ size_t train_order_bytes(const struct train_options *o, const struct source *s) 
 struct loop { // the loop's own state
     struct train *t;
     struct net *net;
+    struct lanes *lanes;
     struct net_limits limits;
     struct batch batch;
     struct order order;
     size_t n, *rows, *tokens; // of the current step
     uint64_t steps;
-    double last_save, loss;
+    double start, before; // seconds: when the run began; of the log that it continues
+    uint64_t counted;     // tokens since
+    double last_save;
+    struct ranks_traffic traffic; // before the step
     struct fail *f;
 };
 
@@ -108,26 +149,27 @@ static bool choose_rows(struct loop *l, uint64_t step, struct step_totals *total
     return true;
 }
 
-// The unit that starts at row `at` of the step ends before the row returned; *tokens: its size.
-static size_t unit_end(const struct loop *l, size_t at, size_t *tokens) {
+// The unit that starts at row `at` of the step ends before the row returned, `last` at most;
+// *tokens: its size.
+static size_t unit_end(const struct loop *l, size_t at, size_t last, size_t *tokens) {
     size_t end = at + 1;
     *tokens = l->tokens[at];
-    while (end < l->n && *tokens + l->tokens[end] <= (size_t)l->t->options->unit_tokens)
+    while (end < last && *tokens + l->tokens[end] <= (size_t)l->t->options->unit_tokens)
         *tokens += l->tokens[end++];
     return end;
 }
 
 // Fills the batch with whole units from row `at` of the step on; returns the next row.
-static size_t fill_micro(struct loop *l, size_t at) {
+static size_t fill_micro(struct loop *l, size_t at, size_t last) {
     struct source *s = l->t->source;
     size_t used = 0, tokens;
     batch_clear(&l->batch);
-    while (at < l->n) {
-        size_t end = unit_end(l, at, &tokens);
+    while (at < last) {
+        size_t end = unit_end(l, at, last, &tokens);
         if (used && used + tokens > (size_t)l->t->options->micro_tokens) break;
         batch_begin_unit(&l->batch);
         for (; at < end; at++)
-            if (!s->add(s->self, &l->batch, l->rows[at], l->f)) return l->n;
+            if (!s->add(s->self, &l->batch, l->rows[at], l->f)) return last;
         used += tokens;
     }
     batch_end(&l->batch);
@@ -147,22 +189,64 @@ static bool broken(struct loop *l, uint64_t step, const char *what, double value
                     (unsigned long long)step + 1, l->n, lowest, highest);
 }
 
+// The gradient of one of this rank's lanes. False: stopped or failed.
+static bool run_lane(struct loop *l, size_t i) {
+    struct train *t = l->t;
+    size_t at, end, before;
+    lanes_range(l->lanes, i, &at, &end, &before);
+    float *grads = lanes_begin(l->lanes);
+    net_begin_rows(l->net, before);
+    while (at < end) {
+        at = fill_micro(l, at, end);
+        if (l->f->code) return false;
+        lanes_watch(l->lanes, l->net, at == end);
+        if (!passes_run(t->objective, l->net, &l->batch, grads)) return false;
+    }
+    lanes_watch(l->lanes, l->net, false);
+    net_end_step(l->net, grads);
+    lanes_end(l->lanes);
+    return true;
+}
+
+// The step's gradient, on every rank that needs it. False: failed here, or stopped anywhere.
+static bool run_lanes(struct loop *l) {
+    bool fine = true;
+    lanes_cut(l->lanes, l->tokens, l->n);
+    for (size_t i = 0; fine && i < lanes_own(l->lanes); i++) fine = run_lane(l, i);
+    if (l->f->code) return false;
+    if (fine || ranks_count() > 1) lanes_sum(l->lanes); // the others wait for what is ours
+    return !ranks_or(!fine);
+}
+
+static void log_step(struct loop *l, uint64_t step, double norm, size_t tokens, double start) {
+    struct train *t = l->t;
+    struct ranks_traffic traffic = ranks_traffic();
+    double now = clock_seconds();
+    metrics_value(t->metrics, "grad_norm", norm);
+    metrics_value(t->metrics, "lr", optim_rate(&t->options->optim, step, l->steps));
+    metrics_value(t->metrics, "epoch", (double)epoch_of(t, step));
+    metrics_value(t->metrics, "tokens", (double)tokens);
+    metrics_value(t->metrics, "tokens_per_second", (double)tokens / (now - start));
+    metrics_value(t->metrics, "seconds", round(1e3 * (l->before + now - l->start)) / 1e3);
+    l->counted += tokens;
+    if (ranks_count() == 1) return;
+    metrics_extra(t->metrics, "bytes_sent", (double)(traffic.bytes - l->traffic.bytes));
+    metrics_extra(t->metrics, "seconds_waited", traffic.seconds - l->traffic.seconds);
+}
+
 // False: stopped (f fine) or failed. True: the step is in the parameters.
 static bool run_step(struct loop *l, uint64_t step) {
     struct train *t = l->t;
     struct step_totals totals;
     double start = clock_seconds();
-    if (!choose_rows(l, step, &totals)) return false;
+    l->traffic = ranks_traffic();
+    bool chosen = choose_rows(l, step, &totals);
+    if (!chosen && l->f->code && !stop_requested()) return false;
+    if (ranks_or(!chosen)) return false;
     if (!l->n) return true; // all of its rows are lost: nothing changes
-    optim_zero(t->optim);
     net_begin_step(l->net, t->seed, step);
     t->objective->begin_step(t->objective->self, &totals);
-    for (size_t at = 0; at < l->n;) {
-        at = fill_micro(l, at);
-        if (l->f->code || !passes_run(t->objective, l->net, &l->batch, t->optim->grads))
-            return false;
-    }
-    net_end_step(l->net, t->optim->grads);
+    if (!run_lanes(l)) return false;
     double loss = t->objective->end_step(t->objective->self, t->metrics);
     metrics_value(t->metrics, "loss", loss);
     if (!isfinite(loss)) return broken(l, step, "loss", loss);
@@ -170,21 +254,39 @@ static bool run_step(struct loop *l, uint64_t step) {
         return false;
     double norm = optim_step(t->optim, &t->options->optim, step, l->steps);
     if (!isfinite(norm)) return broken(l, step, "gradient's norm", norm);
-    metrics_value(t->metrics, "grad_norm", norm);
-    metrics_value(t->metrics, "lr", optim_rate(&t->options->optim, step, l->steps));
-    metrics_value(t->metrics, "tokens", (double)totals.tokens);
-    metrics_value(t->metrics, "tokens_per_second",
-                  (double)totals.tokens / (clock_seconds() - start));
-    l->loss = loss;
+    if (t->optim->sharded) exchange_spread(t->exchange, t->optim->trained.values);
+    log_step(l, step, norm, totals.tokens, start);
     return true;
+}
+
+static void add_number(const struct loop *l, const char *metric, const char *format, double scale,
+                       struct str *s) {
+    double x = metrics_get(l->t->metrics, metric);
+    if (!isnan(x)) str_printf(s, format, scale * x);
+}
+
+// What the progress line says of the step that ended.
+static void show(struct loop *l, uint64_t step) {
+    struct train *t = l->t;
+    struct str s = {0};
+    double elapsed = clock_seconds() - l->start;
+    str_printf(&s, "epoch %llu", (unsigned long long)epoch_of(t, step - 1));
+    if (!t->options->steps) str_printf(&s, "/%lld", (long long)t->options->epochs);
+    add_number(l, "loss", ", loss %.4f", 1, &s);
+    add_number(l, "reward_accuracy", ", accuracy %.0f%%", 100, &s);
+    add_number(l, "kl", ", KL %.3g", 1, &s); // to p*
+    add_number(l, "score", ", score %.3g", 1, &s);
+    if (elapsed > 0) str_printf(&s, ", %.3g tokens/s", (double)l->counted / elapsed);
+    log_progress(t->log, "step", step, l->steps, s.text);
+    str_release(&s);
 }
 
 // What follows a step that is in the parameters, whatever happens: `step` are done.
 static bool end_step(struct loop *l, uint64_t step, bool *end) {
     struct train *t = l->t;
     if (t->hooks.after_step && !t->hooks.after_step(t->hooks.self, step, end, l->f)) return false;
+    show(l, step);
     if (l->n) metrics_row(t->metrics, step);
-    log_progress(t->log, "step", step, l->steps, l->loss);
     return true;
 }
 
@@ -197,7 +299,8 @@ static bool save(struct loop *l, uint64_t step) {
 static bool due(const struct loop *l, uint64_t step) {
     const struct opt_every *e = &l->t->options->checkpoint_every;
     if (e->steps) return step % (uint64_t)e->steps == 0;
-    return e->seconds > 0 && clock_seconds() - l->last_save >= e->seconds;
+    return e->seconds > 0 &&
+           ranks_or(!ranks_self() && clock_seconds() - l->last_save >= e->seconds);
 }
 
 static int run(struct loop *l) {
@@ -205,7 +308,7 @@ static int run(struct loop *l) {
     bool end = false;
     uint64_t step = t->step;
     while (step < l->steps && !end) {
-        bool done = !stop_requested() && run_step(l, step);
+        bool done = !ranks_or(stop_requested()) && run_step(l, step);
         if (!done && stop_requested()) *l->f = (struct fail){0}; // a pipe closed by the same signal
         if (l->f->code) return l->f->code;
         if (!done) return save(l, step) ? EXIT_STOPPED : l->f->code;
@@ -223,17 +326,21 @@ int train_run(struct train *t, struct fail *f) {
     struct loop l = {.t = t,
                      .limits = train_limits(t->options, s),
                      .f = f,
+                     .start = clock_seconds(),
+                     .before = metrics_resumed(t->metrics, "seconds"),
                      .last_save = clock_seconds(),
                      .steps = train_steps(t->options, s->rows)};
     l.net = net_new(t->model, &l.limits);
+    l.lanes = lanes_new(t->optim, t->exchange, t->options->lanes ? (size_t)t->options->lanes : 1);
     l.rows = xmalloc((size_t)t->options->batch_size * sizeof *l.rows);
     l.tokens = xmalloc((size_t)t->options->batch_size * sizeof *l.tokens);
     order_init(&l.order, t->seed, s->rows, s->parts, (size_t)t->options->window, s->part_rows,
                s->self);
     int code = run(&l);
-    log_end_progress(t->log);
+    log_drop_progress(t->log);
     order_release(&l.order);
     batch_release(&l.batch);
+    lanes_free(l.lanes);
     net_free(l.net);
     free(l.rows);
     free(l.tokens);

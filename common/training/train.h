@@ -4,23 +4,32 @@
 // A step takes --batch-size rows in the seeded order, cuts them into units of --unit-tokens (which
 // fix the bits) and runs micro-batches of whole units (--micro-tokens, which bound the memory).
 // Losses are normalised by the totals of the whole step. State is saved at step boundaries only.
+//
+// Several ranks (common/base/ranks.h) run this loop together, each on its own lanes (lanes.h) of
+// every step; what is agreed on at a boundary is agreed on by all. Sources know all rows of a step
+// on every rank.
 #pragma once
 #include "common/base/fail.h"
 #include "common/base/log.h"
+#include "common/engine/exchange.h"
 #include "common/engine/net.h"
 #include "common/method/objective.h"
 #include "common/engine/optim.h"
 #include "common/base/options.h"
+#include "common/training/learning_rate.h"
 
 struct train_options {
     int64_t batch_size, epochs, steps, unit_tokens, micro_tokens, snapshot_every, window;
+    int64_t lanes, ranks; // ranks: --dry-run plans for
     double stop_after;
-    bool recompute;
+    bool recompute, longer, shard_optimizer;
     uint64_t repeat; // set by the stage: steps in a row that take the same rows; 0: 1
     struct opt_every checkpoint_every;
     struct optim_options optim;
+    char rate_help[3 * RATE_HELP]; // of --lr
 };
-void train_options_rows(struct options *o, struct train_options *t, const char *lr,
+// kind: of the default learning rate, which the stage settles when it knows the model
+void train_options_rows(struct options *o, struct train_options *t, enum rate_kind kind,
                         const char *batch_size);
 
 struct source { // what the loop trains on; rows are numbered over the whole set
@@ -52,6 +61,7 @@ struct train_hooks {
 struct train {
     struct model *model;
     struct optim *optim;
+    struct exchange *exchange;
     struct objective *objective;
     struct source *source;
     const struct train_options *options;

@@ -8,6 +8,8 @@ struct csv {
     const char *message;
 };
 
+enum { BLOCK = 1 << 20 };
+
 // libcsv would trim blanks around unquoted fields.
 static int never(unsigned char c) {
     (void)c;
@@ -18,7 +20,7 @@ struct csv *csv_new(char delimiter) {
     struct csv *c = xcalloc(1, sizeof *c);
     csv_init(&c->parser, CSV_STRICT | CSV_STRICT_FINI);
     csv_set_space_func(&c->parser, never);
-    csv_set_blk_size(&c->parser, 1 << 20); // its buffer grows by this, not by doubling
+    csv_set_blk_size(&c->parser, BLOCK); // its buffer grows by this, not by doubling
     csv_set_delim(&c->parser, (unsigned char)delimiter);
     return c;
 }
@@ -46,6 +48,7 @@ static void begin(struct csv *c, struct csv_row *r) {
 bool csv_feed(struct csv *c, const char *bytes, size_t n, struct csv_row *r, bool *done) {
     begin(c, r);
     bool fine = csv_parse(&c->parser, bytes, n, field, row, c) == n;
+    if (!fine && csv_error(&c->parser) == CSV_ENOMEM) mem_lacks(BLOCK);
     if (!fine)
         c->message = csv_error(&c->parser) == CSV_EPARSE ? "stray quote in a field"
                                                          : csv_strerror(csv_error(&c->parser));

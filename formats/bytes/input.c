@@ -61,6 +61,17 @@ ssize_t input_read(int fd, const char *name, void *to, size_t n, struct fail *f)
     return -1;
 }
 
+bool input_read_at(int fd, const char *name, void *to, size_t n, size_t offset, struct fail *f) {
+    for (ssize_t got; n; to = (char *)to + got, offset += (size_t)got, n -= (size_t)got) {
+        do got = pread(fd, to, n, (off_t)offset);
+        while (got < 0 && errno == EINTR);
+        if (got < 0) return cannot("read", name, errno, f);
+        if (!got)
+            return fail_set(f, EXIT_BADDATA, "'%s' became shorter while it was being read", name);
+    }
+    return true;
+}
+
 bool input_is_file(const char *path, const char *hint, struct fail *f) {
     struct stat st;
     if (f->code) return false;

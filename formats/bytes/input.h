@@ -13,6 +13,9 @@
 int input_open(const char *path, struct fail *f);
 // As read(), 0 at the end, with EINTR tried again. -1 with f set.
 ssize_t input_read(int fd, const char *name, void *to, size_t n, struct fail *f);
+// All n bytes at `offset` of a regular file, by any thread. A file that ends before is
+// EXIT_BADDATA.
+bool input_read_at(int fd, const char *name, void *to, size_t n, size_t offset, struct fail *f);
 void input_close(int fd);
 
 // Whether path is a regular file that can be opened; else f says what it is. `hint` ends the

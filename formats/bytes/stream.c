@@ -11,7 +11,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BUFFER = 1 << 18 };
+#ifndef STREAM_BUFFER
+#define STREAM_BUFFER (1 << 18)
+#endif
+enum { BUFFER = STREAM_BUFFER };
 
 struct stream {
     int fd;

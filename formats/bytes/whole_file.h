@@ -5,9 +5,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-// Removes the temporary names of `path` that killed processes of this host left.
-void whole_file_sweep(const char *path);
-
 // Sweeps stale temporary files of `path` and checks early that its folder can be written. From here
 // on a file-size limit is an error of the write, not a signal.
 bool whole_file_prepare(const char *path, struct fail *f);

@@ -95,6 +95,19 @@ bool whole_folder_open(struct whole_folder *w, const char *folder,
     return false;
 }
 
+bool whole_folder_text(const char *partial, const char *name, const char *text, struct fail *f) {
+    if (!text || f->code) return !f->code;
+    char *path = xasprintf("%s/%s", partial, name);
+    FILE *file = fopen(path, "wbe");
+    bool bad = !file || fwrite(text, 1, strlen(text), file) != strlen(text);
+    bad = bad || fflush(file) || fsync(fileno(file));
+    int why = errno;
+    if (file && fclose(file)) bad = true;
+    if (bad) fail_set(f, EXIT_FAILED, "cannot write '%s': %s", path, strerror(why));
+    free(path);
+    return !bad;
+}
+
 // Whether partial has taken the place of a folder that is there, which is then at `former`.
 static bool exchange(struct whole_folder *w) {
     if (!renameat2(AT_FDCWD, w->partial, AT_FDCWD, w->folder, RENAME_EXCHANGE))

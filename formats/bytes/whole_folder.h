@@ -19,6 +19,8 @@ void whole_folder_repair(const char *folder, bool (*is_ours)(const char *name));
 // Includes the repair; makes the empty partial folder. Refused where FOLDER is no folder.
 bool whole_folder_open(struct whole_folder *w, const char *folder,
                        bool (*is_ours)(const char *name), struct fail *f);
+// A text file in w->partial, safe on disk; NULL: none.
+bool whole_folder_text(const char *partial, const char *name, const char *text, struct fail *f);
 // Puts it in place, whose files are safe on disk already, and removes what was there; where f is
 // set, only cleans up. Releases w either way.
 bool whole_folder_commit(struct whole_folder *w, struct fail *f);

@@ -54,12 +54,14 @@ bool adapter_file_save(const char *path, const struct model_file *m, struct hash
                        const struct lineage *l, struct fail *f) {
     if (!whole_file_prepare(path, f)) return false;
     const struct adapter *a = m->model.adapter;
+    const struct parameters *p = &a->trained;
+    struct hash128 *numbers = xcalloc(p->n_tensors, sizeof *numbers);
     struct header header = {a->config, base, m->reward_beta, m->reversed};
     char hash[33], targets[64], *temp = whole_file_temp(path);
     hash_text(base, hash);
     adapter_targets_text(a->config.target, targets, sizeof targets);
     struct h5 *h = h5_create(temp, f);
-    artefact_put(h, "adapter", l, content_now(&header, &a->trained));
+    artefact_put(h, "adapter", l, (struct hash128){0});
     h5_put_text(h, "base", hash);
     h5_put_int(h, "rank", (int64_t)a->config.rank);
     h5_put_real(h, "alpha", a->config.alpha);
@@ -68,7 +70,10 @@ bool adapter_file_save(const char *path, const struct model_file *m, struct hash
     h5_put_text(h, "targets", targets);
     h5_put_real(h, "reward_beta", m->reward_beta);
     h5_put_int(h, "reversed", m->reversed);
-    tensor_file_write(h, a->trained.tensors, a->trained.n_tensors, a->trained.values);
+    struct tensor_source values = tensor_source_flat(p->values);
+    tensor_file_write(h, p->tensors, p->n_tensors, &values, numbers);
+    artefact_put_content(h, content_of(&header, p->tensors, p->n_tensors, numbers));
+    free(numbers);
     h5_close(h);
     bool ok = whole_file_commit(temp, path, f);
     free(temp);
@@ -110,12 +115,10 @@ static bool damaged(struct h5 *h, const char *path) {
 }
 
 static bool read_values(struct h5 *h, const char *path, const struct parameters *p) {
-    bool ok = tensor_file_check(h, path, p->tensors, p->n_tensors);
+    bool ok = tensor_file_check(h, path, p->tensors, p->n_tensors, false);
     for (size_t i = 0; ok && i < p->n_tensors; i++) {
         const struct tensor *t = &p->tensors[i];
-        char name[sizeof t->name + 8];
-        snprintf(name, sizeof name, "weights/%s", t->name);
-        ok = h5_read(h, name, 0, t->rows * t->cols, p->values + t->offset) &&
+        ok = tensor_file_read(h, t, 0, t->rows * t->cols, p->values + t->offset) &&
              (tensor_file_finite(p->values + t->offset, t->rows * t->cols) ||
               fail_set(h5_fail(h), EXIT_BADDATA,
                        "'%s' is not a usable adapter: '%s' has numbers that are not finite", path,
@@ -136,6 +139,30 @@ bool adapter_file_base(const char *path, struct hash128 *base, struct fail *f) {
     return !f->code;
 }
 
+// Nothing is allocated for a claim of rank and targets that the file does not back.
+static bool backed(struct h5 *h, const char *path, const struct adapter_config *a,
+                   const struct model_config *c) {
+    size_t n, claimed = 0, stored = 0;
+    for (enum adapter_target t = 0; t < ADAPTER_TARGETS; t++) {
+        size_t out, in;
+        adapter_shape(c, t, &out, &in);
+        if (a->target[t]) claimed += c->layers * a->rank * (out + in);
+    }
+    char **names = h5_members(h, "weights", &n);
+    for (size_t i = 0; i < n; i++) {
+        char *name = xasprintf("weights/%s", names[i]);
+        struct h5_shape s;
+        if (h5_shape(h, name, &s)) stored += s.count;
+        free(name);
+    }
+    h5_names_free(names, n);
+    return stored == claimed ||
+           fail_set(h5_fail(h), EXIT_BADDATA,
+                    "'%s' does not fit its base: it has %zu numbers, and its rank and targets ask "
+                    "for %zu; make it again",
+                    path, stored, claimed);
+}
+
 static bool put_onto(struct h5 *h, const char *path, const struct header *header,
                      const struct artefact *a, struct model_file *m) {
     char why[200], own[33], given[33];
@@ -145,6 +172,7 @@ static bool put_onto(struct h5 *h, const char *path, const struct header *header
         return fail_set(h5_fail(h), EXIT_BADDATA,
                         "'%s' is an adapter of the model %s, not of %s; give its own base", path,
                         own, given);
+    if (!backed(h, path, &header->config, &m->model.config)) return false;
     if (!adapter_attach(&m->model, &header->config, why, sizeof why))
         return fail_set(h5_fail(h), EXIT_BADDATA, "'%s' is not a usable adapter: %s", path, why);
     if (!read_values(h, path, &m->model.adapter->trained)) return false;
@@ -172,7 +200,32 @@ bool adapter_file_load(const char *path, struct model_file *m, struct fail *f) {
     return !f->code;
 }
 
-// The tensors as the file has them: whatever their shapes are, their hash must be that of the file.
+// Whether a tensor is A or B of a target, and as wide as the rank; its layer.
+static bool fits(const struct tensor *t, const struct adapter_config *c, size_t *layer) {
+    for (enum adapter_target k = 0; k < ADAPTER_TARGETS; k++)
+        for (int b = 0; c->target[k] && b < 2; b++) {
+            char name[sizeof t->name];
+            int end = 0;
+            if (sscanf(t->name, "base_model.model.model.layers.%zu.%n", layer, &end) != 1) continue;
+            snprintf(name, sizeof name, "base_model.model.model.layers.%zu.%s.lora_%c.weight",
+                     *layer, adapter_module_name(k), b ? 'B' : 'A');
+            if (end && !strcmp(name, t->name)) return (b ? t->cols : t->rows) == c->rank;
+        }
+    return false;
+}
+
+// Every layer up to the last one has both of every target, and there is nothing else.
+static bool complete(const struct tensor *t, size_t n, const struct adapter_config *c) {
+    size_t targets = 0, layers = 0, layer = 0;
+    for (enum adapter_target k = 0; k < ADAPTER_TARGETS; k++) targets += c->target[k];
+    for (size_t i = 0; i < n; i++) {
+        if (!fits(&t[i], c, &layer) || layer >= n) return false;
+        layers = layer + 1 > layers ? layer + 1 : layers;
+    }
+    return n == 2 * layers * targets;
+}
+
+// The tensors as the file has them, whatever the base asks for.
 static bool verify(struct h5 *h, const char *path, const struct header *header,
                    struct hash128 expect) {
     size_t n;
@@ -198,6 +251,10 @@ static bool verify(struct h5 *h, const char *path, const struct header *header,
         free(values);
     }
     ok = ok && hash_equal(content_of(header, tensors, n, hash), expect);
+    if (ok && !complete(tensors, n, &header->config))
+        fail_set(h5_fail(h), EXIT_BADDATA,
+                 "'%s' is not a whole adapter: its tensors are not those of its rank and targets",
+                 path);
     h5_names_free(names, n);
     free(tensors);
     free(hash);

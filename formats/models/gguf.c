@@ -1,5 +1,8 @@
 #include "formats/models/gguf.h"
+#include "common/engine/model.h"
 #include "common/base/mem.h"
+#include "common/base/path.h"
+#include "formats/bytes/input.h"
 #include "formats/bytes/whole_file.h"
 #include <errno.h>
 #include <math.h>
@@ -111,13 +114,6 @@ static uint16_t half_of(float x) { // to nearest, ties to even
     return (uint16_t)(sign | (rounded - 0x38000000) >> 13);
 }
 
-static uint16_t bf16_of(float x) {
-    uint32_t b;
-    memcpy(&b, &x, sizeof b);
-    if (x != x) return (uint16_t)(b >> 16 | 0x40);
-    return (uint16_t)((b + 0x7fff + (b >> 16 & 1)) >> 16);
-}
-
 // A block: its scale in f16, then 32 numbers of 8 bits.
 static void encode_q8(const float *x, unsigned char *to) {
     float most = 0;
@@ -148,7 +144,7 @@ size_t gguf_encode(enum gguf_type type, size_t n, const float *x, void *to) {
     for (size_t i = 0; type == GGUF_Q8_0 && i < n; i += Q8_BLOCK)
         encode_q8(x + i, bytes + i / Q8_BLOCK * (2 + Q8_BLOCK));
     for (size_t i = 0; (type == GGUF_F16 || type == GGUF_BF16) && i < n; i++) {
-        uint16_t half = type == GGUF_F16 ? half_of(x[i]) : bf16_of(x[i]);
+        uint16_t half = type == GGUF_F16 ? half_of(x[i]) : model_bf16(x[i]);
         memcpy(bytes + 2 * i, &half, sizeof half);
     }
     return encoded_bytes(type, n);
@@ -208,13 +204,16 @@ static bool write_padded(FILE *file, const void *bytes, size_t n, size_t pad) {
 static bool write_tensor(FILE *file, const struct gguf_tensor *t) {
     size_t rows = t->rows ? t->rows : 1, bytes = tensor_bytes(t);
     void *row = xmalloc(encoded_bytes(t->type, t->cols) + 1);
+    float *sum = t->plus != 0 ? xmalloc(t->cols * sizeof *sum) : NULL;
     bool ok = true;
     for (size_t r = 0; ok && r < rows; r++) {
         const float *from = t->data + (t->row ? t->row(t, r) : r) * t->cols;
-        size_t n = gguf_encode(t->type, t->cols, from, row);
+        for (size_t i = 0; sum && i < t->cols; i++) sum[i] = from[i] + t->plus;
+        size_t n = gguf_encode(t->type, t->cols, sum ? sum : from, row);
         ok = fwrite(row, 1, n, file) == n;
     }
     free(row);
+    free(sum);
     return ok && write_padded(file, "", 0, aligned(bytes) - bytes);
 }
 
@@ -235,24 +234,44 @@ bool gguf_write(struct gguf *g, const char *path, struct fail *f) {
     return ok;
 }
 
-static char *read_text(FILE *file) {
+struct reading { // of the beginning of a file
+    int fd;
+    size_t at;
+    const char *path;
+    struct fail *fail;
+};
+
+static bool read_next(struct reading *r, void *to, size_t n) {
+    bool ok = input_read_at(r->fd, r->path, to, n, r->at, r->fail);
+    r->at += n;
+    return ok;
+}
+
+static char *read_text(struct reading *r) {
     uint64_t n;
-    if (fread(&n, sizeof n, 1, file) != 1 || n > 1 << 24) return NULL;
+    if (!read_next(r, &n, sizeof n) || n > 1 << 24) return NULL;
     char *text = xcalloc(n + 1, 1);
-    if (fread(text, 1, n, file) == n) return text;
+    if (read_next(r, text, n)) return text;
     free(text);
     return NULL;
 }
 
-char *gguf_first(const char *path, const char *key) {
-    FILE *file = fopen(path, "rbe");
+static char *first_text(struct reading *r, const char *key) {
     char head[24], *name = NULL, *text = NULL;
     uint32_t type = 0;
-    if (file && fread(head, 1, sizeof head, file) == sizeof head && !memcmp(head, "GGUF", 4))
-        name = read_text(file);
-    if (name && !strcmp(name, key) && fread(&type, sizeof type, 1, file) == 1 && type == V_STRING)
-        text = read_text(file);
+    if (read_next(r, head, sizeof head) && !memcmp(head, "GGUF", 4)) name = read_text(r);
+    if (name && !strcmp(name, key) && read_next(r, &type, sizeof type) && type == V_STRING)
+        text = read_text(r);
     free(name);
-    if (file) fclose(file);
+    return text;
+}
+
+char *gguf_first(const char *path, const char *key, struct fail *f) {
+    struct fail own = {0}; // of a file that is none of ours
+    if (!path_may_write(path, f) || !path_is_there(path, f)) return NULL;
+    struct reading r = {input_open(path, &own), 0, path, &own};
+    char *text = r.fd >= 0 ? first_text(&r, key) : NULL;
+    input_close(r.fd);
+    if (own.code == EXIT_FAILED) fail_pass(f, &own);
     return text;
 }

@@ -28,13 +28,15 @@ struct gguf_tensor {
     // The row of data that is row r of the file; NULL: r itself. `heads`, `dim` are its own.
     size_t (*row)(const struct gguf_tensor *t, size_t r);
     size_t heads, dim;
+    float plus; // added to every number
 };
 // A matrix in q8_0 whose columns are no multiple of 32 becomes f16, as llama.cpp does.
 void gguf_add(struct gguf *g, const struct gguf_tensor *t);
 // Whole or not at all. EXIT_FAILED.
 bool gguf_write(struct gguf *g, const char *path, struct fail *f);
-// The text of the first key of the file `path`, where it is `key`; NULL: it is not. free() it.
-char *gguf_first(const char *path, const char *key);
+// The text of the first key of the file `path`, where it is `key`; NULL: it is not, or, with f set
+// (EXIT_FAILED), it cannot be read or is no place for an output. free() it.
+char *gguf_first(const char *path, const char *key, struct fail *f);
 size_t gguf_bytes(const struct gguf *g); // of the file
 
 // n numbers in their type; q8_0: n is a multiple of 32. Returns the bytes.

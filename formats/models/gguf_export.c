@@ -1,7 +1,9 @@
 #include "formats/models/gguf_export.h"
 #include "common/base/mem.h"
+#include "common/base/path.h"
 #include "common/engine/adapter.h"
 #include "formats/bytes/json.h"
+#include "formats/bytes/whole_file.h"
 #include "formats/models/gguf_tokenizer.h"
 #include <math.h>
 #include <stdio.h>
@@ -13,11 +15,12 @@ static const char lineage_key[] = "aligndistil.lineage";
 
 bool gguf_export_current(const char *path, const struct lineage *l, bool no_clobber,
                          struct fail *f) {
-    char *have = gguf_first(path, lineage_key), *want = lineage_text(l->kind, l);
+    char *have = gguf_first(path, lineage_key, f), *want = lineage_text(l->kind, l);
     bool same = have && !strcmp(have, want);
     free(have);
     free(want);
-    if (!same && no_clobber && !access(path, F_OK))
+    if (same) whole_file_sweep(path);
+    if (!same && no_clobber && path_is_there(path, f))
         fail_set(f, EXIT_FAILED, "'%s' exists; drop --no-clobber to replace it", path);
     return same;
 }
@@ -38,10 +41,10 @@ struct family {
 };
 
 static const struct family *family_of(const struct model_file *m, struct fail *f) {
-    static const struct family all[] = {{"llama", "llama", true},
-                                        {"mistral", "llama", true},
-                                        {"qwen2", "qwen2", false},
-                                        {"qwen3", "qwen3", false}};
+    static const struct family all[] = {{"llama", "llama", true},        {"mistral", "llama", true},
+                                        {"qwen2", "qwen2", false},       {"qwen3", "qwen3", false},
+                                        {"olmo2", "olmo2", false},       {"phi3", "phi3", false},
+                                        {"gemma3_text", "gemma3", false}};
     const char *text = m->config_json ? m->config_json : "{}";
     struct json *root = json_parse(text, strlen(text), "config.json", f);
     const char *type = json_text(json_get(root, "model_type"), NULL);
@@ -82,10 +85,29 @@ static void put_real(struct gguf *g, const char *architecture, const char *key, 
     gguf_real(g, name, value);
 }
 
+size_t gguf_context(const struct model_config *c) {
+    bool unknown = !(c->rope_local > 0); // Gemma's are known
+    return unknown && c->window && c->window < c->max_positions ? c->window : c->max_positions;
+}
+
+// llama.cpp computes Gemma 3 with constants of its own.
+static bool gemma_fits(const struct model_config *c, struct fail *f) {
+    size_t size = c->layers == 62 ? c->width / c->heads : c->head_dim; // 62: the 27B model
+    bool same = c->window && c->rope_local == 10000 && c->score_size == (double)size;
+    for (size_t l = 0; l < c->layers; l++)
+        same = same && (model_window(c, l) != 0) == ((l + 1) % 6 != 0);
+    return same ||
+           fail_set(f, EXIT_BADDATA,
+                    "llama.cpp takes Gemma 3 with query_pre_attn_scalar %zu, rope_local_base_freq "
+                    "10000 and a window in all layers but every 6th alone; export to Hugging "
+                    "Face's format",
+                    size);
+}
+
 static void put_shape(struct gguf *g, const struct family *family, const struct model_config *c) {
     const char *a = family->architecture;
     put_size(g, a, "block_count", c->layers);
-    put_size(g, a, "context_length", c->max_positions);
+    put_size(g, a, "context_length", gguf_context(c));
     put_size(g, a, "embedding_length", c->width);
     put_size(g, a, "feed_forward_length", c->hidden);
     put_size(g, a, "attention.head_count", c->heads);
@@ -96,6 +118,7 @@ static void put_shape(struct gguf *g, const struct family *family, const struct 
     put_size(g, a, "rope.dimension_count", c->head_dim);
     put_real(g, a, "rope.freq_base", c->rope_theta);
     put_size(g, a, "vocab_size", c->vocab);
+    if (c->rope_local > 0) put_size(g, a, "attention.sliding_window", c->window);
     if (c->rope_original > 0 || c->rope_factor == 1) return; // llama3's is a tensor
     char name[96];
     snprintf(name, sizeof name, "%s.rope.scaling.type", a);
@@ -111,20 +134,25 @@ static size_t neighbours(const struct gguf_tensor *t, size_t r) {
     return head * t->dim + i % 2 * (t->dim / 2) + i / 2;
 }
 
-static const char *const layer_names[][2] = {
+// Where the stream is normed after attention too, norms have other names: the third column.
+static const char *const layer_names[][3] = {
     {"input_layernorm.weight", "attn_norm.weight"},
     {"self_attn.q_proj.weight", "attn_q.weight"},
     {"self_attn.k_proj.weight", "attn_k.weight"},
     {"self_attn.v_proj.weight", "attn_v.weight"},
+    {"self_attn.qkv_proj.weight", "attn_qkv.weight"},
     {"self_attn.q_proj.bias", "attn_q.bias"},
     {"self_attn.k_proj.bias", "attn_k.bias"},
     {"self_attn.v_proj.bias", "attn_v.bias"},
     {"self_attn.q_norm.weight", "attn_q_norm.weight"},
     {"self_attn.k_norm.weight", "attn_k_norm.weight"},
     {"self_attn.o_proj.weight", "attn_output.weight"},
-    {"post_attention_layernorm.weight", "ffn_norm.weight"},
+    {"post_attention_layernorm.weight", "ffn_norm.weight", "post_attention_norm.weight"},
+    {"pre_feedforward_layernorm.weight", "ffn_norm.weight"},
+    {"post_feedforward_layernorm.weight", "post_ffw_norm.weight"},
     {"mlp.gate_proj.weight", "ffn_gate.weight"},
     {"mlp.up_proj.weight", "ffn_up.weight"},
+    {"mlp.gate_up_proj.weight", "ffn_up.weight"},
     {"mlp.down_proj.weight", "ffn_down.weight"},
 };
 
@@ -133,15 +161,17 @@ static const char *rest_of_layer(const char *name, size_t *layer) {
     return sscanf(name, "model.layers.%zu.%n", layer, &end) == 1 && end ? name + end : NULL;
 }
 
-static bool name_tensor(const char *name, char *to, size_t size) {
+static bool name_tensor(const struct model_config *c, const char *name, char *to, size_t size) {
     static const char *const others[][2] = {{"model.embed_tokens.weight", "token_embd.weight"},
                                             {"model.norm.weight", "output_norm.weight"},
                                             {"lm_head.weight", "output.weight"}};
     size_t layer;
     const char *rest = rest_of_layer(name, &layer);
-    for (size_t i = 0; rest && i < sizeof layer_names / sizeof *layer_names; i++)
-        if (!strcmp(rest, layer_names[i][0]))
-            return snprintf(to, size, "blk.%zu.%s", layer, layer_names[i][1]) > 0;
+    for (size_t i = 0; rest && i < sizeof layer_names / sizeof *layer_names; i++) {
+        const char *const *n = layer_names[i];
+        bool other = c->norms != NORMS_BEFORE && n[2];
+        if (!strcmp(rest, n[0])) return snprintf(to, size, "blk.%zu.%s", layer, n[1 + other]) > 0;
+    }
     for (size_t i = 0; !rest && i < 3; i++)
         if (!strcmp(name, others[i][0])) return snprintf(to, size, "%s", others[i][1]) > 0;
     return false;
@@ -160,8 +190,9 @@ static void put_tensors(struct gguf *g, const struct family *family, const struc
                                  .type = t->vector ? GGUF_F32 : type,
                                  .data = m->params + t->offset,
                                  .dim = m->config.head_dim};
-        if (!name_tensor(t->name, to.name, sizeof to.name)) continue;
+        if (!name_tensor(&m->config, t->name, to.name, sizeof to.name)) continue;
         if (family->neighbours && is_turned(t->name)) to.row = neighbours;
+        if (m->config.norm_plus_one && strstr(t->name, "norm.weight")) to.plus = 1;
         gguf_add(g, &to);
     }
 }
@@ -188,6 +219,7 @@ bool gguf_export(const char *path, enum gguf_type type, const struct model_file 
     const struct family *family = family_of(m, f);
     if (!family) return false;
     const struct model_config *c = &m->model.config;
+    if (c->rope_local > 0 && !gemma_fits(c, f)) return false;
     struct gguf *g = begin_file(l);
     gguf_text(g, "general.architecture", family->architecture);
     gguf_size(g, "general.file_type", file_type(type));
@@ -215,7 +247,7 @@ static void put_pair(struct gguf *g, const struct family *family, const struct m
     snprintf(plain, sizeof plain, "%.*s.weight", (int)(lora - t->name - sizeof prefix + 1),
              t->name + sizeof prefix - 1);
     char base[48];
-    if (!name_tensor(plain, base, sizeof base)) return;
+    if (!name_tensor(&m->config, plain, base, sizeof base)) return;
     snprintf(to.name, sizeof to.name, "%s.lora_%c", base, lora[6] == 'A' ? 'a' : 'b');
     if (family->neighbours && is_turned(plain) && lora[6] == 'B') to.row = neighbours;
     gguf_add(g, &to);

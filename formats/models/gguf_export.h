@@ -6,9 +6,12 @@
 #include "formats/models/model_file.h"
 
 // True: `path` was made with the same lineage, which the file's first key keeps. EXIT_FAILED where
-// it exists, differs and no_clobber is set.
+// it exists, differs and no_clobber is set, or cannot be read.
 bool gguf_export_current(const char *path, const struct lineage *l, bool no_clobber,
                          struct fail *f);
+// The positions up to which llama.cpp computes what the model does: those of a sliding window that
+// it does not know, else all.
+size_t gguf_context(const struct model_config *c);
 // Whole or not at all.
 bool gguf_export(const char *path, enum gguf_type type, const struct model_file *m,
                  const struct lineage *l, struct fail *f);

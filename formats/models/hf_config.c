@@ -1,7 +1,10 @@
 // config.json of the supported families; see formats/models/huggingface.h.
 #include "formats/models/huggingface.h"
+#include "common/base/mem.h"
+#include "formats/models/hf_family.h"
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 // Keys that change nothing in what we compute: bookkeeping, training-time settings, generation.
@@ -82,6 +85,7 @@ struct reader {
     const char *name;
     struct hf_config *c;
     struct fail *f;
+    const struct hf_family *family;
 };
 
 static bool is_null(const struct json *v) {
@@ -162,18 +166,18 @@ static void read_scaling(struct reader *r, const struct json *v) {
     const char *type = json_text(json_get(v, "rope_type"), NULL);
     if (!type) type = json_text(json_get(v, "type"), NULL);
     if (!type) type = "missing";
+    if (strcmp(type, "default") && strcmp(type, "linear") && strcmp(type, "llama3")) {
+        fail_set(r->f, EXIT_BADDATA,
+                 "rope scaling '%s' in '%s' is not supported; only linear and llama3 are", type,
+                 r->name);
+        return;
+    }
     for (size_t i = 0; i < json_size(v); i++)
         if (!listed(json_key(v, i), rope_keys, sizeof rope_keys / sizeof *rope_keys) &&
             !is_null(json_value(v, i)))
             fail_set(r->f, EXIT_BADDATA, "rope scaling of '%s' has a key '%s' not understood here",
                      r->name, json_key(v, i));
     if (!strcmp(type, "default")) return;
-    if (strcmp(type, "linear") && strcmp(type, "llama3")) {
-        fail_set(r->f, EXIT_BADDATA,
-                 "rope scaling '%s' in '%s' is not supported; only linear and llama3 are", type,
-                 r->name);
-        return;
-    }
     m->rope_factor = read_real(r, v, "factor", 0);
     if (m->rope_factor < 1)
         fail_set(r->f, EXIT_BADDATA, "rope scaling factor in '%s' is below 1", r->name);
@@ -186,13 +190,31 @@ static void read_scaling(struct reader *r, const struct json *v) {
                  r->name);
 }
 
+// Theta of layers with a window. `parameters`: theirs, of transformers 5, or null.
+static void read_local_rope(struct reader *r, const struct json *parameters) {
+    const char *type = json_text(json_get(parameters, "rope_type"), NULL);
+    if (is_null(parameters))
+        r->c->model.rope_local = read_real(r, r->root, "rope_local_base_freq", 10000);
+    else if (type && strcmp(type, "default"))
+        fail_set(r->f, EXIT_BADDATA, "rope scaling '%s' of sliding layers in '%s' is not supported",
+                 type, r->name);
+    else
+        r->c->model.rope_local = read_real(r, parameters, "rope_theta", 10000);
+}
+
 static void read_rope(struct reader *r) {
     struct model_config *m = &r->c->model;
     const struct json *scaling = json_get(r->root, "rope_scaling");
     const struct json *parameters = json_get(r->root, "rope_parameters"); // transformers 5
+    if (r->family->gemma) {
+        read_local_rope(r, json_get(parameters, "sliding_attention"));
+        if (json_get(parameters, "full_attention"))
+            parameters = json_get(parameters, "full_attention");
+    }
     m->rope_factor = 1;
-    m->rope_theta = read_real(r, json_get(parameters, "rope_theta") ? parameters : r->root,
-                              "rope_theta", 10000);
+    m->rope_theta =
+        read_real(r, json_get(parameters, "rope_theta") ? parameters : r->root, "rope_theta",
+                  r->family->rope_theta > 0 ? r->family->rope_theta : 1e4);
     if (!is_null(parameters)) read_scaling(r, parameters);
     if (!is_null(scaling)) read_scaling(r, scaling);
     must_be_off(r, "rope_interleaved");
@@ -201,59 +223,104 @@ static void read_rope(struct reader *r) {
         fail_set(r->f, EXIT_BADDATA, "'partial_rotary_factor' in '%s' is not 1", r->name);
 }
 
-static bool slides(const struct json *root) { // does any layer use its window?
-    const struct json *types = json_get(root, "layer_types");
-    for (size_t i = 0; i < json_size(types); i++) {
-        const char *t = json_text(json_at(types, i), NULL);
-        if (!t || strcmp(t, "full_attention")) return true;
+// ---- sliding windows
+
+// Gemma's own keys: every n-th layer sees all, the others have a window.
+static size_t read_period(struct reader *r) {
+    const char *key = json_get(r->root, "sliding_window_pattern") ? "sliding_window_pattern"
+                                                                  : "_sliding_window_pattern";
+    return r->family->gemma ? read_size(r, key, 6) : 0;
+}
+
+// Whether each layer has a window (L): as layer_types says, or the family's rule. False: no layer.
+static bool read_window_layers(struct reader *r, bool *slides) {
+    const struct json *types = json_get(r->root, "layer_types"), *from = NULL;
+    size_t layers = r->c->model.layers, first = 0, period = read_period(r);
+    bool qwen = !strncmp(r->c->family, "qwen", 4), any = false;
+    bool off = qwen && !read_flag(r, "use_sliding_window", false);
+    if (qwen) {
+        from = json_get(r->root, "max_window_layers");
+        first = off ? layers : is_null(from) ? 28 : json_int(from) < 0 ? 0 : (size_t)json_int(from);
     }
-    const char *family = json_text(json_get(root, "model_type"), NULL);
-    if (!strcmp(family, "mistral")) return true;
-    if (is_null(types) && json_bool(json_get(root, "use_sliding_window"))) {
-        const struct json *from = json_get(root, "max_window_layers");
-        return is_null(from) || json_int(from) < json_int(json_get(root, "num_hidden_layers"));
+    if (!is_null(types) && json_size(types) != layers)
+        fail_set(r->f, EXIT_BADDATA, "layer_types in '%s' has not one type for each layer",
+                 r->name);
+    for (size_t l = 0; l < layers && !r->f->code; l++) {
+        const char *type = json_text(json_at(types, l), NULL);
+        bool known =
+            type && (!strcmp(type, "full_attention") || !strcmp(type, "sliding_attention"));
+        slides[l] = known ? type[0] == 's' : l >= first && !(period && (l + 1) % period == 0);
+        any = any || slides[l];
+        if (!is_null(types) && !known)
+            fail_set(r->f, EXIT_BADDATA, "layer_types in '%s' has a type '%s', not supported here",
+                     r->name, type ? type : "(not a string)");
+    }
+    if (any && off)
+        fail_set(r->f, EXIT_BADDATA,
+                 "layer_types in '%s' has sliding layers although use_sliding_window is not true",
+                 r->name);
+    return any && !r->f->code;
+}
+
+// The layers as model_config has them: all from a first one on, but the last of each period.
+static bool fit_window_layers(struct model_config *m, const bool *slides) {
+    size_t first = 0;
+    while (!slides[first]) first++;
+    m->window_first = first;
+    for (size_t period = 0; period <= m->layers; period++) {
+        m->window_period = period;
+        size_t l = first;
+        while (l < m->layers && slides[l] == (model_window(m, l) != 0)) l++;
+        if (l == m->layers) return true;
     }
     return false;
 }
 
 static void read_window(struct reader *r) {
+    struct model_config *m = &r->c->model;
     const struct json *v = json_get(r->root, "sliding_window");
-    size_t positions = r->c->model.max_positions;
-    bool absent = !v && !strcmp(r->c->family, "mistral"); // its default is 4096
-    if ((is_null(v) && !absent) || !slides(r->root)) return;
-    int64_t window = absent ? 4096 : json_int(v);
-    if (window > 0 && (uint64_t)window >= positions) return;
-    fail_set(r->f, EXIT_BADDATA,
-             "sliding_window %lld in '%s' is shorter than its max_position_embeddings %zu; lower "
-             "the latter to %lld to use the model within its window",
-             (long long)window, r->name, positions, (long long)window);
+    size_t missing = v ? 0 : r->family->window;
+    if ((is_null(v) && !missing) || m->layers > MODEL_LAYERS) return; // too many: refused later
+    size_t window = read_size(r, "sliding_window", missing);
+    bool *slides = xcalloc(m->layers, sizeof *slides);
+    bool matters = window < m->max_positions || m->rope_local > 0;
+    if (matters && read_window_layers(r, slides)) {
+        m->window = window;
+        if (!fit_window_layers(m, slides))
+            fail_set(r->f, EXIT_BADDATA,
+                     "layer_types in '%s' has sliding layers in an order not supported here: all "
+                     "from one on, or all but every n-th",
+                     r->name);
+    }
+    free(slides);
 }
 
 static void read_shape(struct reader *r) {
     struct model_config *m = &r->c->model;
-    bool llama = !strcmp(r->c->family, "llama"), qwen3 = !strcmp(r->c->family, "qwen3");
+    const struct hf_family *family = r->family;
     m->layers = read_size(r, "num_hidden_layers", 0);
     m->width = read_size(r, "hidden_size", 0);
     m->heads = read_size(r, "num_attention_heads", 0);
-    m->kv_heads = read_size(r, "num_key_value_heads", llama ? m->heads : 0);
+    m->kv_heads = read_size(r, "num_key_value_heads", family->all_heads ? m->heads : 0);
     m->hidden = read_size(r, "intermediate_size", 0);
-    m->max_positions = read_size(r, "max_position_embeddings", llama ? 2048 : 0);
+    m->max_positions = read_size(r, "max_position_embeddings", family->positions);
     const struct json *dim = json_get(r->root, "head_dim");
-    if (is_null(dim) && !qwen3 && m->width % m->heads)
+    if (is_null(dim) && !family->head_dim && m->width % m->heads)
         fail_set(r->f, EXIT_BADDATA, "hidden_size %zu in '%s' is not a multiple of %zu heads",
                  m->width, r->name, m->heads);
-    m->head_dim = read_size(r, "head_dim", qwen3 ? 128 : m->width / m->heads);
+    m->head_dim =
+        read_size(r, "head_dim", family->head_dim ? family->head_dim : m->width / m->heads);
     m->vocab = is_null(json_get(r->root, "vocab_size")) ? 0 : read_size(r, "vocab_size", 0);
-    m->norm_eps = read_real(r, r->root, "rms_norm_eps", 1e-6);
+    m->norm_eps =
+        read_real(r, r->root, "rms_norm_eps", family->norm_eps > 0 ? family->norm_eps : 1e-6);
 }
 
 static void read_family(struct reader *r) {
-    static const char *const families[] = {"llama", "mistral", "qwen2", "qwen3"};
     const char *type = json_text(json_get(r->root, "model_type"), NULL);
-    if (!type || !listed(type, families, 4)) {
-        fail_set(r->f, EXIT_BADDATA,
-                 "model_type '%s' in '%s' is not supported; llama, mistral, qwen2 and qwen3 are",
-                 type ? type : "(missing)", r->name);
+    r->family = type ? hf_family_find(type) : NULL;
+    if (!r->family) {
+        fail_set(r->f, EXIT_BADDATA, "model_type '%s' in '%s' is not supported; %s are",
+                 type ? type : "(missing)", r->name, hf_family_names());
         return;
     }
     snprintf(r->c->family, sizeof r->c->family, "%s", type);
@@ -262,19 +329,36 @@ static void read_family(struct reader *r) {
     if (architecture && (n < 11 || strcmp(architecture + n - 11, "ForCausalLM")))
         fail_set(r->f, EXIT_BADDATA, "architecture '%s' in '%s' is not a causal language model",
                  architecture, r->name);
-    r->c->model.qkv_bias = !strcmp(type, "qwen2");
-    r->c->model.qk_norm = !strcmp(type, "qwen3");
+    r->c->model = r->family->config;
 }
 
 static void read_switches(struct reader *r) {
-    r->c->model.tied = read_flag(r, "tie_word_embeddings", false);
-    if (strcmp(r->c->family, "qwen2")) must_be_off(r, "attention_bias"); // biases o as well
+    r->c->model.tied = read_flag(r, "tie_word_embeddings", r->family->tied);
+    if (!r->family->config.qkv_bias) must_be_off(r, "attention_bias"); // biases o as well
     must_be_off(r, "mlp_bias");
     const struct json *act = json_get(r->root, "hidden_act");
     const char *name = json_text(act, NULL);
     if (!is_null(act) && (!name || (strcmp(name, "silu") && strcmp(name, "swish"))))
         fail_set(r->f, EXIT_BADDATA, "hidden_act '%s' in '%s' is not supported; silu is",
                  name ? name : "(not a string)", r->name);
+}
+
+static bool is_key_of(const struct hf_family *family, const char *key) {
+    for (size_t i = 0; family->keys[i]; i++)
+        if (!strcmp(key, family->keys[i])) return true;
+    return false;
+}
+
+static void read_gemma(struct reader *r) {
+    const struct json *act = json_get(r->root, "hidden_activation");
+    const char *name = json_text(act, NULL);
+    if (!is_null(act) && (!name || strcmp(name, "gelu_pytorch_tanh")))
+        fail_set(r->f, EXIT_BADDATA,
+                 "hidden_activation '%s' in '%s' is not supported; gelu_pytorch_tanh is",
+                 name ? name : "(not a string)", r->name);
+    r->c->model.embed_scale = sqrt((double)r->c->model.width);
+    r->c->model.score_size = read_real(r, r->root, "query_pre_attn_scalar", 256);
+    must_be_off(r, "use_bidirectional_attention");
 }
 
 // Nothing is left over.
@@ -292,11 +376,12 @@ static void check_keys(struct reader *r) {
     for (size_t i = 0; i < json_size(r->root); i++) {
         const char *key = json_key(r->root, i);
         const struct json *v = json_value(r->root, i);
-        bool window = !strcmp(key, "sliding_window") && strcmp(r->c->family, "llama");
+        bool window = !strcmp(key, "sliding_window") && r->family->windows;
         bool pruned = !strcmp(key, "pruned_heads") && !json_size(v);
-        if (is_null(v) || window || pruned || listed(key, read, sizeof read / sizeof *read) ||
-            listed(key, harmless, sizeof harmless / sizeof *harmless))
-            continue;
+        bool known = listed(key, read, sizeof read / sizeof *read) ||
+                     listed(key, harmless, sizeof harmless / sizeof *harmless) ||
+                     is_key_of(r->family, key);
+        if (is_null(v) || window || pruned || known) continue;
         fail_set(r->f, EXIT_BADDATA,
                  "key '%s' in '%s' is not understood and may change the computation; remove it if "
                  "it doesn't",
@@ -309,7 +394,7 @@ bool huggingface_config(const char *text, size_t n, const char *name, struct hf_
     *c = (struct hf_config){0};
     struct json *root = json_parse(text, n, name, f);
     if (!root) return false;
-    struct reader r = {root, name, c, f};
+    struct reader r = {root, name, c, f, NULL};
     if (json_type(root) != JSON_OBJECT) fail_set(f, EXIT_BADDATA, "'%s' is not an object", name);
     if (!f->code) read_family(&r);
     if (!f->code) check_keys(&r);
@@ -318,6 +403,7 @@ bool huggingface_config(const char *text, size_t n, const char *name, struct hf_
         read_rope(&r);
         read_window(&r);
         read_switches(&r);
+        if (r.family->gemma) read_gemma(&r);
         read_tokens(&r);
     }
     json_free(root);

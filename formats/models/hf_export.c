@@ -1,4 +1,6 @@
 #include "formats/models/hf_export.h"
+#include "common/base/path.h"
+#include "formats/models/hf_card.h"
 #include "formats/models/hf_texts.h"
 #include "formats/bytes/slurp.h"
 #include "formats/bytes/whole_folder.h"
@@ -64,7 +66,7 @@ bool hf_export_current(const struct hf_export *x, bool no_clobber, struct fail *
     whole_folder_repair(x->folder, is_ours);
     char *have = read_mark(x->folder, f), *want = hf_mark(x->lineage);
     bool same = have && !strcmp(have, want);
-    bool exists = !access(x->folder, F_OK) && !is_empty(x->folder);
+    bool exists = path_is_there(x->folder, f) && !is_empty(x->folder);
     free(have);
     free(want);
     if (!same && exists && no_clobber)
@@ -74,21 +76,8 @@ bool hf_export_current(const struct hf_export *x, bool no_clobber, struct fail *
 
 // ---- files --------------------------------------------------------------------------------------
 
-static bool write_text(const char *folder, const char *name, const char *text, struct fail *f) {
-    if (!text || f->code) return !f->code;
-    char *path = xasprintf("%s/%s", folder, name);
-    FILE *file = fopen(path, "wbe");
-    bool bad = !file || fwrite(text, 1, strlen(text), file) != strlen(text);
-    bad = bad || fflush(file) || fsync(fileno(file));
-    int why = errno;
-    if (file && fclose(file)) bad = true;
-    if (bad) fail_set(f, EXIT_FAILED, "cannot write '%s': %s", path, strerror(why));
-    free(path);
-    return !bad;
-}
-
 static bool write_made(const char *folder, const char *name, char *text, struct fail *f) {
-    bool ok = write_text(folder, name, text, f);
+    bool ok = whole_folder_text(folder, name, text, f);
     free(text);
     return ok;
 }
@@ -149,22 +138,24 @@ static bool write_weights(const struct hf_export *x, const char *folder, const s
         free(name);
     }
     str_puts(&index, "\n  }\n}\n");
-    if (shards > 1) write_text(folder, "model.safetensors.index.json", index.text, f);
+    if (shards > 1) whole_folder_text(folder, "model.safetensors.index.json", index.text, f);
     str_release(&index);
     return !f->code;
 }
 
 static bool write_all(const struct hf_export *x, const char *folder, const struct model_file *m,
                       const struct artefact *from, struct fail *f) {
-    char *config = hf_config_text(m, x->type == SAFE_F32 ? "float32" : "bfloat16", f);
+    static const char *const type_name[] = {
+        [SAFE_F32] = "float32", [SAFE_F16] = "float16", [SAFE_BF16] = "bfloat16"};
+    char *config = hf_config_text(m, type_name[x->type], f);
     if (!config) return false;
     write_made(folder, "config.json", config, f);
-    write_text(folder, "tokenizer.json", m->tokenizer_json, f);
+    whole_folder_text(folder, "tokenizer.json", m->tokenizer_json, f);
     write_made(folder, "tokenizer_config.json", hf_tokenizer_config_text(m, f), f);
-    write_text(folder, "special_tokens_map.json", m->special_tokens_json, f);
+    whole_folder_text(folder, "special_tokens_map.json", m->special_tokens_json, f);
     write_made(folder, "generation_config.json", hf_generation_config_text(m), f);
-    write_text(folder, "chat_template.jinja", hf_template_is_apart(m, f) ? m->chat_template : NULL,
-               f);
+    whole_folder_text(folder, "chat_template.jinja",
+                      hf_template_is_apart(m, f) ? m->chat_template : NULL, f);
     write_made(folder, "README.md", hf_card_text(m, from, f), f);
     write_weights(x, folder, &m->model, f);
     return write_made(folder, mark, hf_mark(x->lineage), f);

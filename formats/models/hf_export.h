@@ -10,7 +10,7 @@
 
 struct hf_export {
     const char *folder;
-    enum safe_type type; // SAFE_F32 or SAFE_BF16
+    enum safe_type type; // not SAFE_OTHER
     size_t shard_bytes;  // most bytes of tensors in a file (one tensor at least)
     const struct lineage *lineage;
 };

@@ -3,6 +3,7 @@
 #include "common/base/jsonout.h"
 #include "common/base/version.h"
 #include "formats/bytes/json.h"
+#include "formats/models/hf_family.h"
 #include "formats/models/tokenizer_json.h"
 #include <stdlib.h>
 #include <string.h>
@@ -28,16 +29,12 @@ static void add_number(struct writer *w, const struct json *root, const char *na
 
 // The class that loads the family, where the file names none.
 static void add_architecture(struct writer *w, const struct json *root, bool reward) {
-    static const char *const known[][2] = {
-        {"llama", "Llama"}, {"mistral", "Mistral"}, {"qwen2", "Qwen2"}, {"qwen3", "Qwen3"}};
-    const char *family = json_text(json_get(root, "model_type"), NULL);
-    bool missing = reward || !json_get(root, "architectures");
-    for (size_t i = 0; i < 4 && family && missing; i++)
-        if (!strcmp(family, known[i][0])) {
-            key(w, "architectures");
-            str_printf(w->to, "[\"%sFor%s\"]", known[i][1],
-                       reward ? "SequenceClassification" : "CausalLM");
-        }
+    const char *type = json_text(json_get(root, "model_type"), NULL);
+    const struct hf_family *family = type ? hf_family_find(type) : NULL;
+    if (!family || (!reward && json_get(root, "architectures"))) return;
+    key(w, "architectures");
+    str_printf(w->to, "[\"%sFor%s\"]", family->class_name,
+               reward ? "SequenceClassification" : "CausalLM");
 }
 
 // Members that a reward model says otherwise than the language model it came from.
@@ -138,34 +135,6 @@ bool hf_template_is_apart(const struct model_file *m, struct fail *f) {
 }
 
 // ---- provenance ---------------------------------------------------------------------------------
-
-static void add_options(struct str *s, const char *options, struct fail *f) {
-    struct json *v = json_parse(options, strlen(options), "options", f);
-    for (size_t i = 0; i < json_size(v); i++) {
-        str_printf(s, "| `%s` | `", json_key(v, i));
-        json_write(s, json_value(v, i), 0);
-        str_puts(s, "` |\n");
-    }
-    json_free(v);
-}
-
-char *hf_card_text(const struct model_file *m, const struct artefact *from, struct fail *f) {
-    struct str s = {0};
-    char hash[33];
-    hash_text(from->content, hash);
-    str_puts(&s, "---\nlibrary_name: transformers\npipeline_tag: text-generation\n---\n\n");
-    str_printf(&s, "# Model made by aligndistil %s\n\n", ALIGNDISTIL_VERSION);
-    str_printf(&s, "%zu parameters; last stage `%s` of %s; content hash `%s`.\n\n",
-               model_count(&m->model), from->stage, from->created_by, hash);
-    str_puts(&s, "| option | value |\n|---|---|\n");
-    add_options(&s, from->options ? from->options : "{}", f);
-    str_puts(&s, "\nMade from:\n\n");
-    for (size_t i = 0; i < from->parents.n; i++) {
-        hash_text(from->parents.items[i].hash, hash);
-        str_printf(&s, "- %s `%s`\n", from->parents.items[i].kind, hash);
-    }
-    return s.text;
-}
 
 char *hf_mark(const struct lineage *l) {
     struct str s = {0};

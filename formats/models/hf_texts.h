@@ -8,6 +8,4 @@ char *hf_tokenizer_config_text(const struct model_file *m, struct fail *f); // a
 char *hf_generation_config_text(const struct model_file *m);
 bool hf_template_is_apart(const struct model_file *m,
                           struct fail *f); // not inside tokenizer_config.json
-char *hf_card_text(const struct model_file *m, const struct artefact *from,
-                   struct fail *f);     // README.md
-char *hf_mark(const struct lineage *l); // aligndistil.json
+char *hf_mark(const struct lineage *l);    // aligndistil.json

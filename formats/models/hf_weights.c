@@ -1,4 +1,5 @@
 // The tensors of a Hugging Face folder against our tensor table; see formats/models/huggingface.h.
+#include "formats/bytes/stream.h"
 #include "formats/models/huggingface.h"
 #include "formats/models/safetensors.h"
 #include <stdio.h>
@@ -81,32 +82,41 @@ static bool check_tie(const struct safetensors *s, const struct model *m, const 
     const struct safe_tensor *e = safetensors_find(s, embed_name),
                              *h = safetensors_find(s, head_name);
     if (!m->config.tied || !e || !h) return true;
-    if (e->type == h->type && e->bytes == h->bytes && !memcmp(e->data, h->data, e->bytes))
-        return true;
-    return fail_set(f, EXIT_BADDATA,
+    return safetensors_same(e, h, f) ||
+           fail_set(f, EXIT_BADDATA,
                     "'%s' and '%s' differ in '%s' although tie_word_embeddings is true", embed_name,
                     head_name, folder);
 }
 
-static bool all_finite(const float *x, size_t n) {
-    uint32_t bad = 0; // exponents of all ones
-    for (size_t i = 0; i < n; i++) {
-        uint32_t bits;
-        memcpy(&bits, &x[i], sizeof bits);
-        bad |= (bits & 0x7f800000) == 0x7f800000;
-    }
-    return !bad;
+static bool read_block(void *self, const struct tensor *t, size_t first, size_t n, float *to,
+                       struct fail *f) {
+    const struct huggingface_source *s = self;
+    const struct safe_tensor *from = source_of(s->files, s->model, t);
+    if (!safetensors_read_part(from, first, n, to, f)) return false;
+    return tensor_file_finite(to, n) ||
+           fail_set(f, EXIT_BADDATA, "tensor '%s' holds a NaN or an infinity", from->name);
 }
 
-static bool read_tensors(const struct safetensors *s, struct model *m, struct fail *f) {
-    for (size_t i = 0; i < m->n_tensors && !f->code; i++) {
-        const struct tensor *t = &m->tensors[i];
-        const struct safe_tensor *from = source_of(s, m, t);
-        if (safetensors_read(from, m->params + t->offset, f) &&
-            !all_finite(m->params + t->offset, from->count))
-            fail_set(f, EXIT_BADDATA, "tensor '%s' holds a NaN or an infinity", from->name);
-    }
-    return !f->code;
+static bool all_bf16(const struct safetensors *s, const struct model *m) {
+    for (size_t i = 0; i < m->n_tensors; i++)
+        if (!m->tensors[i].vector && source_of(s, m, &m->tensors[i])->type != SAFE_BF16)
+            return false;
+    return true;
+}
+
+bool huggingface_open(struct huggingface_source *s, const char *folder, const struct model *m,
+                      struct fail *f) {
+    *s = (struct huggingface_source){{read_block, s, false}, xcalloc(1, sizeof *s->files), m};
+    if (!safetensors_open(s->files, folder, f) || !check_tensors(s->files, m, folder, f))
+        return false;
+    s->source.bf16 = all_bf16(s->files, m);
+    return true;
+}
+
+void huggingface_close(struct huggingface_source *s) {
+    if (s->files) safetensors_close(s->files);
+    free(s->files);
+    s->files = NULL;
 }
 
 bool huggingface_check(const char *folder, const struct model *m, struct parents *parents,
@@ -114,18 +124,23 @@ bool huggingface_check(const char *folder, const struct model *m, struct parents
     struct safetensors s;
     if (!safetensors_open(&s, folder, f)) return false;
     bool ok = check_tensors(&s, m, folder, f) && check_tie(&s, m, folder, f);
-    for (size_t i = 0; ok && i < s.n_maps; i++)
-        parents_add(parents, "safetensors", hash_bytes(s.maps[i].base, s.maps[i].size));
+    for (size_t i = 0; ok && i < s.n_files; i++) {
+        struct hash128 hash;
+        ok = stream_hash(s.files[i]->path, &hash, f);
+        if (ok) parents_add(parents, "safetensors", hash);
+    }
     safetensors_close(&s);
     return ok;
 }
 
 bool huggingface_weights(const char *folder, struct model *m, struct fail *f) {
-    struct safetensors s;
-    if (!safetensors_open(&s, folder, f)) return false;
-    bool ok = check_tensors(&s, m, folder, f);
+    struct huggingface_source s;
+    bool ok = huggingface_open(&s, folder, m, f);
     if (ok && !m->params) model_alloc(m);
-    ok = ok && read_tensors(&s, m, f);
-    safetensors_close(&s);
+    for (size_t i = 0; ok && i < m->n_tensors; i++) {
+        const struct tensor *t = &m->tensors[i];
+        ok = read_block(&s, t, 0, t->rows * t->cols, m->params + t->offset, f);
+    }
+    huggingface_close(&s);
     return ok;
 }

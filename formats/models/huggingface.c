@@ -1,4 +1,5 @@
 #include "formats/models/huggingface.h"
+#include "common/base/path.h"
 #include "common/text/bpe.h"
 #include "formats/bytes/slurp.h"
 #include "formats/models/tokenizer_json.h"
@@ -51,13 +52,21 @@ static bool check_ids(const struct model_file *m, const char *name, struct fail 
                     name, (long long)vocab);
 }
 
+// Ids from `first` on are special tokens all of them, which no text gives: Gemma 3's tokenizer has
+// one for images that its text models have no row for.
+static bool only_special(const struct tokenizer *t, size_t first) {
+    for (size_t id = first; id < tokenizer_vocab(t); id++)
+        if (!tokenizer_is_special(t, (int32_t)id)) return false;
+    return true;
+}
+
 // The vocabulary of tokenizer and config agree, up to padding rows of the latter.
 static bool fit_vocab(struct hf_config *c, const struct tokenizer *t, const char *config,
                       const char *tokenizer, struct fail *f) {
     size_t have = tokenizer_vocab(t);
     if (!c->model.vocab) c->model.vocab = have;
-    c->model.vocab_used = have;
-    if (have <= c->model.vocab) return true;
+    c->model.vocab_used = have < c->model.vocab ? have : c->model.vocab;
+    if (have <= c->model.vocab || only_special(t, c->model.vocab)) return true;
     return fail_set(f, EXIT_BADDATA,
                     "tokenizer '%s' has %zu ids, but vocab_size in '%s' is %zu; pass the model's "
                     "own with --tokenizer",
@@ -117,7 +126,7 @@ bool huggingface_load(const char *folder, const char *tokenizer, struct model_fi
     m->tokenizer_config_json = optional(folder, "tokenizer_config.json", f);
     m->special_tokens_json = optional(folder, "special_tokens_map.json", f);
     m->chat_template = optional(folder, "chat_template.jinja", f);
-    if (!tokenizer && !f->code && access(config, F_OK) == 0 && access(own, F_OK))
+    if (!tokenizer && !f->code && path_is_there(config, f) && !path_is_there(own, f))
         fail_set(f, EXIT_BADDATA, "no tokenizer.json in '%s'; pass one with --tokenizer", folder);
     bool ok = !f->code && load_texts(m, config, tokenizer ? tokenizer : own, f);
     free(config);

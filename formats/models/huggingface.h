@@ -1,6 +1,6 @@
 // Hugging Face models: config.json to our model_config, a folder to a model in memory.
 //
-// Families: llama (Llama 2 and 3.x, SmolLM), mistral, qwen2 (2.5), qwen3. Every key of config.json
+// Families: those of formats/models/hf_family.h. Every key of config.json
 // is accounted for: understood, known to change nothing here, or null; any other is an error that
 // names it. Every tensor is accounted for: missing, surplus and misshapen ones are errors that give
 // names and shapes. Where embeddings are tied, lm_head.weight and model.embed_tokens.weight stand
@@ -10,6 +10,7 @@
 #include "common/engine/model.h"
 #include "formats/bytes/json.h"
 #include "formats/models/model_file.h"
+#include "formats/models/safetensors.h"
 
 enum { HF_STOPS = 16 };
 
@@ -47,3 +48,12 @@ bool huggingface_check(const char *folder, const struct model *m, struct parents
                        struct fail *f);
 // Fills m->params from there.
 bool huggingface_weights(const char *folder, struct model *m, struct fail *f);
+// The same a block at a time, for model_file_write: as bf16 where all of its matrices are that.
+struct huggingface_source {
+    struct tensor_source source;
+    struct safetensors *files;
+    const struct model *model;
+};
+bool huggingface_open(struct huggingface_source *s, const char *folder, const struct model *m,
+                      struct fail *f);
+void huggingface_close(struct huggingface_source *s);

@@ -48,6 +48,17 @@ static const struct field fields[] = {
     FIELD("reward_beta", REAL, reward_beta),
     FIELD("reversed", BOOL, reversed),
     LATER("reward_head", BOOL, model.config.reward_head, 0),
+    LATER("window", SIZE, model.config.window, 0),
+    LATER("window_first", SIZE, model.config.window_first, 0),
+    LATER("window_period", SIZE, model.config.window_period, 0),
+    LATER("norms", SIZE, model.config.norms, 0),
+    LATER("qk_norm_whole", BOOL, model.config.qk_norm_whole, 0),
+    LATER("fused", BOOL, model.config.fused, 0),
+    LATER("norm_plus_one", BOOL, model.config.norm_plus_one, 0),
+    LATER("gelu", BOOL, model.config.gelu, 0),
+    LATER("embed_scale", REAL, model.config.embed_scale, 0),
+    LATER("score_size", REAL, model.config.score_size, 0),
+    LATER("rope_local", REAL, model.config.rope_local, 0),
 };
 enum { FIELDS = sizeof fields / sizeof *fields };
 
@@ -128,18 +139,6 @@ static struct hash128 content_of(const struct model_file *m, const struct hash12
     return hash;
 }
 
-static struct hash128 content_now(const struct model_file *m) {
-    const struct model *w = &m->model;
-    struct hash128 *hash = xmalloc(w->n_tensors * sizeof *hash);
-    for (size_t i = 0; i < w->n_tensors; i++) {
-        const struct tensor *t = &w->tensors[i];
-        hash[i] = hash_bytes(w->params + t->offset, t->rows * t->cols * sizeof(float));
-    }
-    struct hash128 content = content_of(m, hash);
-    free(hash);
-    return content;
-}
-
 // ---- writing
 
 static void write_fields(struct h5 *h, const struct model_file *m) {
@@ -152,7 +151,7 @@ static void write_fields(struct h5 *h, const struct model_file *m) {
             h5_put_int(h, fields[i].name, field_int(m, &fields[i]));
 }
 
-static void write_datasets(struct h5 *h, const struct model_file *m) {
+static void write_texts(struct h5 *h, const struct model_file *m) {
     for (size_t i = 0; i < BLOBS; i++) {
         const char *text = *(char **)member(m, blobs[i].at);
         if (!text) continue;
@@ -160,21 +159,31 @@ static void write_datasets(struct h5 *h, const struct model_file *m) {
             .type = H5_UINT8, .rank = 1, .dims = {strlen(text), 1}, .count = strlen(text)};
         h5_write(h, blobs[i].name, &s, text);
     }
-    tensor_file_write(h, m->model.tensors, m->model.n_tensors, m->model.params);
+}
+
+// The content hash is known when the last weight has passed; its place is kept for it.
+bool model_file_write(const char *path, const struct model_file *m, const struct tensor_source *w,
+                      const struct lineage *l, struct fail *f) {
+    if (!whole_file_prepare(path, f)) return false;
+    char *temp = whole_file_temp(path);
+    struct hash128 *hash = xcalloc(m->model.n_tensors, sizeof *hash);
+    struct h5 *h = h5_create(temp, f);
+    artefact_put(h, "model", l, (struct hash128){0});
+    write_fields(h, m);
+    write_texts(h, m);
+    tensor_file_write(h, m->model.tensors, m->model.n_tensors, w, hash);
+    artefact_put_content(h, content_of(m, hash));
+    h5_close(h);
+    free(hash);
+    bool ok = whole_file_commit(temp, path, f);
+    free(temp);
+    return ok;
 }
 
 bool model_file_save(const char *path, const struct model_file *m, const struct lineage *l,
                      struct fail *f) {
-    if (!whole_file_prepare(path, f)) return false;
-    char *temp = whole_file_temp(path);
-    struct h5 *h = h5_create(temp, f);
-    artefact_put(h, "model", l, content_now(m));
-    write_fields(h, m);
-    write_datasets(h, m);
-    h5_close(h);
-    bool ok = whole_file_commit(temp, path, f);
-    free(temp);
-    return ok;
+    struct tensor_source weights = tensor_source_flat(m->model.params);
+    return model_file_write(path, m, &weights, l, f);
 }
 
 // ---- reading
@@ -217,21 +226,17 @@ static bool read_blobs(struct h5 *h, const char *path, struct model_file *m) {
     return !h5_fail(h)->code;
 }
 
-enum { READ_NUMBERS = 1 << 20 }; // at once, or a row where that is more
-
 static bool read_tensor(struct h5 *h, struct model *m, const struct tensor *t, float *buffer,
                         struct hash128 *hash) {
     struct hasher *hasher = hasher_new();
-    char name[sizeof t->name + 8];
-    size_t all = t->rows * t->cols, rows = READ_NUMBERS / t->cols, n = (rows ? rows : 1) * t->cols;
+    size_t all = t->rows * t->cols, block = tensor_block(t);
     bool fine = true;
-    snprintf(name, sizeof name, "weights/%s", t->name);
-    for (size_t at = 0; fine && at < all; at += n) {
-        if (n > all - at) n = all - at;
-        fine = h5_read(h, name, at, n, buffer);
+    for (size_t at = 0, n; fine && at < all; at += n) {
+        n = all - at < block ? all - at : block;
+        fine = tensor_file_read(h, t, at, n, buffer);
         if (!fine) break;
         hasher_add(hasher, buffer, n * sizeof *buffer);
-        model_store(m, t, at, n, buffer);
+        if (m->params || m->half) model_store(m, t, at, n, buffer);
         if (!tensor_file_finite(buffer, n))
             fine = fail_set(h5_fail(h), EXIT_BADDATA,
                             "'%s' is not a usable model: '%s' has numbers that are not finite",
@@ -241,14 +246,12 @@ static bool read_tensor(struct h5 *h, struct model *m, const struct tensor *t, f
     return fine;
 }
 
-static bool read_weights(struct h5 *h, const char *path, struct model *m, struct hash128 *hash) {
-    if (!tensor_file_check(h, path, m->tensors, m->n_tensors)) return false;
-    size_t most = READ_NUMBERS;
-    for (size_t i = 0; i < m->n_tensors; i++)
-        if (m->tensors[i].cols > most) most = m->tensors[i].cols;
-    float *buffer = xmalloc(most * sizeof *buffer);
+static bool read_weights(struct h5 *h, const char *path, bool keep, struct model *m,
+                         struct hash128 *hash) {
+    if (!tensor_file_check(h, path, m->tensors, m->n_tensors, true)) return false;
+    if (keep) model_alloc(m);
+    float *buffer = xmalloc(tensor_largest_block(m->tensors, m->n_tensors) * sizeof *buffer);
     bool fine = true;
-    model_alloc(m);
     for (size_t i = 0; fine && i < m->n_tensors; i++)
         fine = read_tensor(h, m, &m->tensors[i], buffer, &hash[i]);
     free(buffer);
@@ -272,10 +275,14 @@ static bool read_outline(struct h5 *h, const char *path, bool bf16, struct model
                     path);
 }
 
-static bool read_model(struct h5 *h, const char *path, bool bf16, struct model_file *m) {
+enum extent { OUTLINE, VERIFIED, LOADED }; // what is read: no weights; all, not kept; all
+
+static bool read_model(struct h5 *h, const char *path, enum extent extent, bool bf16,
+                       struct model_file *m) {
     if (!read_outline(h, path, bf16, m)) return false;
+    if (extent == OUTLINE) return true;
     struct hash128 *hash = xmalloc(m->model.n_tensors * sizeof *hash);
-    bool fine = read_weights(h, path, &m->model, hash);
+    bool fine = read_weights(h, path, extent == LOADED, &m->model, hash);
     struct hash128 content = {0};
     if (fine) content = content_of(m, hash);
     free(hash);
@@ -296,7 +303,7 @@ static bool check_use(const struct model_file *m, enum model_use use, const char
     return true;
 }
 
-static bool open_model(const char *path, enum model_use use, bool bf16, bool whole,
+static bool open_model(const char *path, enum model_use use, enum extent extent, bool bf16,
                        struct model_file *m, struct fail *f) {
     *m = (struct model_file){.bos = -1, .eos = -1};
     struct artefact a;
@@ -307,7 +314,7 @@ static bool open_model(const char *path, enum model_use use, bool bf16, bool who
         a.options = NULL;
         memcpy(m->stage, a.stage, sizeof m->stage);
         artefact_release(&a);
-        bool read = whole ? read_model(h, path, bf16, m) : read_outline(h, path, bf16, m);
+        bool read = read_model(h, path, extent, bf16, m);
         if (read && check_use(m, use, path, f) && m->tokenizer_json)
             m->tokenizer = hash_bytes(m->tokenizer_json, strlen(m->tokenizer_json));
     }
@@ -326,11 +333,15 @@ bool model_file_load_frozen(const char *path, bool bf16, struct model_file *m, s
 
 bool model_file_load_as(const char *path, enum model_use use, bool bf16, struct model_file *m,
                         struct fail *f) {
-    return open_model(path, use, bf16, true, m, f);
+    return open_model(path, use, LOADED, bf16, m, f);
+}
+
+bool model_file_verify(const char *path, enum model_use use, struct model_file *m, struct fail *f) {
+    return open_model(path, use, VERIFIED, false, m, f);
 }
 
 bool model_file_outline(const char *path, struct model_file *m, struct fail *f) {
-    return open_model(path, MODEL_LANGUAGE, false, false, m, f);
+    return open_model(path, MODEL_LANGUAGE, OUTLINE, false, m, f);
 }
 
 void model_file_copy_texts(struct model_file *to, const struct model_file *from) {
@@ -344,29 +355,34 @@ void model_file_copy_texts(struct model_file *to, const struct model_file *from)
     }
 }
 
-// What the configuration calls the type of its numbers.
-static bool says_bf16(const char *config, const char *path) {
+// What the configuration calls the type of its numbers, as our options call it.
+static const char *type_of(const char *config, const char *path) {
     struct fail f = {0};
     struct json *j = json_parse(config, strlen(config), path, &f);
     const char *old = json_text(json_get(j, "torch_dtype"), NULL);
-    const char *type = old ? old : json_text(json_get(j, "dtype"), NULL);
-    bool bf16 = type && !strcmp(type, "bfloat16");
+    const char *said = old ? old : json_text(json_get(j, "dtype"), NULL), *type = "f32";
+    if (said && !strcmp(said, "bfloat16")) type = "bf16";
+    if (said && !strcmp(said, "float16")) type = "f16";
     json_free(j);
-    return bf16;
+    return type;
 }
 
-bool model_file_came_in_bf16(const char *path) {
+bool model_file_says_bf16(const char *config, const char *path) {
+    return !strcmp(type_of(config, path), "bf16");
+}
+
+const char *model_file_came_in(const char *path) {
     struct fail f = {0};
     struct h5 *h = h5_open(path, &f);
     struct h5_shape s;
-    bool bf16 = false;
+    const char *type = "f32";
     if (h && h5_shape(h, "config.json", &s) && s.type == H5_UINT8 && s.count < 1 << 24) {
         char *text = xcalloc(s.count + 1, 1);
-        bf16 = h5_read(h, "config.json", 0, s.count, text) && says_bf16(text, path);
+        if (h5_read(h, "config.json", 0, s.count, text)) type = type_of(text, path);
         free(text);
     }
     h5_close(h);
-    return bf16;
+    return type;
 }
 
 void frozen_dtype_row(struct options *o, const char **dtype, const char *help) {

@@ -3,8 +3,11 @@
 #pragma once
 #include "common/engine/model.h"
 #include "common/base/options.h"
+#include "formats/models/tensor_file.h"
 #include "formats/store/artefact.h"
 
+// The version of a file, by the type of its matrices.
+enum { MODEL_FILE_FLOAT32 = 1, MODEL_FILE_BF16 = 2 };
 struct model_file { // a model in memory with what its file says besides the weights
     struct model model;
     struct hash128 content;                             // of the file
@@ -27,6 +30,8 @@ bool model_file_load_frozen(const char *path, bool bf16, struct model_file *m, s
 enum model_use { MODEL_LANGUAGE, MODEL_REWARD, MODEL_ANY };
 bool model_file_load_as(const char *path, enum model_use use, bool bf16, struct model_file *m,
                         struct fail *f);
+// All but the weights, which are read and checked against the content hash but not kept.
+bool model_file_verify(const char *path, enum model_use use, struct model_file *m, struct fail *f);
 // All but the weights: config, texts, the tensor table. What it says is not checked against the
 // content hash.
 bool model_file_outline(const char *path, struct model_file *m, struct fail *f);
@@ -34,11 +39,17 @@ bool model_file_outline(const char *path, struct model_file *m, struct fail *f);
 // is taken to be "model". Where it fails, a file of that name is as it was.
 bool model_file_save(const char *path, const struct model_file *m, const struct lineage *l,
                      struct fail *f);
+// The same for weights that are not in memory; m->model is their table. l->version is
+// MODEL_FILE_BF16 where w->bf16.
+bool model_file_write(const char *path, const struct model_file *m, const struct tensor_source *w,
+                      const struct lineage *l, struct fail *f);
 // Everything of `from` but the model in memory, which `to` keeps.
 void model_file_copy_texts(struct model_file *to, const struct model_file *from);
-// Whether the configuration in the file says that its numbers were bf16; false where it says
-// nothing or there is no such file.
-bool model_file_came_in_bf16(const char *path);
+// Whether a config.json says that its numbers are bf16.
+bool model_file_says_bf16(const char *config, const char *path);
+// "f32", "f16" or "bf16": what the configuration in the file says that the numbers came in; f32
+// where it says nothing or there is no such file.
+const char *model_file_came_in(const char *path);
 // The option --frozen-dtype float32|bf16 of the stages that run models; a result option.
 void frozen_dtype_row(struct options *o, const char **dtype, const char *help);
 bool frozen_is_bf16(const char *dtype);

@@ -33,10 +33,14 @@ static struct model_file *put(struct model_shelf *s, const char *path, bool bf16
     return &s->items[s->n++];
 }
 
-static bool is(const char *path, struct hash128 content) {
-    struct fail f = {0};
+// A file that is no model is not the one; one that the machine cannot read may be.
+static bool is(const char *path, struct hash128 content, struct fail *f) {
+    struct fail other = {0};
     struct artefact a;
-    if (!artefact_read(path, "model", &a, &f)) return false;
+    if (!artefact_read(path, "model", &a, &other)) {
+        if (other.code == EXIT_FAILED) fail_pass(f, &other);
+        return false;
+    }
     bool same = hash_equal(a.content, content);
     artefact_release(&a);
     return same;
@@ -49,9 +53,9 @@ static struct model_file *find_base(struct model_shelf *s, const char *adapter, 
     if (!adapter_file_base(adapter, &base, f)) return NULL;
     struct model_file *found = find(s, base, bf16);
     model_shelf_offer(s, s->base);
-    for (size_t i = 0; !found && i < s->n_paths; i++)
-        if (is(s->path[i], base)) return put(s, s->path[i], bf16, f);
-    if (found) return found;
+    for (size_t i = 0; !found && !f->code && i < s->n_paths; i++)
+        if (is(s->path[i], base, f)) return put(s, s->path[i], bf16, f);
+    if (found || f->code) return found;
     hash_text(base, wanted);
     struct artefact a;
     struct fail none = {0};

@@ -1,10 +1,11 @@
 #include "formats/models/peft.h"
 #include "common/base/jsonout.h"
+#include "common/base/path.h"
 #include "common/engine/adapter.h"
 #include "formats/bytes/json.h"
 #include "formats/bytes/slurp.h"
 #include "formats/bytes/stream.h"
-#include "formats/bytes/whole_file.h"
+#include "formats/bytes/whole_folder.h"
 #include "formats/models/hf_texts.h"
 #include "formats/models/safetensors.h"
 #include <dirent.h>
@@ -86,6 +87,15 @@ static bool read_config(const char *path, const struct json *root, struct adapte
     return fail_set(f, EXIT_BADDATA, "'%s' has no proper 'r' and 'lora_alpha'", path);
 }
 
+bool peft_config(const char *text, size_t n, const char *name, struct adapter_config *c,
+                 struct fail *f) {
+    struct json *root = json_parse(text, n, name, f);
+    *c = (struct adapter_config){0};
+    bool ok = root && read_config(name, root, c, f);
+    json_free(root);
+    return ok;
+}
+
 // ---- adapter_model.safetensors
 
 // The targets are the modules of layer 0 that have an A.
@@ -154,12 +164,10 @@ bool peft_read(const char *folder, struct model_file *m, struct parents *parents
     struct adapter_config c = {0};
     size_t n;
     char *text = slurp(config, 1 << 24, &n, f);
-    struct json *root = text ? json_parse(text, n, config, f) : NULL;
-    if (root && read_config(config, root, &c, f) && attach(weights, &c, m, f)) {
+    if (text && peft_config(text, n, config, &c, f) && attach(weights, &c, m, f)) {
         add_file(parents, "config", config, f);
         add_file(parents, "weights", weights, f);
     }
-    json_free(root);
     free(text);
     free(config);
     free(weights);
@@ -169,19 +177,28 @@ bool peft_read(const char *folder, struct model_file *m, struct parents *parents
 // ---- writing
 
 static const char *const ours[] = {"adapter_model.safetensors", "adapter_config.json",
-                                   "aligndistil.json"}; // in the order they are written
+                                   "aligndistil.json"};
 enum { OURS = sizeof ours / sizeof *ours, WEIGHTS = 0, CONFIG, MARK };
 
 static char *in_folder(const char *folder, const char *name) {
     return xasprintf("%s/%s", folder, name);
 }
 
+static bool is_ours(const char *name) {
+    for (size_t i = 0; i < OURS; i++)
+        if (!strcmp(name, ours[i])) return true;
+    return false;
+}
+
 bool peft_current(const struct peft_export *x, bool no_clobber, struct fail *f) {
     size_t n;
+    struct stat st;
+    whole_folder_repair(x->folder, is_ours);
     char *path = in_folder(x->folder, ours[MARK]), *want = hf_mark(x->lineage);
-    char *have = slurp_optional(path, 1 << 24, &n, f);
+    bool folder = !stat(x->folder, &st) && S_ISDIR(st.st_mode);
+    char *have = folder ? slurp_optional(path, 1 << 24, &n, f) : NULL;
     bool same = have && !strcmp(have, want);
-    if (!same && no_clobber && !access(x->folder, F_OK))
+    if (!same && no_clobber && path_is_there(x->folder, f))
         fail_set(f, EXIT_FAILED, "'%s' exists; drop --no-clobber to replace it", x->folder);
     free(path);
     free(want);
@@ -189,30 +206,16 @@ bool peft_current(const struct peft_export *x, bool no_clobber, struct fail *f) 
     return same && !f->code;
 }
 
-static bool is_ours(const char *name) {
-    for (size_t i = 0; i < OURS; i++)
-        if (!strcmp(name, ours[i])) return true;
-    return name[0] == '.';
-}
-
-// An empty folder, or one that holds an export.
-static bool prepare_folder(const char *folder, struct fail *f) {
-    if (mkdir(folder, 0777) && errno != EEXIST)
-        return fail_set(f, EXIT_FAILED, "cannot make '%s': %s", folder, strerror(errno));
+// Nothing there, an empty folder, or one that holds an export; all else is refused as it is opened.
+static bool replaceable(const char *folder, struct fail *f) {
     DIR *d = opendir(folder);
-    if (!d) return fail_set(f, EXIT_FAILED, "cannot open '%s': %s", folder, strerror(errno));
-    for (struct dirent *e; (e = readdir(d)) && !f->code;)
-        if (!is_ours(e->d_name))
+    for (struct dirent *e; d && (e = readdir(d)) && !f->code;)
+        if (!is_ours(e->d_name) && e->d_name[0] != '.')
             fail_set(f, EXIT_FAILED,
                      "'%s' exists and has a file '%s' that is not ours; name "
                      "another folder",
                      folder, e->d_name);
-    closedir(d);
-    for (size_t i = OURS; i-- > 0 && !f->code;) { // the mark first: no mark, no export
-        char *path = in_folder(folder, ours[i]);
-        unlink(path);
-        free(path);
-    }
+    if (d) closedir(d);
     return !f->code;
 }
 
@@ -242,31 +245,29 @@ static char *config_text(const struct peft_export *x, const struct adapter_confi
     return s.text;
 }
 
-static bool write_weights(const char *path, const struct parameters *p, struct fail *f) {
-    if (!whole_file_prepare(path, f)) return false;
+static bool write_weights(const char *folder, const struct parameters *p, struct fail *f) {
     struct safe_source *s = xcalloc(p->n_tensors, sizeof *s);
     for (size_t i = 0; i < p->n_tensors; i++) {
         const struct tensor *t = &p->tensors[i];
         s[i] = (struct safe_source){t->name, 2, {t->rows, t->cols}, p->values + t->offset};
     }
-    char *temp = whole_file_temp(path);
-    safetensors_write(temp, SAFE_F32, p->n_tensors, s, f);
-    whole_file_commit(temp, path, f);
-    free(temp);
+    char *path = in_folder(folder, ours[WEIGHTS]);
+    safetensors_write(path, SAFE_F32, p->n_tensors, s, f);
+    free(path);
     free(s);
     return !f->code;
 }
 
 bool peft_write(const struct peft_export *x, const struct model_file *m, struct fail *f) {
     const struct adapter *a = m->model.adapter;
-    if (!prepare_folder(x->folder, f)) return false;
-    char *path[OURS], *config = config_text(x, &a->config), *mark = hf_mark(x->lineage);
-    for (size_t i = 0; i < OURS; i++) path[i] = in_folder(x->folder, ours[i]);
-    if (write_weights(path[WEIGHTS], &a->trained, f) &&
-        whole_file_write(path[CONFIG], config, strlen(config), f))
-        whole_file_write(path[MARK], mark, strlen(mark), f);
-    for (size_t i = 0; i < OURS; i++) free(path[i]);
+    struct whole_folder w;
+    if (f->code || !replaceable(x->folder, f)) return false;
+    if (!whole_folder_open(&w, x->folder, is_ours, f)) return false;
+    char *config = config_text(x, &a->config), *mark = hf_mark(x->lineage);
+    write_weights(w.partial, &a->trained, f);
+    whole_folder_text(w.partial, ours[CONFIG], config, f);
+    whole_folder_text(w.partial, ours[MARK], mark, f);
     free(config);
     free(mark);
-    return !f->code;
+    return whole_folder_commit(&w, f);
 }

@@ -1,16 +1,14 @@
 #include "formats/models/safetensors.h"
-#include "common/base/parallel.h"
+#include "common/base/mem.h"
+#include "common/base/path.h"
 #include "formats/bytes/file_kind.h"
 #include "formats/bytes/json.h"
 #include "formats/bytes/input.h"
 #include "formats/bytes/slurp.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static const size_t header_limit = 100000000;
@@ -53,10 +51,11 @@ static bool read_shape(struct safe_tensor *t, const struct json *v, size_t size)
     return !__builtin_mul_overflow(t->count, size, &t->bytes);
 }
 
-// One entry {"dtype", "shape", "data_offsets": [begin, end]} over `data` (n bytes).
-static bool read_entry(struct safe_tensor *t, const struct json *v, const unsigned char *data,
-                       size_t n, const char *path, struct fail *f) {
-    size_t size = 0;
+// One entry {"dtype", "shape", "data_offsets": [begin, end]} over the bytes of its file from `data`
+// on.
+static bool read_entry(struct safe_tensor *t, const struct json *v, size_t data, struct fail *f) {
+    const char *path = t->file->path;
+    size_t size = 0, n = (size_t)t->file->as_opened.st_size - data;
     const struct json *range = json_get(v, "data_offsets");
     if (!read_type(t, json_get(v, "dtype"), &size))
         return fail_set(f, EXIT_BADDATA, "unknown dtype of tensor '%s' in '%s'", t->name, path);
@@ -75,13 +74,13 @@ static bool read_entry(struct safe_tensor *t, const struct json *v, const unsign
         return fail_set(f, EXIT_BADDATA,
                         "tensor '%s' in '%s' has %lld bytes, but its shape needs %zu", t->name,
                         path, (long long)(end - begin), t->bytes);
-    t->data = data + begin;
+    t->offset = data + (size_t)begin;
     return true;
 }
 
-static int by_data(const void *a, const void *b) {
+static int by_offset(const void *a, const void *b) {
     const struct safe_tensor *x = a, *y = b;
-    if (x->data != y->data) return x->data < y->data ? -1 : 1;
+    if (x->offset != y->offset) return x->offset < y->offset ? -1 : 1;
     return x->bytes < y->bytes ? -1 : x->bytes > y->bytes;
 }
 
@@ -90,70 +89,75 @@ static int by_name(const void *a, const void *b) {
 }
 
 // The tensors of one file lie end to end and fill it.
-static bool covered(struct safe_tensor *t, size_t n, const unsigned char *data,
-                    const unsigned char *end, const char *path, struct fail *f) {
-    if (n) qsort(t, n, sizeof *t, by_data);
+static bool covered(struct safe_tensor *t, size_t n, size_t data, const struct safe_file *file,
+                    struct fail *f) {
+    size_t end = (size_t)file->as_opened.st_size;
+    if (n) qsort(t, n, sizeof *t, by_offset);
     for (size_t i = 0; i < n; i++) {
-        if (t[i].data != data)
-            return fail_set(f, EXIT_BADDATA, "tensor '%s' in '%s' %s", t[i].name, path,
-                            t[i].data < data ? "overlaps another" : "leaves a hole before it");
+        if (t[i].offset != data)
+            return fail_set(f, EXIT_BADDATA, "tensor '%s' in '%s' %s", t[i].name, file->path,
+                            t[i].offset < data ? "overlaps another" : "leaves a hole before it");
         data += t[i].bytes;
     }
     if (data == end) return true;
-    return fail_set(f, EXIT_BADDATA, "'%s' has %zu bytes that belong to no tensor", path,
-                    (size_t)(end - data));
+    return fail_set(f, EXIT_BADDATA, "'%s' has %zu bytes that belong to no tensor", file->path,
+                    end - data);
 }
 
-static bool read_header(struct safetensors *s, const struct json *header, const struct safe_map *m,
-                        size_t offset, const char *path, struct fail *f) {
+// data: where the header ends and the numbers begin.
+static bool read_header(struct safetensors *s, const struct json *header,
+                        const struct safe_file *file, size_t data, struct fail *f) {
     size_t first = s->n;
     if (json_type(header) != JSON_OBJECT)
-        return fail_set(f, EXIT_BADDATA, "the header of '%s' is not an object", path);
+        return fail_set(f, EXIT_BADDATA, "the header of '%s' is not an object", file->path);
     for (size_t i = 0; i < json_size(header); i++) {
         const char *name = json_key(header, i);
         if (!strcmp(name, "__metadata__")) continue;
         grow(&s->tensors, &s->capacity, s->n + 1, sizeof *s->tensors);
         struct safe_tensor *t = &s->tensors[s->n++];
-        *t = (struct safe_tensor){.name = xstrdup(name)};
-        if (!read_entry(t, json_value(header, i), m->base + offset, m->size - offset, path, f))
-            return false;
+        *t = (struct safe_tensor){.name = xstrdup(name), .file = file};
+        if (!read_entry(t, json_value(header, i), data, f)) return false;
     }
-    return covered(s->tensors + first, s->n - first, m->base + offset, m->base + m->size, path, f);
+    return covered(s->tensors + first, s->n - first, data, file, f);
 }
 
 // ---- files --------------------------------------------------------------------------------------
 
-static struct safe_map *map_file(struct safetensors *s, const char *path, struct fail *f) {
-    if (!input_is_file(path, "weights are read from files only", f)) return NULL;
-    int fd = input_open(path, f);
-    if (fd < 0) return NULL;
-    struct stat st;
-    size_t size = fstat(fd, &st) ? 0 : (size_t)st.st_size;
-    void *base = size < 8 ? NULL : mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (base == MAP_FAILED) fail_set(f, EXIT_FAILED, "cannot read '%s': %s", path, strerror(errno));
-    input_close(fd);
-    if (base == MAP_FAILED) return NULL;
-    if (!base) {
-        if (file_kind_foreign(path, f))
-            fail_set(f, EXIT_BADDATA, "not a safetensors file: '%s'", path);
+// Its length in bytes, and the header itself; NULL with f set. free() it.
+static char *load_header(int fd, const struct safe_file *file, size_t *n, struct fail *f) {
+    size_t size = (size_t)file->as_opened.st_size;
+    unsigned char start[9] = {0};
+    uint64_t length = 0;
+    if (size >= sizeof start && !input_read_at(fd, file->path, start, sizeof start, 0, f))
+        return NULL;
+    for (int i = 0; i < 8; i++) length |= (uint64_t)start[i] << (8 * i);
+    if (length > header_limit || length + 8 > size || length < 2 || start[8] != '{') {
+        if (file_kind_foreign(file->path, f))
+            fail_set(f, EXIT_BADDATA, "not a safetensors file, or truncated: '%s'", file->path);
         return NULL;
     }
-    s->maps = xrealloc(s->maps, (s->n_maps + 1) * sizeof *s->maps);
-    s->maps[s->n_maps] = (struct safe_map){base, size};
-    return &s->maps[s->n_maps++];
+    char *text = xmalloc(*n = (size_t)length);
+    if (input_read_at(fd, file->path, text, *n, 8, f)) return text;
+    free(text);
+    return NULL;
 }
 
 static bool add_file(struct safetensors *s, const char *path, struct fail *f) {
-    const struct safe_map *m = map_file(s, path, f);
-    if (!m) return false;
-    uint64_t length = 0;
-    for (int i = 0; i < 8; i++) length |= (uint64_t)m->base[i] << (8 * i);
-    if (length > header_limit || length > m->size - 8 || length < 2 || m->base[8] != '{')
-        return file_kind_foreign(path, f) &&
-               fail_set(f, EXIT_BADDATA, "not a safetensors file, or truncated: '%s'", path);
-    struct json *header = json_parse((const char *)m->base + 8, (size_t)length, path, f);
-    bool ok = header && read_header(s, header, m, 8 + (size_t)length, path, f);
+    if (!input_is_file(path, "weights are read from files only", f)) return false;
+    int fd = input_open(path, f);
+    if (fd < 0) return false;
+    s->files = xrealloc(s->files, (s->n_files + 1) * sizeof *s->files);
+    struct safe_file *file = s->files[s->n_files++] = xcalloc(1, sizeof *file);
+    file->path = xstrdup(path);
+    size_t n;
+    if (fstat(fd, &file->as_opened))
+        fail_set(f, EXIT_FAILED, "cannot read '%s': %s", path, strerror(errno));
+    char *text = f->code ? NULL : load_header(fd, file, &n, f);
+    input_close(fd);
+    struct json *header = text ? json_parse(text, n, path, f) : NULL;
+    bool ok = header && read_header(s, header, file, 8 + n, f);
     json_free(header);
+    free(text);
     return ok;
 }
 
@@ -221,9 +225,9 @@ static bool open_folder(struct safetensors *s, const char *path, struct fail *f)
     char *one = xasprintf("%s/model.safetensors", path);
     char *index = xasprintf("%s/model.safetensors.index.json", path);
     bool ok = false;
-    if (!access(one, F_OK))
+    if (path_is_there(one, f))
         ok = add_file(s, one, f) && sort_names(s, f);
-    else if (!access(index, F_OK))
+    else if (path_is_there(index, f))
         ok = open_index(s, path, index, f);
     else
         fail_set(f, EXIT_BADDATA,
@@ -246,9 +250,9 @@ bool safetensors_open(struct safetensors *s, const char *path, struct fail *f) {
 }
 
 void safetensors_close(struct safetensors *s) {
-    for (size_t i = 0; i < s->n_maps; i++) munmap(s->maps[i].base, s->maps[i].size);
+    for (size_t i = 0; i < s->n_files; i++) free(s->files[i]->path), free(s->files[i]);
     for (size_t i = 0; i < s->n; i++) free(s->tensors[i].name);
-    free(s->maps);
+    free(s->files);
     free(s->tensors);
     *s = (struct safetensors){0};
 }

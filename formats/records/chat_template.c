@@ -1,5 +1,6 @@
 // Which template, and what it is given; see formats/records/chat.h.
 #include "common/base/jsonout.h"
+#include "common/base/path.h"
 #include "common/text/template_named.h"
 #include "formats/bytes/slurp.h"
 #include "formats/records/chat.h"
@@ -101,7 +102,7 @@ static char *find_source(struct chat_template *t, const char *wanted, const stru
     }
     *shown = xasprintf(named ? "template '%s'" : "'%s'", wanted);
     if (named) return xstrdup(named);
-    if (access(wanted, F_OK)) {
+    if (!path_is_there(wanted, f)) {
         fail_set(f, EXIT_USAGE, "unknown template '%.60s'; give auto, none, a file, or one of %s",
                  wanted, template_names());
         return NULL;

@@ -277,10 +277,13 @@ static void restore(struct run *r) {
         const void *bytes = r->d->writer[i] ? columns_state(r->d->writer[i], &n) : NULL;
         *s = (struct state){0};
         if (bytes && n == sizeof *s) memcpy(s, bytes, n);
+        if (bytes && (n != sizeof *s || !ledger_is_sound(&s->ledger)))
+            fail_set(r->f, EXIT_FAILED,
+                     "what the stopped run has left is damaged; give --force to start again");
         r->done[i] = s->rows;
         if (r->d->writer[i] && s->rows < first->rows) *first = *s;
     }
-    if (first->rows && first->rows != UINT64_MAX) {
+    if (!r->f->code && first->rows && first->rows != UINT64_MAX) {
         r->d->ledger = first->ledger;
         log_note(r->d->log, "continuing after row %llu", (unsigned long long)first->rows);
         read_again(r, first->rows);
@@ -295,7 +298,7 @@ static int run(struct run *r) {
         parallel_for(r->n, work, r);
         for (size_t i = 0; i < r->n && !r->f->code; i++) add_row(r, &r->slots[i]);
         if (r->f->code) break;
-        log_progress(r->d->log, "row", r->d->ledger.rows_in, 0, NAN);
+        log_progress(r->d->log, "row", r->d->ledger.rows_in, 0, NULL);
         bool stop = stop_requested(), due = clock_seconds() - saved >= r->d->checkpoint_seconds;
         if (written && (stop || due) && !save(r)) break;
         if (stop) return EXIT_STOPPED;

@@ -89,12 +89,7 @@ static bool encode_plain(const struct encoder *e, struct record *row, const stru
 
 // ---- ids as they are ----------------------------------------------------------------------------
 
-static bool take_ids(const struct encoder *e, struct record *row, const struct example *x,
-                     struct encoded *out) {
-    for (size_t i = 0; i < x->ids.n; i++)
-        if ((size_t)x->ids.id[i] >= e->vocab)
-            return row_bad(row, "id %d is outside the vocabulary of %zu", (int)x->ids.id[i],
-                           e->vocab);
+static bool take_ids(const struct encoder *e, const struct example *x, struct encoded *out) {
     encoded_add(&out->ids, x->ids.id, x->ids.n);
     out->prompt_length = x->prompt_length;
     fill_mask(out, e->kind != DATA_PROMPT);
@@ -162,6 +157,15 @@ static void clear(struct encoded *x) {
     str_puts(&x->mask, "");
 }
 
+// Ids that were given as such, and special tokens that the model has no row for.
+static bool check_ids(const struct encoder *e, struct record *row, const struct ids *ids) {
+    for (size_t i = 0; i < ids->n; i++)
+        if ((size_t)ids->id[i] >= e->vocab)
+            return row_bad(row, "id %d is outside the vocabulary of %zu", (int)ids->id[i],
+                           e->vocab);
+    return true;
+}
+
 // The loss needs something to predict.
 static bool check_targets(const struct encoder *e, struct record *row, const struct encoded *x) {
     if (x->dropped) return true;
@@ -178,7 +182,7 @@ bool encode(const struct encoder *e, struct record *row, const struct example *x
             struct encoded *out) {
     struct fail f = {0};
     clear(out);
-    bool ok = x->ids.n                              ? take_ids(e, row, x, out)
+    bool ok = x->ids.n                              ? take_ids(e, x, out)
               : e->template && e->kind != DATA_TEXT ? encode_chat(e, x, out, &f)
                                                     : encode_plain(e, row, x, out);
     if (f.code) row_bad(row, "%s", f.text);
@@ -187,6 +191,8 @@ bool encode(const struct encoder *e, struct record *row, const struct example *x
                 "the tokenizer's pattern takes too long on this text; cut it into shorter rows");
         return false;
     }
+    ok = ok && check_ids(e, row, &out->ids) && check_ids(e, row, &out->chosen) &&
+         check_ids(e, row, &out->rejected);
     if (ok) fit(e, out);
     return ok && check_targets(e, row, out);
 }

@@ -32,6 +32,22 @@ static void copy(char *to, size_t size, const char *text) {
     to[n] = 0;
 }
 
+static bool ends(const char *text, size_t size) {
+    return memchr(text, 0, size);
+}
+
+bool ledger_is_sound(const struct ledger *l) {
+    bool ok = ends(l->first_bad, sizeof l->first_bad) && ends(l->first_long, sizeof l->first_long);
+    for (size_t i = 0; i < LEDGER_PROBLEMS; i++) {
+        ok = ok && ends(l->problems[i].text, sizeof l->problems[i].text);
+        for (size_t k = 0; k < LEDGER_EXAMPLES; k++)
+            ok = ok && ends(l->problems[i].example[k], sizeof l->problems[i].example[k]);
+    }
+    for (size_t i = 0; i < LEDGER_COLUMNS; i++)
+        ok = ok && ends(l->unused[i].name, sizeof l->unused[i].name);
+    return ok;
+}
+
 void ledger_count(struct ledger *l, const char *outcome, const char *reason, const char *example) {
     char text[sizeof l->problems->text], line[sizeof l->problems->text + 32];
     snprintf(line, sizeof line, "%s: %.*s", outcome, (int)sizeof text, reason);

@@ -34,6 +34,8 @@ struct ledger {
     uint64_t other_unused; // those that the list has no room for
 };
 
+// Whether all its texts end, as those of a file that was believed may not.
+bool ledger_is_sound(const struct ledger *l);
 // Counts a row under "outcome: reason"; example: what names it.
 void ledger_count(struct ledger *l, const char *outcome, const char *reason, const char *example);
 // A row that cannot be used, by its message "'file' line 7: reason"; skip: it is left out.

@@ -14,7 +14,7 @@ static char *take_text(char **text) {
 
 static bool from_model(struct token_source *s, const char *path, struct fail *f) {
     struct model_file m;
-    if (!model_file_load(path, &m, f)) return false;
+    if (!model_file_verify(path, MODEL_LANGUAGE, &m, f)) return false;
     s->json = take_text(&m.tokenizer_json);
     s->template = take_text(&m.chat_template);
     s->config = take_text(&m.tokenizer_config_json);

@@ -119,7 +119,8 @@ struct verdicts *verdicts_open(const char *path, const char *judge, struct fail 
     v->judge = judge;
     v->fd = -1;
     size_t n = 0;
-    char *text = path ? slurp_optional(path, JSON_BYTES, &n, f) : NULL;
+    if (path) path_may_write(path, f); // before it is read: a FIFO would be waited for
+    char *text = path && !f->code ? slurp_optional(path, JSON_BYTES, &n, f) : NULL;
     if (text) read_log(v, text, n, f);
     free(text);
     if (!f->code) return v;
@@ -154,7 +155,6 @@ static bool append(struct verdicts *v, const struct str *s, struct fail *f) {
 }
 
 static bool open_log(struct verdicts *v, struct fail *f) {
-    if (!path_may_write(v->path, f)) return false;
     v->fd = open(v->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (v->fd < 0 || ftruncate(v->fd, (off_t)v->whole))
         return fail_set(f, EXIT_FAILED, "cannot write '%s': %s", v->path, strerror(errno));

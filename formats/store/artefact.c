@@ -1,4 +1,5 @@
 #include "formats/store/artefact.h"
+#include "common/base/path.h"
 #include "common/base/version.h"
 #include "formats/store/h5.h"
 #include "formats/bytes/json.h"
@@ -58,32 +59,41 @@ static bool parents_parse(const char *text, struct parents *p) {
 
 // ---- the root attributes
 
+static const struct kind {
+    const char *name;
+    int written, read; // versions: of new files, where they do not ask for a later one; the last
+} kinds[] = {{"model", 1, 2},   {"tokens", 1, 1},     {"pairs", 1, 1},  {"reference", 1, 1},
+             {"teacher", 5, 5}, {"checkpoint", 1, 1}, {"adapter", 1, 1}};
+
+static const struct kind *kind_of(const char *name) {
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (strcmp(kinds[i].name, name) == 0) return &kinds[i];
+    return NULL;
+}
+
 int artefact_version(const char *kind) {
-    static const struct {
-        const char *kind;
-        int version;
-    } known[] = {{"model", 1},     {"tokens", 1},  {"pairs", 1},
-                 {"reference", 1}, {"teacher", 4}, {"checkpoint", 1},
-                 {"adapter", 1}};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (strcmp(known[i].kind, kind) == 0) return known[i].version;
-    return 0;
+    const struct kind *k = kind_of(kind);
+    return k ? k->written : 0;
 }
 
 bool artefact_put(struct h5 *h, const char *kind, const struct lineage *l, struct hash128 content) {
     struct str parents = {0};
-    char hash[33];
     parents_write(&l->parents, &parents);
-    hash_text(content, hash);
     h5_put_text(h, "kind", kind);
     h5_put_int(h, "version", l->version ? l->version : artefact_version(kind));
     h5_put_text(h, "created_by", "aligndistil " ALIGNDISTIL_VERSION);
     h5_put_text(h, "stage", l->stage);
     h5_put_text(h, "options", l->options ? l->options : "{}");
     h5_put_text(h, "parents", parents.text);
-    bool ok = h5_put_text(h, "content_hash", hash);
+    if (l->record) h5_put_text(h, "record", l->record);
     str_release(&parents);
-    return ok;
+    return artefact_put_content(h, content);
+}
+
+bool artefact_put_content(struct h5 *h, struct hash128 content) {
+    char hash[33];
+    hash_text(content, hash);
+    return h5_put_text(h, "content_hash", hash);
 }
 
 static bool get_short(struct h5 *h, const char *name, char *to, size_t size) {
@@ -97,20 +107,20 @@ static bool get_short(struct h5 *h, const char *name, char *to, size_t size) {
 
 static bool check_kind(const struct artefact *a, const char *path, const char *kind,
                        struct fail *f) {
-    int newest = artefact_version(a->kind);
+    const struct kind *known = kind_of(a->kind);
     if (kind && strcmp(a->kind, kind) != 0)
         return fail_set(f, EXIT_BADDATA, "'%s' is a file of kind '%s', not '%s'", path, a->kind,
                         kind);
-    if (!newest)
+    if (!known)
         return fail_set(f, EXIT_BADDATA,
                         "'%s' is of an unknown kind '%s'; a newer release may "
                         "read it",
                         path, a->kind);
-    if (a->version > newest)
+    if (a->version > known->read)
         return fail_set(f, EXIT_BADDATA,
                         "'%s' has version %d of kind '%s', this release reads up to %d; use a "
                         "newer release",
-                        path, a->version, a->kind, newest);
+                        path, a->version, a->kind, known->read);
     return true;
 }
 
@@ -138,6 +148,8 @@ bool artefact_get(struct h5 *h, const char *path, const char *kind, struct artef
          (parents = h5_get_text(h, "parents")) && parents_parse(parents, &a->parents) &&
          get_short(h, "content_hash", hash, sizeof hash) && hash_parse(hash, &a->content);
     free(parents);
+    a->record = ok ? h5_get_text(h, "record") : NULL;
+    ok = ok && !h5_fail(h)->code && (!a->record || is_object(a->record));
     if (ok) return true;
     artefact_release(a);
     return fail_set(h5_fail(h), EXIT_BADDATA, "'%s' lacks its lineage; it is not whole", path);
@@ -153,6 +165,7 @@ bool artefact_read(const char *path, const char *kind, struct artefact *a, struc
 
 void artefact_release(struct artefact *a) {
     free(a->options);
+    free(a->record);
     parents_release(&a->parents);
     *a = (struct artefact){0};
 }
@@ -237,6 +250,15 @@ static void name_option(const char *found, size_t nf, const char *wanted, size_t
     json_free(b);
 }
 
+// An input that one of the two has alone. A cache as a stream is one input, its first shard.
+static void name_input(const char *line, size_t name, bool was, struct str *difference) {
+    str_printf(difference, "%.*s %s", (int)name, line,
+               was ? "is not given this time" : "was not given then");
+    if (!strncmp(line + name, ": teacher ", 10))
+        str_puts(difference,
+                 " (a stream of shards does not go on as a list of them, nor the reverse)");
+}
+
 static void name_line(const char *found, const char *wanted, struct str *difference) {
     size_t nf = strcspn(found, "\n"), nw = strcspn(wanted, "\n");
     size_t name = strcspn(wanted, ":\n");
@@ -244,6 +266,8 @@ static void name_line(const char *found, const char *wanted, struct str *differe
     const char *from = *wanted ? wanted : found;
     if (name == 7 && strncmp(from, "options", 7) == 0 && nf > 9 && nw > 9)
         name_option(found + 9, nf - 9, wanted + 9, nw - 9, difference);
+    else if (strncmp(from, "input ", 6) == 0 && (!*found || !*wanted))
+        name_input(from, name, *found, difference);
     else if (strncmp(from, "input ", 6) == 0)
         str_printf(difference, "%.*s is another file", (int)name, from);
     else
@@ -280,8 +304,7 @@ void artefact_sweep_spool(const char *name, const struct lineage *l) {
 
 bool artefact_is_current(const char *path, const struct lineage *l, bool no_clobber,
                          struct fail *f) {
-    struct stat s;
-    if (f->code || stat(path, &s) != 0) return false;
+    if (!path_is_there(path, f)) return false;
     struct fail ignored = {0};
     struct artefact a;
     bool same = false;

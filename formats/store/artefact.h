@@ -30,12 +30,14 @@ struct lineage { // how an output came to be; what "the same command" means
     int version;         // 0: the newest of the kind
     const char *options; // JSON of the RESULT options
     struct parents parents;
+    const char *record; // JSON of what the stage measured as it ran, NULL: none; no part of "the
+                        // same command", nor of the content hash
 };
 
 struct artefact { // the root attributes of an existing file
     char kind[16], stage[32], created_by[64];
     int version;
-    char *options;
+    char *options, *record; // record: NULL: none
     struct parents parents;
     struct hash128 content;
 };
@@ -59,6 +61,7 @@ char *part_path(const char *path, size_t part, size_t parts);
 // The newest version of a kind that is read and written here; 0: no such kind.
 int artefact_version(const char *kind);
 bool artefact_put(struct h5 *h, const char *kind, const struct lineage *l, struct hash128 content);
+bool artefact_put_content(struct h5 *h, struct hash128 content); // another, once it is known
 bool artefact_get(struct h5 *h, const char *path, const char *kind, struct artefact *a);
 
 // Removes the spool `name` where its header says that it is of this lineage: a kill between the

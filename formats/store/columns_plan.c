@@ -1,7 +1,10 @@
-#include "formats/store/columns.h"
+#include "formats/store/columns_private.h"
 #include "formats/store/h5.h"
 #include <assert.h>
+#include <dirent.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 // Stored types are h5.h's; ours are declared in the same order.
 _Static_assert((int)COLUMN_I32 == (int)H5_INT32 && (int)COLUMN_F64 == (int)H5_FLOAT64, "one order");
@@ -61,14 +64,21 @@ char *columns_spool_name(const char *path, const struct columns_plan *plan) {
     return xasprintf("%s.shard-%zu-of-%zu.spool", path, plan->shard, plan->shards);
 }
 
+// How all rows are cut, and the parts from .. to-1 that are this share's.
+static struct columns_parts parts_of_share(const struct columns_plan *p, size_t *from, size_t *to) {
+    size_t first, count;
+    columns_share(p->rows_total, p->rows_per_shard, p->shard, p->shards, &first, &count);
+    struct columns_parts cut = columns_cut(p->rows_total, p->rows_per_shard, p->shards);
+    *from = count ? first / cut.per : 0;
+    *to = count ? (first + count - 1) / cut.per + 1 : 0;
+    return cut;
+}
+
 bool columns_is_current(const char *path, const struct lineage *l, const struct columns_plan *plan,
                         bool no_clobber, struct fail *f) {
     if (!plan->rows_total) return artefact_is_current(path, l, no_clobber, f);
-    size_t first, count;
-    columns_share(plan->rows_total, plan->rows_per_shard, plan->shard, plan->shards, &first,
-                  &count);
-    struct columns_parts cut = columns_cut(plan->rows_total, plan->rows_per_shard, plan->shards);
-    size_t from = count ? first / cut.per : 0, to = count ? (first + count - 1) / cut.per + 1 : 0;
+    size_t from, to;
+    struct columns_parts cut = parts_of_share(plan, &from, &to);
     bool current = true;
     for (int pass = 0; pass < 2 && current; pass++)
         for (size_t part = from; part < to && current; part++) {
@@ -84,6 +94,76 @@ bool columns_is_current(const char *path, const struct lineage *l, const struct 
     if (current) artefact_sweep_spool(spool, l);
     free(spool);
     return current;
+}
+
+// ---- what a spool was to become
+
+static bool is_made(const char *path, const char *lineage, struct part want) {
+    struct fail ignored = {0};
+    struct artefact a;
+    if (!artefact_read(path, NULL, &a, &ignored)) return false;
+    char *found = artefact_lineage(&a);
+    bool same = !strcmp(found, lineage) && is_part(path, want);
+    free(found);
+    artefact_release(&a);
+    return same;
+}
+
+static bool share_is_made(const char *path, const char *lineage, const struct columns_plan *p) {
+    size_t from, to;
+    struct columns_parts cut = parts_of_share(p, &from, &to);
+    bool made = true;
+    for (size_t part = from; made && part < to; part++) {
+        char *name = part_path(path, part, cut.parts);
+        made = is_made(name, lineage, columns_part_of(cut, part, p->rows_total));
+        free(name);
+    }
+    return made;
+}
+
+// The rows were not counted beforehand: those that the first of `parts` files says.
+static bool set_is_made(const char *path, size_t parts, const char *lineage,
+                        struct columns_plan p) {
+    struct fail ignored = {0};
+    char *first = part_path(path, 0, parts);
+    struct columns_reader *r = columns_open(first, NULL, &ignored);
+    if (r) p.rows_total = columns_part(r).rows_total;
+    columns_close(r);
+    free(first);
+    return p.rows_total && share_is_made(path, lineage, &p);
+}
+
+static bool some_set_is_made(const char *path, const char *lineage, struct columns_plan p) {
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    char *folder = slash ? xasprintf("%.*s", (int)(slash + 1 - path), path) : xstrdup(".");
+    bool made = set_is_made(path, 1, lineage, p);
+    DIR *d = opendir(folder);
+    for (struct dirent *e; d && !made && (e = readdir(d));) {
+        size_t parts = 0;
+        for (const char *at = e->d_name; (at = strstr(at, "-of-")); at++)
+            parts = strtoul(at + 4, NULL, 10);
+        if (parts < 2 || parts > COLUMNS_PARTS) continue;
+        char *first = part_path(base, 0, parts);
+        made = !strcmp(first, e->d_name) && set_is_made(path, parts, lineage, p);
+        free(first);
+    }
+    if (d) closedir(d);
+    free(folder);
+    return made;
+}
+
+bool columns_are_made(const char *path, const char *header) {
+    struct columns_plan p = {0};
+    const char *cut = strstr(header, "\nrows per shard: "); // no value holds an end of line
+    if (!cut || sscanf(cut, "\nrows per shard: %zu\nrows: %zu\nshard: %zu of %zu\n",
+                       &p.rows_per_shard, &p.rows_total, &p.shard, &p.shards) != 4)
+        return false;
+    if (p.shard >= p.shards) return false;
+    char *lineage = xasprintf("%.*s", (int)(cut + 1 - header), header);
+    bool made =
+        p.rows_total ? share_is_made(path, lineage, &p) : some_set_is_made(path, lineage, p);
+    free(lineage);
+    return made;
 }
 
 // ---- content_hash

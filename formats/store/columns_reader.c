@@ -56,9 +56,10 @@ static bool is_typed(const char *kind, const char *name, enum column_type type) 
         {"chosen_length", COLUMN_I32}, {"rejected_length", COLUMN_I32},
         {"prompt", COLUMN_I32},        {"entries", COLUMN_U16},
         {"support", COLUMN_I32},       {"logp", COLUMN_F32},
-        {"log_tail", COLUMN_F32},      {"alpha", COLUMN_F32},
-        {"tvd", COLUMN_F32},           {"realised", COLUMN_F32},
-        {"entropy", COLUMN_F32},
+        {"log_tail", COLUMN_F32},      {"log_most", COLUMN_F32},
+        {"alpha", COLUMN_F32},         {"tvd", COLUMN_F32},
+        {"realised", COLUMN_F32},      {"entropy", COLUMN_F32},
+        {"step", COLUMN_I32},
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (!strcmp(name, known[i].name)) return type == known[i].type;
@@ -90,7 +91,8 @@ static bool read_columns(struct columns_reader *r) {
         if (!h5_shape(r->file, name, &s) || s.rank != 1 ||
             !is_typed(r->artefact.kind, name, (enum column_type)s.type))
             return columns_unfit(r, "column", name);
-        bool of_rows = ends_in(name, "length") || !strcmp(r->artefact.kind, "reference");
+        bool of_rows = ends_in(name, "length") || !strcmp(name, "step") ||
+                       !strcmp(r->artefact.kind, "reference");
         if (find(r, name) < r->n) return columns_unfit(r, "column", name);
         if (of_rows && s.count != r->part.rows)
             return fail_set(r->fail, EXIT_BADDATA,

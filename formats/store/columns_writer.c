@@ -1,4 +1,4 @@
-#include "formats/store/columns.h"
+#include "formats/store/columns_private.h"
 #include "formats/store/h5.h"
 #include "formats/store/spool.h"
 #include "formats/store/zfilter.h"
@@ -213,7 +213,7 @@ static void write_blob(struct columns_writer *w, struct h5 *h, const struct colu
         h5_write(h, b->name, &s, b->bytes);
         return;
     }
-    h5_chunks_begin(h, b->name, &s);
+    h5_begin(h, b->name, &s);
     unsigned char *padded = xcalloc(s.chunk, 1);
     for (size_t i = 0; i * s.chunk < b->n; i++) {
         size_t n = b->n - i * s.chunk < s.chunk ? b->n - i * s.chunk : s.chunk;
@@ -225,7 +225,7 @@ static void write_blob(struct columns_writer *w, struct h5 *h, const struct colu
         h5_chunks_write(h, i, w->encoded, made);
     }
     free(padded);
-    h5_chunks_end(h);
+    h5_end(h);
 }
 
 static void write_column(struct columns_writer *w, struct h5 *h, size_t c, uint64_t part,
@@ -242,7 +242,7 @@ static void write_column(struct columns_writer *w, struct h5 *h, size_t c, uint6
         h5_write(h, column->name, &s, NULL);
         return;
     }
-    h5_chunks_begin(h, column->name, &s);
+    h5_begin(h, column->name, &s);
     for (size_t i = 0; i < spool_count(w->spool); i++) {
         struct spool_entry e = spool_get(w->spool, i);
         if (e.part != part || e.column != c) continue;
@@ -251,7 +251,7 @@ static void write_column(struct columns_writer *w, struct h5 *h, size_t c, uint6
             !h5_chunks_write(h, e.index, w->encoded, e.length))
             break;
     }
-    h5_chunks_end(h);
+    h5_end(h);
 }
 
 static void count_blobs(struct columns_writer *w) {
@@ -334,22 +334,40 @@ static bool take_bytes(const char **from, size_t *left, void *to, size_t n) {
     return true;
 }
 
+static bool take_pending(struct columns_writer *w, const char **from, size_t *left) {
+    uint64_t n = 0;
+    bool ok = true;
+    for (size_t c = 0; ok && c < w->n; c++) {
+        struct pending *p = &w->pending[c];
+        ok = take_bytes(from, left, &p->index, sizeof p->index) &&
+             take_bytes(from, left, &n, sizeof n) && n < COLUMN_CHUNK &&
+             take_bytes(from, left, p->bytes, n * column_size(w->columns[c].type));
+        p->n = n;
+    }
+    return ok;
+}
+
+// The rows and chunks are such as this writer leaves.
+static bool is_sound(const struct columns_writer *w) {
+    bool ended = w->share && w->rows == w->share;
+    uint64_t part = part_of(w, w->rows - ended), *index = xcalloc(w->n, sizeof *index);
+    for (size_t c = 0; c < w->n; c++) index[c] = w->pending[c].index;
+    bool ok = (!w->share || w->rows <= w->share) && part < COLUMNS_PARTS &&
+              columns_spool_is_sound(w->spool, w->n, w->columns, index, part, !ended);
+    free(index);
+    return ok;
+}
+
 // From the spool's last checkpoint, whose XXH3 was right.
 static bool restore(struct columns_writer *w) {
     size_t left;
     const char *from = spool_state(w->spool, &left);
     if (!from) return true;
-    uint64_t rows = 0, n = 0;
-    bool ok = take_bytes(&from, &left, &rows, sizeof rows);
-    for (size_t c = 0; ok && c < w->n; c++) {
-        struct pending *p = &w->pending[c];
-        ok = take_bytes(&from, &left, &p->index, sizeof p->index) &&
-             take_bytes(&from, &left, &n, sizeof n) && n < COLUMN_CHUNK &&
-             take_bytes(&from, &left, p->bytes, n * column_size(w->columns[c].type));
-        p->n = n;
-    }
-    if (!ok) return fail_set(w->fail, EXIT_FAILED, "'%s' is damaged; remove it", w->spool_path);
+    uint64_t rows = 0;
+    bool ok = take_bytes(&from, &left, &rows, sizeof rows) && take_pending(w, &from, &left);
     w->rows = rows;
+    if (!ok || !is_sound(w))
+        return fail_set(w->fail, EXIT_FAILED, "'%s' is damaged; remove it", w->spool_path);
     str_add(&w->state, from, left);
     return true;
 }
@@ -399,9 +417,14 @@ static char *spool_header(const struct columns_writer *w) {
     return text.text;
 }
 
+static bool is_over(void *self, const char *header) {
+    const struct columns_writer *w = self;
+    return columns_are_made(w->path, header);
+}
+
 static bool open_spool(struct columns_writer *w) {
     char *header = spool_header(w);
-    w->spool = spool_open(w->spool_path, header, w->plan.resume, w->fail);
+    w->spool = spool_open(w->spool_path, header, w->plan.resume, is_over, w, w->fail);
     free(header);
     return w->spool && restore(w) && announce_finished(w);
 }

@@ -12,14 +12,16 @@
 enum { TEXT_MAX = 64 << 20, CHUNK_MAX = 1 << 26 };
 _Static_assert(sizeof(hid_t) == sizeof(int64_t), "as struct h5 has it");
 
+static hid_t bf16; // the upper half of a float32, made by library_ready
+
 static hid_t native(enum h5_type type) {
-    const hid_t types[] = {H5T_STD_I32LE,  H5T_STD_U8LE,   H5T_STD_U16LE,
-                           H5T_IEEE_F32LE, H5T_IEEE_F64LE, H5I_INVALID_HID};
+    const hid_t types[] = {H5T_STD_I32LE,  H5T_STD_U8LE, H5T_STD_U16LE,  H5T_IEEE_F32LE,
+                           H5T_IEEE_F64LE, bf16,         H5I_INVALID_HID};
     return types[type];
 }
 
 // ---- causes: what the system said, as libhdf5's error stack has it when a call of it fails
-static int seen; // one for the process, as libhdf5 is
+static int seen, failures; // for the process, as libhdf5 is
 static herr_t each_error(unsigned n, const H5E_error2_t *e, void *self) {
     int *cause = self;
     (void)n;
@@ -32,8 +34,8 @@ static herr_t each_error(unsigned n, const H5E_error2_t *e, void *self) {
 
 static herr_t on_failure(hid_t stack, void *self) {
     (void)self;
-    H5Ewalk2(stack, H5E_WALK_UPWARD, each_error, &seen);
-    return 0;
+    failures++;
+    return H5Ewalk2(stack, H5E_WALK_UPWARD, each_error, &seen);
 }
 
 int h5_cause(void) {
@@ -56,9 +58,14 @@ static bool library_ready(struct fail *f) {
     if (H5open() < 0) return fail_set(f, EXIT_FAILED, "out of memory: libhdf5 cannot start");
     H5Eset_auto2(H5E_DEFAULT, on_failure, NULL);
     H5PLset_loading_state(0);
-    H5Zregister(&zstd);
+    bool ok = H5Zregister(&zstd) >= 0;
+    if (!bf16) {
+        hid_t type = H5Tcopy(H5T_IEEE_F32LE);
+        ok = ok && H5Tset_fields(type, 15, 7, 8, 0, 7) >= 0 && H5Tset_size(type, 2) >= 0;
+        bf16 = ok ? type : 0;
+    }
     seen = 0;
-    return true;
+    return ok || fail_set(f, EXIT_FAILED, "out of memory: libhdf5 cannot start");
 }
 
 static hid_t access_list(void) {
@@ -88,13 +95,23 @@ static hid_t creation_list(void) {
 }
 
 static const char *reason(void) {
-    int error = h5_cause();
-    if (!error) error = errno;
+    int cause = h5_cause(), error = cause ? cause : errno;
     return error ? strerror(error) : "libhdf5 cannot write it";
 }
 
 static bool write_failed(struct h5 *h) {
     return fail_set(h->fail, EXIT_FAILED, "cannot write '%s': %s", h->path, reason());
+}
+
+// Around the calls of an operation that writes. A call may fail without our looking, as those that
+// set up a list: a filter left out would make a file that nobody can read.
+static bool begin_write(struct h5 *h) {
+    errno = failures = 0;
+    return h5_alive(h);
+}
+
+static bool wrote(struct h5 *h, bool ok) {
+    return (ok && !failures) || write_failed(h);
 }
 
 // Passes on whether a call that reads went well, and keeps the cause where it did not.
@@ -107,12 +124,13 @@ static bool went(struct h5 *h, bool ok) {
 
 struct h5 *h5_create(const char *path, struct fail *f) {
     if (f->code || !library_ready(f)) return NULL;
+    errno = failures = 0;
     hid_t access = access_list(), creation = creation_list();
-    errno = 0;
     hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, creation, access);
     H5Pclose(access);
     H5Pclose(creation);
-    if (file >= 0) return h5_handle(file, path, true, f);
+    if (file >= 0 && !failures) return h5_handle(file, path, true, f);
+    if (file >= 0) H5Fclose(file);
     fail_set(f, EXIT_FAILED, "cannot write '%s': %s", path, reason());
     return NULL;
 }
@@ -147,7 +165,7 @@ static void close_dataset(struct h5 *h) {
 
 bool h5_close(struct h5 *h) {
     if (!h) return false;
-    errno = 0;
+    begin_write(h);
     close_dataset(h);
     if (H5Fclose(h->file) < 0 && h->writing) write_failed(h);
     bool ok = !h->fail->code;
@@ -159,18 +177,18 @@ bool h5_close(struct h5 *h) {
 // ---- attributes
 
 static bool put_attribute(struct h5 *h, const char *name, hid_t type, const void *value) {
-    if (!h5_alive(h)) return false;
-    errno = 0;
     hid_t space = H5Screate(H5S_SCALAR);
-    hid_t a = H5Acreate2(h->file, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t a = H5Aexists(h->file, name) > 0
+                  ? H5Aopen(h->file, name, H5P_DEFAULT)
+                  : H5Acreate2(h->file, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
     bool ok = a >= 0 && H5Awrite(a, type, value) >= 0;
     if (a >= 0) ok = H5Aclose(a) >= 0 && ok;
     H5Sclose(space);
-    return ok || write_failed(h);
+    return wrote(h, ok);
 }
 
 bool h5_put_text(struct h5 *h, const char *name, const char *text) {
-    if (!h5_alive(h)) return false;
+    if (!begin_write(h)) return false;
     size_t n = strlen(text);
     hid_t type = H5Tcopy(H5T_C_S1);
     H5Tset_size(type, n ? n : 1); // an empty text is one NUL
@@ -182,11 +200,11 @@ bool h5_put_text(struct h5 *h, const char *name, const char *text) {
 }
 
 bool h5_put_int(struct h5 *h, const char *name, int64_t value) {
-    return put_attribute(h, name, H5T_STD_I64LE, &value);
+    return begin_write(h) && put_attribute(h, name, H5T_STD_I64LE, &value);
 }
 
 bool h5_put_real(struct h5 *h, const char *name, double value) {
-    return put_attribute(h, name, H5T_IEEE_F64LE, &value);
+    return begin_write(h) && put_attribute(h, name, H5T_IEEE_F64LE, &value);
 }
 
 // The open attribute, or a negative id: there is none, or it cannot be read (a failure).
@@ -261,8 +279,7 @@ char *h5_get_text(struct h5 *h, const char *name) {
 // ---- names
 
 static herr_t each_attribute(hid_t at, const char *name, const H5A_info_t *info, void *self) {
-    (void)at;
-    (void)info;
+    (void)at, (void)info;
     h5_names_add(self, name);
     return 0;
 }
@@ -277,8 +294,7 @@ char **h5_attributes(struct h5 *h, size_t *n) {
 }
 
 static herr_t each_link(hid_t at, const char *name, const H5L_info_t *info, void *self) {
-    (void)at;
-    (void)info;
+    (void)at, (void)info;
     h5_names_add(self, name);
     return 0;
 }
@@ -320,19 +336,17 @@ char **h5_members(struct h5 *h, const char *group, size_t *n) {
 // ---- datasets
 
 bool h5_group(struct h5 *h, const char *name) {
-    if (!h5_alive(h)) return false;
-    errno = 0;
+    if (!begin_write(h)) return false;
     hid_t list = H5Pcreate(H5P_GROUP_CREATE);
     H5Pset_obj_track_times(list, 0);
     keep_in_header(list);
     hid_t group = H5Gcreate2(h->file, name, H5P_DEFAULT, list, H5P_DEFAULT);
     H5Pclose(list);
-    return (group >= 0 && H5Gclose(group) >= 0) || write_failed(h);
+    return wrote(h, group >= 0 && H5Gclose(group) >= 0);
 }
 
-static bool create_dataset(struct h5 *h, const char *name, const struct h5_shape *s) {
-    if (!h5_alive(h)) return false;
-    errno = 0;
+bool h5_begin(struct h5 *h, const char *name, const struct h5_shape *s) {
+    if (!begin_write(h)) return false;
     close_dataset(h);
     hsize_t dims[2] = {s->dims[0], s->dims[1]}, chunk = s->chunk;
     unsigned values[1] = {(unsigned)s->level};
@@ -348,41 +362,21 @@ static bool create_dataset(struct h5 *h, const char *name, const struct h5_shape
     h->open = H5Dcreate2(h->file, name, native(s->type), space, H5P_DEFAULT, list, H5P_DEFAULT);
     H5Pclose(list);
     H5Sclose(space);
-    if (h->open >= 0) {
-        h->open_name = xstrdup(name);
-        h->shape = *s;
-        return true;
-    }
-    h->open = 0;
-    return write_failed(h);
-}
-
-bool h5_write(struct h5 *h, const char *name, const struct h5_shape *s, const void *data) {
-    assert(!s->chunk);
-    if (!create_dataset(h, name, s)) return false;
-    bool ok =
-        !s->count || H5Dwrite(h->open, native(s->type), H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0;
-    if (!ok) write_failed(h);
-    close_dataset(h);
-    return h5_alive(h);
-}
-
-bool h5_chunks_begin(struct h5 *h, const char *name, const struct h5_shape *s) {
-    assert(s->chunk && s->rank == 1);
-    return create_dataset(h, name, s);
+    if (h->open < 0) h->open = 0;
+    if (!wrote(h, h->open)) return false;
+    h->open_name = xstrdup(name);
+    h->shape = *s;
+    return true;
 }
 
 bool h5_chunks_write(struct h5 *h, size_t chunk, const void *bytes, size_t n) {
-    if (!h5_alive(h)) return false;
-    errno = 0;
+    if (!begin_write(h)) return false;
     hsize_t offset = chunk * h->shape.chunk;
-    return H5Dwrite_chunk(h->open, H5P_DEFAULT, 0, &offset, n, bytes) >= 0 || write_failed(h);
+    return wrote(h, H5Dwrite_chunk(h->open, H5P_DEFAULT, 0, &offset, n, bytes) >= 0);
 }
 
-bool h5_chunks_end(struct h5 *h) {
-    if (!h5_alive(h)) return false;
-    errno = 0;
-    close_dataset(h);
+bool h5_end(struct h5 *h) {
+    if (begin_write(h)) close_dataset(h);
     return h5_alive(h);
 }
 
@@ -486,15 +480,17 @@ bool h5_read_chunk(struct h5 *h, size_t chunk) {
     return ok;
 }
 
-bool h5_read_rows(struct h5 *h, size_t first, size_t n, void *to) {
+bool h5_rows(struct h5 *h, bool write, size_t first, size_t n, void *data) {
     const struct h5_shape *s = &h->shape;
     hsize_t width = s->rank == 2 ? s->dims[1] : 1, at[2] = {first / width, 0};
     hsize_t count[2] = {n / width, width};
     assert(first % width == 0 && n % width == 0);
+    begin_write(h);
     hid_t space = H5Dget_space(h->open), memory = H5Screate_simple(s->rank, count, NULL);
     H5Sselect_hyperslab(space, H5S_SELECT_SET, at, NULL, count, NULL);
-    bool ok = went(h, H5Dread(h->open, native(s->type), memory, space, H5P_DEFAULT, to) >= 0);
+    bool ok = (write ? H5Dwrite(h->open, native(s->type), memory, space, H5P_DEFAULT, data)
+                     : H5Dread(h->open, native(s->type), memory, space, H5P_DEFAULT, data)) >= 0;
     H5Sclose(space);
     H5Sclose(memory);
-    return ok;
+    return write ? wrote(h, ok) : went(h, ok && !failures);
 }

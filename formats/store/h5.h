@@ -12,7 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum h5_type { H5_INT32, H5_UINT8, H5_UINT16, H5_FLOAT32, H5_FLOAT64, H5_FOREIGN };
+// H5_BF16 is a floating-point type of libhdf5 like any other: h5py reads it as float32. In memory
+// it is the upper 16 bits of a float.
+enum h5_type { H5_INT32, H5_UINT8, H5_UINT16, H5_FLOAT32, H5_FLOAT64, H5_BF16, H5_FOREIGN };
 size_t h5_size(enum h5_type type);           // bytes an element
 const char *h5_type_name(enum h5_type type); // "int32" ...
 
@@ -38,6 +40,7 @@ bool h5_refuse(const char *path, bool is_hdf5, struct fail *f);
 
 // Root attributes. Texts are fixed-length UTF-8. The get functions return false or NULL, without a
 // failure, where there is none; one of another type is a failure. free() the text.
+// One that is there already gets the new value, a text only of the same length.
 bool h5_put_text(struct h5 *h, const char *name, const char *text);
 bool h5_put_int(struct h5 *h, const char *name, int64_t value);
 bool h5_put_real(struct h5 *h, const char *name, double value);
@@ -62,11 +65,13 @@ char **h5_names_sorted(struct h5_names *names, size_t *n); // takes the items
 bool h5_group(struct h5 *h, const char *name);
 bool h5_shape(struct h5 *h, const char *name, struct h5_shape *s);
 bool h5_write(struct h5 *h, const char *name, const struct h5_shape *s, const void *data);
+// The same in parts: elements first .. first+n-1, in two dimensions whole rows.
+bool h5_begin(struct h5 *h, const char *name, const struct h5_shape *s);
+bool h5_rows_write(struct h5 *h, size_t first, size_t n, const void *data);
+bool h5_end(struct h5 *h);
 // Elements first .. first+n-1; of a two-dimensional dataset whole rows.
 bool h5_read(struct h5 *h, const char *name, size_t first, size_t n, void *to);
 
-// A one-dimensional chunked dataset (s->chunk), shuffled where elements have several bytes, zstd,
-// Fletcher32; its chunks come encoded by zfilter_encode, in order.
-bool h5_chunks_begin(struct h5 *h, const char *name, const struct h5_shape *s);
+// Between h5_begin and h5_end of a one-dimensional chunked dataset (s->chunk), shuffled where
+// elements have several bytes, zstd, Fletcher32: its chunks, encoded by zfilter_encode, in order.
 bool h5_chunks_write(struct h5 *h, size_t chunk, const void *bytes, size_t n);
-bool h5_chunks_end(struct h5 *h);

@@ -6,12 +6,13 @@
 #include <string.h>
 
 size_t h5_size(enum h5_type type) {
-    static const size_t size[] = {4, 1, 2, 4, 8, 0};
+    static const size_t size[] = {4, 1, 2, 4, 8, 2, 0};
     return size[type];
 }
 
 const char *h5_type_name(enum h5_type type) {
-    static const char *const name[] = {"int32", "uint8", "uint16", "float32", "float64", "foreign"};
+    static const char *const name[] = {"int32",   "uint8", "uint16", "float32",
+                                       "float64", "bf16",  "foreign"};
     return name[type];
 }
 

@@ -41,10 +41,13 @@ static bool alive(const struct spool *s) {
     return s && !s->fail->code;
 }
 
-static bool read_at(int fd, void *to, size_t n, off_t at) {
+// False at the end of the file too, which is no failure.
+static bool read_at(struct spool *s, void *to, size_t n, off_t at) {
     for (char *p = to; n;) {
-        ssize_t got = pread(fd, p, n, at);
+        ssize_t got = pread(s->fd, p, n, at);
         if (got < 0 && errno == EINTR) continue;
+        if (got < 0)
+            fail_set(s->fail, EXIT_FAILED, "cannot read '%s': %s", s->path, strerror(errno));
         if (got <= 0) return false;
         p += got, n -= (size_t)got, at += got;
     }
@@ -95,15 +98,16 @@ bool spool_checkpoint(struct spool *s, const void *state, size_t n) {
 
 // ---- opening
 
-// The record at `at`, its bytes in scratch; false where the file has no valid one there.
+// The record at `at`, its bytes in scratch; false where the file has no valid one there, or where
+// it cannot be read, which is a failure: what is whole of it must not be cut off.
 static bool read_record(struct spool *s, off_t at, off_t size, struct record *r) {
     off_t head = sizeof *r;
-    if (size - at < head || !read_at(s->fd, r, sizeof *r, at)) return false;
+    if (size - at < head || !read_at(s, r, sizeof *r, at)) return false;
     if (r->length > (uint64_t)(size - at - head)) return false;
     s->scratch.length = 0;
     str_add(&s->scratch, r, sizeof *r);
     grow(&s->scratch.text, &s->scratch.capacity, sizeof *r + r->length + 1, 1);
-    if (!read_at(s->fd, s->scratch.text + sizeof *r, r->length, at + head)) return false;
+    if (!read_at(s, s->scratch.text + sizeof *r, r->length, at + head)) return false;
     size_t skip = sizeof r->hash;
     s->scratch.text[sizeof *r + r->length] = 0;
     return hash_equal(r->hash, hash_bytes(s->scratch.text + skip, sizeof *r + r->length - skip));
@@ -147,19 +151,28 @@ static bool begin(struct spool *s) {
     return append(s, r, s->header);
 }
 
-static bool take_up(struct spool *s) {
+static bool take_up(struct spool *s, bool (*over)(void *self, const char *header), void *self) {
     struct stat st;
     struct record r;
     if (fstat(s->fd, &st) != 0) return spool_failed(s);
-    if (!read_record(s, 0, st.st_size, &r) || r.type != RECORD_HEADER) return begin(s);
+    bool whole = read_record(s, 0, st.st_size, &r) && r.type == RECORD_HEADER;
+    if (s->fail->code) return false;
+    if (!whole) return begin(s);
+    const char *found = s->scratch.text + sizeof r;
     struct str difference = {0};
-    if (!lineage_same(s->scratch.text + sizeof r, s->header, &difference))
+    bool same = lineage_same(found, s->header, &difference);
+    if (!same && over && over(self, found)) {
+        str_release(&difference);
+        return begin(s);
+    }
+    if (!same)
         fail_set(s->fail, EXIT_FAILED,
                  "'%s' belongs to another run: %s; give the same command, or remove it", s->path,
                  difference.text);
     str_release(&difference);
-    if (s->fail->code) return false;
+    if (!same) return false;
     s->end = scan(s, (off_t)(sizeof r + r.length), st.st_size);
+    if (s->fail->code) return false;
     if (!s->end) return begin(s);
     return ftruncate(s->fd, s->end) == 0 || spool_failed(s);
 }
@@ -176,13 +189,14 @@ static int open_locked(const char *path, struct fail *f) {
     return fd;
 }
 
-struct spool *spool_open(const char *path, const char *header, bool resume, struct fail *f) {
+struct spool *spool_open(const char *path, const char *header, bool resume,
+                         bool (*over)(void *self, const char *header), void *self, struct fail *f) {
     if (!whole_file_prepare(path, f)) return NULL; // sweeps what a killed compaction left
     int fd = open_locked(path, f);
     if (fd < 0) return NULL;
     struct spool *s = xcalloc(1, sizeof *s);
     *s = (struct spool){.path = xstrdup(path), .header = xstrdup(header), .fd = fd, .fail = f};
-    if (resume ? take_up(s) : begin(s)) return s;
+    if (resume ? take_up(s, over, self) : begin(s)) return s;
     spool_close(s, true);
     return NULL;
 }
@@ -202,8 +216,8 @@ struct spool_entry spool_get(const struct spool *s, size_t i) {
 
 bool spool_read(struct spool *s, size_t i, void *to) {
     if (!alive(s)) return false;
-    if (read_at(s->fd, to, s->chunks[i].entry.length, s->chunks[i].at)) return true;
-    return fail_set(s->fail, EXIT_FAILED, "cannot read '%s' back: %s", s->path, strerror(errno));
+    if (read_at(s, to, s->chunks[i].entry.length, s->chunks[i].at)) return true;
+    return fail_set(s->fail, EXIT_FAILED, "cannot read '%s' back: it became shorter", s->path);
 }
 
 // ---- compaction

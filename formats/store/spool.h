@@ -3,8 +3,9 @@
 // holds the writer's state and is fsynced. Opened again, the file is cut after the last valid
 // checkpoint, so a kill at any moment loses at most the work since then. The first record is a
 // header of lines "name: value" (the lineage): a spool with another header is refused, naming the
-// difference. Failures stick to the `struct fail` of spool_open and are EXIT_FAILED; a NULL spool
-// is accepted everywhere. One process at a time (flock, where the file system supports it).
+// difference, unless its run is over. Failures stick to the `struct fail` of spool_open and are
+// EXIT_FAILED; a NULL spool is accepted everywhere. One process at a time (flock, where the file
+// system supports it).
 #pragma once
 #include "formats/store/artefact.h"
 
@@ -17,8 +18,11 @@ struct spool_entry {      // a finished chunk
 };
 
 struct spool;
-// resume: continue with the stored chunks; else start again.
-struct spool *spool_open(const char *path, const char *header, bool resume, struct fail *f);
+// resume: continue with the stored chunks; else start again. over: whether the run that has written
+// `header` has finished what it made, so that a spool of another run may be started again, not
+// refused; NULL: it has not.
+struct spool *spool_open(const char *path, const char *header, bool resume,
+                         bool (*over)(void *self, const char *header), void *self, struct fail *f);
 bool spool_add(struct spool *s, const struct spool_entry *e, const void *bytes);
 // What was added so far is safe on disk, together with `state`.
 bool spool_checkpoint(struct spool *s, const void *state, size_t n);

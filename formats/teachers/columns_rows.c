@@ -24,9 +24,10 @@ static bool begins(const char *name, const char *with) {
 
 static enum unit unit_of(const char *kind, const char *name) {
     static const char *const entry[] = {"support", "logp", "level"};
-    static const char *const position[] = {"entries", "log_tail", "tail", "alpha",
-                                           "tvd",     "realised", "end",  "entropy"};
-    if (strstr(name, "length") || !strcmp(kind, "reference")) return ROW;
+    static const char *const position[] = {"entries", "log_tail", "tail", "log_most",
+                                           "most",    "alpha",    "tvd",  "realised",
+                                           "end",     "entropy"};
+    if (strstr(name, "length") || !strcmp(name, "step") || !strcmp(kind, "reference")) return ROW;
     if (!strcmp(kind, "pairs"))
         return !strcmp(name, "prompt") ? PROMPT : !strcmp(name, "chosen") ? CHOSEN : REJECTED;
     for (size_t i = 0; i < sizeof entry / sizeof *entry; i++)

@@ -42,6 +42,7 @@ static void fold_padding(const struct teacher_position *of, size_t vocab) {
     for (uint32_t k = 0; k < p->n; k++) {
         bool token = (size_t)ids[k] < vocab;
         float most = fmaxf(p->log_tail, logp[k]), least = fminf(p->log_tail, logp[k]);
+        if (!token) p->log_most = fmaxf(p->log_most, fminf(logp[k], 0));
         if (!token) p->log_tail = most + log1pf(expf(least - most));
         ids[kept] = ids[k];
         logp[kept] = logp[k];
@@ -121,5 +122,6 @@ void source_teacher_start(struct teacher_source *t, const struct train_options *
 struct teacher_set_numbers source_teacher_stop(struct teacher_source *t) {
     cache_prefetch_stop(t->prefetch);
     t->prefetch = NULL;
+    t->current = SIZE_MAX; // its row was the thread's
     return teacher_set_numbers(t->set);
 }

@@ -31,6 +31,7 @@ bool teacher_codec_bits(int64_t bits) {
 void teacher_codec_version(struct teacher_codec *c, int version, bool composed, int32_t eos) {
     c->brief = version > 2 && c->bits <= 12 && composed;
     c->apart = version > 3 && composed && c->bits != 32;
+    c->most = version > 4 && c->apart;
     c->end = c->apart ? eos : -1;
 }
 
@@ -133,6 +134,11 @@ static double step_of(const struct teacher_codec *c, enum teacher_field field) {
     return c->bits == 16 ? 1. / 512 : 1. / 64;
 }
 
+// Coded as levels, and decoded to the middles between them.
+static bool is_middle(const struct teacher_codec *c, enum teacher_field field) {
+    return (field == CODE_TAIL && c->apart) || field == CODE_MOST;
+}
+
 // Logarithms count downwards from 0.
 static bool is_log(const struct teacher_codec *c, enum teacher_field field) {
     return field == CODE_TAIL || (field == CODE_TVD && c->brief);
@@ -144,7 +150,7 @@ static double least_of(const struct teacher_codec *c, enum teacher_field field) 
 }
 
 uint32_t teacher_codec_number(const struct teacher_codec *c, enum teacher_field field, double x) {
-    if (field == CODE_TAIL && c->apart) {
+    if (is_middle(c, field)) {
         bool below = x <= (double)c->level[c->levels - 1];
         return (uint32_t)(below ? c->levels - 1 : level_above(c, (float)x));
     }
@@ -155,7 +161,8 @@ uint32_t teacher_codec_number(const struct teacher_codec *c, enum teacher_field 
 }
 
 double teacher_codec_value(const struct teacher_codec *c, enum teacher_field field, uint32_t code) {
-    if (field == CODE_TAIL && c->apart) {
+    if (field == CODE_MOST && !code) return 0;
+    if (is_middle(c, field)) {
         if (code >= c->levels) return NAN;
         size_t next = code + 1 < c->levels ? code + 1 : code;
         return ((double)c->level[code] + (double)c->level[next]) / 2;
@@ -178,6 +185,8 @@ size_t teacher_codec_planes(const struct teacher_codec *c, enum teacher_field fi
         return c->end >= 0 ? level : 0;
     case CODE_TAIL:
         return c->apart ? level : 2;
+    case CODE_MOST:
+        return c->most ? level : 0;
     case CODE_TVD:
         return c->brief ? 1 : 2;
     case CODE_ENTROPY:
@@ -189,8 +198,8 @@ size_t teacher_codec_planes(const struct teacher_codec *c, enum teacher_field fi
 
 void teacher_codec_name(const struct teacher_codec *c, enum teacher_field field, size_t plane,
                         char name[CODE_NAME]) {
-    static const char *const names[] = {"entries", "support", "level", "realised",
-                                        "end",     "tail",    "tvd",   "entropy"};
+    static const char *const names[] = {"entries", "support", "level", "realised", "end",
+                                        "tail",    "most",    "tvd",   "entropy"};
     static const char *const planes[] = {"low", "high", "top"};
     (void)c;
     snprintf(name, CODE_NAME, "%s_%s", names[field], planes[plane]);

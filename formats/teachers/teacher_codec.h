@@ -15,17 +15,19 @@ enum teacher_field {
     CODE_REALISED, // levels, where they are apart
     CODE_END,
     CODE_TAIL,
+    CODE_MOST, // the largest p* outside the support, where it is kept
     CODE_TVD,
     CODE_ENTROPY,
     CODE_FIELDS
 };
-enum { CODE_COLUMNS = 16, CODE_NAME = 24 };
+enum { CODE_COLUMNS = 20, CODE_NAME = 24 };
 
 struct teacher_codec {
     int bits; // 16, 12, 8 or 6; 32: nothing is coded and the rest is empty
     // what the format's version makes of it; set by teacher_codec_version after _init
     bool brief;  // TVD takes one byte, not two
     bool apart;  // the tail is a level too, entropy what the support's own lacks, rows are sorted
+    bool most;   // the largest p* outside the support is kept
     int32_t end; // token of CODE_END; -1: none
     size_t vocab, levels;
     float *level, *mass;     // (levels) log p of a level, ascending -log p; its exp
@@ -46,7 +48,8 @@ uint32_t teacher_codec_level(const struct teacher_codec *c, float logp);
 double teacher_codec_error(const struct teacher_codec *c, float logp);
 
 // log Q, TVD (or its logarithm) and entropy (or what the support's own lacks) in fixed steps, half
-// of which is the error. Of what is apart log Q has the middles of the levels.
+// of which is the error. Of what is apart log Q has the middles of the levels, as has the largest
+// log p* outside the support, whose code 0 is 0: it is not known.
 uint32_t teacher_codec_number(const struct teacher_codec *c, enum teacher_field field, double x);
 double teacher_codec_value(const struct teacher_codec *c, enum teacher_field field, uint32_t code);
 

@@ -7,4 +7,5 @@ const struct column teacher_columns[TEACHER_COLUMNS] = {
     [LOGP] = {"logp", COLUMN_F32},         [TAIL] = {"log_tail", COLUMN_F32},
     [ALPHA] = {"alpha", COLUMN_F32},       [TVD] = {"tvd", COLUMN_F32},
     [REALISED] = {"realised", COLUMN_F32}, [ENTROPY] = {"entropy", COLUMN_F32},
+    [MOST] = {"log_most", COLUMN_F32},
 };

@@ -17,6 +17,7 @@ enum {
     TVD,
     REALISED,
     ENTROPY,
+    MOST, // from version 5 on, not of components
     TEACHER_COLUMNS,
     ROW_COLUMNS = ENTRIES
 };

@@ -17,7 +17,8 @@ struct teacher_compare {
 };
 
 const char *compared_name(enum compared_number number) {
-    static const char *const names[] = {"log p*", "log Q", "TVD", "alpha", "entropy"};
+    static const char *const names[] = {"log p*", "log Q", "largest log p* outside",
+                                        "TVD",    "alpha", "entropy"};
     return names[number];
 }
 
@@ -159,6 +160,17 @@ static double rounding(const struct teacher_compare *c, double x) {
     return c->tolerance * (1 + 1e-2 * fabs(x));
 }
 
+// The largest p* outside the support; 0 in the file: it was not known.
+static void compare_most(const struct teacher_compare *c, const struct teacher_position *p,
+                         const float *live, struct compared *to) {
+    if (!(p->log_most < 0)) return;
+    struct teacher_entry *e = xmalloc(p->n * sizeof *e);
+    for (uint32_t k = 0; k < p->n; k++) e[k] = (struct teacher_entry){p->ids[k], live[p->ids[k]]};
+    double most = (double)teacher_most(live, c->V, e, p->n);
+    compare(to, COMPARED_MOST, -1, (double)p->log_most, most, tail_error(c, most));
+    free(e);
+}
+
 // realised: the token whose log p* is stored once more (bits 32), else -1.
 static void compare_composed(const struct teacher_compare *c, const struct teacher_position *p,
                              int32_t realised, const float *live, double tail,
@@ -173,6 +185,7 @@ static void compare_composed(const struct teacher_compare *c, const struct teach
                 rounding(c, x) + scale + level_error(c, x));
     }
     compare(to, COMPARED_TAIL, -1, (double)p->log_tail, tail, tail_error(c, tail));
+    compare_most(c, p, live, to);
 }
 
 static void compare_components(struct teacher_compare *c, int self,
@@ -207,6 +220,13 @@ static double stored_kl(const struct teacher_compare *c, const struct teacher_po
     return sum;
 }
 
+// Logits that are off by x move alpha of kl:K by x / sd(d), and K is near (alpha sd(d))^2 / 2.
+static double alpha_error(const struct teacher_compare *c, double alpha, double apart) {
+    double K = c->rule.strength;
+    if (c->rule.alpha == ALPHA_KL) return c->tolerance * alpha * (1 + 1 / sqrt(2 * K));
+    return apart * fmax(K, 1);
+}
+
 void teacher_compare(struct teacher_compare *c, int self, const struct teacher_row *row, size_t i,
                      const struct teacher_logits *z, float *scratch, struct compared *to) {
     const struct teacher_position *p = &row->position[i];
@@ -214,8 +234,7 @@ void teacher_compare(struct teacher_compare *c, int self, const struct teacher_r
     uint32_t *place = xmalloc(p->n * sizeof *place);
     *to = (struct compared){.what = COMPARED_LOGP, .token = -1};
     sorted_places(p, ids, place);
-    double tvd = teacher_tvd(z->dpo, z->negative, c->V), alpha = teacher_alpha(&c->rule, tvd);
-    teacher_compose(&c->rule, alpha, z->base, z->dpo, z->negative, c->V, scratch);
+    double tvd, alpha = teacher_star(&c->rule, z->base, z->dpo, z->negative, c->V, scratch, &tvd);
     double entropy = teacher_entropy(scratch, c->V), tail = teacher_tail(scratch, c->V, ids, p->n);
     if (c->gather)
         compare_components(c, self, p, &row->components[i], z, ids, place, to);
@@ -223,8 +242,7 @@ void teacher_compare(struct teacher_compare *c, int self, const struct teacher_r
         compare_composed(c, p, c->bits == 32 ? realised_at(row, i) : -1, scratch, tail, to);
     double apart = tvd_error(c, tvd) + c->tolerance;
     compare(to, COMPARED_TVD, -1, (double)p->tvd, tvd, apart);
-    compare(to, COMPARED_ALPHA, -1, (double)p->alpha, alpha,
-            1e-6 + apart * (c->rule.strength > 1 ? c->rule.strength : 1));
+    compare(to, COMPARED_ALPHA, -1, (double)p->alpha, alpha, 1e-6 + alpha_error(c, alpha, apart));
     compare(to, COMPARED_ENTROPY, -1, (double)row->entropy[i], entropy,
             field_error(c, CODE_ENTROPY) + 3 * c->tolerance);
     to->kl = stored_kl(c, p, scratch, tail, entropy);

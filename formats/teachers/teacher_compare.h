@@ -8,6 +8,7 @@
 enum compared_number {
     COMPARED_LOGP,
     COMPARED_TAIL,
+    COMPARED_MOST,
     COMPARED_TVD,
     COMPARED_ALPHA,
     COMPARED_ENTROPY,

@@ -36,9 +36,9 @@ void teacher_components_compose(const struct teacher_grid *g, const struct teach
                                 size_t n, double alpha, float *logp, float *log_tail,
                                 double bracket[2]);
 
-// The levels of teacher_codec.h for this layout: they reach to log p = -2000, since what is unlikely
-// at one end of the grid may be likely between, in steps of min(d exp(c x), (1 + x)/k). (*n);
-// free() it. NULL: not for these bits.
+// The levels of teacher_codec.h for this layout: they reach to log p = -2000, since what is
+// unlikely at one end of the grid may be likely between, in steps of min(d exp(c x), (1 + x)/k).
+// (*n); free() it. NULL: not for these bits.
 float *teacher_components_levels(int bits, size_t *n);
 // The most by which a level may be off in log p.
 double teacher_components_error(int bits, double logp);

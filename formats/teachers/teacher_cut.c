@@ -105,6 +105,13 @@ static float more_tail(const struct teacher_cutter *c, uint32_t n, const float *
     return some ? (float)log(fmin(sum, 1)) : tail;
 }
 
+// The larger of that and of what now leaves the support.
+static float more_most(const struct teacher_cutter *c, uint32_t n, const float *logp, float most) {
+    for (uint32_t k = 0; k < n; k++)
+        if (!c->stays[k]) most = fmaxf(most, fminf(logp[c->place[k]], 0));
+    return most;
+}
+
 static void cut_composed(struct teacher_cutter *c, const struct teacher_cut *cut, int32_t realised,
                          size_t at, struct teacher_position *to) {
     uint32_t n = to->n;
@@ -117,6 +124,7 @@ static void cut_composed(struct teacher_cutter *c, const struct teacher_cut *cut
         c->low[at + k] = to->logp[c->place[from]];
     }
     to->log_tail = more_tail(c, n, to->logp, to->log_tail);
+    to->log_most = more_most(c, n, to->logp, to->log_most);
     to->n = (uint32_t)m;
     to->ids = c->ids + at;
     to->logp = c->low + at;

@@ -8,19 +8,19 @@
 
 // ---- reading a shard
 
-struct raw { // columns as stored, with their counts
-    void *column[TEACHER_COLUMNS];
+struct raw {                       // columns as stored, with their counts
+    void *column[TEACHER_COLUMNS]; // NULL: there is none
     size_t n[TEACHER_COLUMNS];
     uint32_t *field[CODE_FIELDS]; // of a coded shard, in place of the columns after PROMPT
     size_t fields[CODE_FIELDS];
     const struct columns_holes *holes;
 };
 
-// Columns before `last`; components have no alpha and no realised.
+// Columns before `last`; components have no alpha, no realised and no log_most.
 static bool read_raw(struct raw *raw, struct columns_reader *r, int last, bool components) {
     bool ok = true;
     for (int c = 0; ok && c < last; c++)
-        if (!components || (c != ALPHA && c != REALISED))
+        if (!components || (c != ALPHA && c != REALISED && c != MOST))
             ok =
                 columns_expect(r, 1, &teacher_columns[c]) &&
                 (raw->column[c] = columns_read_all(r, teacher_columns[c].name, &raw->n[c])) != NULL;
@@ -110,10 +110,11 @@ static bool lay_positions(struct teacher_shard *t, const struct raw *raw) {
     const uint16_t *entries = raw->column[ENTRIES];
     const float *tail = raw->column[TAIL], *alpha = raw->column[ALPHA];
     const float *tvd = raw->column[TVD], *realised = raw->column[REALISED];
+    const float *most = raw->column[MOST];
     size_t n = t->position_first[t->rows], at = 0;
     if (raw->n[LOGP] != raw->n[SUPPORT]) return false;
     for (int c = TAIL; c < TEACHER_COLUMNS; c++)
-        if (raw->n[c] != raw->n[ENTRIES]) return false;
+        if (raw->column[c] && raw->n[c] != raw->n[ENTRIES]) return false;
     t->position = xcalloc(n, sizeof *t->position);
     for (size_t i = 0; i < n; i++) {
         if (entries[i] > raw->n[SUPPORT] - at) return false;
@@ -121,6 +122,7 @@ static bool lay_positions(struct teacher_shard *t, const struct raw *raw) {
                                                    .ids = t->support + at,
                                                    .logp = t->logp + at,
                                                    .log_tail = tail[i],
+                                                   .log_most = most ? most[i] : 0,
                                                    .alpha = alpha[i],
                                                    .tvd = tvd[i],
                                                    .realised = realised[i]};
@@ -188,6 +190,8 @@ static bool decode_position(struct teacher_shard *t, const struct teacher_codec 
     teacher_codec_decode(c, level, n, tail, logp);
     if (!isfinite(logp[0])) return false; // all of it below what a double holds
     double tvd = teacher_codec_value(c, CODE_TVD, raw->field[CODE_TVD][i]);
+    double most = c->most ? teacher_codec_value(c, CODE_MOST, raw->field[CODE_MOST][i]) : 0;
+    if (!isfinite(most)) return false;
     const float *alpha = raw->column[ALPHA];
     if (alpha && !isfinite(alpha[i])) return false;
     t->position[coded->position] =
@@ -195,6 +199,7 @@ static bool decode_position(struct teacher_shard *t, const struct teacher_codec 
                                   .ids = ids,
                                   .logp = logp,
                                   .log_tail = (float)tail,
+                                  .log_most = (float)most,
                                   .alpha = alpha ? alpha[i] : (float)teacher_alpha(&t->rule, tvd),
                                   .tvd = (float)tvd,
                                   .realised = NAN};
@@ -348,7 +353,7 @@ static bool load_coded(struct teacher_shard *t, struct raw *raw, const struct te
     bool ok = teacher_codec_read(&c, i, r);
     teacher_codec_version(&c, columns_artefact(r)->version, !t->grid.n, i->eos);
     for (int f = 0; ok && f < CODE_FIELDS; f++) ok = read_field(raw, f, &c, r);
-    if (ok && !t->grid.n && !teacher_rule_alpha(rule, &t->rule))
+    if (ok && !t->grid.n && !teacher_rule_from_tvd(rule, &t->rule))
         ok = columns_expect(r, 1, &teacher_columns[ALPHA]) &&
              (raw->column[ALPHA] = columns_read_all(r, "alpha", &raw->n[ALPHA])) != NULL;
     ok = ok && lay_rows(t, raw, raw->fields[CODE_ENTRIES]);
@@ -378,7 +383,7 @@ void teacher_shard_compose(struct teacher_shard *t, const struct teacher_rule *r
 // By the rule in the file; where that has none, as the grid begins.
 static void compose_stored(struct teacher_shard *t, struct columns_reader *r) {
     char *rule = columns_text(r, "rule");
-    if (!teacher_rule_alpha(rule, &t->rule))
+    if (!teacher_rule_from_tvd(rule, &t->rule))
         t->rule = (struct teacher_rule){.alpha = ALPHA_FIXED, .strength = t->grid.alpha[0]};
     free(rule);
     struct teacher_rule own = t->rule;
@@ -393,10 +398,14 @@ static bool load_plain(struct teacher_shard *t, const struct raw *raw) {
 
 bool teacher_shard_load(struct teacher_shard *t, struct columns_reader *r, struct fail *f) {
     struct raw raw = {.holes = columns_holes(r)};
+    int64_t version = columns_artefact(r)->version;
     struct teacher_info i;
     *t = (struct teacher_shard){0};
-    bool ok = teacher_info_layout(&i, r) &&
-              read_raw(&raw, r, i.bits == 32 ? TEACHER_COLUMNS : ENTRIES, i.grid.n != 0);
+    bool ok = teacher_info_layout(&i, r) && read_raw(&raw, r,
+                                                     i.bits != 32  ? ENTRIES
+                                                     : version > 4 ? TEACHER_COLUMNS
+                                                                   : MOST,
+                                                     i.grid.n != 0);
     t->grid = i.grid;
     t->rows = ok ? columns_part(r).rows : 0;
     t->ids = raw.column[IDS];
@@ -414,7 +423,7 @@ bool teacher_shard_load(struct teacher_shard *t, struct columns_reader *r, struc
          in_vocabulary(t->ids, raw.n[IDS], i.vocab) &&
          (i.bits == 32 ? load_plain(t, &raw) : load_coded(t, &raw, &i, r)) &&
          teacher_check(t, &i, i.bits == 32, r, f) && columns_verify(r);
-    static const int scratch[] = {LENGTH, ENTRIES, ALPHA, TVD, REALISED};
+    static const int scratch[] = {LENGTH, ENTRIES, ALPHA, TVD, REALISED, MOST};
     for (size_t k = 0; k < sizeof scratch / sizeof *scratch; k++) free(raw.column[scratch[k]]);
     if (!t->grid.n) free(raw.column[TAIL]);
     for (int k = 0; k < CODE_FIELDS; k++) free(raw.field[k]);

@@ -34,8 +34,10 @@ struct teacher_writer *teacher_writer_open(const char *path, const struct lineag
 struct columns_writer *teacher_writer_columns(struct teacher_writer *w);
 bool teacher_writer_commit(struct teacher_writer *w, struct hash128 *content);
 void teacher_writer_abandon(struct teacher_writer *w, bool keep_spool);
-// What the JSON `rule` says; false: nothing from which alpha can be computed.
+// What the JSON `rule` says; false: no rule of alpha.
 bool teacher_rule_alpha(const char *rule, struct teacher_rule *to);
+// The same; false also where alpha does not follow from tvd by it (kl:K).
+bool teacher_rule_from_tvd(const char *rule, struct teacher_rule *to);
 
 struct teacher_row {         // one row as written and as read back
     size_t n, prompt_length; // tokens

@@ -56,9 +56,8 @@ size_t teacher_gather_room(const struct teacher_grid *grid, const struct teacher
 }
 
 static void compose_all(struct teacher_gather *g, float *logp, const struct teacher_logits *z) {
-    for (size_t k = 0; k < g->grid.n; k++)
-        teacher_compose(&g->rule, g->grid.alpha[k], z->base, z->dpo, z->negative, g->V,
-                        logp + k * g->V);
+    teacher_compose_each(&g->rule, g->grid.alpha, g->grid.n, z->base, z->dpo, z->negative, g->V,
+                         logp);
 }
 
 // log p* at the ends and the tails, on to->ids; then p* of the rule itself, in logp's first row.

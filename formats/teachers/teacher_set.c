@@ -126,7 +126,8 @@ static size_t kept_bytes(struct columns_reader *r, const struct teacher_info *i)
 static size_t reading_bytes(struct columns_reader *r) {
     size_t n, bytes = 12 * columns_part(r).rows;
     const struct column *columns = columns_list(r, &n);
-    static const char *const plain[] = {"entries", "log_tail", "alpha", "tvd", "realised"};
+    static const char *const plain[] = {"entries", "log_tail", "alpha",
+                                        "tvd",     "realised", "log_most"};
     for (size_t c = 0; c < n; c++) {
         size_t length = strlen(columns[c].name);
         if (length > 4 && !strcmp(columns[c].name + length - 4, "_low"))

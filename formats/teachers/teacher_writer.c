@@ -40,6 +40,10 @@ bool teacher_rule_alpha(const char *rule, struct teacher_rule *to) {
     return known;
 }
 
+bool teacher_rule_from_tvd(const char *rule, struct teacher_rule *to) {
+    return teacher_rule_alpha(rule, to) && to->alpha != ALPHA_KL;
+}
+
 static size_t list_columns(struct teacher_writer *w, bool alpha, struct column *columns,
                            char (*names)[CODE_NAME]) {
     size_t n = w->code.bits == 32 ? TEACHER_COLUMNS : ROW_COLUMNS, named = 0;
@@ -89,7 +93,7 @@ static bool create(struct teacher_writer *w, const char *path, const struct line
         {"alpha_grid", grid, 0}, // the last one: of components alone
     };
     struct columns_blob blobs[3];
-    bool column = !teacher_rule_alpha(i->rule, &rule) && !w->grid.n;
+    bool column = !teacher_rule_from_tvd(i->rule, &rule) && !w->grid.n;
     size_t blob = 0, n = list_columns(w, column, columns, names);
     if (i->tokenizer_json)
         blobs[blob++] =
@@ -161,7 +165,8 @@ static bool write_plain(struct columns_writer *w, const struct teacher_position 
     return columns_append(w, ENTRIES, &entries, 1) && columns_append(w, SUPPORT, p->ids, p->n) &&
            columns_append(w, LOGP, p->logp, p->n) && columns_append(w, TAIL, &p->log_tail, 1) &&
            columns_append(w, ALPHA, &p->alpha, 1) && columns_append(w, TVD, &p->tvd, 1) &&
-           columns_append(w, REALISED, &p->realised, 1) && columns_append(w, ENTROPY, &entropy, 1);
+           columns_append(w, REALISED, &p->realised, 1) &&
+           columns_append(w, ENTROPY, &entropy, 1) && columns_append(w, MOST, &p->log_most, 1);
 }
 
 static bool put(struct teacher_writer *w, enum teacher_field field, const uint32_t *x, size_t n) {
@@ -227,6 +232,7 @@ static bool write_coded(struct teacher_writer *w, const struct teacher_position 
            put_apart(w, p, CODE_REALISED, realised) &&
            (w->code.end < 0 || put_apart(w, p, CODE_END, w->code.end)) &&
            put_number(w, CODE_TAIL, (double)p->log_tail) &&
+           put_number(w, CODE_MOST, (double)p->log_most) &&
            put_number(w, CODE_TVD, (double)p->tvd) &&
            put_number(w, CODE_ENTROPY, (double)entropy - own) &&
            (!w->alpha || columns_append(w->columns, w->alpha, &p->alpha, 1));

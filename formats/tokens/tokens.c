@@ -6,7 +6,8 @@
 static const struct column tokens_table[] = {{"ids", COLUMN_I32},
                                              {"mask", COLUMN_U8},
                                              {"length", COLUMN_I32},
-                                             {"prompt_length", COLUMN_I32}};
+                                             {"prompt_length", COLUMN_I32},
+                                             {"step", COLUMN_I32}}; // of samples alone
 static const struct column pairs_table[] = {
     {"prompt", COLUMN_I32},        {"chosen", COLUMN_I32},        {"rejected", COLUMN_I32},
     {"prompt_length", COLUMN_I32}, {"chosen_length", COLUMN_I32}, {"rejected_length", COLUMN_I32}};
@@ -39,11 +40,28 @@ struct columns_writer *tokens_writer_open(const char *path, const struct lineage
     return create(path, l, "tokens", 4, tokens_table, i, plan, f);
 }
 
-bool tokens_write(struct columns_writer *w, const int32_t *ids, const uint8_t *mask, size_t n,
-                  size_t prompt_length) {
+struct columns_writer *samples_writer_open(const char *path, const struct lineage *l,
+                                           const struct tokens_info *i,
+                                           const struct columns_plan *plan, struct fail *f) {
+    return create(path, l, "tokens", 5, tokens_table, i, plan, f);
+}
+
+static bool append_row(struct columns_writer *w, const int32_t *ids, const uint8_t *mask, size_t n,
+                       size_t prompt_length) {
     int32_t length = (int32_t)n, prompt = (int32_t)prompt_length;
     return columns_append(w, 0, ids, n) && columns_append(w, 1, mask, n) &&
-           columns_append(w, 2, &length, 1) && columns_append(w, 3, &prompt, 1) &&
+           columns_append(w, 2, &length, 1) && columns_append(w, 3, &prompt, 1);
+}
+
+bool tokens_write(struct columns_writer *w, const int32_t *ids, const uint8_t *mask, size_t n,
+                  size_t prompt_length) {
+    return append_row(w, ids, mask, n, prompt_length) && columns_end_row(w);
+}
+
+bool samples_write(struct columns_writer *w, const int32_t *ids, const uint8_t *mask, size_t n,
+                   size_t prompt_length, uint64_t step) {
+    int32_t at = (int32_t)step;
+    return append_row(w, ids, mask, n, prompt_length) && columns_append(w, 4, &at, 1) &&
            columns_end_row(w);
 }
 
@@ -159,6 +177,13 @@ bool tokens_load_prompts(struct tokens *t, size_t n, const char *const *paths, s
                     paths[0]);
 }
 
+void tokens_keep_rows(struct tokens *t, size_t first, size_t rows) {
+    memmove(t->first, t->first + first, (rows + 1) * sizeof *t->first);
+    memmove(t->prompt_length, t->prompt_length + first, rows * sizeof *t->prompt_length);
+    t->rows = t->part_rows[0] = rows;
+    t->parts = 1;
+}
+
 size_t tokens_bytes(const struct tokens *t) {
     size_t row = sizeof *t->first + sizeof *t->prompt_length;
     return t->rows * row + t->first[t->rows] * (sizeof *t->ids + sizeof *t->mask);
@@ -217,6 +242,14 @@ bool pairs_check(const char *path, struct fail *f) {
     token_set_close(&set);
     pairs_release(&p);
     return !f->code;
+}
+
+void pairs_keep_rows(struct pairs *p, size_t first, size_t rows) {
+    size_t *const offsets[] = {p->prompt_first, p->chosen_first, p->rejected_first};
+    for (size_t k = 0; k < 3; k++)
+        memmove(offsets[k], offsets[k] + first, (rows + 1) * sizeof *offsets[k]);
+    p->rows = p->part_rows[0] = rows;
+    p->parts = 1;
 }
 
 size_t pairs_bytes(const struct pairs *p) {

@@ -28,6 +28,8 @@ bool tokens_load(struct tokens *t, size_t n, const char *const *paths, struct fa
 bool tokens_check(const char *path, struct fail *f);
 // As tokens_load, and refuses tokens of kind text: a row is a prompt, or begins with one (sft).
 bool tokens_load_prompts(struct tokens *t, size_t n, const char *const *paths, struct fail *f);
+// Leaves rows first .. first + rows - 1, as one part.
+void tokens_keep_rows(struct tokens *t, size_t first, size_t rows);
 size_t tokens_bytes(const struct tokens *t); // in memory
 void tokens_release(struct tokens *t);
 
@@ -44,7 +46,8 @@ struct pairs {
 };
 bool pairs_check(const char *path, struct fail *f); // as tokens_check
 bool pairs_load(struct pairs *p, size_t n, const char *const *paths, struct fail *f);
-size_t pairs_bytes(const struct pairs *p); // in memory
+void pairs_keep_rows(struct pairs *p, size_t first, size_t rows); // as tokens_keep_rows
+size_t pairs_bytes(const struct pairs *p);                        // in memory
 void pairs_release(struct pairs *p);
 
 struct tokens_info { // what writers state besides the columns
@@ -59,6 +62,12 @@ struct columns_writer *tokens_writer_open(const char *path, const struct lineage
                                           const struct columns_plan *plan, struct fail *f);
 bool tokens_write(struct columns_writer *w, const int32_t *ids, const uint8_t *mask, size_t n,
                   size_t prompt_length);
+// Tokens that were sampled in training: a further column, step int32, of each row.
+struct columns_writer *samples_writer_open(const char *path, const struct lineage *l,
+                                           const struct tokens_info *i,
+                                           const struct columns_plan *plan, struct fail *f);
+bool samples_write(struct columns_writer *w, const int32_t *ids, const uint8_t *mask, size_t n,
+                   size_t prompt_length, uint64_t step);
 struct columns_writer *pairs_writer_open(const char *path, const struct lineage *l,
                                          const struct tokens_info *i,
                                          const struct columns_plan *plan, struct fail *f);

@@ -3,7 +3,7 @@
 NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
 {
     coding = $at["coding"]; student = $at["student"]; bytes = $at["bytes"]
-    key = coding SUBSEP $at["top_k"] SUBSEP $at["least"] SUBSEP $at["bits"] SUBSEP $at["student_k"]
+    key = coding SUBSEP $at["top_k"] SUBSEP $at["least"] SUBSEP $at["bits"] SUBSEP $at["student_k"] SUBSEP $at["error_budget"]
     if (student > students) students = student
     for (d = 1; d <= 2; d++) {
         cosine = $at[(d == 1 ? "fkl" : "rkl") "_cosine"]
@@ -12,10 +12,11 @@ NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
             if (cosine < target(t) || (id in best && best[id] <= bytes)) continue
             best[id] = bytes
             alike[id] = $at["alike"]
-            how[id] = coding == "cache" ? "least " $at["least"] ", " $at["bits"] " bits" \
+            how[id] = coding == "cache" && $at["error_budget"] ? "budget " $at["error_budget"] ", " $at["bits"] " bits" : \
+                coding == "cache" ? "least " $at["least"] ", " $at["bits"] " bits" \
                 ($at["student_k"] ? ", student's " $at["student_k"] : "") : "k " $at["top_k"]
         }
-        if (coding == "cache" && $at["least"] == 0.001 && $at["bits"] == 12 && $at["student_k"] == 16) {
+        if (coding == "cache" && $at["error_budget"] == 0.03 && $at["bits"] == 12) {
             usual[d, student] = cosine; usual_bytes = bytes; usual_alike = $at["alike"]; usual_n = $at["entries"]; usual_kl = $at["kl"]
         }
         if (coding ~ /^fit/ && $at["top_k"] == (coding == "fit" ? 50 : 128)) {
@@ -65,7 +66,7 @@ END {
             }
     printf "\nAt most a third of fixed k in %d of %d rows, without tail, TVD and entropy in %d; less than both " \
         "curves in %d.\n", third, cells, third_alike, less
-    printf "\nThe defaults (`--least 0.001 --bits 12 --student-k 16`): %.1f bytes (%.1f without tail, TVD and " \
+    printf "\nThe defaults (`--error-budget 0.03 --bits 12`): %.1f bytes (%.1f without tail, TVD and " \
         "entropy), %.1f entries, KL(p* || cache) %.3g; cosine of fkl", usual_bytes, usual_alike, usual_n, usual_kl
     for (s = 1; s <= students; s++) printf " %.5f", usual[1, s]
     printf ", of rkl"

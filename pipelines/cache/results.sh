@@ -14,20 +14,22 @@ counted. Cosine: of the gradient of the student's logits with the full
 teacher's, all positions as one vector (sum of dot products over the product of norms). Students: the start
 model, and one in the middle of its training. Each cell: the fewest bytes among the settings tried.
 
-- this cache: \`teacher-dump --least P --bits N [--student M --student-k K]\`, zstd level 3;
+- this cache: \`teacher-dump --error-budget E --bits N --student M\`, or \`--least P --bits N [--student M
+  --student-k K]\`, zstd level 3;
 - fixed k: ids as int32 and log-probabilities as float16, bytes shuffled, zstd level 3;
 - curve: what open toolkits for distillation from stored logits do: k ids in packed bits (18 where V is
   152k), the first log-probabilities as bfloat16, the others on a least-squares curve over the rank: 1, r and
   sqrt(r) (1 exact; 127 bytes with k = 50), or powers up to r^4 and sqrt(r) (16 exact; 344 bytes with k = 128).
 
 The others are given the exact tail mass at no cost, are scaled to it, and are trained by the same loss with a
-bucket for the tail; with their own (a renormalised top k) they would do worse. They keep neither the tail nor
+bucket for the tail, in which no token has more than their least likely one; with their own (a renormalised top k) they would do worse. They keep neither the tail nor
 TVD and entropy: "without" is this cache, in the same setting, but for these three. What it keeps of the realised
 token and of the end of sequence is counted in both.
 
 stories: TinyStories-656K (V 2048), pairs and DPO models as in pipelines/stories. demo: pipelines/demo (V 1024).
 wide: V 151936, logits that follow token counts with a random part, sharpened to 1.5 nats, models that differ by
-small random changes of all weights (wide.c).
+small random changes of all weights (wide.c). In -published the same by the published recipe at the authors'
+strength, tvd:20; gradients are those of positions that weigh alike.
 
 Read with care: the tables of levels and the defaults were chosen on these same three teachers, and each cell is the
 best of $tried settings of this cache, but of 23 lengths of each other coding. A dash: no setting tried gets there.

@@ -114,6 +114,16 @@ static void add_field(struct str *to, const struct rows *r, size_t i) {
     str_add(to, text ? text : "", text ? n : 0);
 }
 
+// Takes off an end that a model has spelt out, <|end_story|>: a pair's responses end by themselves,
+// and `tokenize` refuses such a text as one that ends twice.
+static void take_end_off(struct str *text) {
+    const char *at = text->length ? memrchr(text->text, '<', text->length) : NULL;
+    if (!at || text->length < 4 || at[1] != '|') return;
+    if (memcmp(text->text + text->length - 2, "|>", 2) != 0) return;
+    text->length = (size_t)(at - text->text);
+    text->text[text->length] = 0;
+}
+
 static struct samples read_samples(const struct gold *g, const char *path) {
     static const char *const names[] = {"prompt", "response", "row"};
     struct samples s = {0};
@@ -126,6 +136,7 @@ static struct samples read_samples(const struct gold *g, const char *path) {
         s.n++;
         add_field(&x->prompt, r, 0);
         add_field(&x->response, r, 1);
+        take_end_off(&x->response);
         add_field(&x->row, r, 2);
     }
     rows_close(r);

@@ -1,9 +1,9 @@
 # One seed of the study: its own pairs (samples and noise of the labels), teachers, trainings and
 # responses, from the reference and the prompts that all seeds share. The Makefile calls it with
 #   OUT (build/study/MODEL/seed-N), SEED, STUDY (build/study/MODEL), PLAN (plan.awk's output), REF,
-#   WORLD, TRAINED (methods to test, dpo among them; nothing: all), TUNE (1: this seed's trials make the
+#   WORLD, NOISE, REVERSE_*, TRAINED (methods to test, dpo among them; nothing: all), TUNE (1: this seed's trials make the
 #   choices), CURVES (methods whose snapshots are measured; nothing: all), ...
-# Targets: tuned (trials, choices), tested ($(OUT)/rows.csv).
+# Targets: tuned (trials, choices), tested ($(OUT)/rows.csv), accuracy (of the rewards).
 include ../stage.mk
 include $(PLAN)
 
@@ -20,7 +20,7 @@ TEACHERS := --dpo $(OUT)/teacher.h5 --reverse $(OUT)/reverse.h5 --ref $(OUT)/$(R
 SAMPLE_OPTS := --max-new $(MAX_NEW) --seed $(SEED)
 GENERATE_OPTS := --samples $(TEST_SAMPLES) --max-new $(MAX_NEW) --seed $(SEED)
 VALID_OPTS := --max-new $(MAX_NEW) --seed 7$(SEED)
-LABEL_OPTS := --seed $(SEED)
+LABEL_OPTS := --seed $(SEED) $(NOISE)
 PAIRS_OPTS := $(TOKENIZE)
 TRAIN := $(TRAIN_OPTS) --seed $(SEED)
 REWARD_MODEL := --reward-model $(OUT)/reward-model.h5
@@ -31,7 +31,7 @@ export POINTS := $(OUT)/points
 export REF TRAIN SNAPSHOTS MAX_NEW TOKENIZE BIN RUN
 TRAINER := SEED=$(SEED) ./train.sh
 POINT = $(REPORT)/point.sh $(OUT)/$(REF).h5 $(OUT)/valid-prompts.h5 $(WORLD) '$(VALID_OPTS)' '$(RUN)'
-NEEDS := $(OUT)/$(REF).h5 $(OUT)/train-pairs.h5 $(OUT)/chosen.h5 $(OUT)/train-prompts.h5 \
+NEEDS := $(BASES:%=$(OUT)/%.h5) $(OUT)/train-pairs.h5 $(OUT)/chosen.h5 $(OUT)/train-prompts.h5 \
     $(OUT)/train-prompts.csv $(OUT)/reverse.h5 $(OUT)/reward-model.h5 $(OUT)/settings/TRAIN
 
 # ---- what all seeds share, the teachers ----------------------------------------------------------------
@@ -47,8 +47,27 @@ $(OUT)/chosen.h5: $(OUT)/train-pairs.csv $(OUT)/$(REF).h5
 	    --on-bad skip --input $< -o $@ $(TOKENIZE) $(QUIET) > /dev/null
 $(OUT)/teacher.h5: $(OUT)/$(REF).h5 $(OUT)/train-pairs.h5 $(OUT)/settings/TRAIN $(OUT)/settings/TEACHER
 	$(TRAINER) $@ dpo-train $(TEACHER_OPTS)
+ifeq ($(REVERSE_ROWS),)
 $(OUT)/reverse.h5: $(OUT)/teacher.h5 # which leaves the reference's log-probabilities
 	$(TRAINER) $@ dpo-train $(TEACHER_OPTS) --reverse
+else # pairs of its own, more or with other labels: the world's first prompts, DPO's among them
+$(eval $(call setting,REVERSE,$(REVERSE_ROWS) $(REVERSE_LABELS) $(REVERSE_OPTS)))
+$(OUT)/reverse-prompts.csv: $(OUT)/settings/REVERSE
+	$(BIN)/world prompts --split train --rows $(REVERSE_ROWS) --seed 1 -o $@
+$(OUT)/reverse-prompts.h5: $(OUT)/reverse-prompts.csv $(OUT)/base.h5
+	$(STAGE)tokenize --model $(OUT)/base.h5 --kind prompt --input $< -o $@ $(QUIET)
+$(OUT)/reverse-pairs.csv: $(OUT)/reverse-samples.jsonl $(OUT)/settings/REVERSE
+	$(BIN)/gold label --world $(WORLD) --seed $(SEED) $(REVERSE_LABELS) $< -o $@
+$(OUT)/reverse.h5: $(OUT)/$(REF).h5 $(OUT)/reverse-pairs.h5 $(OUT)/settings/TRAIN $(OUT)/settings/REVERSE
+	PAIRS=reverse $(TRAINER) $@ dpo-train $(TEACHER_OPTS) $(REVERSE_OPTS) --reverse
+endif
+# what a method is trained from or by, where that is another method's
+of_others = $(if $(from_$(1)),$(OUT)/$(from_$(1)).h5) $(if $(teachers_$(1)),$(OUT)/$(teachers_$(1))-reverse.h5)
+define reverse_of # METHOD
+$(OUT)/$(1)-reverse.h5: $(OUT)/$(1).h5
+	$$(TRAINER) $$@ $$(spec_$$(shell cat $(CHOICES)/$(1))) --reverse
+endef
+$(foreach m,$(sort $(foreach n,$(NAMES),$(teachers_$(n)))),$(eval $(call reverse_of,$(m))))
 $(OUT)/reward-model.h5: $(OUT)/$(REF).h5 $(OUT)/train-pairs.h5 $(OUT)/settings/TRAIN $(OUT)/settings/TEACHER
 	$(TRAINER) $@ reward $(REWARD_OPTS)
 
@@ -61,7 +80,7 @@ $(OUT)/tune/$(1)-point.csv: $(OUT)/valid-prompts.h5 $(OUT)/settings/VALID
 endef
 define trained_trial # NAME
 $(eval $(call setting,$(1),$(spec_$(1))))
-$(OUT)/tune/$(1).h5: $(OUT)/settings/$(1) $(NEEDS)
+$(OUT)/tune/$(1).h5: $(OUT)/settings/$(1) $(NEEDS) $(call of_others,$(basename $(1)))
 	$(TRAINER) $$@ $(spec_$(1))
 $(call trial,$(1),$(POINT) --model $(OUT)/tune/$(1).h5)
 $(OUT)/tune/$(1)-point.csv: $(OUT)/tune/$(1).h5
@@ -89,19 +108,26 @@ $(STUDY)/trials.csv: $(OUT)/ref-point.csv $(call points,$(NAMES)) $(ALL_TRAINED:
 	    print line[i] "," (i == 1 ? "chosen" : name[i] in chosen) }' $^ > $@
 tuned: $(STUDY)/trials.csv
 endif
-.PHONY: tuned tested
+.PHONY: tuned tested accuracy
 
 # ---- the chosen ones ---------------------------------------------------------------------------------------
 
 define method # METHOD
-$(OUT)/$(1).h5: $(CHOICES)/$(1) $(if $(filter 1,$(TUNE)),,$(NEEDS))
+$(OUT)/$(1).h5: $(CHOICES)/$(1) $(if $(filter 1,$(TUNE)),,$(NEEDS) $(call of_others,$(1)))
 	$(if $(filter 1,$(TUNE)),./adopt.sh $(OUT) $$$$(cat $$<) $(1), \
 	    $$(TRAINER) $$@ $$(spec_$$(shell cat $(CHOICES)/$(1))))
 endef
 $(foreach m,$(CHOSEN),$(eval $(call method,$(m))))
 
+# whose trainings a method needs besides its own
+teachers_of = $(or $(if $(teachers_$(1)),$(teachers_$(1)) $(teachers_$(1))-reverse), \
+    $(if $(filter distill on-policy rounds,$(stage_$(1))),teacher reverse), \
+    $(if $(filter group-dpo,$(stage_$(1))),teacher), $(if $(filter group-reward,$(stage_$(1))),reward-model))
+row = curve=$(OUT)/valid/$(1).csv; [ -e $$curve ] || curve=; awk -v seed=$(SEED) \
+    -v cache="$$(cat $(OUT)/seconds/$(1).cache 2>/dev/null)" -v teachers="$$(awk '{ s += $$1 } END { if (NR) print s }' \
+    /dev/null $(patsubst %,$(OUT)/seconds/%,$(call teachers_of,$(1))))" -f reach.awk $(OUT)/valid/dpo.csv $$curve \
+    $(OUT)/test/$(1)-row.csv;
 $(OUT)/rows.csv: $(MODELS:%=$(OUT)/test/%-row.csv) $(ALIGNED:%=$(OUT)/valid/%.csv) reach.awk
-	@for m in $(MODELS); do curve=$(OUT)/valid/$$m.csv; [ -e $$curve ] || curve=; \
-	    awk -v seed=$(SEED) -v cache="$$(cat $(OUT)/seconds/$$m.cache 2>/dev/null)" -f reach.awk \
-	    $(OUT)/valid/dpo.csv $$curve $(OUT)/test/$$m-row.csv; done | awk 'NR == 1 || !/^model/' > $@
-tested: $(OUT)/rows.csv $(if $(filter 1,$(TUNE)),$(OUT)/valid/pairs.csv)
+	@{ $(foreach m,$(MODELS),$(call row,$(m))) } | awk 'NR == 1 || !/^model/' > $@
+tested: $(OUT)/rows.csv $(OUT)/valid/pairs.csv
+accuracy: $(OUT)/valid/pairs.csv

@@ -25,7 +25,7 @@ function deviation(m, what,    k, v) {
 }
 END {
     k = split("gold win_ref lc_ref win_dpo lc_dpo kl tokens ended distinct_2 steps_to_dpo " \
-        "steps seconds_to_dpo seconds cache_seconds", name, " ")
+        "steps seconds_to_dpo seconds cache_seconds teacher_seconds all_seconds", name, " ")
     line = "model,setting,seeds"
     for (i = 1; i <= k; i++) line = line OFS name[i] (i < 10 ? OFS name[i] "_error" : "")
     print line

@@ -4,8 +4,8 @@ BEGIN { FS = "," }
 FNR == 1 {
     for (i = 1; i <= NF; i++) c[$i] = i
     print "| method | seeds | gold | win / LC against " ref ", % | win / LC against dpo, % | KL | tokens | ended, % | " \
-        "distinct-2 | steps to DPO | CPU s to DPO | CPU s |"
-    print "|---|---|---|---|---|---|---|---|---|---|---|---|"
+        "distinct-2 | steps to DPO | CPU s to DPO | CPU s | in all |"
+    print "|---|---|---|---|---|---|---|---|---|---|---|---|---|"
     next
 }
 function pm(what, digits,    error) {
@@ -21,5 +21,5 @@ function number(what, digits) { return $(c[what]) == "" ? "–" : sprintf("%." d
         ($1 == ref ? "–" : number("win_ref", 1) " / " number("lc_ref", 1)) " | " \
         ($1 == "dpo" ? "–" : pm("win_dpo", 1) " / " number("lc_dpo", 1)) " | " pm("kl", 1) " | " number("tokens", 0) " | " \
         number("ended", 0) " | " number("distinct_2", 3) " | " of_steps " | " number("seconds_to_dpo", 0) " | " \
-        number("seconds", 0) ($(c["cache_seconds"]) == "" ? "" : " + " number("cache_seconds", 0)) " |"
+        number("seconds", 0) ($(c["cache_seconds"]) == "" ? "" : " + " number("cache_seconds", 0)) " | " number("all_seconds", 0) " |"
 }

@@ -1,14 +1,16 @@
 #!/bin/bash
 # train.sh MODEL.h5 STAGE OPTIONS...: one training of the study, a line of methods.txt. Where MODEL.h5
 # stands its log (MODEL.csv), its snapshots and seconds/MODEL appear: CPU seconds of the training, and
-# seconds/MODEL.cache of its teacher cache. Caches are shared by all that ask for the same one. From the
-# environment: SEED_OUT (the seed's folder: pairs, teachers, prompts), REF (name of the reference), WORLD,
-# TRAIN (options of every training), SNAPSHOTS, MAX_NEW, TOKENIZE (options), BIN, RUN.
+# seconds/MODEL.cache of its teacher cache. Caches are shared by all that ask for the same one. With
+# --lora-rank the adapter is MODEL.adapter.h5, MODEL.h5 what `merge` makes of it, and MODEL.parameters
+# says how many both have. From the environment: SEED_OUT (the seed's folder: pairs, teachers, prompts),
+# CORPUS (the world's), REF (name of the reference), WORLD, TRAIN (options of every training),
+# SNAPSHOTS, MAX_NEW, TOKENIZE (options), BIN, RUN, PAIRS (whose pairs a preference training has:
+# train if not set).
 set -e -o pipefail
 model=$1 stage=$2
 shift 2
 folder=$(dirname "$model") name=$(basename "$model" .h5)
-reference=$SEED_OUT/$REF.h5
 here=$(dirname "$0")
 mkdir -p "$folder/seconds" "$SEED_OUT/caches"
 TIMEFORMAT='%U %S'
@@ -27,13 +29,36 @@ timed() { # SECONDS OUTPUT COMMAND...: keeps the seconds of an output that was t
 }
 
 train() { # STAGE OPTIONS...
+    local adapter=$folder/$name.adapter.h5 made=$model
+    case " $* " in *' --lora-rank '*) made=$adapter ;; *) rm -f "$adapter" ;; esac
     # shellcheck disable=SC2086
-    timed "$folder/seconds/$name" "$model" $RUN "$BIN/$1" --model "$reference" -o "$model" \
+    timed "$folder/seconds/$name" "$made" $RUN "$BIN/$1" --model "$reference" -o "$made" \
         --log "$folder/$name.csv" --snapshot-every "$SNAPSHOTS" $TRAIN "${@:2}" -q >"$folder/$name.out"
+    if [ "$made" != "$model" ]; then
+        "$BIN/merge" --force --model "$reference" --adapter "$made" -o "$model" 2>&1 >"$folder/$name.out" |
+            sed -n 's/^merge: \([0-9]*\) parameters, of which \([0-9]*\) in .*/\1 \2/p' >"$folder/$name.parameters"
+    fi
     rm "$folder/$name.out"
 }
 
-teachers=(--dpo "$SEED_OUT/teacher.h5" --reverse "$SEED_OUT/reverse.h5" --ref "$reference")
+# --from METHOD: trained from that method's model in place of the reference. --teachers METHOD: the
+# teachers are that method's model and its reverse, as adapters where they are.
+from=$REF log_probabilities=$SEED_OUT/${PAIRS:+$PAIRS-}reference.h5 dpo=teacher reverse=reverse options=() dump_of=()
+while [ $# != 0 ]; do
+    case $1 in
+    # with log-probabilities of its own, since trials go side by side
+    --from) from=$2 log_probabilities=$folder/$name-reference.h5 ;;
+    --teachers) dpo=$2 reverse=$2-reverse dump_of=("$2") ;;
+    *) options+=("$1") && shift && continue ;;
+    esac
+    shift 2
+done
+set -- "${options[@]}"
+reference=$SEED_OUT/$from.h5
+adapter_or_model() { # NAME
+    if [ -e "$SEED_OUT/$1.adapter.h5" ]; then echo "$SEED_OUT/$1.adapter.h5"; else echo "$SEED_OUT/$1.h5"; fi
+}
+teachers=(--dpo "$(adapter_or_model $dpo)" --reverse "$(adapter_or_model $reverse)" --ref "$reference")
 
 # What teacher-dump takes of a distillation's options, and what distill does; --recipe is of both.
 divide() { # OPTIONS...
@@ -51,7 +76,7 @@ divide() { # OPTIONS...
 }
 
 make_cache() { # sets cache; one at a time, since several may ask for the same one
-    cache=$SEED_OUT/caches/$(tr -c 'a-z0-9.\n-' _ <<<"cache${dump[*]}").h5
+    cache=$SEED_OUT/caches/$(tr -c 'a-z0-9.\n-' _ <<<"cache${dump_of[*]}${dump[*]}").h5
     exec 9>"$cache.lock"
     flock 9
     # shellcheck disable=SC2086
@@ -63,7 +88,14 @@ make_cache() { # sets cache; one at a time, since several may ask for the same o
 
 case $stage in
 sft) train sft --data "$SEED_OUT/chosen.h5" "$@" ;;
-dpo-train) train dpo-train --data "$SEED_OUT/train-pairs.h5" --reference "$SEED_OUT/reference.h5" "$@" ;;
+sft-corpus) # what makes the world's reference of random weights
+    reference=$SEED_OUT/base.h5
+    train sft --data "$CORPUS" "$@"
+    ;;
+dpo-train)
+    case " $* " in *' --loss simpo '*) kept=() ;; *) kept=(--reference "$log_probabilities") ;; esac
+    train dpo-train --data "$SEED_OUT/${PAIRS:-train}-pairs.h5" "${kept[@]}" "$@"
+    ;;
 distill)
     divide "$@"
     make_cache

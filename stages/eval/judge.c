@@ -103,7 +103,7 @@ static bool answer(void *self, size_t i, const char *line, struct fail *f) {
                         "the judge's line %zu is '%s', not a number from 0 to 1; it must print one "
                         "a line",
                         i + 1, excerpt);
-    log_progress(j->log, "verdict", i + 1, j->n_pending, NAN);
+    log_progress(j->log, "verdict", i + 1, j->n_pending, NULL);
     return verdicts_add(j->log_of_verdicts, key(j, j->pending[i]), p, f);
 }
 

@@ -61,9 +61,9 @@ static bool batch(void *self, const struct batch *b, struct fail *f) {
         if (!isfinite(k->kl[p]))
             return fail_set(f, EXIT_FAILED,
                             "the KL at a token of row %zu is not finite; are the weights sound?",
-                            row);
+                            k->task.first_row + row);
         if (!k->rows) continue;
-        rows_number(k->rows, (double)row);
+        rows_number(k->rows, (double)(k->task.first_row + row));
         rows_number(k->rows, (double)measure_index(b, p));
         rows_number(k->rows, b->target[p]);
         rows_number(k->rows, k->kl[p]);
@@ -76,7 +76,7 @@ static void write_responses(const struct kl *k) {
     struct fail f = {0};
     struct rows *r = rows_new(3, names, k->task.output);
     for (size_t row = 0; row < k->tokens.rows; row++) {
-        rows_number(r, (double)row);
+        rows_number(r, (double)(k->task.first_row + row));
         rows_number(r, k->count[row]);
         rows_number(r, k->sum[row]);
     }

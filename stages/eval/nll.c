@@ -46,9 +46,9 @@ static bool batch(void *self, const struct batch *b, struct fail *f) {
             return fail_set(f, EXIT_FAILED,
                             "the model gives a token of row %zu a log-probability that is not "
                             "finite; are its weights sound?",
-                            row);
+                            n->task.first_row + row);
         if (!n->rows) continue;
-        rows_number(n->rows, (double)row);
+        rows_number(n->rows, (double)(n->task.first_row + row));
         rows_number(n->rows, (double)measure_index(b, p));
         rows_number(n->rows, b->target[p]);
         rows_number(n->rows, -n->logp[p]);

@@ -96,7 +96,7 @@ static bool batch(void *self, const struct batch *b, struct fail *f) {
                 return fail_set(f, EXIT_FAILED,
                                 "'%s' gives a response of row %zu a log-probability that is not "
                                 "finite; are its weights sound?",
-                                e->path[k], r->row);
+                                e->path[k], e->task.first_row + r->row);
         }
     }
     return true;
@@ -178,7 +178,7 @@ static void write_rows(const struct pairs_eval *e) {
     memcpy(names + 3, own, n * sizeof *own);
     struct rows *r = rows_new(3 + n, names, e->task.output);
     for (size_t row = 0; row < p->rows; row++) {
-        rows_number(r, (double)row);
+        rows_number(r, (double)(e->task.first_row + row));
         rows_number(r, (double)(p->chosen_first[row + 1] - p->chosen_first[row]));
         rows_number(r, (double)(p->rejected_first[row + 1] - p->rejected_first[row]));
         for (int i = 0; i < REWARDS; i++) {

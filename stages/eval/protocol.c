@@ -128,17 +128,16 @@ static const struct json *logprobs_of(const struct json *reply, const struct jso
     return list ? json_get(json_at(list, 0), "top_logprobs") : json_get(reply, "logprobs");
 }
 
-// False: not a reply at all.
-static bool read_reply(const struct protocol *p, const char *line, struct judge_request *q) {
+bool protocol_reply(const struct protocol *p, const char *line, struct verdict *v) {
     struct fail ignored = {0};
     struct json *reply = json_parse(line, strlen(line), "reply", &ignored);
     const struct json *choice = json_at(json_get(reply, "choices"), 0), *text = reply;
     if (json_type(reply) == JSON_OBJECT) text = json_get(reply, "content");
     if (choice) text = json_get(json_get(choice, "message"), "content");
     const char *words = json_text(text, NULL);
-    free(q->verdict.text);
-    q->verdict = (struct verdict){.text = words ? xstrdup(words) : NULL};
-    if (words) p->read(&q->verdict, logprobs_of(reply, choice));
+    free(v->text);
+    *v = (struct verdict){.text = words ? xstrdup(words) : NULL};
+    if (words) p->read(v, logprobs_of(reply, choice));
     json_free(reply);
     return words;
 }
@@ -148,12 +147,12 @@ static bool answer(void *self, size_t i, const char *line, struct fail *f) {
     struct judge_request *q = &r->request[r->pending[i]];
     char excerpt[PUMP_EXCERPT];
     pump_excerpt(line, excerpt);
-    if (!read_reply(r->protocol, line, q))
+    if (!protocol_reply(r->protocol, line, &q->verdict))
         return fail_set(f, EXIT_BADDATA,
                         "the judge's line %zu is '%s', not a reply; it must print a text as JSON, "
                         "{\"content\": TEXT} or the chat protocol's response, one per line",
                         i + 1, excerpt);
-    log_progress(r->log, "verdict", i + 1, r->n_pending, NAN);
+    log_progress(r->log, "verdict", i + 1, r->n_pending, NULL);
     return verdicts_add_reply(r->log_of_verdicts, q->key, line, f);
 }
 
@@ -162,7 +161,7 @@ static size_t find_pending(struct protocol_run *r) {
     for (size_t i = 0; i < r->n; i++) {
         struct judge_request *q = &r->request[i];
         const char *reply = verdicts_reply(r->log_of_verdicts, q->key);
-        if (reply && !q->verdict.text) read_reply(r->protocol, reply, q);
+        if (reply && !q->verdict.text) protocol_reply(r->protocol, reply, &q->verdict);
         if (!q->verdict.known) r->pending[r->n_pending++] = i;
     }
     return r->n_pending;

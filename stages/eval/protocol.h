@@ -61,6 +61,8 @@ struct protocol {
                   struct str *to);
 };
 const struct protocol *protocol_named(const char *name);
+// What a judge's line says, in place of *v, whose text is freed. False: not a reply at all.
+bool protocol_reply(const struct protocol *p, const char *line, struct verdict *v);
 // For .requests: one more, with the places filled; dies where the prompts do not have `prompt`.
 void protocol_add(struct protocol_run *r, size_t question, size_t part, const char *prompt,
                   const struct judge_place *places, size_t n);

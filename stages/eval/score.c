@@ -83,7 +83,7 @@ static bool answer(void *self, size_t i, const char *line, struct fail *f) {
         return fail_set(f, EXIT_BADDATA,
                         "the scorer's line %zu is '%s', not a number; it must print one per line",
                         i + 1, excerpt);
-    log_progress(s->log, "response", i + 1, s->n_pending, NAN);
+    log_progress(s->log, "response", i + 1, s->n_pending, NULL);
     if (!s->verdicts) return true;
     struct str text = {0};
     jsonout_number(&text, *score);

@@ -1,8 +1,11 @@
 #include "stages/eval/task.h"
 #include "common/base/parallel.h"
+#include "common/base/path.h"
 #include "common/engine/kernels.h"
 #include "stages/shared/data_check.h"
+#include "stages/shared/plan.h"
 #include "stages/eval/table.h"
+#include <stdio.h>
 #include <unistd.h>
 
 void task_options(struct options *o, struct task *t, const char *data_help,
@@ -14,10 +17,14 @@ void task_options(struct options *o, struct task *t, const char *data_help,
          .help = output_help},
         {"micro-tokens", OPT_INT, OPT_EXEC, &t->micro_tokens, .value = "4096", .low = 1,
          .high = 1e9, .metavar = "N", .help = "tokens computed at once; more need more memory"},
+        {"shard", OPT_TEXT, OPT_EXEC, &t->shard, .metavar = "I/N",
+         .help =
+             "only share I of N of the rows, 0 <= I < N: the rows of the shares' CSV files are, "
+             "one file after the other, those of all; tables are of the share"},
     };
     options_add(o, rows, 2);
     task_summary_row(o, &t->summary);
-    options_add(o, rows + 2, 1);
+    options_add(o, rows + 2, 2);
     precision_row(o, &t->precision);
     model_shelf_row(o, &t->shelf);
     frozen_dtype_row(o, &t->dtype,
@@ -37,8 +44,10 @@ void task_summary_row(struct options *o, const char **summary) {
 static void check_output(const char *path, bool no_clobber) {
     if (!table_output_ok(path))
         die(EXIT_USAGE, "output '%s' ends neither in .csv nor in .json; name it so", path);
-    if (path && no_clobber && access(path, F_OK) == 0)
+    struct fail f = {0};
+    if (path && no_clobber && path_is_there(path, &f))
         die(EXIT_FAILED, "'%s' exists; leave --no-clobber out to replace it", path);
+    die_if(&f);
 }
 
 void task_check_outputs(const struct common_options *c, const char *output, const char *summary) {
@@ -74,6 +83,18 @@ void task_model(struct task *t, const char *path, struct model_file *m,
     t->measure.model[t->measure.models++] = &m->model;
 }
 
+// Of n rows: how many are this share's, from t->first_row on.
+static size_t share_of(struct task *t, size_t n) {
+    unsigned long i = 0, shares = 1;
+    char junk;
+    if (t->shard &&
+        (sscanf(t->shard, "%lu/%lu%c", &i, &shares, &junk) != 2 || i >= shares || shares > n))
+        die(EXIT_USAGE, "--shard '%s' is not I/N with 0 <= I < N, and N at most the %zu rows",
+            t->shard, n);
+    t->first_row = n * i / shares;
+    return n * (i + 1) / shares - t->first_row;
+}
+
 void task_tokens(struct task *t, struct tokens *tokens, const struct model_file *m) {
     struct fail f = {0};
     tokens_load(tokens, t->data.n, t->data.items, &f);
@@ -86,6 +107,8 @@ void task_tokens(struct task *t, struct tokens *tokens, const struct model_file 
     if (!targets)
         die(EXIT_BADDATA, "'%s' has no tokens to predict; tokenize with --kind text or sft",
             t->data.items[0]);
+    size_t own = share_of(t, tokens->rows);
+    tokens_keep_rows(tokens, t->first_row, own);
 }
 
 void task_pairs(struct task *t, struct pairs *pairs, const struct model_file *m) {
@@ -93,6 +116,8 @@ void task_pairs(struct task *t, struct pairs *pairs, const struct model_file *m)
     pairs_load(pairs, t->data.n, t->data.items, &f);
     die_if(&f);
     data_check(m, pairs->tokenizer, pairs->top, pairs->longest, pairs->rows, t->data.items[0]);
+    size_t own = share_of(t, pairs->rows);
+    pairs_keep_rows(pairs, t->first_row, own);
 }
 
 size_t task_source(struct task *t, struct source *s) {
@@ -108,8 +133,15 @@ bool task_run(struct task *t) {
     if (t->common.dry_run) {
         size_t bytes = MEM_PROGRAM + measure_plan(m);
         bytes += models_bytes(m->models, m->model);
+        struct step_totals totals = {0};
+        double tokens = 0, work = 0;
+        for (size_t i = 0; i < m->source->rows; i++)
+            tokens += (double)m->source->measure(m->source->self, i, &totals);
+        for (size_t k = 0; k < m->models; k++) work += 2 * (double)model_count(m->model[k]);
         print_result("rows\t%zu", m->source->rows);
-        print_result("memory_bytes\t%zu", bytes);
+        struct plan plan = {
+            .memory = (double)bytes, .disk = -1, .seconds = work * tokens / plan_product_rate()};
+        plan_print(t->log, &plan);
         return false;
     }
     measure_run(m, &f);

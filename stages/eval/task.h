@@ -11,6 +11,8 @@ struct task {
     struct opt_list data;
     const char *output, *summary; // -o, --summary
     int64_t micro_tokens;
+    const char *shard; // --shard I/N
+    size_t first_row;  // of the data: the first one of the share, which the rows' numbers begin at
     const char *dtype, *precision; // --frozen-dtype, --precision
     struct model_shelf shelf;      // --base-model
     struct common_options common;
@@ -27,7 +29,7 @@ void task_per_token(const struct task *t, bool per_token);
 // Loads one more model; of the same vocabulary and tokenizer as `like`, unless that is NULL.
 void task_model(struct task *t, const char *path, struct model_file *m,
                 const struct model_file *like);
-// --data as tokens or pairs that suit the model.
+// --data as tokens or pairs that suit the model: the rows of --shard.
 void task_tokens(struct task *t, struct tokens *tokens, const struct model_file *m);
 void task_pairs(struct task *t, struct pairs *pairs, const struct model_file *m);
 // Sets the source, after the models; returns the most positions of a micro-batch.

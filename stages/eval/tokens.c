@@ -60,6 +60,8 @@ static void declare(struct options *o, struct tokens_eval *e) {
 
 static void settle_rule(struct tokens_eval *e, const struct options *o) {
     recipe_teacher(e->recipe, o, false, &e->teacher, &e->rule);
+    if (e->rule.alpha == ALPHA_KL && !(e->rule.strength > 0))
+        die(EXIT_USAGE, "--alpha kl:K takes a K above 0 nats, not %g", e->rule.strength);
     if (!e->path[REVERSE] && !options_given(o, "negative")) e->rule.negative_reverse = false;
     if (e->rule.negative_reverse && !e->path[REVERSE])
         die(EXIT_USAGE, "--negative reverse needs --reverse MODEL; or give --negative ref");
@@ -135,7 +137,7 @@ static void write_text(struct tokens_eval *e, int32_t id) {
 }
 
 static void write_position(struct tokens_eval *e, const struct batch *b, size_t p) {
-    rows_number(e->rows, (double)b->response[b->owner[p]].row);
+    rows_number(e->rows, (double)(e->task.first_row + b->response[b->owner[p]].row));
     rows_number(e->rows, (double)measure_index(b, p));
     rows_number(e->rows, b->target[p]);
     for (int v = 0; v < KL; v++) rows_number(e->rows, e->value[v][p]);
@@ -154,7 +156,7 @@ static bool batch(void *self, const struct batch *b, struct fail *f) {
                 return fail_set(f, EXIT_FAILED,
                                 "the teacher at a token of row %zu is not finite; are the weights "
                                 "sound?",
-                                row);
+                                e->task.first_row + row);
         }
         write_position(e, b, p);
     }

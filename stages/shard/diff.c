@@ -46,6 +46,13 @@ static void each_of_both(struct pair *p, char **a, size_t na, char **b, size_t n
     h5_names_free(b, nb);
 }
 
+static float bf16(uint16_t upper) {
+    uint32_t bits = (uint32_t)upper << 16;
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
 static double element(const void *data, enum h5_type type, size_t i) {
     switch (type) {
     case H5_INT32:
@@ -56,6 +63,8 @@ static double element(const void *data, enum h5_type type, size_t i) {
         return ((const uint16_t *)data)[i];
     case H5_FLOAT32:
         return ((const float *)data)[i];
+    case H5_BF16:
+        return bf16(((const uint16_t *)data)[i]);
     case H5_FLOAT64:
         return ((const double *)data)[i];
     case H5_FOREIGN:
@@ -134,7 +143,8 @@ int shard_diff(int argc, char **argv) {
                         .usage = "A B",
                         .summary =
                             "What differs between two files, one line for each attribute or "
-                            "dataset. Exit 0: nothing, 1: something, 3: a file cannot be read."};
+                            "dataset. Exit 0: nothing, 1: something, 3: a file cannot be read, or "
+                            "does not have its content_hash (after the lines)."};
     struct opt_list files;
     struct fail f = {0};
     shard_options(&o, argc, argv, &files, 2);
@@ -147,6 +157,8 @@ int shard_diff(int argc, char **argv) {
     die_if(&f);
     h5_close(p.a);
     h5_close(p.b);
+    for (size_t i = 0; i < files.n; i++) shard_check_file(files.items[i], &f);
+    die_if(&f);
     shard_files_release(&files);
     options_release(&o);
     return p.found ? EXIT_FAILED : EXIT_DONE;

@@ -14,6 +14,7 @@ struct printer {
     struct tokenizer *tokenizer; // NULL: none is stored
     bool json;
     size_t first_row;
+    int64_t vocab; // of rows of tokens
     struct str line;
 };
 
@@ -80,8 +81,9 @@ static void teacher_positions(struct printer *p, const struct teacher_row *row, 
     str_puts(&p->line, ", \"positions\": [");
     for (size_t i = 0; i < row->positions; i++) {
         const struct teacher_position *at = &row->position[i];
-        const double numbers[] = {at->log_tail, at->alpha, at->tvd, at->realised, row->entropy[i]};
-        const char *const names[] = {"log_tail", "alpha", "tvd", "realised", "entropy"};
+        const double numbers[] = {at->log_tail, at->log_most, at->alpha,
+                                  at->tvd,      at->realised, row->entropy[i]};
+        const char *const names[] = {"log_tail", "log_most", "alpha", "tvd", "realised", "entropy"};
         str_printf(&p->line, "%s{\"entries\": %u", i ? ", " : "", at->n);
         put_ints(&p->line, "support", at->ids, at->n);
         put_reals(&p->line, "logp", at->logp, at->n);
@@ -90,7 +92,8 @@ static void teacher_positions(struct printer *p, const struct teacher_row *row, 
             put_reals(&p->line, "high", row->components[i].high, at->n);
             put_reals(&p->line, "log_tails", row->components[i].tail, grid);
         }
-        for (int k = 0; k < 5; k++) {
+        for (int k = 0; k < 6; k++) {
+            if (k == 1 && !(at->log_most < 0)) continue; // it is not known
             str_printf(&p->line, ", \"%s\": ", names[k]);
             put_number(&p->line, numbers[k], 9);
         }
@@ -153,23 +156,42 @@ static bool read_ragged(struct printer *p, const char *lengths, const char *colu
     return columns_read(p->reader, column, 0, *total, *elements);
 }
 
+static bool are_tokens(const struct printer *p, const int32_t *ids, size_t n) {
+    size_t i = 0;
+    while (i < n && ids[i] >= 0 && ids[i] < p->vocab) i++;
+    return i == n;
+}
+
+static bool has_column(const struct columns_reader *r, const char *name) {
+    size_t n;
+    const struct column *columns = columns_list(r, &n);
+    for (size_t i = 0; i < n; i++)
+        if (!strcmp(columns[i].name, name)) return true;
+    return false;
+}
+
 static bool print_tokens(struct printer *p, size_t rows) {
     int32_t *length, *prompt = xmalloc(rows * sizeof *prompt);
     void *ids;
     size_t total, at = 0;
     bool ok = read_ragged(p, "length", "ids", rows, &length, &ids, &total, sizeof(int32_t));
     uint8_t *mask = xmalloc(total);
-    ok = ok && columns_read(p->reader, "mask", 0, total, mask) &&
+    int32_t *step = has_column(p->reader, "step") ? xmalloc(rows * sizeof *step) : NULL;
+    ok = ok && (!step || columns_read(p->reader, "step", 0, rows, step)) &&
+         columns_read(p->reader, "mask", 0, total, mask) &&
          columns_read(p->reader, "prompt_length", 0, rows, prompt);
     for (size_t i = 0; ok && i < rows; at += (size_t)length[i++]) {
-        ok = prompt[i] >= 0 && prompt[i] <= length[i];
+        ok = prompt[i] >= 0 && prompt[i] <= length[i] &&
+             are_tokens(p, (int32_t *)ids + at, (size_t)length[i]);
         if (!ok) break;
         begin_row(p, i);
+        if (step) str_printf(&p->line, p->json ? ", \"step\": %d" : " (step %d)", step[i]);
         token_row(p, (int32_t *)ids + at, mask + at, (size_t)length[i], (size_t)prompt[i]);
         end_row(p);
     }
     free(length);
     free(prompt);
+    free(step);
     free(ids);
     free(mask);
     return ok;
@@ -184,7 +206,8 @@ static bool print_pairs(struct printer *p, size_t rows) {
     bool ok = true;
     for (int c = 0; ok && c < 3; c++)
         ok = read_ragged(p, lengths[c], names[c], rows, &length[c], &ids[c], &total,
-                         sizeof(int32_t));
+                         sizeof(int32_t)) &&
+             are_tokens(p, ids[c], total);
     for (size_t i = 0; ok && i < rows; i++) {
         begin_row(p, i);
         for (int c = 0; c < 3 && p->json; c++)
@@ -207,6 +230,9 @@ static bool print_reference(struct printer *p, size_t rows) {
     double *chosen = xmalloc(rows * sizeof *chosen), *rejected = xmalloc(rows * sizeof *rejected);
     bool ok = columns_read(p->reader, "chosen", 0, rows, chosen) &&
               columns_read(p->reader, "rejected", 0, rows, rejected);
+    for (size_t i = 0; i < rows; i++) // as reference_check has it
+        ok = ok && isfinite(chosen[i]) && isfinite(rejected[i]) &&
+             fmax(chosen[i], rejected[i]) <= 0.01;
     for (size_t i = 0; ok && i < rows; i++) {
         begin_row(p, i);
         str_puts(&p->line, p->json ? ", \"chosen\": " : ": chosen ");
@@ -236,6 +262,7 @@ static size_t print_file(const char *path, size_t rows, bool json, struct fail *
     p.first_row = part.first_row;
     if (part.rows < rows) rows = part.rows;
     open_tokenizer(&p, f);
+    if (!strcmp(kind, "tokens") || !strcmp(kind, "pairs")) columns_int(p.reader, "vocab", &p.vocab);
     bool ok = true;
     if (f->code)
         ok = false;
@@ -247,7 +274,8 @@ static size_t print_file(const char *path, size_t rows, bool json, struct fail *
         ok = print_pairs(&p, rows);
     else
         ok = print_reference(&p, rows);
-    if (!ok) fail_set(f, EXIT_BADDATA, "'%s' is damaged: its lengths do not fit the rest", path);
+    if (!ok)
+        fail_set(f, EXIT_BADDATA, "'%s' is damaged: its rows are not such as its kind has", path);
     if (p.tokenizer) tokenizer_free(p.tokenizer);
     str_release(&p.line);
     columns_close(p.reader);
@@ -265,7 +293,10 @@ int shard_head(int argc, char **argv) {
     };
     struct options o = {.program = "shard head",
                         .usage = "[--rows N] [--json] FILE...",
-                        .summary = "The first rows of tokens, pairs, reference or teacher files."};
+                        .summary =
+                            "The first rows of tokens, pairs, reference or teacher files. But "
+                            "for teacher files nothing else is read, and so content_hash "
+                            "not compared: shard check does that."};
     struct opt_list files;
     options_add(&o, table, 2);
     shard_options(&o, argc, argv, &files, 1);

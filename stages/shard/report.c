@@ -18,9 +18,10 @@
 
 struct report {
     const char *output, *figure, *recipe, *responses, *divergence;
-    struct opt_list data, student, top_k, mass, least, bits, student_k, peer_k;
+    struct opt_list data, cache, student, top_k, mass, least, bits, student_k, error_budget, peer_k;
     struct teacher_options teacher;
-    double budget;
+    double cosine;
+    struct support_budget budget[32];
     int64_t rows, micro_tokens, zstd_level;
     struct common_options common;
     struct teachers teachers;
@@ -38,7 +39,13 @@ static void declare(struct options *o, struct report *r) {
     teachers_rows(o, &r->teachers);
     const struct opt_row in[] = {
         {"data", OPT_LIST, OPT_INPUT, &r->data, .metavar = "FILE...",
-         .help = "pairs, or tokens with responses", .required = true, .paths = true},
+         .help = "pairs, or tokens with responses", .paths = true},
+        {"cache", OPT_LIST, OPT_INPUT, &r->cache, .metavar = "FILE...",
+         .help =
+             "in place of --data: caches that are there. Their teachers are composed again, in "
+             "--precision, which is f32 whatever a cache was dumped by; positions weigh as in the "
+             "recipe of the cache",
+         .paths = true},
         {"student", OPT_LIST, OPT_INPUT, &r->student, .metavar = "FILE...",
          .help = "models whose gradients are compared: the start model first, "
                  "then ones from later in training",
@@ -51,7 +58,7 @@ static void declare(struct options *o, struct report *r) {
          .choices = "chosen|rejected|both", .help = "which responses of pairs are used"},
         {"rows", OPT_INT, OPT_RESULT, &r->rows, .value = "100", .low = 1, .high = 1e9,
          .metavar = "N", .help = "rows, chosen by --seed"},
-        {"error-budget", OPT_REAL, OPT_RESULT, &r->budget, .value = "0.999", .low = 0, .high = 1,
+        {"cosine", OPT_REAL, OPT_RESULT, &r->cosine, .value = "0.999", .low = 0, .high = 1,
          .metavar = "C",
          .help = "recommend the smallest setting that reaches this cosine for all students"},
         {"divergence", OPT_CHOICE, OPT_RESULT, &r->divergence, .value = "both",
@@ -74,6 +81,9 @@ static void declare_grid(struct options *o, struct report *r) {
          .help = "likewise; if not given 6 8 12 16"},
         {"student-k", OPT_LIST, OPT_RESULT, &r->student_k, .metavar = "N...",
          .help = "likewise, of the first student; if not given 0 8 16"},
+        {"error-budget", OPT_LIST, OPT_RESULT, &r->error_budget, .metavar = "E...",
+         .help = "settings of teacher-dump by which it chooses the support itself, with all of "
+                 "--bits; if not given 0.03, its default"},
         {"peer-k", OPT_LIST, OPT_RESULT, &r->peer_k, .metavar = "N...",
          .help = "entries of other codings to compare with; if not given 4 8 16 32 50 64 128 256"},
         {"zstd-level", OPT_INT, OPT_RESULT, &r->zstd_level, .value = "3", .low = 1, .high = 19,
@@ -116,6 +126,24 @@ static void add_setting(struct report *r, struct report_setting s) {
     if (s.student_k > r->sample.student_k) r->sample.student_k = s.student_k;
 }
 
+// Supports within a budget, as teacher-dump chooses them.
+static void add_budgets(struct report *r, const struct numbers *budget,
+                        const struct numbers *bits) {
+    for (size_t i = 0; i < budget->n; i++) {
+        r->budget[i] = support_budget_default(budget->x[i]);
+        for (size_t k = 0; k < bits->n; k++)
+            add_setting(r, (struct report_setting){.coding = REPORT_CACHE,
+                                                   .mass = 1,
+                                                   .least = r->budget[i].least,
+                                                   .error_budget = budget->x[i],
+                                                   .budget = i,
+                                                   .bits = (int)bits->x[k]});
+    }
+    r->sample.budget = r->budget;
+    r->sample.budgets = budget->n;
+    r->sample.inverse_alpha = !strcmp(r->recipe, "published");
+}
+
 static void make_grid(struct report *r) {
     struct numbers k = numbers_of(&r->top_k, "top-k", "256", 1, 65000);
     struct numbers mass = numbers_of(&r->mass, "mass", "1", 0, 1);
@@ -123,6 +151,7 @@ static void make_grid(struct report *r) {
         numbers_of(&r->least, "least", "0.03 0.01 0.003 0.001 0.0003 0.0001", 0, 1);
     struct numbers bits = numbers_of(&r->bits, "bits", "6 8 12 16", 6, 32);
     struct numbers own = numbers_of(&r->student_k, "student-k", "0 8 16", 0, 500);
+    struct numbers budget = numbers_of(&r->error_budget, "error-budget", "0.03", 1e-6, 10);
     struct numbers peer = numbers_of(&r->peer_k, "peer-k", "4 8 16 32 50 64 128 256", 1, 65000);
     for (size_t i = 0; i < k.n * mass.n * least.n * bits.n * own.n; i++) {
         size_t at = i;
@@ -139,6 +168,7 @@ static void make_grid(struct report *r) {
             die(EXIT_USAGE, "--bits %d is none of 32, 16, 12, 8, 6", s.bits);
         add_setting(r, s);
     }
+    add_budgets(r, &budget, &bits);
     for (int c = REPORT_FIXED; c < REPORT_CODINGS; c++)
         for (size_t i = 0; i < peer.n; i++)
             add_setting(
@@ -147,12 +177,20 @@ static void make_grid(struct report *r) {
 
 // ---- inputs
 
-static void load_models(struct report *r) {
+static void load_teachers(struct report *r) {
     struct fail f = {0};
+    if (r->cache.n) {
+        report_cache_models(&r->teachers, r->cache.items[0], &r->parents);
+        return;
+    }
     teachers_check(&r->teachers, &r->sample.rule, &f);
     die_if(&f);
     teachers_load(&r->teachers, &r->sample.rule, false, &r->parents, &f);
     die_if(&f);
+}
+
+static void load_students(struct report *r) {
+    struct fail f = {0};
     r->students = xcalloc(r->student.n, sizeof *r->students);
     r->models = xmalloc(r->student.n * sizeof *r->models);
     const struct model_file *t = &r->teachers.dpo_model;
@@ -217,7 +255,7 @@ static void print_trial(struct report *r, const struct report_trial *t) {
         for (int kind = 0; kind < FIDELITY_KINDS; kind++)
             str_printf(&r->csv, ",%.6f,%.5f", fidelity_cosine(&t->sum[m][kind]),
                        fidelity_error(&t->sum[m][kind]));
-        str_printf(&r->csv, ",%.3f\n", t->alike);
+        str_printf(&r->csv, ",%.3f,%g\n", t->alike, s->error_budget);
     }
 }
 
@@ -232,12 +270,12 @@ static double worst(const struct report *r, const struct report_trial *t) {
     return least;
 }
 
-// The smallest of a coding's settings that reaches the budget; NULL: none does.
+// The smallest of a coding's settings that reaches the cosine; NULL: none does.
 static const struct report_trial *smallest(const struct report *r, enum report_coding coding) {
     const struct report_trial *best = NULL;
     for (size_t i = 0; i < r->trials; i++) {
         const struct report_trial *t = &r->trial[i];
-        if (t->setting.coding == coding && worst(r, t) >= r->budget &&
+        if (t->setting.coding == coding && worst(r, t) >= r->cosine &&
             (!best || t->bytes < best->bytes))
             best = t;
     }
@@ -250,15 +288,21 @@ static void recommend(const struct report *r, struct log *log) {
         log_note(log,
                  "no setting reaches a cosine of %g; ask for more --top-k, less --least, more "
                  "--bits",
-                 r->budget);
+                 r->cosine);
         return;
     }
     const struct report_setting *s = &t->setting;
-    log_note(log,
-             "recommended for a cosine of %g, %.1f bytes per position: --top-k %zu --mass %g "
-             "--least %g --bits %d%s",
-             r->budget, t->bytes, s->top_k, s->mass, s->least, s->bits,
-             s->student_k ? "" : ", no --student");
+    if (s->error_budget > 0)
+        log_note(log,
+                 "recommended for a cosine of %g, %.1f bytes per position: --error-budget %g "
+                 "--bits %d, and --student %s",
+                 r->cosine, t->bytes, s->error_budget, s->bits, r->student.items[0]);
+    else
+        log_note(log,
+                 "recommended for a cosine of %g, %.1f bytes per position: --top-k %zu --mass %g "
+                 "--least %g --bits %d%s",
+                 r->cosine, t->bytes, s->top_k, s->mass, s->least, s->bits,
+                 s->student_k ? "" : ", no --student");
     if (s->student_k)
         log_note(log, "and --student %s --student-k %zu", r->student.items[0], s->student_k);
     for (int c = REPORT_FIXED; c < REPORT_CODINGS; c++) {
@@ -276,8 +320,12 @@ static void begin_table(struct report *r) {
     if (r->output) whole_file_prepare(r->output, &f);
     if (r->figure) whole_file_prepare(r->figure, &f);
     die_if(&f);
-    str_puts(&r->csv, "coding,top_k,mass,least,bits,student_k,entries,bytes,kl,student,fkl_cosine,"
-                      "fkl_error,rkl_cosine,rkl_error,alike\n");
+    if (r->cache.n)
+        report_cache_begin(&r->csv);
+    else
+        str_puts(&r->csv,
+                 "coding,top_k,mass,least,bits,student_k,entries,bytes,kl,student,fkl_cosine,"
+                 "fkl_error,rkl_cosine,rkl_error,alike,error_budget\n");
 }
 
 static void write_file(const char *path, const struct str *text) {
@@ -320,7 +368,7 @@ static void try_all(struct report *r, struct log *log) {
         struct report_setting s = r->trial[i].setting;
         if (!report_try(&j, &s, &r->trial[i], &f)) break;
         print_trial(r, &r->trial[i]);
-        log_progress(log, "setting", i + 1, r->trials, NAN);
+        log_progress(log, "setting", i + 1, r->trials, NULL);
     }
     log_end_progress(log);
     rmdir(scratch);
@@ -343,10 +391,31 @@ static void release(struct report *r) {
     parents_release(&r->parents);
 }
 
+static int run_caches(struct report *r, struct log *log) {
+    const struct report_caches c = {.teachers = &r->teachers,
+                                    .students = r->student.n,
+                                    .student = r->models,
+                                    .rows = (size_t)r->rows,
+                                    .micro_tokens = (size_t)r->micro_tokens,
+                                    .seed = r->common.seed,
+                                    .csv = &r->csv};
+    begin_table(r);
+    for (size_t i = 0; i < r->cache.n && !stop_requested(); i++) {
+        report_cache(&c, r->cache.items[i]);
+        log_progress(log, "cache", i + 1, r->cache.n, NULL);
+    }
+    log_end_progress(log);
+    if (stop_requested()) die(EXIT_FAILED, "stopped; the table is not whole");
+    finish_table(r);
+    return EXIT_DONE;
+}
+
 static int run(struct report *r, struct log *log) {
     struct fail f = {0};
     struct fidelity_sample *s = &r->sample;
-    load_models(r);
+    load_teachers(r);
+    load_students(r);
+    if (r->cache.n) return run_caches(r, log);
     load_data(r);
     pick_rows(r);
     s->models = r->teachers.models;
@@ -372,11 +441,23 @@ static int run(struct report *r, struct log *log) {
     return EXIT_DONE;
 }
 
+// Either data, of which caches are made by settings, or caches that are there.
+static void check_inputs(const struct report *r, const struct options *o) {
+    static const char *const settings[] = {
+        "figure",   "responses", "cosine",       "divergence", "recipe",    "base",
+        "negative", "alpha",     "plausible",    "top-k",      "mass",      "least",
+        "bits",     "student-k", "error-budget", "peer-k",     "zstd-level"};
+    if (!r->data.n == !r->cache.n) die(EXIT_USAGE, "give --data, or --cache");
+    for (size_t i = 0; r->cache.n && i < sizeof settings / sizeof *settings; i++)
+        options_refuse(o, settings[i], "is for caches that are made, with --data");
+}
+
 int shard_report(int argc, char **argv) {
     struct report r = {0};
     struct options o = {
         .program = "shard report",
-        .usage = "--dpo FILE --reverse FILE --data FILE... --student FILE... [options]",
+        .usage =
+            "--dpo FILE --reverse FILE --data FILE...|--cache FILE... --student FILE... [options]",
         .summary = "What a teacher cache costs and what it loses: bytes per position of files that "
                    "are really written; cosine and relative error of the gradient of the students' "
                    "logits against the full teacher's (all positions as one vector); KL(p* || "
@@ -384,6 +465,7 @@ int shard_report(int argc, char **argv) {
     declare(&o, &r);
     declare_grid(&o, &r);
     options_parse(&o, argc, argv, NULL);
+    check_inputs(&r, &o);
     parallel_init((int)r.common.threads);
     stop_init(0);
     recipe_teacher(r.recipe, &o, false, &r.teacher, &r.sample.rule);

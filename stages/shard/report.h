@@ -3,6 +3,7 @@
 #pragma once
 #include "common/base/mem.h"
 #include "formats/teachers/fidelity_sample.h"
+#include "stages/shared/teachers.h"
 
 enum report_coding {
     REPORT_CACHE, // our own file, written and read back
@@ -14,7 +15,8 @@ enum report_coding {
 struct report_setting {
     enum report_coding coding;
     size_t top_k, student_k;
-    double mass, least;
+    double mass, least, error_budget; // error_budget 0: cut by the others
+    size_t budget;                    // which of the sample's
     int bits;
 };
 struct report_trial {
@@ -34,10 +36,29 @@ bool report_try(const struct report_job *j, const struct report_setting *s, stru
                 struct fail *f);
 // Adds a position as a cache gives it: kept (n) in nats, NAN: not kept.
 void report_add(struct report_trial *t, const struct report_job *j, const struct sample_position *p,
-                const float *kept, double log_tail);
+                const float *kept, double log_tail, double log_most);
 // REPORT_FIXED and beyond. They get the exact tail mass for nothing, and are scaled to it.
 void report_peer(const struct report_job *j, struct report_trial *t);
 // The trials (n) as an SVG for one student.
 void report_figure(const struct report_trial *t, size_t n, size_t student, struct str *s);
 // bytes of `size`-byte elements as the columns of our files are stored
 size_t report_stored(const void *bytes, size_t n, size_t size, int level);
+// Adds the bytes of all columns but those of the tokens themselves; alike: and of what others lack.
+void report_count_stored(struct columns_reader *r, double *bytes, double *alike);
+
+// --cache: files that are there, in the place of settings.
+struct report_caches {
+    const struct teachers *teachers; // loaded by report_cache_models
+    size_t students;
+    const struct model *const *student; // (students)
+    size_t rows, micro_tokens;          // rows of each file at most
+    int64_t seed;
+    struct str *csv;
+};
+void report_cache_begin(struct str *csv); // the table's head
+// Loads the teachers that the file's rule takes.
+void report_cache_models(struct teachers *t, const char *path, struct parents *parents);
+// Composes p* again at random rows, and adds a line for each student: cosine and error of the
+// gradient of the students' logits from the file against the full teacher's, positions weighed as
+// the recipe of the file does. Dies on a bad file.
+void report_cache(const struct report_caches *c, const char *path);

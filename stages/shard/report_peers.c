@@ -110,7 +110,7 @@ void report_peer(const struct report_job *j, struct report_trial *t) {
     size_t curve = n > form.exact ? n - form.exact : 0;
     double *basis = xmalloc((curve + 1) * MOST_TERMS * sizeof *basis), *y = xmalloc(n * sizeof *y);
     size_t terms = curve ? make_basis(curve, form.degree, basis) : 0;
-    float *kept = xmalloc((m->top_k + 2 + m->student_k) * sizeof *kept);
+    float *kept = xmalloc(m->most * sizeof *kept);
     int32_t *ids = xmalloc(count * sizeof *ids);
     uint16_t *half = xmalloc(count * sizeof *half);
     for (size_t i = 0; i < m->positions; i++) {
@@ -120,7 +120,7 @@ void report_peer(const struct report_job *j, struct report_trial *t) {
             ids[at] = p->entry[k].id;
             half[at] = half_bits(y[k]);
         }
-        report_add(t, j, p, kept, scale(p, y, n, kept));
+        report_add(t, j, p, kept, scale(p, y, n, kept), fmin(y[n - 1], 0)); // no other is likelier
     }
     size_t bits = n * width(m->V), head = form.exact < n ? form.exact : n;
     t->bytes = fixed ? (double)(report_stored(ids, count, sizeof *ids, j->zstd_level) +

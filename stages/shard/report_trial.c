@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 void report_add(struct report_trial *t, const struct report_job *j, const struct sample_position *p,
-                const float *kept, double log_tail) {
+                const float *kept, double log_tail, double log_most) {
     float *star = xmalloc(p->n * sizeof *star);
     for (size_t k = 0; k < p->n; k++) {
         star[k] = p->entry[k].logp;
@@ -14,7 +14,7 @@ void report_add(struct report_trial *t, const struct report_job *j, const struct
     }
     t->kl += fidelity_kl(p->n, star, kept, log_tail, p->q, p->qlogq, j->sample->V);
     for (size_t m = 0; m < j->sample->students; m++)
-        fidelity_add(t->sum[m], &p->student[m], p->n, kept, log_tail);
+        fidelity_add(t->sum[m], &p->student[m], p->n, kept, log_tail, log_most);
     free(star);
 }
 
@@ -43,7 +43,9 @@ static void fill_position(const struct report_setting *s, int32_t eos,
                           size_t *at) {
     const struct teacher_cut cut = {
         .top_k = s->top_k, .mass = s->mass, .least = s->least, .eos = eos};
-    double tail = fidelity_sample_cut(p, &cut, s->student_k, b->kept);
+    double most, tail = s->error_budget > 0
+                            ? fidelity_sample_within(p, s->budget, eos, b->kept, &most)
+                            : fidelity_sample_cut(p, &cut, s->student_k, b->kept, &most);
     size_t first = *at;
     for (size_t k = 0; k < p->n; k++) {
         if (isnan(b->kept[k])) continue;
@@ -54,6 +56,7 @@ static void fill_position(const struct report_setting *s, int32_t eos,
                                                .ids = b->ids + first,
                                                .logp = b->logp + first,
                                                .log_tail = (float)tail,
+                                               .log_most = (float)most,
                                                .alpha = p->alpha,
                                                .tvd = p->tvd,
                                                .realised = p->realised};
@@ -64,7 +67,7 @@ static bool write_rows(const struct report_job *j, const struct report_setting *
                        struct teacher_writer *w) {
     const struct fidelity_sample *m = j->sample;
     const struct tokens *t = m->tokens;
-    size_t longest = t->longest, room = longest * (m->top_k + 2 + m->student_k), done = 0;
+    size_t longest = t->longest, room = longest * m->most, done = 0;
     struct row_buffers b = {xmalloc(longest * sizeof *b.position),
                             xmalloc(longest * sizeof *b.entropy), xmalloc(room * sizeof *b.logp),
                             xmalloc(room * sizeof *b.kept), xmalloc(room * sizeof *b.ids)};
@@ -93,6 +96,7 @@ static bool write_cache(const struct report_job *j, const struct report_setting 
     const struct columns_plan plan = {.rows_total = j->sample->rows, .zstd_level = j->zstd_level};
     struct teacher_info info = *j->info;
     info.bits = s->bits;
+    info.error_budget = s->error_budget;
     struct teacher_writer *w = teacher_writer_open(j->scratch, &l, &info, &plan, f);
     if (w && write_rows(j, s, w)) return teacher_writer_commit(w, NULL);
     teacher_writer_abandon(w, false);
@@ -101,7 +105,7 @@ static bool write_cache(const struct report_job *j, const struct report_setting 
 
 static void measure(const struct report_job *j, const struct teacher_shard *shard,
                     struct report_trial *t) {
-    float *kept = xmalloc((j->sample->top_k + 2 + j->sample->student_k) * sizeof *kept);
+    float *kept = xmalloc(j->sample->most * sizeof *kept);
     for (size_t i = 0; i < j->sample->positions; i++) {
         const struct sample_position *p = &j->sample->position[i];
         const struct teacher_position *c = &shard->position[i];
@@ -111,7 +115,7 @@ static void measure(const struct report_job *j, const struct teacher_shard *shar
         }
         for (uint32_t k = 0; k < c->n; k++) kept[j->where[c->ids[k]]] = c->logp[k];
         for (size_t k = 0; k < p->n; k++) j->where[p->entry[k].id] = -1;
-        report_add(t, j, p, kept, (double)c->log_tail);
+        report_add(t, j, p, kept, (double)c->log_tail, (double)c->log_most);
     }
     free(kept);
 }
@@ -125,17 +129,17 @@ static bool is_of(const char *column, const char *const *names, size_t n) {
     return false;
 }
 
-// Bytes of all columns but those of the tokens themselves.
-static void count_stored(struct columns_reader *r, struct report_trial *t) {
+void report_count_stored(struct columns_reader *r, double *all, double *alike) {
     static const char *const tokens[] = {"ids", "mask", "length", "prompt_length"};
-    static const char *const ours[] = {"tail", "log_tail", "tvd", "entropy", "alpha"};
+    static const char *const ours[] = {"tail", "log_tail", "most", "log_most",
+                                       "tvd",  "entropy",  "alpha"};
     size_t n;
     const struct column *c = columns_list(r, &n);
     for (size_t i = 0; i < n; i++) {
         if (is_of(c[i].name, tokens, 4)) continue;
         double bytes = (double)columns_stored(r, c[i].name);
-        t->bytes += bytes;
-        if (!is_of(c[i].name, ours, 5)) t->alike += bytes;
+        *all += bytes;
+        if (!is_of(c[i].name, ours, 7)) *alike += bytes;
     }
 }
 
@@ -145,7 +149,7 @@ static bool try_cache(const struct report_job *j, struct report_trial *t, struct
     struct columns_reader *r = columns_open(j->scratch, "teacher", f);
     bool ok = r && teacher_shard_load(&shard, r, f);
     if (ok) {
-        count_stored(r, t);
+        report_count_stored(r, &t->bytes, &t->alike);
         measure(j, &shard, t);
     }
     teacher_shard_release(&shard);

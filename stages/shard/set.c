@@ -43,7 +43,7 @@ void shard_set_close(struct columns_reader **set, size_t parts) {
 
 struct lineage shard_same_lineage(const struct columns_reader *r) {
     const struct artefact *a = columns_artefact(r);
-    return (struct lineage){a->kind, a->stage, a->version, a->options, a->parents};
+    return (struct lineage){a->kind, a->stage, a->version, a->options, a->parents, NULL};
 }
 
 struct lineage shard_new_lineage(struct columns_reader **set, size_t parts, const char *stage,

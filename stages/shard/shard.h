@@ -22,6 +22,9 @@ void shard_options(struct options *o, int argc, char **argv, struct opt_list *fi
 void shard_files_release(struct opt_list *files);
 struct opt_row shard_output_row(const char **output, const char *help); // -o
 
+// Reads all of a file of any kind and compares its content_hash; false: f says what is wrong.
+bool shard_check_file(const char *path, struct fail *f);
+
 // All parts of one set, in order, whatever their order in `files`, or dies.
 struct columns_reader **shard_set_open(const struct opt_list *files, struct fail *f);
 void shard_set_close(struct columns_reader **set, size_t parts);

@@ -66,10 +66,15 @@ static void print_table(const char *path, struct fail *f) {
     struct columns_reader *r = columns_open(path, NULL, f);
     if (!r) return;
     struct part p = columns_part(r);
+    bool teacher = !strcmp(columns_artefact(r)->kind, "teacher"); // verified as it is loaded
+    if (!teacher && !columns_verify(r)) {
+        columns_close(r);
+        return;
+    }
     print_result("rows\t%zu\tof\t%zu\tpart\t%zu\tof\t%zu", p.rows, p.rows_total, p.part, p.parts);
     print_columns(r);
     print_lengths(r);
-    if (!strcmp(columns_artefact(r)->kind, "teacher")) shard_stat_teacher(r, f);
+    if (teacher) shard_stat_teacher(r, f);
     columns_close(r);
 }
 
@@ -96,6 +101,7 @@ static void print_file(const char *path, struct fail *f) {
     struct artefact a;
     if (!artefact_read(path, NULL, &a, f)) return;
     print_result("file\t%s\nkind\t%s\nstage\t%s\noptions\t%s", path, a.kind, a.stage, a.options);
+    if (a.record) print_result("record\t%s", a.record);
     for (size_t i = 0; i < a.parents.n; i++) {
         char hash[33];
         hash_text(a.parents.items[i].hash, hash);
@@ -103,7 +109,9 @@ static void print_file(const char *path, struct fail *f) {
     }
     if (!strcmp(a.kind, "model"))
         print_model(path, f);
-    else if (strcmp(a.kind, "checkpoint") && strcmp(a.kind, "adapter"))
+    else if (!strcmp(a.kind, "checkpoint") || !strcmp(a.kind, "adapter"))
+        shard_check_file(path, f);
+    else
         print_table(path, f);
     artefact_release(&a);
 }

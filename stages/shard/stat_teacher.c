@@ -26,6 +26,8 @@ static const char *part_of(const char *column) {
                  {"level", "log-probabilities"},
                  {"log_tail", "tails"},
                  {"tail", "tails"},
+                 {"log_most", "tails"},
+                 {"most", "tails"},
                  {"tvd", "TVD"},
                  {"alpha", "alpha"},
                  {"entropy", "entropy"},

@@ -1,11 +1,10 @@
 #include "common/base/fail.h"
 #include "common/base/log.h"
 #include "common/base/parallel.h"
-#include "common/base/rng.h"
 #include "common/training/score.h"
 #include "formats/teachers/sources.h"
 #include "formats/teachers/teacher_compare.h"
-#include "stages/shared/teachers.h"
+#include "stages/shard/cache_models.h"
 #include "stages/shard/shard.h"
 #include <math.h>
 #include <stdio.h>
@@ -51,79 +50,6 @@ static void declare(struct options *o, struct verify *v) {
          .high = 1e9, .metavar = "N", .help = "tokens computed at once; more need more memory"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
-}
-
-// ---- the models
-
-// By the first file's rule; files of another one are refused.
-static void load_models(struct verify *v, const struct teacher_rule *rule) {
-    struct fail f = {0};
-    if (v->teachers.models.dpo) return;
-    if (rule->negative_reverse && !v->teachers.reverse)
-        die(EXIT_USAGE, "'%s' was made with --negative reverse; give --reverse MODEL", v->path);
-    if ((!rule->negative_reverse || !rule->base_dpo) && !v->teachers.ref)
-        die(EXIT_USAGE, "'%s' was made with the reference model; give --ref MODEL", v->path);
-    teachers_check(&v->teachers, rule, &f);
-    die_if(&f);
-    teachers_load(&v->teachers, rule, false, &v->parents, &f);
-    die_if(&f);
-}
-
-static void check_models(struct verify *v, const struct columns_reader *r) {
-    const struct model_file *m = &v->teachers.dpo_model;
-    const struct teacher_rule *rule = teacher_compare_rule(v->compare);
-    const struct teacher_models *models = &v->teachers.models;
-    if (m->model.config.vocab_used > v->info.vocab || !hash_equal(m->tokenizer, v->info.tokenizer))
-        die(EXIT_BADDATA,
-            "'%s' has another vocabulary or tokenizer than '%s'; verify it with the "
-            "models it was dumped from",
-            v->path, v->teachers.dpo);
-    if ((rule->negative_reverse && !models->reverse) ||
-        ((!rule->negative_reverse || !rule->base_dpo) && !models->ref))
-        die(EXIT_BADDATA, "'%s' was made by another rule than the first file; verify it by itself",
-            v->path);
-    const struct artefact *a = columns_artefact(r);
-    bool named = strcmp(a->stage, "teacher-dump") != 0;
-    for (size_t i = 0; i < a->parents.n; i++)
-        named = named || hash_equal(a->parents.items[i].hash, m->content);
-    if (!named)
-        warn("'%s' does not name '%s' among the models it was dumped from", v->path,
-             v->teachers.dpo);
-}
-
-// ---- the rows
-
-static int ascending(const void *a, const void *b) {
-    size_t x = *(const size_t *)a, y = *(const size_t *)b;
-    return (x > y) - (x < y);
-}
-
-static void choose_rows(struct verify *v) {
-    size_t all = v->shard.rows, *order = xmalloc((all + 1) * sizeof *order);
-    rng_permute((uint64_t)v->seed, RNG_SPLIT, 0, all, order);
-    v->n = (size_t)v->rows < all ? (size_t)v->rows : all;
-    qsort(order, v->n, sizeof *order, ascending);
-    v->row = order;
-    struct tokens *t = &v->tokens;
-    *t = (struct tokens){.kind = TOKENS_SFT, .vocab = v->info.vocab, .rows = v->n, .parts = 1};
-    t->first = xcalloc(v->n + 1, sizeof *t->first);
-    t->prompt_length = xcalloc(v->n + 1, sizeof *t->prompt_length);
-    t->part_rows = xcalloc(1, sizeof *t->part_rows);
-    t->part_rows[0] = v->n;
-    for (size_t i = 0; i < v->n; i++) {
-        struct teacher_row row = teacher_shard_row(&v->shard, order[i]);
-        size_t at = t->first[i];
-        t->first[i + 1] = at + row.n;
-        t->ids = xrealloc(t->ids, (at + row.n + 1) * sizeof *t->ids);
-        t->mask = xrealloc(t->mask, at + row.n + 1);
-        memcpy(t->ids + at, row.ids, row.n * sizeof *t->ids);
-        memcpy(t->mask + at, row.mask, row.n);
-        t->prompt_length[i] = (int32_t)row.prompt_length;
-        if (row.n > t->longest) t->longest = row.n;
-    }
-    if (t->longest > v->teachers.dpo_model.model.config.max_positions)
-        die(EXIT_BADDATA, "'%s' has rows of %zu tokens, the model has %zu positions", v->path,
-            t->longest, v->teachers.dpo_model.model.config.max_positions);
 }
 
 // ---- comparing
@@ -211,11 +137,13 @@ static void verify(struct verify *v, const char *path) {
     die_if(&f);
     v->compare = teacher_compare_new(r, &v->info, v->tolerance, parallel_threads(), &f);
     die_if(&f);
-    load_models(v, teacher_compare_rule(v->compare));
-    check_models(v, r);
+    const struct teacher_rule *rule = teacher_compare_rule(v->compare);
+    cache_models_load(&v->teachers, rule, path, &v->parents);
+    cache_models_check(&v->teachers, rule, &v->info, r);
     teacher_shard_load(&v->shard, r, &f);
     die_if(&f);
-    choose_rows(v);
+    v->n = cache_rows_choose(&v->shard, (size_t)v->rows, v->seed, &v->teachers, path, &v->tokens,
+                             &v->row);
     compare_rows(v, columns_part(r).first_row);
     print_report(v);
     teacher_compare_free(v->compare);

@@ -12,6 +12,14 @@ static void refuse_rule(const struct options *o) {
                        "with its own");
 }
 
+void cache_rule_components(const struct teacher_rule *rule) {
+    if (rule->alpha == ALPHA_KL)
+        die(EXIT_USAGE,
+            "--alpha kl:%g takes all logits of a position, which a cache of layout components does "
+            "not keep; dump with --layout composed",
+            rule->strength);
+}
+
 static char *alpha_of(const char *rule) {
     struct fail ignored = {0};
     struct json *j = json_parse(rule, strlen(rule), "rule", &ignored);
@@ -83,6 +91,7 @@ static void compose(struct teacher_set *s, const char *alpha, struct log *log) {
     double low, high;
     char *grid = teacher_grid_text(&i->grid);
     recipe_alpha(alpha, &rule);
+    cache_rule_components(&rule);
     if (!(rule.strength >= 0))
         die(EXIT_USAGE, "--alpha takes a strength of 0 or more, not %g", rule.strength);
     if (!teacher_grid_covers(&i->grid, &rule, &low, &high))

@@ -5,6 +5,8 @@
 #include "common/method/recipe.h"
 #include "formats/teachers/teacher_set.h"
 
+// Dies where a cache of layout components cannot give p* by the rule: kl:K.
+void cache_rule_components(const struct teacher_rule *rule);
 // asked: the rule's options of the command line (o); filled in with what holds, or emptied for a
 // composed cache, which has its own. Sets the set's rule; notes the alphas, the grid and how
 // closely it brackets the tails. Returns alpha's text, NULL: the cache does not say; free() it

@@ -182,7 +182,7 @@ static void warn_lost(const char *where) {
 static void warn_of_rows(struct cache_training *c, struct teacher_set_numbers n) {
     struct teacher_set_numbers *warned = &c->warned;
     bool repeated = n.repeated && !warned->repeated, lost = n.lost && !warned->lost;
-    if (repeated || lost) log_end_progress(c->log);
+    if (repeated || lost) log_clear(c->log);
     if (repeated)
         warn("%s has the tokens of a row before it: rows that occur twice count twice",
              n.first_repeated);
@@ -232,6 +232,14 @@ static bool after_step(void *self, uint64_t step, bool *end, struct fail *f) {
     return true;
 }
 
+// Rows are read one by one from here on.
+static bool stop_reading(void *self, struct parents *rest, struct fail *f) {
+    struct cache_training *c = self;
+    (void)rest, (void)f;
+    warn_of_rows(c, source_teacher_stop(&c->source));
+    return true;
+}
+
 static void read_ahead(void *self) {
     struct cache_training *c = self;
     source_teacher_start(&c->source, c->train);
@@ -242,7 +250,8 @@ void cache_training_start(struct cache_training *c, struct distill_options *d, s
     if (c->monitor.teachers) monitor_start(&c->monitor, t, d);
     c->train = t->train;
     training_add_hook(
-        t, (struct training_hook){.self = c, .begin = read_ahead, .after_step = after_step});
+        t, (struct training_hook){
+               .self = c, .begin = read_ahead, .after_step = after_step, .finish = stop_reading});
     find_row(c);
     look_for_shift(c, t);
 }

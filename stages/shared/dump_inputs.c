@@ -3,8 +3,6 @@
 #include "stages/shared/data_check.h"
 #include <string.h>
 
-enum { BUDGET_MOST = 1024 }; // tokens that --error-budget keeps of a position, for components half
-
 // The model whose gradient the cache is to serve is the one of --ref.
 static bool serves_ref(const struct dump_job *d) {
     bool same = d->teachers.ref && (!d->student || !strcmp(d->student, d->teachers.ref));
@@ -45,8 +43,10 @@ void dump_settle_budget(struct dump_job *d) {
     }
     options_refuse(o, "student-k", "is for a cache without --error-budget");
     d->teacher.mass = 1;
+    struct support_budget usual = support_budget_default(d->error_budget);
+    if (!options_given(o, "least")) d->teacher.least = usual.least;
     if (!options_given(o, "top-k"))
-        d->teacher.top_k = choice_is(d->layout, "components") ? BUDGET_MOST / 2 : BUDGET_MOST;
+        d->teacher.top_k = (int64_t)usual.most / (choice_is(d->layout, "components") ? 2 : 1);
 }
 
 // The model to be trained, whose tokens are kept as well: they carry the reverse KL.
@@ -71,10 +71,9 @@ void dump_load_student(struct dump_job *d) {
     }
     d->run.student_k = (size_t)d->student_k;
     d->run.inverse_alpha = !strcmp(d->recipe, "published");
-    d->run.budget = (struct support_budget){.error = d->error_budget,
-                                            .middle = 4 * d->error_budget,
-                                            .least = d->teacher.least,
-                                            .most = (size_t)d->teacher.top_k};
+    d->run.budget = support_budget_default(d->error_budget);
+    d->run.budget.least = d->teacher.least;
+    d->run.budget.most = (size_t)d->teacher.top_k;
 }
 
 static bool is_pairs(const char *path) {

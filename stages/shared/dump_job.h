@@ -42,6 +42,9 @@ size_t dump_positions(const struct tokens *t, size_t row); // that have a target
 void dump_settle_layout(struct dump_job *d); // --target-kl may still change the strength
 void dump_plan_shards(struct dump_job *d);
 void dump_check_room(const struct dump_job *d); // exit 2 where a position may keep too many tokens
+// The lineage's options: the result options and, with --error-budget, by which rule it chooses.
+// free() it.
+char *dump_options(const struct dump_job *d);
 // All shards of this run's share are up to date: they are printed.
 bool dump_current(struct dump_job *d);
 // The strength that --target-kl asks for: what a finished output of this very command states, or a

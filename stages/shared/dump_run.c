@@ -1,6 +1,7 @@
 // The dump itself, and its plan; see dump_job.h.
 #include "stages/shared/dump_job.h"
 #include "common/base/clock.h"
+#include "stages/shared/plan.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,6 +70,7 @@ void dump_print_plan(struct dump_job *d) {
     trial.log = NULL;
     settle_typical(d);
     memcpy(trial.typical, d->run.typical, sizeof trial.typical);
+    trial.typical_weight = d->run.typical_weight;
     trial.writer = open_writer(d, &plan, &f);
     double start = clock_seconds();
     teacher_dump_run(&trial, &f);
@@ -78,11 +80,12 @@ void dump_print_plan(struct dump_job *d) {
     double files = per > 0 ? ceil((double)d->run.count / per) : 1;
     print_result("rows\t%zu", d->run.count);
     print_result("positions\t%zu", positions);
-    print_result("memory_bytes\t%zu", plan_memory(d));
     print_result("bytes_per_position\t%.1f", seen ? (double)counted.columns / (double)seen : 0);
-    print_result("disk_bytes\t%.0f",
-                 (double)counted.columns * share + files * (double)counted.blobs);
-    print_result("estimated_seconds\t%.0f", (clock_seconds() - start) * share);
+    struct plan p = {.memory = (double)plan_memory(d),
+                     .disk = (double)counted.columns * share + files * (double)counted.blobs,
+                     .seconds = (clock_seconds() - start) * share,
+                     .output = d->output};
+    plan_print(d->log, &p);
     tokens_release(&sample);
 }
 

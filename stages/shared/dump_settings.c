@@ -1,12 +1,15 @@
 // What the options come to once the inputs are known; see dump_job.h.
 #include "stages/shared/dump_job.h"
+#include "stages/shared/cache_rule.h"
+#include "common/method/support.h"
 #include "formats/teachers/teacher_gather.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static void finished(void *self, const char *path) {
-    (void)self;
+    struct dump_job *d = self;
+    log_clear(d->log); // the line of progress
     print_result("%s", path);
 }
 
@@ -23,7 +26,8 @@ void dump_plan_shards(struct dump_job *d) {
                                     .shards = n,
                                     .zstd_level = (int)d->zstd_level,
                                     .resume = !d->common.force,
-                                    .finished = finished};
+                                    .finished = finished,
+                                    .self = d};
     d->run.count = d->tokens.rows;
     if (d->rows_per_shard)
         columns_share(d->tokens.rows, (size_t)d->rows_per_shard, i, n, &d->run.first,
@@ -48,6 +52,7 @@ void dump_settle_layout(struct dump_job *d) {
     struct teacher_grid *g = &d->run.grid;
     if (!components) options_refuse(d->options, "alpha-grid", "goes with --layout components");
     if (!components) return;
+    cache_rule_components(rule);
     if (!strcmp(d->grid, "auto"))
         *g = teacher_grid_around(rule->strength);
     else if (!teacher_grid_parse(d->grid, g))
@@ -77,13 +82,21 @@ void dump_check_room(const struct dump_job *d) {
             d->run.cut.top_k, g->n, room, UINT16_MAX);
 }
 
+char *dump_options(const struct dump_job *d) {
+    char *json = options_json(d->options);
+    if (!(d->error_budget > 0)) return json;
+    char *whole = xasprintf("%.*s,\"support-rule\":%d}", (int)strlen(json) - 1, json, SUPPORT_RULE);
+    free(json);
+    return whole;
+}
+
 static void set_strength(struct dump_job *d, double strength) {
     char *text = recipe_strength(d->teacher.alpha, strength);
     free(d->alpha);
     d->teacher.alpha = d->alpha = text;
     d->run.rule.strength = strength;
     free(d->json);
-    d->lineage.options = d->json = options_json(d->options);
+    d->lineage.options = d->json = dump_options(d);
 }
 
 struct target_kl dump_search(struct dump_job *d) {
@@ -103,8 +116,10 @@ bool dump_settle_strength(struct dump_job *d) {
     struct fail f = {0};
     size_t per = d->rows_per_shard ? (size_t)d->rows_per_shard : d->tokens.rows;
     char *path = part_path(d->output, d->run.first / per, (d->tokens.rows + per - 1) / per);
-    double given = d->run.rule.strength, recorded = d->common.force ? 0 : target_kl_recorded(path);
+    double given = d->run.rule.strength,
+           recorded = d->common.force ? 0 : target_kl_recorded(path, &f);
     free(path);
+    die_if(&f);
     if (recorded > 0) {
         set_strength(d, recorded);
         if (dump_current(d)) return true;

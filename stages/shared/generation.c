@@ -61,7 +61,7 @@ static bool end_job(void *self, struct sample_job *j) {
     for (; w->at < w->next && w->done[w->at % w->room]; w->at++)
         if (!write_job(w, &w->jobs[w->at % w->room])) return false;
     if (w->at == before) return true;
-    log_progress(w->g->log, "response", w->at, w->total, NAN);
+    log_progress(w->g->log, "response", w->at - w->g->first, w->g->count, NULL);
     if (clock_seconds() - w->saved < w->g->checkpoint_every) return true;
     w->saved = clock_seconds();
     return columns_checkpoint(w->g->writer, NULL, 0);
@@ -72,9 +72,9 @@ static struct window open_window(struct generation *g) {
     struct window w = {.g = g,
                        .room = AHEAD * g->sampler.slots,
                        .stride = most < length ? most : length,
-                       .at = columns_rows(g->writer),
-                       .next = columns_rows(g->writer),
-                       .total = g->prompts->rows * g->samples,
+                       .at = g->first + columns_rows(g->writer),
+                       .next = g->first + columns_rows(g->writer),
+                       .total = g->first + g->count,
                        .saved = clock_seconds()};
     w.jobs = xmalloc(w.room * sizeof *w.jobs);
     w.done = xmalloc(w.room * sizeof *w.done);
@@ -177,12 +177,12 @@ static struct text_row make_row(const struct tokens *t, const struct tokenizer *
     return r;
 }
 
-bool generation_text(const char *path, const char *to, const struct tokenizer *k, size_t samples,
-                     size_t n_eos, const int32_t *eos, struct fail *f) {
+bool generation_text(size_t n, const char *const *path, const char *to, const struct tokenizer *k,
+                     size_t samples, size_t n_eos, const int32_t *eos, struct fail *f) {
     struct tokens t;
-    if (!tokens_load(&t, 1, &path, f)) return false;
-    size_t n = strlen(to);
-    bool csv = n > 4 && !strcmp(to + n - 4, ".csv");
+    if (!tokens_load(&t, n, path, f)) return false;
+    size_t length = strlen(to);
+    bool csv = length > 4 && !strcmp(to + length - 4, ".csv");
     struct str s = {0};
     if (csv) str_puts(&s, "row,sample,prompt,response,tokens,finished\r\n");
     for (size_t i = 0; i < t.rows; i++) {

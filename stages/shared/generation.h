@@ -10,6 +10,7 @@ struct generation {
     struct sampler sampler; // decoders, options, seed; length fits the longest prompt
     const struct tokens *prompts;
     size_t samples;          // of each prompt
+    size_t first, count;     // of all responses: those of this run's share
     double checkpoint_every; // seconds
     struct columns_writer *writer;
     struct log *log;
@@ -29,7 +30,7 @@ struct decoded generation_decode(const struct tokenizer *t, const int32_t *ids, 
                                  size_t n);
 void generation_decoded_release(struct decoded *d);
 
-// Rows of `path` as {"row", "sample", "prompt", "response", "tokens", "finished"} objects, or CSV
-// columns of these names, by the ending of `to`. Written whole or not at all.
-bool generation_text(const char *path, const char *to, const struct tokenizer *t, size_t samples,
-                     size_t n_eos, const int32_t *eos, struct fail *f);
+// Rows of a set (n paths) as {"row", "sample", "prompt", "response", "tokens", "finished"} objects,
+// or CSV columns of these names, by the ending of `to`. Written whole or not at all.
+bool generation_text(size_t n, const char *const *path, const char *to, const struct tokenizer *t,
+                     size_t samples, size_t n_eos, const int32_t *eos, struct fail *f);

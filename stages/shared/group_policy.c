@@ -1,4 +1,5 @@
 #include "stages/shared/group_policy.h"
+#include "common/base/ranks.h"
 #include "common/base/stats.h"
 #include "common/base/stop.h"
 #include "common/training/score.h"
@@ -108,11 +109,15 @@ static bool add_job(void *self, struct batch *b, size_t i, struct fail *f) {
     return true;
 }
 
-// log p of all sampled tokens under a model: to (jobs, max_new), or NULL; sum (jobs), or NULL.
+// log p of all sampled tokens under a model: to (jobs, max_new), or NULL; sum (jobs), or NULL. Each
+// rank runs a share.
 static bool pass(struct group_policy *p, struct net *net, float *to, double *sum, struct fail *f) {
     struct source jobs = {.self = p, .measure = measure_job, .add = add_job};
-    for (size_t i = 0; i < p->n && !stop_requested();) {
-        i = score_fill(&p->batch, &jobs, i, p->n, (size_t)p->train->micro_tokens, f);
+    size_t i = ranks_share(p->n, ranks_self()), end = ranks_share(p->n, ranks_self() + 1);
+    if (to) memset(to, 0, p->n * p->max_new * sizeof *to);
+    if (sum) memset(sum, 0, p->n * sizeof *sum);
+    while (i < end && !stop_requested()) {
+        i = score_fill(&p->batch, &jobs, i, end, (size_t)p->train->micro_tokens, f);
         grow(&p->logp, &p->logp_capacity, p->batch.positions, sizeof *p->logp);
         score_positions(net, &p->batch, p->logp);
         for (size_t r = 0; r < p->batch.responses; r++) {
@@ -125,7 +130,9 @@ static bool pass(struct group_policy *p, struct net *net, float *to, double *sum
             if (sum) sum[y->row] = total;
         }
     }
-    return !stop_requested();
+    if (to) ranks_merge(to, p->n * p->max_new * sizeof *to);
+    if (sum) ranks_merge(sum, p->n * sizeof *sum);
+    return !ranks_or(stop_requested());
 }
 
 static bool sample_draw(struct group_policy *p, uint64_t draw, const size_t *rows, size_t n) {
@@ -142,12 +149,16 @@ static bool sample_draw(struct group_policy *p, uint64_t draw, const size_t *row
                                          .sample = i % G,
                                          .ids = p->ids + i * p->max_new};
     }
-    if (!sample_run(&p->sampler, p->jobs, p->n)) return false;
+    if (!sample_run_together(&p->sampler, p->jobs, p->n)) return false;
     for (size_t i = 0; i < p->n; i++) p->count[i] = p->jobs[i].count;
     return true;
 }
 
+// A command sees all texts, on rank 0.
 static bool run_scorer(struct group_policy *p, struct fail *f) {
+    bool alone = p->options->scorer.command != NULL;
+    size_t first = alone ? 0 : ranks_share(p->n, ranks_self());
+    size_t end = !alone ? ranks_share(p->n, ranks_self() + 1) : ranks_self() ? 0 : p->n;
     struct reward_text *text = xmalloc(p->n * sizeof *text);
     int32_t *to = p->text;
     for (size_t i = 0; i < p->n; i++) {
@@ -157,9 +168,13 @@ static bool run_scorer(struct group_policy *p, struct fail *f) {
         text[i] = (struct reward_text){to, to + j->n, j->n, j->count};
         to += j->n + j->count;
     }
-    bool good = scorer_run(&p->options->scorer, text, p->n, (size_t)p->train->micro_tokens, NULL,
-                           p->score, f);
+    memset(p->score, 0, p->n * sizeof *p->score);
+    bool good =
+        end == first || scorer_run(&p->options->scorer, text + first, end - first,
+                                   (size_t)p->train->micro_tokens, NULL, p->score + first, f);
     free(text);
+    if (good || stop_requested()) // else this rank ends all
+        ranks_merge(p->score, p->n * sizeof *p->score);
     return good;
 }
 
@@ -210,7 +225,10 @@ static bool prepare(void *self, uint64_t step, const size_t *rows, size_t n, str
     p->first = draw != p->draw;
     if (!p->first) return true;
     p->whole = false;
-    p->draw = UINT64_MAX; // these samples are no draw's until all are scored
+    memset(p->behaviour, 0,
+           (size_t)p->train->batch_size * samples(p) * p->max_new *
+               sizeof *p->behaviour); // each rank records what it runs
+    p->draw = UINT64_MAX;             // these samples are no draw's until all are scored
     if (!sample_draw(p, draw, rows, n)) return false;
     bool good = p->dpo ? implicit_reward(p, f)
                        : pass(p, p->reference_net, p->reference_logp, NULL, f) && run_scorer(p, f);
@@ -241,8 +259,10 @@ static size_t fields_of(struct group_policy *p, struct field to[6]) {
 }
 
 bool group_policy_after_step(void *self, uint64_t step, bool *end, struct fail *f) {
+    struct group_policy *p = self;
     (void)step, (void)end, (void)f;
-    ((struct group_policy *)self)->whole = true;
+    if (p->first) ranks_merge(p->behaviour, p->n * p->max_new * sizeof *p->behaviour);
+    p->whole = true;
     return true;
 }
 

@@ -50,7 +50,7 @@ void group_training_load(struct group_training *g, struct policy_training *p, co
         die(EXIT_USAGE, "'%s' does not state its beta; give --reward-beta", p->teachers.dpo);
 }
 
-struct objective group_training_start(struct group_training *g, const struct policy_training *p,
+struct objective group_training_start(struct group_training *g, struct policy_training *p,
                                       struct model_file *student, enum distill_normalise normalise,
                                       struct training *t) {
     struct fail f = {0};
@@ -69,16 +69,19 @@ struct objective group_training_start(struct group_training *g, const struct pol
     group_policy_source(y, &t->source, &f);
     die_if(&f);
     for (size_t i = 0; i < (y->dpo ? 3 : 2); i++)
-        data_check(models[i], g->prompts.tokenizer, g->prompts.top, t->source.span,
-                   g->prompts.rows, p->data.items[0]);
+        data_check(models[i], g->prompts.tokenizer, g->prompts.top, t->source.span, g->prompts.rows,
+                   p->data.items[0]);
     t->more_bytes = group_policy_plan(y) + tokens_bytes(&g->prompts);
     if (!t->common->dry_run) group_policy_open(y);
+    t->own_samples = true;
+    if (hash_equal(g->reference.content, student->content)) t->kl_start = "kl_ref";
     g->objective = (struct group_options){.clip = g->options.clip,
                                           .kl = g->options.kl,
                                           .normalise = normalise,
                                           .numbers = &y->numbers,
                                           .record = group_policy_record,
                                           .record_ctx = y};
+    kept_samples_start(&p->kept, t, student, &y->jobs, &y->n, &y->first);
     training_add_hook(t, (struct training_hook){.self = y,
                                                 .after_step = group_policy_after_step,
                                                 .keep = group_policy_keep,

@@ -22,7 +22,7 @@ void group_training_check(const struct group_training *g, const struct policy_tr
 void group_training_load(struct group_training *g, struct policy_training *p, const char *path,
                          const struct model_file *student, double beta, struct training *t);
 // Makes the prompts the source of t. Returns the objective.
-struct objective group_training_start(struct group_training *g, const struct policy_training *p,
+struct objective group_training_start(struct group_training *g, struct policy_training *p,
                                       struct model_file *student, enum distill_normalise normalise,
                                       struct training *t);
 void group_training_close(struct group_training *g);

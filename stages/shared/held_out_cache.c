@@ -1,6 +1,7 @@
 #include "stages/shared/held_out_cache.h"
 #include "common/method/recipe.h"
 #include "formats/teachers/teacher_components.h"
+#include "stages/shared/cache_rule.h"
 #include "stages/shared/data_check.h"
 
 void held_out_cache_open(struct held_out_cache *h, const struct model_file *student,
@@ -27,6 +28,7 @@ void held_out_cache_rule(struct held_out_cache *h, const char *alpha) {
     struct teacher_rule rule = {0}, own = {0};
     double low, high;
     recipe_alpha(alpha, &rule);
+    if (i->grid.n) cache_rule_components(&rule);
     if (i->grid.n && !teacher_grid_covers(&i->grid, &rule, &low, &high))
         die(EXIT_USAGE, "'%s' holds no p* of --alpha %s; dump it with a wider --alpha-grid", name,
             alpha);

@@ -1,41 +1,13 @@
 #include "stages/shared/import_plan.h"
 #include "common/base/fail.h"
 #include "common/engine/adapter.h"
-#include "common/engine/gemm.h"
-#include "common/base/arena.h"
+#include "common/base/machine.h"
 #include "common/base/mem.h"
 #include "common/engine/net.h"
 #include "common/base/parallel.h"
-#include <math.h>
-#include <stdio.h>
-#include <time.h>
+#include "stages/shared/plan.h"
 
 enum { ROWS = 1024 }; // tokens of the micro-batch that the table assumes
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-// Floating-point operations a second of y (512,1024) = x w^T, K = 1024.
-static double product_rate(void) {
-    enum { N = 512, M = 1024, K = 1024 };
-    size_t first[] = {0, N}, bytes = sizeof(float) * (N * M + N * K + M * K);
-    struct rowplan plan = {.units = 1, .first = first};
-    float *y = big_alloc(bytes), *x = y + N * M, *w = x + N * K;
-    double begin = 0, runs = 0, best = 0;
-    for (int i = 0; i < 2 || (begin < 0.2 && i < 200); i++) {
-        double t = now();
-        gemm_forward(&plan, y, M, x, K, (struct weights){.f32 = w}, M, K, false);
-        t = now() - t;
-        begin += t;
-        runs++;
-        if (t > 0) best = fmax(best, 2.0 * N * M * K / t);
-    }
-    big_free(y, bytes);
-    return best;
-}
 
 static double gigabytes(double bytes) {
     return bytes / (1 << 30);
@@ -55,7 +27,7 @@ static struct model adapted(const struct model *m) {
     struct model a;
     struct adapter_config c = {.rank = RANK, .alpha = RANK};
     char why[200];
-    for (size_t t = 0; t < ADAPTER_TARGETS; t++) c.target[t] = true;
+    adapter_targets_all(&m->config, c.target);
     model_copy(&a, m);
     if (!adapter_attach(&a, &c, why, sizeof why)) die(EXIT_FAILED, "%s", why);
     return a;
@@ -92,7 +64,7 @@ static void print_memory(struct log *log, const struct model *m) {
 void import_plan(struct log *log, const struct model *m) {
     const struct model_config *c = &m->config;
     size_t count = model_count(m), looked_up = c->tied ? 0 : c->vocab * c->width;
-    double rate = product_rate(), work = 2.0 * (double)(count - looked_up);
+    double rate = plan_product_rate(), work = 2.0 * (double)(count - looked_up);
     log_note(log,
              "%zu layers, width %zu, %zu heads (%zu key-value) of %zu, hidden %zu, vocabulary "
              "%zu%s, %zu positions",
@@ -100,6 +72,8 @@ void import_plan(struct log *log, const struct model *m) {
              c->tied ? " (tied)" : "", c->max_positions);
     log_note(log, "parameters: %zu (%.2f GiB as float32)", count, gigabytes(4.0 * (double)count));
     print_memory(log, m);
+    log_note(log, "this machine has %.2f GiB, of which %.2f GiB are free",
+             gigabytes(machine_memory()), gigabytes(machine_memory_free()));
     log_note(log, "time per token on %d threads (%.0f GFLOP/s): %.3g ms forward, %.3g ms trained",
              parallel_threads(), rate / 1e9, 1e3 * work / rate, 3e3 * work / rate);
 }

@@ -10,7 +10,8 @@ void lora_rows(struct options *o, struct lora *l, const char **dtype) {
         {"lora-alpha", OPT_REAL, OPT_RESULT, &l->alpha, .value = "0", .low = 0, .high = 1e6,
          .metavar = "A", .help = "the adapter counts A / R times; 0 = 2 R"},
         {"lora-targets", OPT_TEXT, OPT_RESULT, &l->targets, .value = "q,k,v,o,gate,up,down",
-         .metavar = "NAMES", .help = "projections that get one"},
+         .metavar = "NAMES",
+         .help = "projections that get one; of models with fused ones also qkv, gate_up"},
         {"lora-dropout", OPT_REAL, OPT_RESULT, &l->dropout, .value = "0", .low = 0, .high = 0.99,
          .metavar = "P", .help = "share of the adapter's inputs that a step leaves out"},
         {"lora-init", OPT_CHOICE, OPT_RESULT, &l->init, .value = "uniform",
@@ -30,13 +31,16 @@ void lora_check(struct lora *l, const struct options *o, const char *model) {
         options_refuse(o, names[i], "is of an adapter; give --lora-rank too");
     if (!l->rank) return;
     if (!(l->alpha > 0)) l->alpha = 2 * (double)l->rank;
-    if (!options_given(o, "frozen-dtype") && model_file_came_in_bf16(model)) *l->dtype = "bf16";
+    if (!options_given(o, "frozen-dtype") && !strcmp(model_file_came_in(model), "bf16"))
+        *l->dtype = "bf16";
     l->config = (struct adapter_config){.rank = (size_t)l->rank,
                                         .alpha = l->alpha,
                                         .dropout = l->dropout,
                                         .rank_stabilised = l->rank_stabilised};
     if (!adapter_targets_parse(l->targets, l->config.target))
-        die(EXIT_USAGE, "--lora-targets '%s' are not names out of q,k,v,o,gate,up,down",
+        die(EXIT_USAGE,
+            "--lora-targets '%s' are not names out of "
+            "q,k,v,qkv,o,gate,up,gate_up,down",
             l->targets);
 }
 

@@ -1,5 +1,6 @@
 #include "stages/shared/on_policy.h"
 #include "common/training/score.h"
+#include "common/base/ranks.h"
 #include "common/base/stop.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -83,7 +84,7 @@ static bool sample_step(struct on_policy *p, uint64_t step, const size_t *rows, 
                                          .row = step * (uint64_t)p->train->batch_size + i,
                                          .ids = p->ids + i * p->max_new};
     }
-    if (!sample_run(&p->sampler, p->jobs, n)) return false;
+    if (!sample_run_together(&p->sampler, p->jobs, n)) return false;
     p->first[0] = 0;
     for (size_t i = 0; i < n; i++) p->first[i + 1] = p->first[i] + p->jobs[i].count;
     return true;
@@ -116,13 +117,18 @@ static void measure_batch(struct on_policy *p, size_t offset) {
 // Every sample is a unit of its own here: its numbers do not depend on its neighbours.
 static bool measure_step(struct on_policy *p, struct fail *f) {
     struct source samples = {.self = p, .measure = measure_sample, .add = add_weighed};
+    size_t i = ranks_share(p->n, ranks_self()), end = ranks_share(p->n, ranks_self() + 1);
+    size_t bytes = p->first[p->n] * sizeof *p->position;
     grow(&p->position, &p->position_capacity, p->first[p->n], sizeof *p->position);
-    for (size_t i = 0; i < p->n && !stop_requested();) {
+    memset(p->position, 0, bytes);
+    while (i < end && !stop_requested()) {
         size_t offset = p->first[i];
-        i = score_fill(&p->batch, &samples, i, p->n, (size_t)p->train->micro_tokens, f);
+        i = score_fill(&p->batch, &samples, i, end, (size_t)p->train->micro_tokens, f);
         measure_batch(p, offset);
     }
-    return !stop_requested();
+    bool fine = !ranks_or(stop_requested());
+    ranks_merge(p->position, bytes);
+    return fine;
 }
 
 static bool prepare(void *self, uint64_t step, const size_t *rows, size_t n, struct fail *f) {

@@ -14,10 +14,11 @@ void policy_training_inputs(struct options *o, struct policy_training *p) {
 void policy_training_rows(struct options *o, struct policy_training *p) {
     teacher_options_rows(o, &p->rule);
     on_policy_rows(o, &p->options);
+    kept_samples_row(o, &p->kept);
 }
 
 void policy_training_refuse(struct policy_training *p, const struct options *o) {
-    static const char *const names[] = {"data", "reward-level", "exact", "max-new"};
+    static const char *const names[] = {"data", "reward-level", "exact", "max-new", "keep-samples"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         options_refuse(o, names[i], "goes with --on-policy; a cache was made with its own");
     p->options = (struct on_policy_options){.level = "distribution"};
@@ -114,12 +115,17 @@ void policy_training_start(struct policy_training *p, struct model_file *student
     d->watch = on_policy_watch;
     d->teacher_ctx = y;
     d->numbers = &p->numbers;
+    t->own_samples = true;
+    if (p->teachers.models.ref && hash_equal(p->teachers.ref_model.content, student->content))
+        t->kl_start = "kl_ref";
+    kept_samples_start(&p->kept, t, student, &y->jobs, &y->n, NULL);
     training_add_hook(t,
                       (struct training_hook){
                           .self = p, .after_step = after_step, .keep = keep, .restore = restore});
 }
 
 void policy_training_close(struct policy_training *p) {
+    kept_samples_close(&p->kept);
     on_policy_close(&p->policy);
     tokens_release(&p->prompts);
     teachers_release(&p->teachers);

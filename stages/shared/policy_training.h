@@ -4,6 +4,7 @@
 #pragma once
 #include "common/method/recipe.h"
 #include "common/training/runaway.h"
+#include "stages/shared/kept_samples.h"
 #include "stages/shared/on_policy.h"
 #include "stages/shared/teachers.h"
 #include "stages/shared/training.h"
@@ -13,6 +14,7 @@ struct policy_training {
     struct teachers teachers;
     struct teacher_options rule;
     struct on_policy_options options;
+    struct kept_samples kept; // --keep-samples, of groups too
     // internal
     struct tokens prompts;
     struct on_policy policy;

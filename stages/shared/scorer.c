@@ -75,7 +75,7 @@ static bool answer(void *self, size_t i, const char *line, struct fail *f) {
         return fail_set(f, EXIT_BADDATA,
                         "the scorer's line %zu is '%s', not a number; it must print one per line",
                         i + 1, excerpt);
-    if (a->log) log_progress(a->log, "score", i + 1, a->n, NAN);
+    if (a->log) log_progress(a->log, "score", i + 1, a->n, NULL);
     return true;
 }
 

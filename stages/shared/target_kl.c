@@ -1,4 +1,5 @@
 #include "stages/shared/target_kl.h"
+#include "common/base/path.h"
 #include "common/method/divergence.h"
 #include "common/base/parallel.h"
 #include "common/base/rng.h"
@@ -309,11 +310,15 @@ bool target_kl_search(struct target_kl *t, struct target_kl_trial *best, struct 
     return true;
 }
 
-double target_kl_recorded(const char *path) {
-    struct fail f = {0};
+double target_kl_recorded(const char *path, struct fail *f) {
+    struct fail other = {0}; // than one of ours: nothing is recorded
     struct artefact a;
-    if (access(path, R_OK) || !artefact_read(path, "teacher", &a, &f)) return 0;
-    struct json *j = json_parse(a.options, strlen(a.options), path, &f);
+    if (!path_is_there(path, f)) return 0;
+    if (!artefact_read(path, "teacher", &a, &other)) {
+        if (other.code == EXIT_FAILED) fail_pass(f, &other);
+        return 0;
+    }
+    struct json *j = json_parse(a.options, strlen(a.options), path, &other);
     double strength = choice_number(json_text(json_get(j, "alpha"), NULL));
     json_free(j);
     artefact_release(&a);

@@ -38,5 +38,6 @@ bool target_kl_try(struct target_kl *t, double strength, struct target_kl_trial 
 // or only the base without any teacher does (K at most that of strength 0), EXIT_BADDATA for
 // prompts that are empty or too long, or EXIT_STOPPED.
 bool target_kl_search(struct target_kl *t, struct target_kl_trial *best, struct fail *f);
-// The strength of the option `alpha` that the teacher shard `path` states; 0: none.
-double target_kl_recorded(const char *path);
+// The strength of the option `alpha` that the teacher shard `path` states; 0: none, or, with f set,
+// the machine cannot read it.
+double target_kl_recorded(const char *path, struct fail *f);

@@ -19,7 +19,8 @@ struct dump_pass {
     struct batch batch;
     size_t V, room;                // vocabulary; entries a position may have
     struct arena arena;            // of what follows
-    float *logp, *own;             // (CHUNK_POSITIONS, V): log p*, the student's
+    float *own;                    // (CHUNK_POSITIONS, V): log p of the student
+    float *star;                   // (threads, 3V): of the position that a thread is at
     struct teacher_position *info; // (positions)
     float *entropy;                // (positions)
     float *moved; // (positions): mass out of the base's most likely tokens; NAN: not computed
@@ -47,9 +48,7 @@ static void add_student(struct dump_pass *p, size_t i, struct teacher_cut *cut) 
     size_t self = (size_t)parallel_self(), k = p->d->student_k;
     struct teacher_entry *e = p->entries + self * p->room;
     int32_t *must = p->must + self * k;
-    struct teacher_cut top = {.top_k = k, .mass = 1, .eos = -1};
-    double tail;
-    cut->n_must = teacher_truncate(&top, p->own + i * p->V, p->V, -1, e, &tail);
+    cut->n_must = teacher_top(p->own + i * p->V, p->V, k, e);
     for (size_t n = 0; n < cut->n_must; n++) must[n] = e[n].id;
     cut->must = must;
 }
@@ -67,48 +66,62 @@ static bool has_budget(const struct teacher_dump *d) {
     return d->student && d->budget.error > 0;
 }
 
-// What is typical of the step's loss, in which the position weighs as much: its own scale.
+// What is typical of the step's loss, in the position's own scale.
 static struct support_sizes scaled(const struct dump_pass *p, size_t at, size_t alpha) {
-    struct support_sizes s = p->d->typical[alpha];
-    if (!p->d->inverse_alpha) return s;
-    for (int k = 0; k < SUPPORT_STUDENTS; k++)
-        for (int kind = 0; kind < SUPPORT_KINDS; kind++) s.g[k][kind] *= (double)p->info[at].alpha;
-    return s;
+    const struct support_sizes *s = &p->d->typical[alpha];
+    return p->d->inverse_alpha ? support_sizes_of(s, (double)p->info[at].alpha) : *s;
+}
+
+static struct support_budget budget_at(const struct dump_pass *p, size_t at) {
+    const struct support_budget *b = &p->d->budget;
+    double alpha = (double)p->info[at].alpha;
+    return p->d->inverse_alpha ? support_budget_of(b, alpha, p->d->typical_weight) : *b;
+}
+
+// p* of position i of the chunk, in this thread's row, and its alpha and TVD.
+static struct teacher_composed compose_row(struct dump_pass *p, size_t i) {
+    size_t V = p->V;
+    const struct online_logits *l = &p->logits;
+    struct teacher_position *t = &p->info[p->chunk.first + i];
+    float *row = p->star + (size_t)parallel_self() * 3 * V;
+    struct teacher_composed star = {.logp = row, .p = row + V};
+    double tvd;
+    t->alpha = (float)teacher_star_row(&p->d->rule, l->base + i * V, l->dpo + i * V,
+                                       l->negative + i * V, V, &star, &tvd);
+    t->tvd = (float)tvd;
+    return star;
 }
 
 // The tokens that the student's gradient wants within the budget.
-static size_t take_within(struct dump_pass *p, size_t i, struct teacher_entry *e, double *tail,
-                          double *entropy) {
+static size_t take_within(struct dump_pass *p, size_t i, struct teacher_composed *star,
+                          struct teacher_entry *e, struct teacher_rest *rest) {
     size_t self = (size_t)parallel_self(), at = p->chunk.first + i, V = p->V, n;
     int32_t *ids = p->must + self * p->d->budget.most;
     const int32_t also[2] = {p->batch.target[at], p->d->cut.eos};
-    const float *star = p->logp + i * V, *own = p->own + i * V;
     struct support_sizes typical = scaled(p, at, 0);
-    p->beyond[at] =
-        !support_within(&p->d->budget, &typical, star, own, V, p->tokens + self * V, ids, &n);
-    *entropy = teacher_entropy(star, V);
-    return teacher_take(ids, n, also, star, V, e, tail);
+    struct support_budget budget = budget_at(p, at);
+    p->beyond[at] = !support_within(&budget, &typical, star->logp, p->own + i * V, V,
+                                    p->tokens + self * V, ids, &n);
+    return teacher_take_row(ids, n, also, star, V, e, rest);
 }
 
-static size_t take_by_cut(struct dump_pass *p, size_t i, struct teacher_entry *e, double *tail,
-                          double *entropy) {
+static size_t take_by_cut(struct dump_pass *p, size_t i, struct teacher_composed *star,
+                          struct teacher_entry *e, struct teacher_rest *rest) {
     struct teacher_cut cut = p->d->cut;
+    size_t at = p->chunk.first + i;
     if (p->student) add_student(p, i, &cut);
-    p->beyond[p->chunk.first + i] = false;
-    return teacher_truncate_measured(&cut, p->logp + i * p->V, p->V,
-                                     p->batch.target[p->chunk.first + i], e, tail, entropy);
+    p->beyond[at] = false;
+    return teacher_truncate_row(&cut, star, p->V, p->batch.target[at], e, rest);
 }
 
 static void truncate_row(void *self, size_t i) {
     struct dump_pass *p = self;
     size_t at = p->chunk.first + i;
-    const float *logp = p->logp + i * p->V;
+    struct teacher_composed star = compose_row(p, i);
     struct teacher_entry *e = p->entries + (size_t)parallel_self() * p->room;
     struct teacher_position *t = &p->info[at];
-    int32_t realised = p->batch.target[at];
-    double tail, entropy;
-    size_t n =
-        p->tokens ? take_within(p, i, e, &tail, &entropy) : take_by_cut(p, i, e, &tail, &entropy);
+    struct teacher_rest rest;
+    size_t n = p->tokens ? take_within(p, i, &star, e, &rest) : take_by_cut(p, i, &star, e, &rest);
     for (size_t k = 0; k < n; k++) {
         p->ids[at * p->room + k] = e[k].id;
         p->values[at * p->room + k] = e[k].logp;
@@ -116,10 +129,11 @@ static void truncate_row(void *self, size_t i) {
     t->n = (uint32_t)n;
     t->ids = p->ids + at * p->room;
     t->logp = p->values + at * p->room;
-    t->log_tail = (float)tail;
-    t->realised = logp[realised];
-    p->entropy[at] = (float)entropy;
-    note_moved_mass(p, i, logp);
+    t->log_tail = (float)rest.log_tail;
+    t->log_most = rest.log_most;
+    t->realised = star.logp[p->batch.target[at]];
+    p->entropy[at] = (float)rest.entropy;
+    note_moved_mass(p, i, star.logp);
 }
 
 static float own_alpha(const struct dump_pass *p, const struct teacher_logits *z) {
@@ -143,7 +157,8 @@ static void gather_row(void *self, size_t i) {
         size_t alphas = p->d->grid.n;
         p->info[at].alpha = own_alpha(p, &z);
         for (size_t k = 0; k < alphas; k++) typical[k] = scaled(p, at, k);
-        finite = teacher_gather_within(p->gather, parallel_self(), &z, &p->d->budget, typical,
+        struct support_budget budget = budget_at(p, at);
+        finite = teacher_gather_within(p->gather, parallel_self(), &z, &budget, typical,
                                        p->own + i * V, also, &to, &within);
     } else {
         if (p->student) add_student(p, i, &cut);
@@ -170,7 +185,7 @@ static void size_row(void *self, size_t i) {
     struct support_sizes *sizes = p->sizes + at * alphas_of(p->d);
     const float *own = p->own + i * V;
     if (!p->gather) {
-        sizes[0] = support_gradients(p->logp + i * V, own, V);
+        sizes[0] = support_gradients(compose_row(p, i).logp, own, V);
         return;
     }
     struct teacher_logits z = {l->base + i * V, l->dpo + i * V, l->negative + i * V};
@@ -183,6 +198,7 @@ static void add_sizes(struct dump_pass *p) {
     size_t alphas = alphas_of(p->d);
     for (size_t at = 0; at < p->batch.positions; at++) {
         double alpha = (double)p->info[at].alpha, w = p->d->inverse_alpha ? 1 / alpha : 1;
+        p->d->typical_weight += w * w;
         for (size_t k = 0; k < alphas; k++) {
             const struct support_sizes *s = &p->sizes[at * alphas + k];
             for (int m = 0; m < SUPPORT_STUDENTS * SUPPORT_KINDS; m++) {
@@ -202,7 +218,6 @@ static void dump_chunk(struct dump_pass *p) {
     size_t first = p->chunk.first, count = p->chunk.count;
     if (p->student) online_teachers_reference(p->student, b, first, count, p->own);
     p->logits = online_teachers_logits(p->online, b, first, count);
-    if (!p->gather) online_teachers_compose(p->online, b, first, count, p->logp, p->info + first);
     parallel_for(count, p->sizes ? size_row : p->gather ? gather_row : truncate_row, p);
 }
 
@@ -266,7 +281,7 @@ static int run(struct dump_pass *p, struct fail *f) {
                                                         : columns_fail(columns)->code;
         }
         row = next;
-        log_progress(d->log, "row", row - d->first, d->count, NAN);
+        log_progress(d->log, "row", row - d->first, d->count, NULL);
         const struct opt_every *e = &d->checkpoint_every;
         bool due = e->steps ? row - saved >= (size_t)e->steps
                             : e->seconds > 0 && clock_seconds() - last >= e->seconds;
@@ -305,7 +320,7 @@ static void place_arrays(struct dump_pass *p, struct arena *a, size_t n) {
         p->high = arena_take(a, n * p->room * sizeof *p->high);
         p->tails = arena_take(a, n * g->n * sizeof *p->tails);
     } else {
-        p->logp = arena_take(a, row * sizeof *p->logp);
+        p->star = arena_take(a, threads * 3 * p->V * sizeof *p->star);
     }
 }
 
@@ -366,6 +381,7 @@ int teacher_dump_typical(struct teacher_dump *d, struct fail *f) {
     struct dump_pass p;
     sample.tokens = &rows;
     memset(sample.typical, 0, sizeof sample.typical);
+    sample.typical_weight = 0;
     struct net_limits limits = begin(&p, &sample, true);
     allocate(&p, &limits);
     for (size_t row = 0; row < rows.rows && !f->code && !stop_requested();) {
@@ -378,6 +394,7 @@ int teacher_dump_typical(struct teacher_dump *d, struct fail *f) {
             *g = p.positions ? sqrt(*g / (double)p.positions) : 0;
         }
     memcpy(d->typical, sample.typical, sizeof d->typical);
+    d->typical_weight = p.positions ? sqrt(sample.typical_weight / (double)p.positions) : 0;
     close_pass(&p);
     tokens_release(&rows);
     return f->code ? f->code : stop_requested() ? EXIT_STOPPED : EXIT_DONE;
@@ -387,6 +404,7 @@ int teacher_dump_run(struct teacher_dump *d, struct fail *f) {
     struct dump_pass p;
     struct net_limits limits = begin(&p, d, false);
     allocate(&p, &limits);
+    if (d->begun) d->begun(d->self);
     int code = run(&p, f);
     warn_of_mass(&p);
     tell_of_budget(&p);

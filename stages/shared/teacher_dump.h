@@ -17,6 +17,7 @@ struct teacher_dump {
     size_t student_k;
     struct support_budget budget; // error 0: none
     bool inverse_alpha;           // positions will weigh 1 / alpha_t: so does their error
+    double typical_weight;        // root of the mean square of 1 / alpha_t, where they do
     struct support_sizes
         typical[GRID_MOST]; // of the budget, at each alpha of the grid; composed: 1
     struct tokens *tokens;  // the whole set
@@ -25,6 +26,8 @@ struct teacher_dump {
     struct opt_every checkpoint_every;
     struct teacher_writer *writer;
     struct log *log;
+    void (*begun)(void *self); // called when the memory is there; NULL: nothing is
+    void *self;
 };
 // EXIT_DONE, EXIT_STOPPED (spool kept), or the code in f. The writer is closed in any case.
 int teacher_dump_run(struct teacher_dump *d, struct fail *f);

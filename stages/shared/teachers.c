@@ -11,9 +11,8 @@ void teachers_rows(struct options *o, struct teachers *t) {
     options_add(o, rows, sizeof rows / sizeof *rows);
     precision_row(o, &t->precision);
     model_shelf_row(o, &t->shelf);
-    frozen_dtype_row(
-        o, &t->dtype,
-        "precision of models that are only run: bf16 halves their memory and rounds their weights");
+    frozen_dtype_row(o, &t->dtype,
+                     "models that are only run: bf16 halves their memory and rounds their weights");
 }
 
 static bool takes_ref(const struct teacher_rule *rule) {
@@ -22,6 +21,9 @@ static bool takes_ref(const struct teacher_rule *rule) {
 
 bool teachers_check(const struct teachers *t, const struct teacher_rule *rule, struct fail *f) {
     if (!t->dpo) return fail_set(f, EXIT_USAGE, "no --dpo MODEL");
+    if (rule->alpha == ALPHA_KL && !(rule->strength > 0))
+        return fail_set(f, EXIT_USAGE, "--alpha kl:K takes a K above 0 nats, not %g",
+                        rule->strength);
     if (!(rule->strength >= 0))
         return fail_set(f, EXIT_USAGE, "--alpha takes a strength of 0 or more, not %g",
                         rule->strength);

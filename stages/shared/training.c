@@ -1,21 +1,36 @@
 #include "stages/shared/training.h"
 #include "common/base/clock.h"
+#include "common/base/path.h"
+#include "common/engine/adapter.h"
 #include "common/engine/kernels.h"
+#include "common/engine/net.h"
 #include "common/base/parallel.h"
+#include "common/base/ranks.h"
 #include "common/base/stop.h"
+#include "common/base/jsonout.h"
 #include "formats/models/checkpoint.h"
+#include "stages/shared/training_outcome.h"
+#include "stages/shared/plan.h"
+#include "stages/shared/training_continue.h"
+#include "stages/shared/training_ranks.h"
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+static bool first_rank(void) {
+    return ranks_self() == 0;
+}
+
 void training_begin(struct training *t) {
-    metrics_check(t->common->log);
+    if (first_rank()) metrics_check(t->common->log);
+    training_ranks_lanes(t);
     parallel_init((int)t->common->threads);
     kernels_choose(t->common->kernels);
     stop_init(t->train->stop_after);
-    t->log = log_open(t->common->progress, t->common->quiet, t->common->verbose);
+    t->log = first_rank() ? log_open(t->common->progress, t->common->quiet, t->common->verbose)
+                          : log_open("never", true, false);
     training_options(t);
     t->checkpoint_path = xasprintf("%s.ckpt", t->output);
     t->lineage.kind = "model";
@@ -30,7 +45,30 @@ void training_add_hook(struct training *t, struct training_hook hook) {
 
 void training_options(struct training *t) {
     free(t->options_json);
-    t->lineage.options = t->options_json = options_json(t->options);
+    char *json = options_json(t->options);
+    if (t->continued) { // one more member
+        char *all =
+            xasprintf("%.*s,\"continued\":\"%s\"}", (int)strlen(json) - 1, json, t->continued);
+        free(json);
+        json = all;
+    }
+    t->lineage.options = t->options_json = json;
+}
+
+void training_about(struct training *t, const char *name, const char *text) {
+    str_printf(&t->about, ",\"%s\":", name);
+    jsonout_text(&t->about, text);
+}
+
+void training_rate(struct training *t, struct train_options *o, enum rate_kind kind,
+                   const struct model *m, bool adapter) {
+    char count[16];
+    if (options_given(t->options, "lr")) return;
+    o->optim.lr = learning_rate_default(kind, model_count(m), adapter);
+    learning_rate_count(model_count(m), count);
+    t->rate_note = xasprintf("lr %g, the default for %s%s parameters", o->optim.lr,
+                             adapter ? "an adapter on " : "", count);
+    training_options(t);
 }
 
 static struct lineage whole_lineage(const struct training *t) {
@@ -44,23 +82,28 @@ static struct lineage whole_lineage(const struct training *t) {
 }
 
 bool training_current(struct training *t) {
+    training_continue(t);
     struct fail f = {0};
     if (t->common->force || t->common->dry_run) return false;
+    training_ranks_agree(t);
     struct lineage whole = whole_lineage(t);
-    bool there = artefact_is_current(t->output, &whole, t->common->no_clobber, &f);
+    bool there = first_rank() && artefact_is_current(t->output, &whole, t->common->no_clobber, &f);
     die_if(&f);
     parents_release(&whole.parents);
-    if (!there) return false;
-    checkpoint_sweep(t->checkpoint_path, &t->lineage);
+    if (!ranks_or(there)) return false;
+    if (first_rank()) checkpoint_sweep(t->checkpoint_path, &t->lineage);
     log_note(t->log, "'%s' is up to date: made with the same options and inputs", t->output);
     print_result("%s", t->output);
     return true;
 }
 
-bool training_may_be_current(const struct training *t) {
+static bool may_be_current(const struct training *t) {
     struct fail f = {0};
     struct artefact a;
-    if (t->common->force || t->common->dry_run || access(t->output, F_OK)) return false;
+    if (t->common->force || t->common->dry_run) return false;
+    bool there = path_is_there(t->output, &f);
+    die_if(&f);
+    if (!there) return false;
     bool same = artefact_read(t->output, NULL, &a, &f);
     if (same) {
         if (a.parents.n > t->lineage.parents.n) a.parents.n = t->lineage.parents.n;
@@ -73,6 +116,10 @@ bool training_may_be_current(const struct training *t) {
     if (!same && t->common->no_clobber)
         die(EXIT_FAILED, "'%s' exists and --no-clobber was given", t->output);
     return same;
+}
+
+bool training_may_be_current(const struct training *t) {
+    return ranks_or(first_rank() && may_be_current(t));
 }
 
 // ---- hooks ----
@@ -113,13 +160,36 @@ static bool restore_states(const struct training *t, const struct str *from) {
     return at == from->length;
 }
 
+static void collect_moment(void *self, int moment, float *whole) {
+    struct training *t = self;
+    exchange_collect(t->exchange, moment ? t->optim->v : t->optim->m, whole);
+}
+
+static void keep_moment(void *self, int moment, const float *whole) {
+    struct training *t = self;
+    exchange_keep(t->exchange, moment ? t->optim->v : t->optim->m, whole);
+}
+
+// Between steps the gradients' buffer is free for moments that no rank holds whole.
+static struct checkpoint checkpoint_of(struct training *t) {
+    struct optim *o = t->optim;
+    return (struct checkpoint){.n_params = o->trained.n,
+                               .params = o->trained.values,
+                               .m = o->m,
+                               .v = o->v,
+                               .whole = o->sharded ? o->grads : NULL,
+                               .collect = collect_moment,
+                               .keep = keep_moment,
+                               .self = t};
+}
+
 static bool save_checkpoint(void *self, uint64_t step, struct fail *f) {
     struct training *t = self;
-    struct checkpoint c = {.step = step,
-                           .n_params = t->optim->trained.n,
-                           .params = t->optim->trained.values,
-                           .m = t->optim->m,
-                           .v = t->optim->v};
+    struct checkpoint c = checkpoint_of(t);
+    c.step = step;
+    for (int i = 0; i < 4 && t->optim->sharded && !first_rank(); i++)
+        collect_moment(t, i % 2, t->optim->grads);
+    if (!first_rank()) return true;
     snprintf(c.kernels, sizeof c.kernels, "%s", kernels()->name);
     keep_states(t, &c.extra);
     quiet(t, true);
@@ -131,6 +201,7 @@ static bool save_checkpoint(void *self, uint64_t step, struct fail *f) {
 
 static bool save_model(struct training *t, const char *path, const struct lineage *l,
                        struct fail *f) {
+    if (!first_rank()) return true;
     t->model->reward_beta = t->reward_beta;
     t->model->reversed = t->reversed;
     quiet(t, true);
@@ -140,9 +211,13 @@ static bool save_model(struct training *t, const char *path, const struct lineag
     return ok;
 }
 
-static bool save_result(struct training *t, struct fail *f) {
+static bool finish(struct training *t, struct fail *f) {
     for (size_t i = 0; i < t->n_hooks; i++)
         if (t->hook[i].finish && !t->hook[i].finish(t->hook[i].self, &t->rest, f)) return false;
+    return true;
+}
+
+static bool save_result(struct training *t, struct fail *f) {
     struct lineage whole = whole_lineage(t);
     bool ok = save_model(t, t->output, &whole, f);
     parents_release(&whole.parents);
@@ -176,19 +251,34 @@ static bool first_loss(void *self, double loss, struct fail *f) {
 
 // ---- the dry run ----
 
-static double product_rate(void) { // FLOP/s of a short run of products
-    enum { N = 512 };
-    float *a = xcalloc(3 * N * N, sizeof *a);
-    size_t rows[2] = {0, N};
-    struct rowplan p = {.units = 1, .first = rows};
-    double start = clock_seconds(), done = 0;
-    while (clock_seconds() - start < 0.1) {
-        gemm_forward(&p, a + 2 * N * N, N, a, N, (struct weights){.f32 = a + N * N}, N, N, false);
-        done += 2.0 * N * N * N;
-    }
-    double rate = done / (clock_seconds() - start);
-    free(a);
-    return rate;
+// Weights, what is trained with its gradient and moments, and the passes.
+static double training_bytes(const struct model *m, const struct net_limits *limits) {
+    const struct model *held[] = {m};
+    return (double)(models_bytes(1, held) + net_plan(m, limits)) +
+           12.0 * (double)model_trained(m).n;
+}
+
+// The memory of training the other way: by an adapter in place of all, or all in place of that.
+static void tell_other_way(const struct training *t, double memory) {
+    enum { RANK = 16 };
+    const struct model *m = &t->model->model;
+    struct net_limits limits = train_limits(t->train, &t->source);
+    struct adapter_config c = {.rank = RANK, .alpha = 2 * RANK};
+    bool half = !m->adapter && !strcmp(model_file_came_in(t->start), "bf16");
+    struct model other;
+    char why[200];
+    if (!(half ? model_init_bf16 : model_init)(&other, &m->config, why, sizeof why))
+        die(EXIT_FAILED, "%s", why);
+    other.rounded = m->rounded;
+    adapter_targets_all(&m->config, c.target);
+    if (!m->adapter && !adapter_attach(&other, &c, why, sizeof why)) die(EXIT_FAILED, "%s", why);
+    memory += training_bytes(&other, &limits) - training_bytes(m, &limits);
+    if (m->adapter)
+        log_note(t->log, "without --lora-rank, all trained: %.2f GiB", memory / (1 << 30));
+    else
+        log_note(t->log, "with --lora-rank %d%s: %.2f GiB", RANK,
+                 half ? " on the model in bf16" : "", memory / (1 << 30));
+    model_release(&other);
 }
 
 static void print_plan(struct training *t) {
@@ -196,7 +286,7 @@ static void print_plan(struct training *t) {
     struct net_limits limits = train_limits(t->train, &t->source);
     const struct model *held[] = {m};
     size_t trained = model_trained(m).n;
-    double state = (double)models_bytes(1, held) + 12.0 * (double)trained,
+    double state = (double)models_bytes(1, held),
            arena = (double)(net_plan(m, &limits) + train_order_bytes(t->train, &t->source) +
                             t->more_bytes);
     uint64_t steps = train_steps(t->train, t->source.rows);
@@ -212,9 +302,14 @@ static void print_plan(struct training *t) {
     print_result("parameters\t%zu", model_count(m));
     print_result("rows\t%zu", t->source.rows);
     print_result("steps\t%llu", (unsigned long long)steps);
-    print_result("memory_bytes\t%.0f", state + arena + (double)MEM_PROGRAM);
-    print_result("disk_bytes\t%.0f", 16.0 * (double)trained);
-    print_result("estimated_seconds\t%.0f", 6 * (double)model_count(m) * tokens / product_rate());
+    double other = state + arena + (double)MEM_PROGRAM;
+    struct plan plan = {.memory = other + training_ranks_memory(t, 0),
+                        .disk = 16.0 * (double)trained,
+                        .seconds = 6 * (double)model_count(m) * tokens / plan_product_rate(),
+                        .output = t->output};
+    plan_print(t->log, &plan);
+    if (t->train->lanes <= 1) tell_other_way(t, plan.memory);
+    training_ranks_plan(t, other);
 }
 
 // ---- the run ----
@@ -222,41 +317,59 @@ static void print_plan(struct training *t) {
 static void resume(struct training *t, uint64_t *step) {
     struct fail f = {0};
     bool found = false;
-    struct checkpoint c = {.n_params = t->optim->trained.n,
-                           .params = t->optim->trained.values,
-                           .m = t->optim->m,
-                           .v = t->optim->v};
+    struct checkpoint c = checkpoint_of(t);
     if (t->common->force) {
-        unlink(t->checkpoint_path);
+        if (first_rank()) unlink(t->checkpoint_path);
         return;
     }
     quiet(t, true);
-    checkpoint_load(t->checkpoint_path, &t->lineage, &c, &found, &f);
+    struct lineage from = t->lineage;
+    if (t->continue_options) from.options = t->continue_options;
+    checkpoint_load(t->checkpoint_path, &from, &c, &found, &f);
     quiet(t, false);
     die_if(&f);
+    training_ranks_resume(t, found ? c.step : UINT64_MAX);
+    if (!found && training_continue_output(t, step)) return;
     if (!found) return;
     *step = c.step;
     if (!restore_states(t, &c.extra))
         die(EXIT_BADDATA, "'%s' is damaged; remove it to start again", t->checkpoint_path);
     log_note(t->log, "continuing from '%s' at step %llu", t->checkpoint_path,
              (unsigned long long)c.step);
-    if (strcmp(c.kernels, kernels()->name))
+    if (!kernels_same_bits(c.kernels, t->model->model.rounded))
         warn("the checkpoint was made with the kernel level '%s', this run has '%s': the last bits "
              "may differ",
              c.kernels, kernels()->name);
     str_release(&c.extra);
 }
 
-static int train_and_save(struct training *t) {
+// What goes wrong behind the last step does not cost it.
+static void keep_last_step(struct training *t) {
+    struct fail f = {0};
+    save_checkpoint(t, train_steps(t->train, t->source.rows), &f);
+    die_if(&f);
+}
+
+// A stop while the last parents are waited for keeps the last step, after which none is left.
+static int stop_waiting(struct training *t, const struct fail *why) {
+    keep_last_step(t);
+    if (ranks_count() == 1) die_if(why);
+    log_note(t->log, "stopped while the last inputs were waited for; run the same command again");
+    return EXIT_STOPPED;
+}
+
+static int train_and_save(struct training *t, const struct training_outcome *outcome) {
     struct fail f = {0};
     struct train run = {.model = &t->model->model,
                         .optim = t->optim,
+                        .exchange = t->exchange,
                         .objective = t->objective,
                         .source = &t->source,
                         .options = t->train,
                         .seed = (uint64_t)t->common->seed,
                         .log = t->log};
     resume(t, &run.step);
+    training_continue_tell(t, run.step, train_steps(t->train, t->source.rows));
     for (size_t i = 0; i < t->n_hooks; i++)
         if (t->hook[i].begin) t->hook[i].begin(t->hook[i].self);
     run.hooks = (struct train_hooks){.self = t,
@@ -264,7 +377,7 @@ static int train_and_save(struct training *t) {
                                      .snapshot = save_snapshot,
                                      .after_step = after_step,
                                      .first_loss = first_loss};
-    run.metrics = t->metrics = metrics_open(t->common->log, run.step);
+    run.metrics = t->metrics = metrics_open(first_rank() ? t->common->log : NULL, run.step);
     int code = train_run(&run, &f);
     metrics_close(run.metrics);
     if (code == EXIT_STOPPED)
@@ -272,30 +385,48 @@ static int train_and_save(struct training *t) {
                  t->checkpoint_path);
     die_if(&f);
     if (code) return code;
-    // A stop while the last parents are waited for keeps the last step, after which none is left.
-    if (!save_result(t, &f) && f.code == EXIT_STOPPED) {
-        struct fail g = {0};
-        save_checkpoint(t, train_steps(t->train, t->source.rows), &g);
-        die_if(&g);
+    finish(t, &f);
+    if (f.code && f.code != EXIT_STOPPED) {
+        if (ranks_count() == 1) keep_last_step(t); // of several, the others do not know
+        die_if(&f);
     }
+    if (ranks_or(f.code == EXIT_STOPPED)) return stop_waiting(t, &f);
+    save_result(t, &f);
     die_if(&f);
-    unlink(t->checkpoint_path);
+    if (first_rank()) unlink(t->checkpoint_path);
+    training_outcome_tell(outcome);
     print_result("%s", t->output);
     return EXIT_DONE;
 }
 
 int training_run(struct training *t) {
     struct fail f = {0};
+    if (t->rate_note) log_note(t->log, "%s", t->rate_note);
     if (t->common->dry_run) {
         print_plan(t);
         return EXIT_DONE;
     }
-    whole_file_prepare(t->output, &f);
-    whole_file_prepare(t->checkpoint_path, &f); // also sweeps what a run killed while saving left
+    training_continue(t); // of a stream
+    training_ranks_agree(t);
+    if (first_rank()) {
+        checkpoint_sweep_finished(t->checkpoint_path, t->output);
+        whole_file_prepare(t->output, &f);
+        whole_file_prepare(t->checkpoint_path,
+                           &f); // also sweeps what a run killed while saving left
+    }
     die_if(&f);
-    t->optim = optim_new(&t->model->model);
-    int code = train_and_save(t);
+    ranks_or(0); // nobody reads before
+    bool sharded = t->train->shard_optimizer && ranks_count() > 1;
+    t->optim = (sharded ? optim_new_sharded : optim_new)(&t->model->model);
+    t->exchange = exchange_new(t->optim);
+    struct training_outcome outcome;
+    training_outcome_start(&outcome, t);
+    int code = train_and_save(t, &outcome);
+    training_ranks_sum_up(t);
+    exchange_free(t->exchange);
     optim_free(t->optim);
+    t->lineage.record = NULL;
+    training_outcome_close(&outcome);
     finish_stdout();
     return code;
 }
@@ -305,5 +436,9 @@ void training_end(struct training *t) {
     parents_release(&t->rest);
     log_close(t->log);
     free(t->options_json);
+    free(t->rate_note);
+    free(t->continued);
+    free(t->continue_options);
+    str_release(&t->about);
     free(t->checkpoint_path);
 }

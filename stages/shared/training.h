@@ -17,13 +17,14 @@ struct training_hook { // what a part of the stage does around the loop; functio
     void (*keep)(void *self, struct str *extra);
     bool (*restore)(void *self, const struct str *extra);
 };
-enum { TRAINING_HOOKS = 6 };
+enum { TRAINING_HOOKS = 7 };
 
 struct training {
     const char *stage, *output;
+    const char *start; // the path of the start model
     const struct options *options;
     const struct common_options *common;
-    const struct train_options *train;
+    struct train_options *train;
     struct log *log;
     // Parents are added by the stage. `lineage` names what is known at the start (it goes into
     // checkpoints and snapshots); `rest` are further parents, which a stream knows at its end only.
@@ -39,9 +40,21 @@ struct training {
     size_t more_bytes;            // models that run online and the like, for the plan of --dry-run
     double reward_beta;           // recorded in the output, 0: none
     bool reversed;
+    struct str about;     // members of the record's JSON: ,"recipe":"adaptive"
+    bool own_samples;     // the rows are the student's own samples
+    const char *kl_start; // then: the metric that is the KL to the start, NULL: there is none
+    // --continue (training_continue.h): steps at which it was, "160" or "160,320", NULL: nowhere;
+    // the options of what it continues, NULL: of this very command
+    char *continued, *continue_options;
+    bool continue_output; // its weights are those of the finished output
+    uint64_t continue_step;
+    double tokens_before;    // that it was trained on
+    char *rate_note;         // how --lr was chosen; NULL: it was given
     struct metrics *metrics; // of the current run, for hooks: give every step the same names
     // internal
     struct optim *optim;
+    struct exchange *exchange;
+    bool agreed; // the ranks, on inputs and options
 };
 
 // Threads, signals, log. Before anything is read.
@@ -49,6 +62,12 @@ void training_begin(struct training *t);
 void training_add_hook(struct training *t, struct training_hook hook);
 // Records the result options again, after a recipe has changed them.
 void training_options(struct training *t);
+// What the record in the output says of the stage besides the numbers.
+void training_about(struct training *t, const char *name, const char *text);
+// Where --lr was not given: the default of the kind for the loaded model (the base of an adapter),
+// which is recorded; what was chosen is said when the run begins. o: t->train.
+void training_rate(struct training *t, struct train_options *o, enum rate_kind kind,
+                   const struct model *m, bool adapter);
 // After the parents are known. True: the output is up to date, and its path was printed.
 bool training_current(struct training *t);
 // Whether the output exists with this run's options and the parents that are known so far; dies

@@ -1,5 +1,6 @@
 #include "stages/shared/validation.h"
 #include "common/base/arena.h"
+#include "common/base/ranks.h"
 #include "common/training/score.h"
 #include <math.h>
 #include <stdio.h>
@@ -56,10 +57,19 @@ static void compare_with_best(struct validation *v, uint64_t step) {
     if (v->weights) memcpy(v->weights, v->trained.values, v->trained.n * sizeof(float));
 }
 
+// Empty where nothing was measured.
+static void log_number(const struct validation *v, bool measured, const char *name, double value) {
+    char column[64];
+    snprintf(column, sizeof column, "valid_%s", name);
+    metrics_column(v->training->metrics, column);
+    if (measured) metrics_value(v->training->metrics, column, value);
+}
+
 static bool after_step(void *self, uint64_t step, bool *end, struct fail *f) {
     struct validation *v = self;
     const struct validation_options *o = v->options;
-    if (step % v->every == 0 || step == v->steps) {
+    bool now = step % v->every == 0 || step == v->steps;
+    if (now) {
         if (!measure(v, f)) return false;
         compare_with_best(v, step);
         tell(v, step);
@@ -69,12 +79,9 @@ static bool after_step(void *self, uint64_t step, bool *end, struct fail *f) {
                      v->best, (unsigned long long)v->best_step);
         }
     }
-    metrics_value(v->training->metrics, "valid_loss", v->loss);
-    for (size_t i = 0; i < VALIDATION_NUMBERS && v->name[i]; i++) {
-        char name[64];
-        snprintf(name, sizeof name, "valid_%s", v->name[i]);
-        metrics_value(v->training->metrics, name, v->number[i]);
-    }
+    log_number(v, now, "loss", v->loss);
+    for (size_t i = 0; i < VALIDATION_NUMBERS && v->name[i]; i++)
+        log_number(v, now, v->name[i], v->number[i]);
     return true;
 }
 
@@ -100,9 +107,9 @@ static bool restore(void *self, const struct str *extra) {
     if (!end || sscanf(extra->text, "validation %la %la %la %la %llu %llu", &v->loss, &v->best,
                        &v->number[0], &v->number[1], &best_step, &in_vain) != 6)
         return false;
-    size_t bytes = v->weights ? v->trained.n * sizeof(float) : 0;
+    size_t bytes = v->options->save_best ? v->trained.n * sizeof(float) : 0;
     if (extra->length - (size_t)(end + 1 - extra->text) != bytes) return false;
-    if (bytes) memcpy(v->weights, end + 1, bytes);
+    if (v->weights) memcpy(v->weights, end + 1, bytes);
     v->best_step = best_step;
     v->in_vain = in_vain;
     return true;
@@ -120,7 +127,7 @@ void validation_start(struct validation *v, const struct validation_options *o,
                              .objective = objective,
                              .every = o->every ? (uint64_t)o->every : epoch,
                              .steps = train_steps(t->train, t->source.rows),
-                             .metrics = metrics_kept(),
+                             .metrics = metrics_open(NULL, 0),
                              .loss = NAN,
                              .best = NAN,
                              .number = {NAN, NAN}};
@@ -128,7 +135,7 @@ void validation_start(struct validation *v, const struct validation_options *o,
     struct net_limits limits = score_limits(&v->source, (size_t)t->train->micro_tokens);
     t->more_bytes += net_plan(m, &limits) + (o->save_best ? v->trained.n * sizeof(float) : 0);
     v->net = net_new(m, &limits);
-    if (o->save_best) v->weights = big_alloc(v->trained.n * sizeof *v->weights);
+    if (o->save_best && !ranks_self()) v->weights = big_alloc(v->trained.n * sizeof *v->weights);
     training_add_hook(t, (struct training_hook){.self = v,
                                                 .after_step = after_step,
                                                 .finish = take_best,

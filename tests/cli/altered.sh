@@ -21,6 +21,7 @@ alter() { # FILE COLUMN I X
     refuse "$bin/shard" check odd.h5
 }
 of_rows() {
+    refuse "$bin/shard" stat odd.h5
     refuse "$bin/shard" merge -o made.h5 odd.h5
     refuse "$bin/shard" split --parts 2 -o made.h5 odd.h5
     refuse "$bin/shard" filter --rows 0:3 -o made.h5 odd.h5
@@ -50,6 +51,32 @@ refuse "$bin/shard" recode --bits 8 -o made.h5 odd.h5
 alter base.h5 weights/model.norm.weight 1 0.5
 refuse "$bin/export" -q --model odd.h5 -o made
 refuse "$bin/sft" -q --model odd.h5 --data sft-data.h5 $train
+refuse "$bin/shard" stat odd.h5
+# what differs is printed all the same
+"$bin/shard" diff base.h5 odd.h5 >out 2>err </dev/null
+[ $? = 3 ] && grep -q "1 of [0-9]* elements differ, the first at 1" out && grep -q "$says" err ||
+    fail "shard diff: $(cat out err)"
+"$bin/sft" -q --model base.h5 --data sft-data.h5 --lora-rank 2 $train >out || fatal 'no adapter'
+mv made.h5 lora.h5
+alter lora.h5 weights/base_model.model.model.layers.0.mlp.up_proj.lora_A.weight 1 0.5
+refuse "$bin/shard" stat odd.h5
+refuse "$bin/merge" --model base.h5 --adapter odd.h5 -o made.h5
+# shard head reads the rows that it shows alone, and shows no token or log-probability that is none
+odd() { # FILE COLUMN I X: with the hash made again
+    cp "$1" odd.h5
+    "$poison" element odd.h5 "$2" "$3" "$4" || fatal "poison $*"
+    for how in '' --json; do expect 3 'is damaged: its rows are not such' "$bin/shard" head $how odd.h5; done
+    [ ! -s out ] || fail "shard head of $*: $(cat out)"
+}
+for id in -5 100000; do
+    odd sft-data.h5 ids 0 $id
+    odd pairs.h5 rejected 3 $id
+done
+odd reference.h5 chosen 0 nan
+odd reference.h5 rejected 0 1
+cp sft-data.h5 odd.h5
+"$poison" attribute odd.h5 vocab 7
+expect 3 'is damaged: its rows are not such' "$bin/shard" head odd.h5
 # what is not altered still goes
 quiet "$bin/sft" -q --model base.h5 --data sft-data.h5 $train
 finish

@@ -55,7 +55,7 @@ wrong() { # KIND OF FILE TO HURT, ONE OF ANOTHER KIND, command...: the file's na
     bad 3 "'cut.h5'" "$@" cut.h5
     bad 3 "'flip.h5'.*damaged" "$@" flip.h5
     bad 3 "'$other' is a file of kind '[a-z]*', not '[a-z]*'" "$@" "$other"
-    bad 3 "'newer.h5' has version 99 of kind 'model', this release reads up to 1" "$@" newer.h5
+    bad 3 "'newer.h5' has version 99 of kind 'model', this release reads up to 2" "$@" newer.h5
 }
 wrong base.h5 sft-data.h5 $sft
 wrong base.h5 sft-data.h5 $dpo --ref
@@ -69,7 +69,7 @@ for file in sft-data pairs reference t-00002-of-00004; do
     sft-data) set -- tokens "1" "$bin/sft" -q --model base.h5 --data newer.h5 ;;
     pairs) set -- pairs "1" "$bin/dpo-train" -q --model sft.h5 --data newer.h5 ;;
     reference) set -- reference 1 "$bin/shard" merge newer.h5 ;;
-    *) set -- teacher 4 $distill $(sed s/$file/newer/ <<<$parts) ;;
+    *) set -- teacher 5 $distill $(sed s/$file/newer/ <<<$parts) ;;
     esac
     bad 3 "'newer.h5' has version 99 of kind '$1', this release reads up to $2; use a newer release" "${@:3}"
 done
@@ -182,6 +182,11 @@ plain logp 3 nan: a log p. is none
 plain logp 0 50: a log p. is none
 plain log_tail 0 nan: its log Q is none
 plain log_tail 0 50: its log Q is none
+plain log_tail 0 -0.5: its p\* and Q do not sum to 1
+plain logp 0 0.0005: its p\* and Q do not sum to 1
+plain logp 0 -30: its p\* and Q do not sum to 1
+parts log_tail 0 -0.5: its p\* and Q do not sum to 1
+parts logp 0 -1000: its p\* and Q do not sum to 1
 plain alpha 0 nan: its alpha is not finite
 plain tvd 0 7: its TVD is none
 plain realised 0 inf: the log p\* of its token is none

@@ -13,7 +13,7 @@ cache() {
 }
 cache WHICH=demo
 grep -q '^| rkl | mid | 0.9999 |' "$TMP/log" || fatal "no table: $(cat "$TMP/log")"
-[ "$(wc -l <"$out/demo.csv")" = $((1 + 2 * (8 + 9))) ] || fatal "other rows: $(cat "$out/demo.csv")"
+[ "$(wc -l <"$out/demo.csv")" = $((1 + 2 * (8 + 2 + 9))) ] || fatal "other rows: $(cat "$out/demo.csv")"
 grep -q '</svg>' "$out/demo.svg" || fatal 'no figure'
 cache WHICH=demo
 grep -q 'shard report' "$TMP/log" && fatal 'made again'

@@ -46,6 +46,31 @@ static void log_softmax(const float *z, size_t n, double *l) {
     for (size_t v = 0; v < n; v++) l[v] = (double)z[v] - most - log(sum);
 }
 
+// KL(p*_alpha || base), all by sums over the vocabulary; d 0 where a token is not extrapolated
+static double kl_at(double alpha, const double *base, const double *d, size_t n) {
+    double most = -INFINITY, sum = 0, kl = 0;
+    for (size_t v = 0; v < n; v++) most = fmax(most, base[v] + alpha * d[v]);
+    for (size_t v = 0; v < n; v++) sum += exp(base[v] + alpha * d[v] - most);
+    for (size_t v = 0; v < n; v++)
+        if (base[v] > -INFINITY)
+            kl += exp(base[v] + alpha * d[v] - most) / sum * (alpha * d[v] - most - log(sum));
+    return kl;
+}
+
+// The alpha of kl:K by halves; d (V) is scratch.
+static double alpha_of_kl(const struct teacher_rule *r, const double *dpo, const double *negative,
+                          const double *base, double most, size_t n, double *d) {
+    double low = 0, high = 30;
+    for (size_t v = 0; v < n; v++) {
+        bool counts = base[v] > -INFINITY && exp(base[v]) >= r->plausible * exp(most);
+        d[v] = counts ? dpo[v] - negative[v] : 0;
+    }
+    if (kl_at(high, base, d, n) <= r->strength) return high;
+    for (int i = 0; i < 60; i++)
+        *(kl_at((low + high) / 2, base, d, n) < r->strength ? &low : &high) = (low + high) / 2;
+    return low;
+}
+
 // log p* into star (V), from log-probabilities; returns alpha_t.
 static double compose(const struct teacher_rule *r, const double *dpo, const double *negative,
                       const double *base, size_t n, double *star) {
@@ -55,6 +80,7 @@ static double compose(const struct teacher_rule *r, const double *dpo, const dou
     if (r->alpha == ALPHA_DAMPED) alpha = alpha * (1 - tvd) + 1e-3;
     if (r->alpha == ALPHA_TVD) alpha = alpha * tvd + 1e-3;
     for (size_t v = 0; v < n; v++) most = fmax(most, base[v]);
+    if (r->alpha == ALPHA_KL) alpha = alpha_of_kl(r, dpo, negative, base, most, n, star);
     for (size_t v = 0; v < n; v++) {
         bool counts = base[v] > -INFINITY && exp(base[v]) >= r->plausible * exp(most);
         star[v] = base[v] + (counts ? alpha * (dpo[v] - negative[v]) : 0);
@@ -81,7 +107,7 @@ static void compare_position(void *self, size_t i) {
                           l[c->rule.base_dpo ? DPO : REF], n, star);
     for (size_t v = 0; v < n; v++) kl += term(exp(p[v]), p[v], star[v]);
     const struct teacher_position *t = &c->batch.teacher[c->first + i];
-    float *h = c->h + thread * 2 * V;
+    float *h = c->h + thread * 3 * V;
     for (int kind = 0; kind < KINDS; kind++) {
         const struct divergence d = {.kind = kind ? DIVERGENCE_RKL : DIVERGENCE_FKL};
         struct sums s = {0};
@@ -167,7 +193,7 @@ int main(int argc, char **argv) {
         if (c.file[m].model.n_params) c.net[m] = net_new(&c.file[m].model, &limits);
     c.V = c.file[STUDENT].model.config.vocab_used;
     size_t threads = (size_t)parallel_threads(), rows = argc > 6 ? strtoul(argv[6], NULL, 10) : 0;
-    c.h = xmalloc(threads * 2 * c.V * sizeof *c.h);
+    c.h = xmalloc(threads * 3 * c.V * sizeof *c.h);
     c.g = xmalloc(threads * 5 * c.V * sizeof *c.g);
     rows = rows && rows < s.rows ? rows : s.rows;
     for (size_t row = 0; row < rows && !f.code;) {

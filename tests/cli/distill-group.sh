@@ -4,6 +4,7 @@
 # two inner steps; what is refused.
 set -u
 . tests/lib.bash
+export LC_ALL=C # lengths in bytes, for awk
 world 40
 quiet "$bin/dpo-train" -q --model base.h5 --data pairs.h5 --loss reward --unit-tokens 256 --batch-size 16 --lr 3e-3 \
     --epochs 6 -o rm.h5

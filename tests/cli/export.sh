@@ -31,8 +31,65 @@ for folder in hf parts; do
 done
 run 0 'parameters' $BIN/export --model "$TMP/m.h5" --type bf16 -o "$TMP/hf"
 [ "$(stat -c %s "$TMP/hf/model.safetensors")" -lt 100000 ] || fail "bf16 did not replace f32"
+# What comes as bf16 stays so in our file, with the same numbers.
+run 0 'in bf16' $BIN/import --hf "$TMP/hf" -o "$TMP/half.h5"
+run 0 '' $BIN/export -q --model "$TMP/half.h5" --type f32 -o "$TMP/widened"
+run 0 '' $BIN/import -q --hf "$TMP/widened" -o "$TMP/widened.h5"
+[ "$(stat -c %s "$TMP/half.h5")" -lt "$(($(stat -c %s "$TMP/widened.h5") * 2 / 3))" ] || fail 'bf16 is not smaller'
+run 0 '' $BIN/export -q --model "$TMP/half.h5" --type bf16 -o "$TMP/same"
+cmp "$TMP/hf/model.safetensors" "$TMP/same/model.safetensors" || fail 'other numbers after bf16'
+$BIN/shard check "$TMP/half.h5" >"$TMP/out" || fail "shard check: $(cat "$TMP/out")"
 run 0 '' $BIN/export --model "$TMP/m.h5" --dry-run -o "$TMP/dry"
 [ -e "$TMP/dry" ] && fail "a dry run wrote"
+
+# the numbers' type is the one the model came in, unless told otherwise; all go through import
+dtype() { python3 - "$1" <<'P' 2>/dev/null || head -c 2000 "$1" | grep -o '"dtype":"[A-Z0-9]*"' | head -n 1 | cut -d'"' -f4; }
+import json, struct, sys
+f = open(sys.argv[1], "rb")
+n = struct.unpack("<Q", f.read(8))[0]
+print(next(v["dtype"] for k, v in json.loads(f.read(n)).items() if k != "__metadata__"))
+P
+for type in f32:float32:F32 f16:float16:F16 bf16:bfloat16:BF16; do
+    IFS=: read -r ours name stored <<<"$type"
+    run 0 '' $BIN/export -q --model "$TMP/m.h5" --type $ours -o "$TMP/as-$ours"
+    [ "$(dtype "$TMP/as-$ours/model.safetensors")" = $stored ] || fail "--type $ours wrote $(dtype "$TMP/as-$ours/model.safetensors")"
+    grep -q "\"torch_dtype\": \"$name\"" "$TMP/as-$ours/config.json" || fail "--type $ours: config.json: $(grep dtype "$TMP/as-$ours/config.json")"
+    run 0 '' $BIN/import -q --hf "$TMP/as-$ours" -o "$TMP/came-$ours.h5"
+    run 0 '' $BIN/export -q --model "$TMP/came-$ours.h5" -o "$TMP/kept-$ours"
+    cmp "$TMP/as-$ours/model.safetensors" "$TMP/kept-$ours/model.safetensors" || fail "$ours did not stay $ours"
+    run 0 '' $BIN/export -q --model "$TMP/came-$ours.h5" --type f32 -o "$TMP/wide-$ours"
+    [ "$(dtype "$TMP/wide-$ours/model.safetensors")" = F32 ] || fail "--type f32 of $ours"
+    run 0 '' $BIN/export -q --model "$TMP/came-$ours.h5" --format gguf -o "$TMP/kept.gguf"
+    run 0 '' $BIN/export -q --model "$TMP/came-$ours.h5" --format gguf --gguf-type $ours -o "$TMP/told.gguf"
+    cmp "$TMP/kept.gguf" "$TMP/told.gguf" || fail "gguf: $ours did not stay $ours"
+done
+
+# the model card: what the model came from and what its training came to
+sed -i 's/^{/{"_name_or_path": "someone\/some-model", /' "$TMP/config.json"
+$BIN/import -q --init "$TMP/config.json" --tokenizer "$TMP/tok.json" -o "$TMP/base.h5" >/dev/null || fail "no model"
+printf 'prompt,chosen,rejected\nthe cat,sat on the mat,on\nthe dog,sat,the log\n' >"$TMP/pairs.csv"
+$BIN/tokenize -q --model "$TMP/base.h5" --kind pref --input "$TMP/pairs.csv" -o "$TMP/pairs.h5" >/dev/null || fail "no pairs"
+train="--steps 9 --batch-size 2 --lr 1e-2"
+run 0 '' $BIN/dpo-train -q --model "$TMP/base.h5" --data "$TMP/pairs.h5" $train -o "$TMP/dpo.h5"
+run 0 '' $BIN/dpo-train -q --model "$TMP/base.h5" --data "$TMP/pairs.h5" $train --reverse -o "$TMP/reverse.h5"
+run 0 '' $BIN/teacher-dump -q --dpo "$TMP/dpo.h5" --reverse "$TMP/reverse.h5" --ref "$TMP/base.h5" --data "$TMP/pairs.h5" --alpha damped:0.25 -o "$TMP/t.h5"
+run 0 '' $BIN/distill -q --model "$TMP/base.h5" --teacher "$TMP/t.h5" $train -o "$TMP/a.h5"
+record() { $BIN/shard stat "$TMP/$1" | sed -n 's/^record\t//p'; }
+card() { # FILE LINE...: its card has these lines
+    run 0 '' $BIN/export -q --model "$TMP/$1" -o "$TMP/card"
+    local line
+    for line in "${@:2}"; do grep -qxF -- "$line" "$TMP/card/README.md" || fail "$1: no '$line' in $(head -n 30 "$TMP/card/README.md")"; done
+    rm -r "$TMP/card"
+}
+hash_of() { $BIN/shard ls "$TMP/$1" | awk 'END { print $NF }'; }
+change() { record $1 | jq -r ".$2[]" | { read -r a; read -r b; printf '%.4g to %.4g' "$a" "$b"; }; }
+card dpo.h5 'base_model: someone/some-model' "| base | someone/some-model, model \`$(hash_of base.h5)\` |" "| data | pairs \`$(hash_of pairs.h5)\`, 2 rows |" \
+    '| trained by | dpo-train |' '| objective | dpo |' '| steps | 9 |' '| learning rate | 0.01 |' "| loss | $(change dpo.h5 loss) |" \
+    "| reward accuracy | $(change dpo.h5 reward_accuracy) |" "| KL to the start model | $(record dpo.h5 | jq .kl_start) nats per token |" '| `beta` | `0.1` |'
+card a.h5 '| recipe | adaptive |' '| strength | damped:0.25 |' '| divergence | rkl |' "| KL to p*, nats per token | $(change a.h5 kl) |" \
+    "| data | teacher \`$(hash_of t.h5)\`, 2 rows |"
+card base.h5 'base_model: someone/some-model' '| base | someone/some-model |'
+card m.h5 'pipeline_tag: text-generation'
 
 mkdir "$TMP/mine"
 echo dear >"$TMP/mine/diary"

@@ -1,4 +1,5 @@
 #!/bin/bash
+# limit: 600
 # GGUF exports read by llama.cpp itself: the same token ids, the same log-probabilities, the same
 # greedy text, for every architecture, tokenizer kind and type; adapters on their base.
 node_home=${LLAMA_NODE:-$HOME/.cache/aligndistil/node}
@@ -39,10 +40,11 @@ close() {
 train="--unit-tokens 256 --batch-size 16 --steps 8 --lr 1e-2"
 config() { # FAMILY MORE: with key-value heads, and a head dimension of its own
     cat >config.json <<J
-{"model_type": "$1", "hidden_size": 32, "intermediate_size": 96, "num_hidden_layers": 2,
+{"model_type": "$1", "hidden_size": 32, "intermediate_size": 96,
  "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 128,
  "rms_norm_eps": 1e-5 $2}
 J
+    grep -q num_hidden_layers config.json || sed -i '2s/^/"num_hidden_layers": 2, /' config.json
 }
 base=
 while IFS='|' read -r name family more; do
@@ -57,8 +59,12 @@ llama|llama|, "tie_word_embeddings": true
 llama3|llama|, "rope_theta": 500000.0, "rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 64}
 linear|llama|, "rope_scaling": {"type": "linear", "factor": 2.0}
 mistral|mistral|, "sliding_window": null
+mistral-window|mistral|, "sliding_window": 64
 qwen2|qwen2|, "tie_word_embeddings": true
 qwen3|qwen3|, "head_dim": 16
+olmo2|olmo2|, "rope_theta": 500000.0
+phi3|phi3|, "sliding_window": 100
+gemma3|gemma3_text|, "num_hidden_layers": 7, "head_dim": 16, "query_pre_attn_scalar": 16, "sliding_window": 12, "rope_scaling": {"rope_type": "linear", "factor": 8.0}
 LIST
 for type in f16 bf16 q8_0; do
     quiet "$bin/export" -q --model llama.h5 --format gguf --gguf-type $type -o $type.gguf
@@ -69,7 +75,8 @@ done
 # an adapter on its base, and merged
 quiet "$bin/sft" -q --model qwen3.h5 --data sft-data.h5 -o a.h5 $train --lora-rank 4 --lora-rank-stabilised
 quiet "$bin/sft" -q --model llama.h5 --data sft-data.h5 -o b.h5 $train --lora-rank 4
-for pair in qwen3:a llama:b; do
+quiet "$bin/sft" -q --model phi3.h5 --data sft-data.h5 -o c.h5 $train --lora-rank 4
+for pair in qwen3:a llama:b phi3:c; do
     name=${pair%:*} adapter=${pair#*:}
     base="--base-model $name.h5"
     quiet "$bin/export" -q --model $adapter.h5 $base --format gguf-lora -o $adapter-lora.gguf

@@ -39,6 +39,15 @@ cmp -s "$TMP/m.h5" "$TMP/first.h5" && fail "another seed gave the same bytes"
 run 0 'sft, distill' $init --dry-run
 run 1 "exists" $init --seed 5 --no-clobber -o "$TMP/m.h5"
 
+# a config that says bf16: a file of half the size, which h5py reads as float32
+sed 's/"model_type"/"torch_dtype": "bfloat16", "model_type"/' "$TMP/config.json" >"$TMP/half.json"
+run 0 'in bf16' $BIN/import --init "$TMP/half.json" --tokenizer "$TMP/tok2.json" --seed 3 -o "$TMP/half.h5"
+[ "$(stat -c %s "$TMP/half.h5")" -lt "$(($(stat -c %s "$TMP/first.h5") * 2 / 3))" ] || fail 'bf16 is not smaller'
+$BIN/shard check "$TMP/half.h5" >"$TMP/out" || fail "shard check: $(cat "$TMP/out")"
+if /usr/bin/python3 -c 'import h5py' 2>"$TMP/err"; then
+    /usr/bin/python3 tests/oracle/read_file.py check "$TMP/half.h5" >"$TMP/out" 2>&1 || fail "h5py: $(cat "$TMP/out")"
+fi
+
 # usage
 run 2 'missing what to import' $BIN/import -o "$TMP/x.h5"
 run 2 'needs --tokenizer' $BIN/import --init "$TMP/config.json" -o "$TMP/x.h5"

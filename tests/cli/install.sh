@@ -45,7 +45,7 @@ done
 # The manual: a page for everything with a table of options, whole and well-formed.
 man=$DESTDIR/opt/ad/share/man/man1
 for page in aligndistil aligndistil-{import,tokenize,sft,dpo-train,teacher-dump,distill,generate,export} \
-    aligndistil-eval{,-nll,-alpaca} aligndistil-shard{,-ls,-report}; do
+    aligndistil-eval{,-nll,-alpaca} aligndistil-shard{,-ls,-report} aligndistil-report; do
     for section in NAME SYNOPSIS DESCRIPTION 'EXIT STATUS' 'SEE ALSO'; do
         grep -qx ".SH \"$section\"" "$man/$page.1" || fatal "$page.1 has no $section"
     done
@@ -72,6 +72,8 @@ completes() { # WANTED WORD...
 completes 'teacher-dump' aligndistil te
 completes 'dpo-train distill' aligndistil d
 completes 'check' aligndistil shard ch
+completes 'report' aligndistil re
+completes '--compare' aligndistil report --comp
 completes '--min-lr --micro-tokens' aligndistil distill --mi
 completes '--model --micro-tokens' aligndistil eval nll --m
 completes 'cosine constant' aligndistil distill --schedule co

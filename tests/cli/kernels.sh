@@ -3,7 +3,7 @@
 set -u
 bad=0
 [ -x "$BUILD/unit/test_kernels" ] || { echo "SKIP: no unit test is built"; exit 77; }
-for level in portable avx2 avx512 avx512bf16 blas; do
+for level in portable avx2 avx512 avx512bf16 amx blas; do
     # what dispatch refuses is no level of this CPU
     if ! ALIGNDISTIL_KERNELS=$level "$BUILD/unit/test_kernels" >"$TMP/out" 2>&1; then
         grep -q "ALIGNDISTIL_KERNELS '$level' is not a level" "$TMP/out" && continue
@@ -11,7 +11,7 @@ for level in portable avx2 avx512 avx512bf16 blas; do
         tail -n 20 "$TMP/out"
         bad=1
     fi
-    for test in gemm attention frozen net sample objective divergence teacher train architectures; do
+    for test in kernels_search gemm attention frozen net sample objective divergence teacher support train architectures; do
         [ -x "$BUILD/unit/test_$test" ] || continue
         ALIGNDISTIL_KERNELS=$level "$BUILD/unit/test_$test" >"$TMP/out" 2>&1 && continue
         echo "test_$test at level $level:"

@@ -60,14 +60,17 @@ static bool write_teacher_row(struct teacher_writer *w, size_t row) {
     r.n = make_tokens(row, ids, mask);
     for (size_t i = 2; i < r.n; i++) {
         size_t p = r.positions++, n = 1 + pick(row, 100 + i, MOST);
+        double mass[MOST], sum = 0;
         for (size_t k = 0; k < n; k++) {
-            support[p][k] = (int32_t)((pick(row, 1000 + 10 * i, VOCAB) + 7 * k) % VOCAB);
-            logp[p][k] = (float)log(rng_uniform(3, RNG_TEST, row, 10 * i + k) + 1e-9);
+            support[p][k] = (int32_t)(((size_t)ids[i] + 7 * k) % VOCAB);
+            sum += mass[k] = rng_uniform(3, RNG_TEST, row, 10 * i + k) + 1e-9;
         }
+        for (size_t k = 0; k < n; k++) logp[p][k] = (float)log(mass[k] * (1 - exp(-5)) / sum);
         position[p] = (struct teacher_position){.n = (uint32_t)n,
                                                 .ids = support[p],
                                                 .logp = logp[p],
                                                 .log_tail = -5,
+                                                .log_most = -6,
                                                 .alpha = (float)pick(row, 200 + i, 5),
                                                 .tvd = 0.5f,
                                                 .realised = logp[p][0]};
@@ -101,9 +104,13 @@ static bool write_coded_row(struct teacher_writer *w, size_t row) {
             sum += mass[n++] = 1e-4;
         }
         for (size_t k = 0; k < n; k++) logp[p][k] = (float)log(mass[k] * (1 - tail) / sum);
-        position[p] = (struct teacher_position){(uint32_t)n, support[p],
-                                                logp[p],     (float)log(tail),
-                                                0,           (float)pick(row, 200 + i, 100) / 100,
+        position[p] = (struct teacher_position){(uint32_t)n,
+                                                support[p],
+                                                logp[p],
+                                                (float)log(tail),
+                                                (float)log(tail / 2),
+                                                0,
+                                                (float)pick(row, 200 + i, 100) / 100,
                                                 logp[p][0]};
         entropy[p] = (float)rng_uniform(4, RNG_TEST, row, i);
     }

@@ -1,4 +1,5 @@
 #!/bin/bash
+# limit: 900
 # Files that say what no writer of ours would, with a content_hash that is right: every mutant of
 # every kind in the readers, and a sample of them (MUTANTS=N of each kind) in the programs, which end
 # by exit 0, 1, 2 or 3, in one line, never by a signal, and without an output where they refuse.
@@ -14,7 +15,10 @@ teachers
 "$make" model small.h5 1 >out
 timeout -s KILL 60 "$bin/sft" -q --model base.h5 --data sft-data.h5 --steps 4 --batch-size 4 --unit-tokens 256 \
     --stop-after 0.001 -o stopped.h5 >out 2>err
-for file in sft-data.h5 pairs.h5 prompts.h5 reference.h5 coded.h5 parts.h5 plain.h5 small.h5 $(ls stopped.h5.ckpt 2>/dev/null); do
+"$bin/sft" -q --model base.h5 --data sft-data.h5 --lora-rank 2 --lora-targets q,down --steps 2 \
+    --batch-size 4 --unit-tokens 256 -o lora.h5 >out || fatal 'no adapter'
+export BASE=base.h5
+for file in lora.h5 sft-data.h5 pairs.h5 prompts.h5 reference.h5 coded.h5 parts.h5 plain.h5 small.h5 $(ls stopped.h5.ckpt 2>/dev/null); do
     "$mutants" $file >found 2>err || fail "$file: exit $?: $(head -n 5 found err)"
     tail -n 1 found
 done
@@ -36,7 +40,7 @@ ends() { # K command...
 }
 train='--steps 1 --batch-size 4 --unit-tokens 256 -o made.h5'
 seed=${MUTANTS_SEED:-5}
-for file in sft-data.h5 pairs.h5 prompts.h5 coded.h5 parts.h5 plain.h5 base.h5; do
+for file in sft-data.h5 pairs.h5 prompts.h5 coded.h5 parts.h5 plain.h5 base.h5 lora.h5; do
     n=$("$mutants" --count $file)
     for ((i = 0; i < ${MUTANTS:-4}; i++)); do
         seed=$(((seed * 1103515245 + 12345) % 2147483648))
@@ -49,6 +53,7 @@ for file in sft-data.h5 pairs.h5 prompts.h5 coded.h5 parts.h5 plain.h5 base.h5; 
         pairs.h5) ends $k "$bin/dpo-train" -q --model base.h5 --data m.h5 $train ;;
         prompts.h5) ends $k "$bin/generate" -q --model base.h5 --data m.h5 --max-new 2 -o made.h5 ;;
         base.h5) ends $k "$bin/export" -q --model m.h5 -o made ;;
+        lora.h5) ends $k "$bin/merge" -q --model base.h5 --adapter m.h5 -o made.h5 ;;
         *) ends $k "$bin/distill" -q --model sft.h5 --teacher m.h5 $train ;;
         esac
         [ $checked != 0 ] || [ $last != 3 ] || grep -q 'model\|no rows\|no tokens\|is of a set\|tokenizer\|not for training' err ||
@@ -60,6 +65,7 @@ for file in sft-data.h5 pairs.h5 prompts.h5 coded.h5 parts.h5 plain.h5 base.h5; 
             ends $k "$bin/shard" filter --max-entropy 3 -o made.h5 m.h5
             ;;
         base.h5) ends $k "$bin/eval" nll --model m.h5 --data sft-data.h5 ;;
+        lora.h5) ends $k "$bin/eval" nll --model m.h5 --base-model base.h5 --data sft-data.h5 ;;
         *) ends $k "$bin/shard" split --parts 2 -o made.h5 m.h5 && rm -f made-*.h5 ;;
         esac
         ends $k "$bin/shard" head --json m.h5

@@ -41,6 +41,15 @@ expect 1 'is a FIFO or pipe' timeout 20 "$bin/aligndistil" eval nll --model base
 expect 1 'is a FIFO or pipe' timeout 20 $train --log fifo.csv -o x.h5
 expect 1 'is a FIFO or pipe' timeout 20 "$bin/generate" -q --model base.h5 --data prompts.h5 --max-new 2 \
     -o x.h5 --text fifo.jsonl
+quiet "$bin/sft" -q --model base.h5 --data sft-data.h5 --steps 1 --lora-rank 2 -o lora.h5
+for output in fifo ${made:+null.dev}; do
+    expect 1 "$kind" timeout 20 "$bin/export" -q --model base.h5 --format gguf -o $output
+    for format in gguf-lora peft; do
+        expect 1 "$kind" timeout 20 "$bin/export" -q --model lora.h5 --base-model base.h5 --format $format -o $output
+    done
+    expect 1 "$kind" timeout 20 "$bin/merge" -q --model base.h5 --adapter lora.h5 -o $output
+    expect 1 "$kind" timeout 20 "$bin/aligndistil" eval score --scorer cat --input sft.csv --verdicts $output
+done
 [ -p fifo ] && [ -p fifo.csv ] && [ -p fifo.jsonl ] && [ -d folder ] || fail "something took their place"
 [ -z "$made" ] || [ -c null.dev ] || fail "a file took the device's place"
 

@@ -1,10 +1,14 @@
 // Files that are wrong on purpose, for the tests of programs:
 //   poison attribute FILE NAME N   a file of any kind, in place, with another integer; its hash is
 //                                  remade, as for element and retype
+//   poison text FILE NAME A B      the same of a text, with B in place of its first A, as long
 //   poison element FILE COLUMN I X the same with another number as element I of a column
+//   poison add FILE COLUMN I X     the same with X added to element I
 //   poison alter FILE COLUMN I X   the same, with the content_hash as it was
 //   poison cut FILE COLUMN         with a first chunk of half its elements
 //   poison retype FILE COLUMN      with a column of bytes in place of integers, or the reverse
+//   poison spool FILE N            the last N bytes of the state in a spool become letters, under a
+//                                  right hash
 //   poison nan MODEL TOKENS OUT    the model with finite weights that overflow at a token that
 //   stands
 //                                  in one row only (printed), so that training meets NaN in one
@@ -14,6 +18,7 @@
 //                                  knows no other realised token than the one that stands there:
 //                                  then that one gets what was the other's
 #include "formats/store/h5.h"
+#include "formats/store/spool.h"
 #include "formats/models/model_file.h"
 #include "formats/teachers/teacher_file.h"
 #include "formats/tokens/tokens.h"
@@ -57,12 +62,30 @@ static void set_attribute(const char *path, const char *name, int64_t value) {
     close_file(file, H5Awrite(a, H5T_NATIVE_INT64, &value) >= 0 && H5Aclose(a) >= 0, path);
 }
 
-static void set_element(const char *path, const char *column, hsize_t at, double value) {
+static void set_text(const char *path, const char *name, const char *from, const char *to) {
+    hid_t file = open_file(path), a = H5Aopen(file, name, H5P_DEFAULT), type = H5Aget_type(a);
+    char *text = xcalloc(H5Tget_size(type) + 1, 1);
+    bool ok = H5Aread(a, type, text) >= 0;
+    char *at = ok ? strstr(text, from) : NULL;
+    if (!at || strlen(from) != strlen(to)) die(EXIT_USAGE, "no '%s' in '%s'", from, text);
+    memcpy(at, to, strlen(to));
+    ok = H5Awrite(a, type, text) >= 0;
+    free(text);
+    H5Tclose(type);
+    close_file(file, H5Aclose(a) >= 0 && ok, path);
+}
+
+static void set_element(const char *path, const char *column, hsize_t at, double value, bool add) {
     hid_t file = open_file(path), d = H5Dopen2(file, column, H5P_DEFAULT), space = H5Dget_space(d);
-    hsize_t one = 1;
-    hid_t memory = H5Screate_simple(1, &one, NULL);
-    H5Sselect_hyperslab(space, H5S_SELECT_SET, &at, NULL, &one, NULL);
-    bool ok = H5Dwrite(d, H5T_NATIVE_DOUBLE, memory, space, H5P_DEFAULT, &value) >= 0;
+    hsize_t one[2] = {1, 1}, dims[2] = {0, 1};
+    hid_t memory = H5Screate_simple(1, one, NULL);
+    H5Sget_simple_extent_dims(space, dims, NULL);
+    H5Sselect_hyperslab(space, H5S_SELECT_SET, (hsize_t[]){at / dims[1], at % dims[1]}, NULL, one,
+                        NULL);
+    double had = 0;
+    bool ok = !add || H5Dread(d, H5T_NATIVE_DOUBLE, memory, space, H5P_DEFAULT, &had) >= 0;
+    value += had;
+    ok = ok && H5Dwrite(d, H5T_NATIVE_DOUBLE, memory, space, H5P_DEFAULT, &value) >= 0;
     H5Sclose(memory);
     H5Sclose(space);
     close_file(file, H5Dclose(d) >= 0 && ok, path);
@@ -99,6 +122,31 @@ static void retype(const char *path, const char *column) {
     free(x);
     H5Sclose(space);
     close_file(file, H5Dclose(d) >= 0 && ok, path);
+}
+
+static void fill_state(const char *path, size_t last) {
+    enum {
+        RECORD = 72,
+        LENGTH = 64
+    }; // of spool.c: the header's record, and where its length stands
+    char head[1 << 14];
+    uint64_t length;
+    size_t n;
+    struct fail f = {0};
+    FILE *file = fopen(path, "rb");
+    if (!file || fread(head, 1, sizeof head, file) < RECORD) die(EXIT_FAILED, "no '%s'", path);
+    fclose(file);
+    memcpy(&length, head + LENGTH, sizeof length);
+    head[RECORD + length] = 0;
+    struct spool *s = spool_open(path, head + RECORD, true, NULL, NULL, &f);
+    die_if(&f);
+    const char *state = spool_state(s, &n);
+    char *other = xmalloc(n);
+    memcpy(other, state, n);
+    memset(other + n - last, 'x', last);
+    spool_checkpoint(s, other, n);
+    spool_close(s, true);
+    free(other);
 }
 
 // ---- models and caches
@@ -218,11 +266,17 @@ int main(int argc, char **argv) {
     if (argc == 5 && !strcmp(argv[1], "attribute")) {
         set_attribute(argv[2], argv[3], strtoll(argv[4], NULL, 10));
         rehash(argv[2]);
-    } else if (argc == 6 && !strcmp(argv[1], "element")) {
-        set_element(argv[2], argv[3], strtoull(argv[4], NULL, 10), strtod(argv[5], NULL));
+    } else if (argc == 6 && !strcmp(argv[1], "text")) {
+        set_text(argv[2], argv[3], argv[4], argv[5]);
+        rehash(argv[2]);
+    } else if (argc == 6 && (!strcmp(argv[1], "element") || !strcmp(argv[1], "add"))) {
+        set_element(argv[2], argv[3], strtoull(argv[4], NULL, 10), strtod(argv[5], NULL),
+                    !strcmp(argv[1], "add"));
         rehash(argv[2]);
     } else if (argc == 6 && !strcmp(argv[1], "alter")) {
-        set_element(argv[2], argv[3], strtoull(argv[4], NULL, 10), strtod(argv[5], NULL));
+        set_element(argv[2], argv[3], strtoull(argv[4], NULL, 10), strtod(argv[5], NULL), false);
+    } else if (argc == 4 && !strcmp(argv[1], "spool")) {
+        fill_state(argv[2], strtoull(argv[3], NULL, 10));
     } else if (argc == 4 && !strcmp(argv[1], "cut")) {
         cut_chunk(argv[2], argv[3]);
     } else if (argc == 4 && !strcmp(argv[1], "retype")) {

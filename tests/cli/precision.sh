@@ -1,6 +1,7 @@
 #!/bin/bash
 # --precision bf16 through every stage that computes: recorded in what is made, the same bytes on any
-# threads, for any micro-batch and at every kernel level with fused multiply-adds, and close to float32.
+# threads, for any micro-batch and at every kernel level with fused multiply-adds (but AMX, whose sums are
+# a kind of their own), and close to float32.
 . tests/lib.bash
 world 60
 [ -x "$bin/distill" ] && [ -x "$bin/generate" ] || skip 'distill or generate is not built'
@@ -14,20 +15,29 @@ chain() { # NAME EXECUTION-OPTIONS
     quiet "$bin/distill" $train $2 --model sft.h5 --teacher t-$1.h5 -o out-$1.h5 --log out-$1.csv
     quiet "$bin/generate" -q --precision bf16 --model dpo.h5 --data prompts.h5 --max-new 12 -o gen-$1.h5
 }
-as_first() { # NAME: as the first chain
+same_files() { # NAME NAME
     for file in sft dpo ref t out gen; do
-        cmp -s $file-one.h5 $file-$1.h5 || fail "$file-$1.h5 is not what one thread makes"
+        cmp -s $file-$1.h5 $file-$2.h5 || fail "$file-$2.h5 is not $file-$1.h5"
     done
 }
 chain one "--threads 1 --micro-tokens 100000"
 chain two "--threads 2 --micro-tokens 1 --recompute"
-as_first two
-for level in avx2 avx512; do
-    grep -q "^flags.* ${level/avx512/avx512dq}" /proc/cpuinfo || continue
-    export ALIGNDISTIL_KERNELS=$level
-    chain $level "--threads 2"
-    unset ALIGNDISTIL_KERNELS
-    as_first $level
+same_files one two
+# More threads than there are CPUs, in both precisions: the same bytes.
+for precision in bf16 f32; do
+    for threads in 1 16; do
+        quiet "$bin/sft" -q --precision $precision --unit-tokens 256 --batch-size 16 --steps 4 --lr 3e-3 \
+            --threads $threads --model base.h5 --data sft-data.h5 -o many-$precision-$threads.h5
+    done
+    cmp -s many-$precision-1.h5 many-$precision-16.h5 || fail "16 threads make other bytes in $precision"
+done
+first=one
+grep -q '^flags.* amx_bf16' /proc/cpuinfo && first=avx2
+for pair in avx2:avx2 avx512:avx512dq avx512bf16:avx512_bf16; do
+    level=${pair%:*}
+    grep -q "^flags.* ${pair#*:}" /proc/cpuinfo || continue
+    ALIGNDISTIL_KERNELS=$level chain $level "--threads 2"
+    same_files $first $level
 done
 
 for file in sft dpo t out gen; do

@@ -13,7 +13,7 @@ lines() { # PAGE FROM TO: the commands between two headings
         "$root/$1"
 }
 lines README.md '## A walk through' '## The stages' >walk.sh
-lines stages/README.md '## The cache' '## Bringing a judge' >>walk.sh
+lines stages/README.md '## The cache' '## A page of a run' >>walk.sh
 for command in 'import --hf my-model' 'shard report' 'shard split' 'distill .*--watch-every'; do
     grep -q "^$command" walk.sh || fatal "no '$command': $(cat walk.sh)"
 done

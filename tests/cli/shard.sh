@@ -24,7 +24,7 @@ for kind in tokens pairs reference teacher coded components; do
     run 0 '' $BIN/shard check "$TMP/$kind.h5"
     says "$kind.h5.ok"
     run 0 '' $BIN/shard ls "$TMP/$kind.h5"
-    says "$kind.h5	$(sed 's/coded\|components/teacher/' <<<$kind)	[1234]	0/1	400"
+    says "$kind.h5	$(sed 's/coded\|components/teacher/' <<<$kind)	[12345]	0/1	400"
     run 0 '' $BIN/shard stat "$TMP/$kind.h5"
     run 0 '' $BIN/shard head --rows 3 "$TMP/$kind.h5"
     says '^row 2'
@@ -49,9 +49,9 @@ for kind in tokens pairs reference teacher coded components; do
     [ ! -s "$TMP/out" ] || fail "diff of equal files prints: $(cat "$TMP/out")"
 done
 
-# What was written as version 2 (TVD and entropy of coded shards in two bytes) and 3 (the realised
-# token and the end of sequence among the others) is read as it was then.
-for version in 2 3; do
+# What was written as version 2 (TVD and entropy of coded shards in two bytes), 3 (the realised token
+# and the end of sequence among the others) and 4 (without the largest p* outside) is read as it was then.
+for version in 2 3 4; do
     old=tests/golden/teacher-version-$version
     run 0 '' $BIN/shard check $old.h5
     run 0 '' $BIN/shard head --json --rows 5 $old.h5

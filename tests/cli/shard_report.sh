@@ -19,11 +19,11 @@ python3 - table.svg <<'P' || fail 'the figure is no XML'
 import sys, xml.dom.minidom
 xml.dom.minidom.parse(sys.argv[1])
 P
-marks=$(grep -c "<circle .*r='2.5'" table.svg)
+marks=$(grep -c 'class="ring".*<title>.*: bytes per position ' table.svg)
 rows=$(awk -F, '$10 == 2 { n += ($11 < 1) + ($13 < 1) } END { print n }' table.csv)
-[ "$marks" -ge "$rows" ] && [ "$marks" -le 44 ] || fail "$marks marks for $rows points"
+[ "$marks" -ge "$rows" ] && [ "$marks" -le 48 ] || fail "$marks marks for $rows points"
 grep -q 'nan\|inf' table.svg && fail 'a mark that is nowhere'
-[ "$(wc -l <table.csv)" = $((1 + 2 * (16 + 3 * 2))) ] || fail "other rows: $(cat table.csv)"
+[ "$(wc -l <table.csv)" = $((1 + 2 * (18 + 3 * 2))) ] || fail "other rows: $(cat table.csv)"
 awk -F, 'NR > 1 { for (i = 2; i <= NF; i++) if ($i !~ /^-?[0-9.]+(e-?[0-9]+)?$/) exit 1
     if ($11 > 1 || $13 > 1 || $8 <= 0) exit 1 }' table.csv || fail "odd numbers: $(cat table.csv)"
 # everything is kept, as float32: the full teacher
@@ -47,7 +47,13 @@ quiet "$bin/teacher-dump" -q $models --student sft.h5 --student-k 4 --top-k 16 -
 stored=$("$bin/shard" stat cache.h5 | awk -F'\t' '/^column/ { c = 1; next } /^number/ { c = 0 }
     c && $1 !~ /^(ids|mask|length|prompt_length)$/ { sum += $4 }
     c && $1 == "entries_low" { n = $2 } END { printf "%.3f", sum / n }')
-[ "$(column bytes '^cache')" = "$stored" ] || fail "a dump takes $stored bytes, not $(column bytes '^cache')"
+[ "$(column bytes '^cache,16,')" = "$stored" ] || fail "a dump takes $stored bytes, not $(column bytes '^cache,16,')"
+# and within an error budget, where the rows are all there are
+report --student sft.h5 --recipe published --alpha tvd:20 --rows 1000 --bits 8 --error-budget 0.1 --peer-k 5 -o table.csv --force
+quiet "$bin/teacher-dump" -q $models --student sft.h5 --recipe published --alpha tvd:20 --error-budget 0.1 --bits 8 -o within.h5
+"$bin/shard" stat within.h5 | awk -F'\t' '/^number/ { c = 1 } c && $1 == "entries" { print $3 }' >mean
+awk -v is="$(column entries ',0.1$')" '{ exit !(is / $1 > 0.97 && is / $1 < 1.03) }' mean ||
+    fail "a dump within 0.1 keeps $(cat mean) tokens, not $(column entries ',0.1$')"
 
 # the same table for any number of threads, and on stdout
 report --student sft.h5 --threads 1 --bits 8 -o one.csv
@@ -56,8 +62,8 @@ report --student sft.h5 --seed 2 --bits 8 && cmp -s out one.csv && fail '--seed 
 
 one="--bits 8 --student-k 0 --peer-k 4"
 expect 0 'recommended for a cosine of 0.9, .*--top-k 256 --mass 1 --least 0.[0-9]* --bits 8, no' "$bin/shard" report $models --student sft.h5 \
-    $one --error-budget 0.9 --divergence fkl -o table.csv
-expect 0 'no setting reaches' "$bin/shard" report $models --student sft.h5 $one --error-budget 1
+    $one --cosine 0.9 --divergence fkl -o table.csv
+expect 0 'no setting reaches' "$bin/shard" report $models --student sft.h5 $one --cosine 1
 expect 2 "--bits 7 is none" "$bin/shard" report $models --student sft.h5 --bits 7
 expect 2 "not a number from 0 to 1" "$bin/shard" report $models --student sft.h5 --least 2
 expect 3 'No such file' "$bin/shard" report $models --student none.h5

@@ -49,4 +49,8 @@ SLURM_JOB_ID=8 job train.sbatch sft $train -o got.h5
 same want.h5 got.h5 'a training job'
 [ "$(SLURM_JOB_ID=8 SLICE=9 bash "$root/pipelines/slurm/train.sbatch" sft --nonsense 2>/dev/null; echo $?)" = 2 ] ||
     fail 'another exit code is lost'
+# the page's table is what its program prints
+sed -n '/^<!-- table: bash expect.sh/,/^<!-- end/p' "$root/pipelines/slurm/README.md" | grep -v '^<!--' >page
+bash "$root/pipelines/slurm/expect.sh" >table
+cmp -s page table || fail "the table of pipelines/slurm/README.md: $(diff page table | head -n 4)"
 finish

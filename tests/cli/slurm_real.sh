@@ -3,63 +3,7 @@
 # their own. An array dump gives the shards of one run; a training job, told that its time is up, requeues
 # itself and ends in the same bytes; a step without CPUs of its own warns.
 . tests/lib.bash
-for program in slurmctld slurmd srun sbatch scontrol; do
-    command -v $program >/dev/null || skip "no $program; apt-get install slurmctld slurmd slurm-client"
-done
-[ "$(id -u)" = 0 ] || skip 'slurmd wants to be root'
-[ "$(nproc)" -ge 2 ] || skip 'needs two CPUs'
-export SLURM_CONF=$PWD/slurm.conf
-port=$((20000 + $$ % 20000))
-mkdir state spool
-cat >slurm.conf <<C
-ClusterName=test
-SlurmctldHost=localhost
-AuthType=auth/none
-CredType=cred/none
-SlurmUser=root
-SlurmdUser=root
-StateSaveLocation=$PWD/state
-SlurmdSpoolDir=$PWD/spool
-SlurmctldPidFile=$PWD/ctld.pid
-SlurmdPidFile=$PWD/d.pid
-SlurmctldLogFile=$PWD/ctld.log
-SlurmdLogFile=$PWD/d.log
-ProctrackType=proctrack/pgid
-TaskPlugin=task/affinity
-SelectType=select/cons_tres
-SelectTypeParameters=CR_Core
-SwitchType=switch/none
-MpiDefault=none
-ReturnToService=2
-SlurmctldPort=$port
-NodeName=n1 NodeHostName=localhost NodeAddr=127.0.0.1 Port=$((port + 1)) CPUs=2 State=UNKNOWN
-PartitionName=all Nodes=n1 Default=YES MaxTime=INFINITE State=UP
-C
-slurmctld -D >ctld.out 2>&1 &
-daemons=$!
-slurmd -D -N n1 >d.out 2>&1 &
-daemons+=" $!"
-trap 'scancel -u root 2>/dev/null; sleep 1; kill $daemons 2>/dev/null; wait' EXIT
-for try in $(seq 60); do
-    sinfo -h -o %t 2>/dev/null | grep -q idle && break
-    sleep 0.5
-done
-sinfo -h -o %t 2>/dev/null | grep -q idle || skip "no node is idle: $(tail -n 1 ctld.log d.log 2>/dev/null | tr '\n' ' ')"
-
-over() { # JOB: waits until it and its tasks are gone; what waits to be queued again starts at once
-    for try in $(seq 240); do
-        squeue -h -j "$1" -o %T 2>/dev/null | grep -q . || return 0
-        squeue -h -j "$1" -o '%i %r' | awk '/BeginTime/ { print $1 }' | while read -r id; do
-            scontrol update jobid="$id" StartTime=now 2>/dev/null
-        done
-        sleep 0.5
-    done
-    fail "job $1 does not end: $(squeue -h -j "$1")"
-}
-submit() { # COMMAND...: its job number
-    "$@" >said 2>&1 || fail "$*: $(cat said)"
-    awk '/Submitted/ { print $4 }' said
-}
+. "$root/tests/slurm.bash"
 
 world 120
 teachers
@@ -72,6 +16,9 @@ mv out list
 job=$(WORK=$PWD/work ROWS_PER_SHARD=30 ARRAY=0-1 submit bash "$root/pipelines/slurm/dump.sbatch" -q)
 over "$job"
 for file in $(cat list); do same "$file" "work/$file" 'shards of an array job'; done
+quiet "$bin/shard" merge $(cat list) -o merged.h5
+(cd work && quiet "$bin/shard" merge $(cat ../list) -o merged.h5)
+same merged.h5 work/merged.h5 'merged shards of an array job'
 cat dump-*.log >said 2>&1
 grep -i 'warning' said && fail 'a warning in an array job'
 

@@ -12,6 +12,7 @@ out=$TMP/out
 make --no-print-directory -C pipelines/stories MODEL=$model BIN="$bin" OUT="$out" STORIES=120 \
     TRAIN_ROWS=64 VALID_ROWS=8 TEST_ROWS=12 NEW=40 SNAPSHOTS=0 \
     MODELS='base dpo adaptive published tuned' >"$TMP/log" 2>&1 || fatal "make failed: $(tail -n 20 "$TMP/log")"
+grep 'rows are lost' "$TMP/log" && fatal 'pairs are lost'
 for name in base dpo adaptive published tuned; do
     grep -q "^$name,-\{0,1\}[0-9]" "$out/table.csv" || fatal "no '$name' in: $(cat "$out/table.csv")"
 done

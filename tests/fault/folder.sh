@@ -66,6 +66,30 @@ for n in 1 2; do
     quiet "$bin/export" -q --model base.h5 --type bf16 -o hf
 done
 
+# an adapter's folder for PEFT likewise
+for rank in 2 3; do quiet "$bin/sft" -q --model base.h5 --data sft-data.h5 --steps 1 --lora-rank $rank -o a$rank.h5; done
+adapter() { # RANK FOLDER, with the library's variables in front
+    env "${@:3}" "$bin/export" -q --model a$1.h5 --base-model base.h5 --format peft -o $2
+}
+quiet adapter 2 want.a2
+quiet adapter 3 want.a3
+
+litter() { # nothing but what is whole
+    [ -z "$(ls -d peft.* 2>/dev/null)" ] || fail "peft, $1: left behind: $(ls -d peft.*)"
+    diff -r peft "want.$2" >/dev/null || fail "peft, $1: it is not the export of $2"
+}
+quiet adapter 2 peft
+quiet adapter 3 peft
+litter 'in one step' a3
+adapter 2 peft LD_PRELOAD=$PWD/calls.so FAIL_AT_RENAME=1 >out 2>err && fail 'peft: a rename that fails'
+litter 'a rename fails' a3
+for n in 1 2; do
+    adapter 2 peft LD_PRELOAD=$PWD/calls.so KILL_AT_RENAME=$n 2>/dev/null
+    [ $? = 137 ] || fail "peft: not killed at rename $n"
+    quiet adapter 3 peft
+    litter "killed at rename $n" a3
+done
+
 # files of the user's own stay
 echo dear >hf/diary
 "$bin/export" -q --model base.h5 -o hf >out 2>err || fail "exit $?: $(cat err)"

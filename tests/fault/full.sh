@@ -10,7 +10,7 @@ umount o
 trap 'umount o 2>/dev/null' EXIT
 sizes=${SIZES:-3}
 tried=0
-for name in $STAGES; do
+for name in $COMMANDS; do
     prepare "$name" || continue
     [ -s sums ] || continue
     rm -rf o
@@ -33,5 +33,5 @@ for name in $STAGES; do
     done
     umount o
 done
-echo "$(wc -w <<<"$STAGES") stages, $tried disks: ${outcomes[failed]:-0} too small, ${outcomes[done]:-0} large enough; $problems wrong"
+echo "$(wc -w <<<"$COMMANDS") stages, $tried disks: ${outcomes[failed]:-0} too small, ${outcomes[done]:-0} large enough; $problems wrong"
 finish

@@ -13,7 +13,7 @@ same g.h5 alone.h5 'other slots and threads'
 generate="$bin/generate -q --model base.h5 --data prompts.h5 --samples 6 --max-new 30 --slots 200 --seed 5"
 expect 75 '' $generate -o k.h5 --stop-after 0.000001
 none=$(stat -c %s k.h5.spool)
-for after in 0.02 0.04 0.06 0.08 0.1 0.15 0.2 0.3 0.4 0.6 0.8 1 1.5 2; do
+for after in $(afters); do
     rm -f k.h5*
     $generate -o k.h5 --stop-after $after >out 2>err </dev/null
     [ $? = 75 ] && [ "$(stat -c %s k.h5.spool)" -gt $none ] && break

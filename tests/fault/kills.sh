@@ -5,10 +5,10 @@
 . tests/lib.bash
 . "$root/tests/fault/stages.bash"
 kills=${KILLS:-40}
-total=$(wc -w <<<"$STAGES")
+total=$(wc -w <<<"$COMMANDS")
 echo "DISTURB_SEED=$seed"
 tried=0 at=0
-for name in $STAGES; do
+for name in $COMMANDS; do
     prepare "$name" || continue
     rm -rf o && mkdir o
     seconds run_stage "$name"

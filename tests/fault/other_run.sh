@@ -28,7 +28,7 @@ damage() { # FILE: a byte in its middle
 stop() { # LEFT command...: begins x.h5 until it is stopped on its way; stdin: the file `feed`
     local left=$1 after code
     shift
-    for after in 0.02 0.04 0.08 0.15 0.3 0.6 1 1.5; do
+    for after in $(afters); do
         rm -f x*.h5
         "$@" -o x.h5 --stop-after $after >out 2>err <feed
         code=$?
@@ -76,6 +76,23 @@ for name in "${!stages[@]}"; do
         quiet $command -o x.h5
     fi
     for file in $list; do same $file ${file/x/want} "$name, of a damaged $left"; done
+
+    if [ $name = tokenize ]; then # what it counted, without an end of its texts
+        cp kept $left
+        "$root/$BUILD/tests/cli/poison" spool $left 15000 || fail 'poison spool'
+        expect 1 'what the stopped run has left is damaged; give --force' $command -o x.h5
+        ls x-* 2>/dev/null && fail "$name: an output of a damaged state"
+    fi
+
+    # killed behind the output's rename: the next run is free
+    cp kept $left
+    quiet $command ${other[$name]} -o x.h5
+    for file in $list; do cmp -s $file ${file/x/want} && fail "$name: another run gave the same"; done
+    [ ! -e $left ] || fail "$name: $left is there after another run"
+    cp kept $left # of a run that has made no such output
+    expect 1 "'$left' belongs to another run: option" $command ${other[$name]} --seed 5 -o x.h5
+    cmp -s $left kept || fail "$name: swept beside the output of another run"
+    rm $left
     rm -f x*.h5 want*.h5
     ls -A | grep 'x\.h5' && fail "$name: left behind"
 done
@@ -96,8 +113,12 @@ quiet $distill --teacher t.h5 u.h5 -o want.h5
 if stop x.h5.ckpt $distill --teacher t.h5 u.h5; then
     cp x.h5.ckpt kept
     for other in t.h5 't.h5 v.h5' 't.h5 u.h5 v.h5' 'u.h5 t.h5'; do
-        expect 1 "'x.h5.ckpt' belongs to another run: input [234] is another file" \
-            $distill --teacher $other -o x.h5
+        case $other in
+        t.h5) says='input 3 is not given this time (a stream' ;;
+        't.h5 u.h5 v.h5') says='input 4 was not given then (a stream' ;;
+        *) says='input [23] is another file' ;;
+        esac
+        expect 1 "'x.h5.ckpt' belongs to another run: $says" $distill --teacher $other -o x.h5
         cmp -s x.h5.ckpt kept && [ ! -e x.h5 ] || fail "caches $other: not left alone"
     done
     quiet $distill --teacher t.h5 u.h5 -o x.h5
@@ -114,6 +135,8 @@ if stop x.h5.ckpt $distill --teacher -; then
     $distill --teacher - -o x.h5 <list-swapped >out 2>err
     [ $? = 1 ] && grep -q "'x.h5.ckpt' belongs to another run: shard 3 of the stream is another" err ||
         fail "another stream of the same first shard: $(cat err)"
+    expect 1 "another run: input 3 was not given then (a stream of shards does not go on as a list" \
+        $distill --teacher $(cat list-pairs) -o x.h5
     cmp -s x.h5.ckpt kept && [ ! -e x.h5 ] || fail "another stream: not left alone"
     $distill --teacher - -o x.h5 <feed >out 2>err || fail "continuing with a stream: $(cat err)"
     same x.h5 want.h5 'a stream'

@@ -2,15 +2,25 @@
 # files, what it gives undisturbed, and what must hold after a run that was disturbed:
 #   killed, or exit 0 and the right bytes, or exit 1 and one line; under a final name nothing but what
 #   is right; run again undisturbed: exit 0, the right bytes, and nothing beside them.
-# STAGES="sft generate" picks.
-world 30
+# COMMANDS="sft generate" picks; ROWS (30) is how many rows their files have.
+rows=${ROWS:-30}
+third=$(((rows + 2) / 3))
+world "$rows"
 teachers
-small="--batch-size 10 --unit-tokens 256 --micro-tokens 512 --checkpoint-every 1 --threads 2"
+small="--batch-size $third --unit-tokens 256 --micro-tokens 512 --checkpoint-every 1 --threads 2"
 cpu="--threads 2"
 quiet "$bin/teacher-dump" -q --dpo dpo.h5 --reverse reverse.h5 --ref sft.h5 --data pairs.h5 -o t.h5
-quiet "$bin/teacher-dump" -q --dpo dpo.h5 --reverse reverse.h5 --ref sft.h5 --data pairs.h5 -o p.h5 --rows-per-shard 10
+quiet "$bin/teacher-dump" -q --dpo dpo.h5 --reverse reverse.h5 --ref sft.h5 --data pairs.h5 -o p.h5 --rows-per-shard $third
 quiet "$bin/generate" -q --model sft.h5 --data prompts.h5 --max-new 6 -o r.h5
 quiet "$bin/export" --model base.h5 --format hf -o hf -q
+quiet "$bin/sft" -q --model base.h5 --data sft-data.h5 --lora-rank 2 --steps 1 $small --log run.csv -o lora.h5
+quiet "$bin/export" -q --model lora.h5 --base-model base.h5 --format peft -o peft
+mkdir run
+mv run.csv run
+cp lora.h5 run
+export SOURCE_DATE_EPOCH=0
+printf '#!/bin/sh\nwhile read -r line; do echo 1; done\n' >scorer
+chmod +x scorer
 declare -A stages=(
     [import]="import -q --hf hf -o o/x.h5"
     [import-init]="import -q --init config.json --tokenizer tok.json --seed 2 -o o/x.h5"
@@ -19,15 +29,21 @@ declare -A stages=(
     [tokenize-pref]="tokenize -q --model base.h5 --kind pref --input pairs.csv $cpu -o o/x.h5"
     [sft]="sft -q --model base.h5 --data sft-data.h5 --steps 2 $small -o o/x.h5"
     [dpo-train]="dpo-train -q --model sft.h5 --data pairs.h5 --steps 2 $small -o o/x.h5"
-    [teacher-dump]="teacher-dump -q --dpo dpo.h5 --reverse reverse.h5 --ref sft.h5 --data pairs.h5 $cpu --checkpoint-every 10 -o o/x.h5"
-    [teacher-shards]="teacher-dump -q --dpo dpo.h5 --reverse reverse.h5 --ref sft.h5 --data pairs.h5 $cpu --rows-per-shard 10 -o o/x.h5"
+    [teacher-dump]="teacher-dump -q --dpo dpo.h5 --reverse reverse.h5 --ref sft.h5 --data pairs.h5 $cpu --checkpoint-every $third -o o/x.h5"
+    [teacher-shards]="teacher-dump -q --dpo dpo.h5 --reverse reverse.h5 --ref sft.h5 --data pairs.h5 $cpu --rows-per-shard $third -o o/x.h5"
     [distill]="distill -q --model sft.h5 --teacher t.h5 --steps 2 $small -o o/x.h5"
     [on-policy]="distill -q --on-policy --model sft.h5 --dpo dpo.h5 --reverse reverse.h5 --ref sft.h5 --data prompts.h5 --max-new 4 --steps 1 $small -o o/x.h5"
     [generate]="generate -q --model sft.h5 --data prompts.h5 --max-new 6 $cpu -o o/x.h5 --text o/x.jsonl"
     [eval-nll]="eval nll -q --model sft.h5 --data sft-data.h5 -o o/x.csv"
     [eval-pairs]="eval pairs -q --dpo dpo.h5 --reverse reverse.h5 --ref sft.h5 --data pairs.h5 -o o/x.csv"
     [eval-kl]="eval kl -q --model dpo.h5 --base sft.h5 --data r.h5 -o o/x.csv"
+    [eval-score]="eval score -q --scorer ./scorer --input sft.csv -o o/x.csv"
     [export]="export -q --model sft.h5 --format hf -o o/x"
+    [export-gguf]="export -q --model sft.h5 --format gguf -o o/x.gguf"
+    [export-peft]="export -q --model lora.h5 --base-model base.h5 --format peft -o o/x"
+    [import-adapter]="import -q --adapter peft --base-model base.h5 -o o/x.h5"
+    [merge]="merge -q --model base.h5 --adapter lora.h5 -o o/x.h5"
+    [report]="report run -o o/x.html"
     [shard-merge]="shard merge p-00000-of-00003.h5 p-00001-of-00003.h5 p-00002-of-00003.h5 -o o/x.h5"
     [shard-split]="shard split --parts 2 t.h5 -o o/x.h5"
     [shard-filter]="shard filter --max-positions 100 t.h5 -o o/x.h5"
@@ -35,7 +51,7 @@ declare -A stages=(
     [shard-check]="shard check t.h5"
 )
 names=$(printf '%s\n' "${!stages[@]}" | sort)
-STAGES=${STAGES:-$names}
+COMMANDS=${COMMANDS:-$names}
 
 listing() { # FOLDER: its files, with the sum of each
     (cd "$1" && find . -type f -exec md5sum {} + | sort -k2)

@@ -11,11 +11,11 @@ disturb_all d.h5 'd.h5.ckpt d.h5.reference.h5.spool' "$bin/dpo-train" $options -
     --data pairs.h5 --epochs 2 -q
 
 # With --checkpoint-every 1 a kill loses one step at most, and the log continues without a gap.
-numbers() { cut -d, -f1-5 "$1"; } # without the speed
+numbers() { cut -d, -f1-5 "$1"; } # without the speed and the time
 head -n 1 log.csv 2>/dev/null
 $sft -q -o b.h5 --log want.csv >out 2>err </dev/null || fail "with --log: $(cat err)"
 same b.h5 a.h5 'with --log'
-head -n 1 want.csv | grep -q '^step,loss,grad_norm,lr,tokens,tokens_per_second$' ||
+head -n 1 want.csv | grep -q '^step,loss,grad_norm,lr,epoch,tokens,tokens_per_second,seconds$' ||
     fail "the log's columns: $(head -n 1 want.csv)"
 rm b.h5
 reached=0

@@ -1,4 +1,5 @@
 // Any bytes as a file of each kind, read whole by the reader that its `kind` asks for.
+#include "formats/models/adapter_file.h"
 #include "formats/models/checkpoint.h"
 #include "formats/models/model_file.h"
 #include "formats/tokens/reference.h"
@@ -21,6 +22,10 @@ static void read_kind(const char *path, const char *kind) {
         struct model_file m;
         check(model_file_load(path, &m, &f), &f);
         if (!f.code) model_file_release(&m);
+    } else if (!strcmp(kind, "adapter")) {
+        check(adapter_file_verify(path, &f), &f);
+    } else if (!strcmp(kind, "reference")) {
+        check(reference_check(path, &f), &f);
     } else if (!strcmp(kind, "checkpoint")) {
         check(checkpoint_verify(path, &f), &f);
     } else if (!strcmp(kind, "tokens")) {

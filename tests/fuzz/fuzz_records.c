@@ -18,8 +18,7 @@ static void one_line(const struct fail *f) { // a failure says why, in one line
 // A row that fits a shape says something, and what is made of it can be looked at.
 static void look(struct record *row, enum data_kind kind, const struct example *x,
                  struct ledger *ledger) {
-    const struct text_rules rules[] = {{.template = true, .bos = "<s>"},
-                                       {.rendered = true}};
+    const struct text_rules rules[] = {{.template = true, .bos = "<s>"}, {.rendered = true}};
     if (!x->ids.n && !x->n) abort(); // a good row has a prompt
     for (size_t i = 0; i < x->n; i++)
         if (x->turns[i].n && !x->turns[i].text) abort();

@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (fd < 0 || write(fd, data, size) != (ssize_t)size) abort();
     close(fd);
     struct fail f = {0};
-    struct spool *s = spool_open(path, "kind: tokens\n", true, &f);
+    struct spool *s = spool_open(path, "kind: tokens\n", true, NULL, NULL, &f);
     if (!s && (!f.code || strchr(f.text, '\n'))) abort();
     if (s) read_back(s);
     spool_close(s, false);

@@ -137,12 +137,20 @@ static inline void image_whole(struct str *s, const struct image_data *d) {
     image_hash_line(s, d->bytes, d->shape.count * h5_size(d->shape.type));
 }
 
+static inline void image_weights(struct str *s, const struct image *m) {
+    for (size_t i = 0; i < m->n_data; i++) // as h5_members sorts them
+        if (!strncmp(m->data[i].name, "weights/", 8)) image_whole(s, &m->data[i]);
+}
+
 static inline void image_model(struct str *s, const struct image *m) {
     static const char *const attrs[] = {
-        "layers",   "width",      "heads",         "kv_heads", "head_dim",   "hidden",
-        "vocab",    "vocab_used", "max_positions", "norm_eps", "rope_theta", "rope_factor",
-        "rope_low", "rope_high",  "rope_original", "tied",     "qkv_bias",   "qk_norm",
-        "bos",      "eos",        "reward_beta",   "reversed"};
+        "layers",        "width",       "heads",         "kv_heads",      "head_dim",
+        "hidden",        "vocab",       "vocab_used",    "max_positions", "norm_eps",
+        "rope_theta",    "rope_factor", "rope_low",      "rope_high",     "rope_original",
+        "tied",          "qkv_bias",    "qk_norm",       "bos",           "eos",
+        "reward_beta",   "reversed",    "reward_head",   "window",        "window_first",
+        "window_period", "norms",       "qk_norm_whole", "fused",         "norm_plus_one",
+        "gelu",          "embed_scale", "score_size",    "rope_local"};
     static const char *const texts[] = {"config.json",
                                         "tokenizer.json",
                                         "tokenizer_config.json",
@@ -154,8 +162,17 @@ static inline void image_model(struct str *s, const struct image *m) {
         image_attr_line(s, image_attr(m, attrs[i]));
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         image_whole(s, image_data(m, texts[i]));
-    for (size_t i = 0; i < m->n_data; i++) // as h5_members sorts them
-        if (!strncmp(m->data[i].name, "weights/", 8)) image_whole(s, &m->data[i]);
+    image_weights(s, m);
+}
+
+static inline void image_adapter(struct str *s, const struct image *m) {
+    static const char *const attrs[] = {
+        "base",    "rank",        "alpha",   "dropout", "rank_stabilised",
+        "targets", "reward_beta", "reversed"};
+    str_puts(s, "adapter 1\n");
+    for (size_t i = 0; i < sizeof attrs / sizeof *attrs; i++)
+        image_attr_line(s, image_attr(m, attrs[i]));
+    image_weights(s, m);
 }
 
 static inline void image_checkpoint(struct str *s, const struct image *m) {
@@ -183,6 +200,8 @@ static inline void image_rehash(struct image *m) {
     str_puts(&s, "");
     if (!strcmp(kind, "model"))
         image_model(&s, m);
+    else if (!strcmp(kind, "adapter"))
+        image_adapter(&s, m);
     else if (!strcmp(kind, "checkpoint"))
         image_checkpoint(&s, m);
     else
@@ -202,7 +221,7 @@ static inline void image_write_chunks(struct h5 *h, const struct image_data *d, 
     s.chunk = most;
     s.level = s.level ? s.level : 3;
     unsigned char *raw = xmalloc(most * size), *coded = xmalloc(zfilter_bound(most * size));
-    h5_chunks_begin(h, d->name, &s);
+    h5_begin(h, d->name, &s);
     for (size_t at = 0; at < s.count; at += most) {
         size_t n = s.count - at < most ? s.count - at : most;
         memset(raw, 0, most * size);
@@ -210,14 +229,15 @@ static inline void image_write_chunks(struct h5 *h, const struct image_data *d, 
         h5_chunks_write(h, at / most, coded,
                         zfilter_encode(raw, most * size, size, s.level, coded));
     }
-    h5_chunks_end(h);
+    h5_end(h);
     free(raw);
     free(coded);
 }
 
 static inline bool image_save(struct image *m, const char *path, struct fail *f) {
     const char *kind = image_text(m, "kind");
-    bool whole = !strcmp(kind, "model") || !strcmp(kind, "checkpoint"), group = false;
+    bool whole = !strcmp(kind, "model") || !strcmp(kind, "adapter") || !strcmp(kind, "checkpoint");
+    bool group = false;
     image_rehash(m);
     struct h5 *h = h5_create(path, f);
     for (size_t i = 0; i < m->n_attrs; i++) {

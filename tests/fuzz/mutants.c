@@ -1,10 +1,11 @@
 // mutants FILE                  all mutants of a file, each read by the reader of its kind and by
-// what
-//                               shard check calls; prints how many there were and what came out.
-//                               Exit 1 where the two disagree, or a failure is none or of two
-//                               lines; a signal where a reader breaks.
+//                               what shard check calls; prints how many there were and what came
+//                               out. Exit 1 where the two disagree, or a failure is none or of two
+//                               lines; a signal where a reader breaks. BASE in the environment: the
+//                               model of an adapter
 // mutants FILE K OUT            the K-th one, written to OUT; its description on stdout
 // mutants --count FILE          how many there are
+#include "formats/models/adapter_file.h"
 #include "formats/models/checkpoint.h"
 #include "formats/models/model_file.h"
 #include "formats/teachers/teacher_set.h"
@@ -32,11 +33,21 @@ static void check_teacher(const char *path, struct fail *f) {
     columns_close(r);
 }
 
+static void read_adapter(const char *path, struct fail *f) {
+    struct model_file m;
+    const char *base = getenv("BASE");
+    if (!base) die(EXIT_USAGE, "BASE names no model");
+    if (!model_file_load(base, &m, f)) die_if(f);
+    adapter_file_load(path, &m, f);
+    model_file_release(&m);
+}
+
 static void read_as(const char *kind, const char *path, struct fail *f) {
     struct model_file m;
     struct tokens t;
     struct pairs p;
     if (!strcmp(kind, "model") && model_file_load(path, &m, f)) model_file_release(&m);
+    if (!strcmp(kind, "adapter")) read_adapter(path, f);
     if (!strcmp(kind, "tokens") && tokens_load(&t, 1, &path, f)) tokens_release(&t);
     if (!strcmp(kind, "pairs") && pairs_load(&p, 1, &path, f)) pairs_release(&p);
     if (!strcmp(kind, "reference")) reference_check(path, f);
@@ -51,13 +62,17 @@ static void check_as(const char *kind, const char *path, struct fail *f) {
         pairs_check(path, f);
     else if (!strcmp(kind, "teacher"))
         check_teacher(path, f);
+    else if (!strcmp(kind, "adapter"))
+        adapter_file_verify(path, f);
     else
         read_as(kind, path, f);
 }
 
-// A part of a set by itself is fine, though no reader takes it without the rest.
+// A part of a set by itself is fine, though no reader takes it without the rest; an adapter too, of
+// another base.
 static bool of_set(const char *why) {
-    return strstr(why, "is of a set of") || strstr(why, "has no rows");
+    return strstr(why, "is of a set of") || strstr(why, "has no rows") ||
+           strstr(why, "is an adapter of the model") || strstr(why, "does not fit its base");
 }
 
 static bool judge(const char *what, const struct fail *read, const struct fail *check) {

@@ -63,6 +63,7 @@ static inline void mutate_element(struct image_data *d, size_t i, size_t k) {
     unsigned char *at = d->bytes + i * size;
     float f = (float)reals[k];
     if (d->shape.type == H5_FLOAT32) memcpy(at, &f, size);
+    if (d->shape.type == H5_BF16) memcpy(at, (unsigned char *)&f + 2, size);
     if (d->shape.type == H5_FLOAT64) memcpy(at, &reals[k], size);
     if (d->shape.type == H5_INT32) memcpy(at, &(int32_t){(int32_t)ints[k]}, size);
     if (d->shape.type == H5_UINT16) memcpy(at, &(uint16_t){(uint16_t)ints[k]}, size);

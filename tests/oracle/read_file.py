@@ -182,6 +182,9 @@ def decode_teacher(f, attrs):
     if apart:
         middle = np.append((levels[1:] + levels[:-1]) / 2, levels[-1])
         log_tail = middle[field(f, "tail")]
+    log_most = np.zeros(entries.size)  # 0: not known
+    if apart and attrs["version"] > 4:
+        log_most = np.where(field(f, "most") > 0, middle[field(f, "most")], 0)
     brief = attrs["version"] > 2 and attrs["bits"] <= 12 and attrs["layout"] == "composed"
     tvd = field(f, "tvd") / 65535
     if brief:
@@ -200,12 +203,11 @@ def decode_teacher(f, attrs):
         kept.append(-(np.exp(x) * x).sum() - np.exp(q) * q)
         at += n
     rule = json.loads(attrs["rule"])
-    known = isinstance(rule.get("alpha"), str)
-    out = dict(entries=entries, support=support, logp=logp, log_tail=log_tail, tvd=tvd)
+    out = dict(entries=entries, support=support, logp=logp, log_tail=log_tail, log_most=log_most, tvd=tvd)
     if attrs["layout"] == "components":
         out.update(decode_components(attrs, entries, level, log_tail, tvd))
     else:
-        out["alpha"] = [alpha_of(rule, x) for x in tvd] if known else f["alpha"]
+        out["alpha"] = f["alpha"] if "alpha" in f else [alpha_of(rule, x) for x in tvd]
     out["entropy"] = field(f, "entropy") / (16 if brief or apart else 256)
     if apart:
         out["entropy"] = np.maximum(np.array(kept) + out["entropy"] - 1, 0)
@@ -248,8 +250,9 @@ def teacher_rows(f, n):
                 for name in ("low", "high"):
                     item[name] = f[name][span].tolist()
                 item["log_tails"] = f["log_tails"][position].tolist()
-            for name in ("log_tail", "alpha", "tvd", "realised", "entropy"):
-                item[name] = float(f[name][position])
+            for name in ("log_tail", "log_most", "alpha", "tvd", "realised", "entropy"):
+                if name != "log_most" or (name in f and f[name][position] < 0):
+                    item[name] = float(f[name][position])
             out["positions"].append(item)
             position += 1
             entry += count
@@ -323,13 +326,16 @@ def table_hash(f):
 NUMBERS = """layers width heads kv_heads head_dim hidden vocab vocab_used max_positions norm_eps
 rope_theta rope_factor rope_low rope_high rope_original tied qkv_bias qk_norm bos eos reward_beta
 reversed""".split()
+# absent: as before there were such attributes
+LATER = """reward_head window window_first window_period norms qk_norm_whole fused norm_plus_one
+gelu embed_scale score_size rope_local""".split()
 TEXTS = """config.json tokenizer.json tokenizer_config.json special_tokens_map.json
 generation_config.json chat_template""".split()
 
 
 def model_hash(f):
     lines = ["model 1"]
-    for name in NUMBERS:
+    for name in NUMBERS + [name for name in LATER if name in f.attrs]:
         value = f.attrs[name]
         real = isinstance(value, np.floating)
         lines.append(f"@{name} {value:.17g}" if real else f"@{name} {int(value)}")

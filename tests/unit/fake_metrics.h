@@ -1,5 +1,5 @@
-// Stands in for common/base/metrics.c, so that a test sees what an objective reports. For tests that
-// have included cmocka.
+// Stands in for common/base/metrics.c, so that a test sees what an objective reports. For tests
+// that have included cmocka.
 #pragma once
 #include <math.h>
 #include <stdbool.h>

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 #include "tests/unit/scratch.h"
+#include <math.h>
 
 enum { LONGEST = 9 };
 
@@ -34,13 +35,16 @@ static inline struct teacher_row make_row(size_t row, struct made *m) {
         if (!m->mask[i]) continue;
         size_t p = r.positions++;
         uint32_t n = 1 + (uint32_t)(row + i) % 3;
+        double mass[3], sum = 0;
         for (uint32_t k = 0; k < n; k++) {
             m->support[p][k] = (m->ids[i] + (k ? 1 + (int32_t)(row + 7 * k) % 39 : 0)) % 40;
-            m->logp[p][k] = -0.5f * (float)k - (float)(mixed(row, i) * row % 1000) / 100;
+            sum += mass[k] = 1 + (double)(mixed(row, i + k) * row % 1000);
         }
+        for (uint32_t k = 0; k < n; k++) // with the tail they make 1
+            m->logp[p][k] = (float)log(mass[k] * (1 - exp(-3.5)) / sum);
         m->entropy[p] = (float)row + 0.25f;
-        m->position[p] = (struct teacher_position){n,        m->support[p], m->logp[p], -3.5f,
-                                                   (float)i, 0.125f,        -(float)row};
+        m->position[p] = (struct teacher_position){
+            n, m->support[p], m->logp[p], -3.5f, -4.5f - (float)p, (float)i, 0.125f, m->logp[p][0]};
     }
     return r;
 }
@@ -69,6 +73,14 @@ static inline void write_set(const char *path, const char *options, size_t rows,
     if (!teacher_writer_commit(w, NULL)) fail_msg("%s", f.text);
 }
 
+// log p* (n) at one end of the grid, which makes 1 with the tail.
+static inline void made_end(size_t row, size_t at, uint32_t n, float tail, float *logp) {
+    double mass[3], sum = 0;
+    for (uint32_t k = 0; k < n; k++)
+        sum += mass[k] = exp(-(double)(mixed(row, at + k) % 1000) / 300);
+    for (uint32_t k = 0; k < n; k++) logp[k] = (float)log(mass[k] * -expm1((double)tail) / sum);
+}
+
 // The same rows in the components layout, with made-up numbers.
 static inline void write_components(const char *path, size_t rows, int bits) {
     enum { GRID = 3 };
@@ -88,11 +100,11 @@ static inline void write_components(const char *path, size_t rows, int bits) {
         float low[LONGEST][3], high[LONGEST][3], tail[LONGEST][GRID];
         struct teacher_row r = make_row(i, &m);
         for (size_t p = 0; p < r.positions; p++) {
-            for (size_t k = 0; k < 3; k++) {
-                low[p][k] = -1 - (float)(mixed(i, p + k) % 1000) / 300;
-                high[p][k] = -1 - (float)(mixed(i, p + k + 9) % 1000) / 300;
+            for (size_t k = 0; k < GRID; k++)
                 tail[p][k] = -0.5f - (float)(mixed(i, p + k + 20) % 100) / 50;
-            }
+            uint32_t n = r.position[p].n;
+            made_end(i, p, n, tail[p][0], low[p]);
+            made_end(i, p + 9, n, tail[p][GRID - 1], high[p]);
             components[p] = (struct teacher_components){low[p], high[p], tail[p]};
         }
         r.components = components;
@@ -114,7 +126,8 @@ static inline void check_row(const struct teacher_row *got, size_t row) {
         assert_int_equal(a->n, b->n);
         assert_memory_equal(a->ids, b->ids, b->n * sizeof *b->ids);
         assert_memory_equal(a->logp, b->logp, b->n * sizeof *b->logp);
-        assert_true(a->log_tail == b->log_tail && a->alpha == b->alpha && a->tvd == b->tvd);
+        assert_true(a->log_tail == b->log_tail && a->log_most == b->log_most);
+        assert_true(a->alpha == b->alpha && a->tvd == b->tvd);
         assert_true(a->realised == b->realised && got->entropy[p] == want.entropy[p]);
     }
 }

@@ -6,21 +6,24 @@
 #include "common/engine/net.h"
 #include "tests/unit/reference_model.h"
 
-static inline struct model make_model(bool tied, bool extras) {
-    struct model_config c = {.layers = 2,
-                             .width = 24,
-                             .heads = 4,
-                             .kv_heads = 2,
-                             .head_dim = 8,
-                             .hidden = 40,
-                             .vocab = 37,
-                             .vocab_used = extras ? 33 : 37,
-                             .max_positions = 512,
-                             .norm_eps = 1e-5,
-                             .rope_theta = 10000,
-                             .tied = tied,
-                             .qkv_bias = extras,
-                             .qk_norm = extras};
+static inline struct model_config net_case_config(bool tied, bool extras) {
+    return (struct model_config){.layers = 2,
+                                 .width = 24,
+                                 .heads = 4,
+                                 .kv_heads = 2,
+                                 .head_dim = 8,
+                                 .hidden = 40,
+                                 .vocab = 37,
+                                 .vocab_used = extras ? 33 : 37,
+                                 .max_positions = 512,
+                                 .norm_eps = 1e-5,
+                                 .rope_theta = 10000,
+                                 .tied = tied,
+                                 .qkv_bias = extras,
+                                 .qk_norm = extras};
+}
+
+static inline struct model net_case_model(struct model_config c) {
     struct model m;
     char why[200];
     assert_true(model_init(&m, &c, why, sizeof why));
@@ -32,6 +35,17 @@ static inline struct model make_model(bool tied, bool extras) {
                 (float)(0.25 * rng_normal(5, RNG_TEST, i, j) + (t->vector ? 0.8 : 0));
     }
     return m;
+}
+
+static inline struct model make_model(bool tied, bool extras) {
+    return net_case_model(net_case_config(tied, extras));
+}
+
+// q, k, v one tensor, gate, up too.
+static inline struct model make_fused(void) {
+    struct model_config c = net_case_config(false, false);
+    c.fused = true;
+    return net_case_model(c);
 }
 
 static inline int32_t token(size_t row, size_t i) {

@@ -25,16 +25,21 @@ static void attach(struct model *m, const char *targets, size_t rank, double dro
     assert_true(adapter_attach(m, &c, why, sizeof why));
 }
 
-static struct model adapted(const char *targets, size_t rank, double dropout) {
-    struct model m = make_model(true, true);
+// `fused`: of a model that has q, k, v as one projection, gate, up too.
+static struct model adapted_of(bool fused, const char *targets, size_t rank, double dropout) {
+    struct model m = fused ? make_fused() : make_model(true, true);
     attach(&m, targets, rank, dropout);
     fill(&m);
     return m;
 }
 
+static struct model adapted(const char *targets, size_t rank, double dropout) {
+    return adapted_of(false, targets, rank, dropout);
+}
+
 static size_t weight_at(const struct model *m, size_t l, enum adapter_target t) {
     const struct layer_offsets *o = &m->layer[l];
-    const size_t at[] = {o->q, o->k, o->v, o->o, o->gate, o->up, o->down};
+    const size_t at[] = {o->q, o->k, o->v, o->q, o->o, o->gate, o->up, o->gate, o->down};
     return at[t];
 }
 
@@ -64,8 +69,8 @@ static double merged(const void *m, const double *A) {
     return merged_loss(m, A);
 }
 
-static void check_gradient(const char *targets, size_t rank) {
-    struct model m = adapted(targets, rank, 0);
+static void check_gradient(bool fused, const char *targets, size_t rank) {
+    struct model m = adapted_of(fused, targets, rank, 0);
     struct parameters p = model_trained(&m);
     double *A = malloc(p.n * sizeof *A), loss;
     for (size_t i = 0; i < p.n; i++) A[i] = p.values[i];
@@ -91,12 +96,60 @@ static void check_gradient(const char *targets, size_t rank) {
 
 static void gradients_of_all(void **state) {
     (void)state;
-    check_gradient("q,k,v,o,gate,up,down", 3);
+    check_gradient(false, "q,k,v,o,gate,up,down", 3);
 }
 
 static void gradients_of_some(void **state) {
     (void)state;
-    check_gradient("q,v,up", 5);
+    check_gradient(false, "q,v,up", 5);
+}
+
+static void gradients_of_fused(void **state) {
+    (void)state;
+    check_gradient(true, "q,k,v,o,gate,up,down", 3); // the three are one, and the two
+    check_gradient(true, "qkv,down", 4);
+}
+
+// Every target is a tensor of the model with its shape, or is none.
+static void check_shapes(const struct model *m) {
+    for (enum adapter_target t = 0; t < ADAPTER_TARGETS; t++) {
+        char name[96];
+        size_t out, in;
+        snprintf(name, sizeof name, "model.layers.1.%s.weight", adapter_module_name(t));
+        adapter_shape(&m->config, t, &out, &in);
+        const struct tensor *s = model_tensor(m, name);
+        assert_int_equal(out, s ? s->rows : 0);
+        assert_true(!s || in == s->cols);
+    }
+}
+
+static void targets_of_the_model(void **state) {
+    (void)state;
+    static const struct {
+        bool fused;
+        const char *targets, *message, *text;
+    } cases[] = {{true, "q,v,down", "one projection 'qkv'", NULL},
+                 {true, "gate,o", "one projection 'gate_up'", NULL},
+                 {false, "qkv,o", "no projection 'qkv'", NULL},
+                 {false, "o,gate_up", "no projection 'gate_up'", NULL},
+                 {true, "q,k,v,up,gate", NULL, "qkv,gate_up"},
+                 {true, "down,qkv,q", NULL, "qkv,down"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct model m = cases[i].fused ? make_fused() : make_model(true, false);
+        struct adapter_config c = {.rank = 2, .alpha = 2};
+        char why[200], text[64];
+        assert_true(adapter_targets_parse(cases[i].targets, c.target));
+        check_shapes(&m);
+        if (cases[i].message) {
+            assert_false(adapter_attach(&m, &c, why, sizeof why));
+            assert_non_null(strstr(why, cases[i].message));
+        } else {
+            assert_true(adapter_attach(&m, &c, why, sizeof why));
+            adapter_targets_text(m.adapter->config.target, text, sizeof text);
+            assert_string_equal(text, cases[i].text);
+        }
+        model_release(&m);
+    }
 }
 
 // With dropout the mask is a function of step, row and column, so differences of the network's own
@@ -276,7 +329,8 @@ int main(void) {
         cmocka_unit_test(gradients_with_dropout), cmocka_unit_test(same_bits),
         cmocka_unit_test(untrained_is_the_base),  cmocka_unit_test(merged_equals_unmerged),
         cmocka_unit_test(base_in_bf16),           cmocka_unit_test(shared_weights),
-        cmocka_unit_test(names_and_limits),
+        cmocka_unit_test(names_and_limits),       cmocka_unit_test(gradients_of_fused),
+        cmocka_unit_test(targets_of_the_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,8 @@
 // Every supported architecture, from a shrunk config.json with the published keys and random
-// weights: log-probabilities against the naive model in double, and the gradient against central
-// differences of it.
+// weights: log-probabilities of training's and of decoding's forward pass against the naive model
+// in double, and the gradient against central differences of it.
 #include "tests/unit/reference_model.h"
+#include "common/engine/decoder.h"
 #include "common/engine/net.h"
 #include "common/method/objective.h"
 #include "common/training/passes.h"
@@ -22,6 +23,14 @@ enum { LENGTH = 21 };
     "\"num_attention_heads\": 4, \"hidden_act\": \"silu\", \"vocab_size\": 37, "                   \
     "\"max_position_embeddings\": 64, \"bos_token_id\": 1, \"eos_token_id\": 2, "
 
+#define GEMMA                                                                                      \
+    "\"hidden_size\": 24, \"intermediate_size\": 40, \"num_hidden_layers\": 2, "                   \
+    "\"num_attention_heads\": 4, \"num_key_value_heads\": 2, \"head_dim\": 8, "                    \
+    "\"hidden_activation\": \"gelu_pytorch_tanh\", \"vocab_size\": 37, "                           \
+    "\"max_position_embeddings\": 64, \"attention_bias\": false, \"attention_dropout\": 0.0, "     \
+    "\"attn_logit_softcapping\": null, \"final_logit_softcapping\": null, "                        \
+    "\"cache_implementation\": \"hybrid\", \"rms_norm_eps\": 1e-06, "
+
 static const struct {
     const char *name, *json;
 } architectures[] = {
@@ -40,6 +49,40 @@ static const struct {
     {"mistral", "{\"model_type\": \"mistral\", " SIZES "\"num_key_value_heads\": 2, "
                 "\"rms_norm_eps\": 1e-05, \"rope_theta\": 1000000.0, \"sliding_window\": null, "
                 "\"tie_word_embeddings\": false}"},
+    {"mistral with a window",
+     "{\"model_type\": \"mistral\", " SIZES "\"num_key_value_heads\": 2, \"rms_norm_eps\": 1e-05, "
+     "\"rope_theta\": 10000.0, \"sliding_window\": 6, "
+     "\"tie_word_embeddings\": false}"},
+    {"qwen 2 with a window", "{\"model_type\": \"qwen2\", " SIZES "\"num_key_value_heads\": 2, "
+                             "\"rms_norm_eps\": 1e-06, \"rope_theta\": 1000000.0, "
+                             "\"sliding_window\": 5, \"use_sliding_window\": true, "
+                             "\"max_window_layers\": 1, \"tie_word_embeddings\": true}"},
+    {"qwen 3 with a window",
+     "{\"model_type\": \"qwen3\", " SIZES "\"num_key_value_heads\": 2, \"head_dim\": 8, "
+     "\"rms_norm_eps\": 1e-06, \"rope_theta\": 1000000, \"sliding_window\": 7, "
+     "\"use_sliding_window\": true, \"layer_types\": [\"sliding_attention\", \"full_attention\"], "
+     "\"tie_word_embeddings\": false}"},
+    {"olmo 2", "{\"model_type\": \"olmo2\", " SIZES "\"num_key_value_heads\": 2, "
+               "\"attention_bias\": false, \"attention_dropout\": 0.0, \"rms_norm_eps\": 1e-06, "
+               "\"rope_scaling\": null, \"rope_theta\": 500000, \"pad_token_id\": 3, "
+               "\"tie_word_embeddings\": false}"},
+    {"phi 3", "{\"model_type\": \"phi3\", " SIZES "\"num_key_value_heads\": 2, "
+              "\"auto_map\": {\"AutoConfig\": \"configuration_phi3.Phi3Config\"}, "
+              "\"attention_bias\": false, \"embd_pdrop\": 0.0, \"resid_pdrop\": 0.0, "
+              "\"original_max_position_embeddings\": 64, \"rms_norm_eps\": 1e-05, "
+              "\"rope_scaling\": null, \"rope_theta\": 10000.0, \"sliding_window\": 11, "
+              "\"tie_word_embeddings\": false}"},
+    {"gemma 3", "{\"model_type\": \"gemma3_text\", " GEMMA
+                "\"rope_scaling\": {\"rope_type\": \"linear\", \"factor\": 8.0}, "
+                "\"query_pre_attn_scalar\": 10, \"sliding_window\": 6, "
+                "\"sliding_window_pattern\": 2, \"rope_local_base_freq\": 100.0}"},
+    {"gemma 3, layers named, untied",
+     "{\"model_type\": \"gemma3_text\", " GEMMA "\"query_pre_attn_scalar\": 8, "
+     "\"_sliding_window_pattern\": 6, \"use_bidirectional_attention\": false, "
+     "\"layer_types\": [\"full_attention\", \"sliding_attention\"], \"sliding_window\": 80, "
+     "\"rope_parameters\": {\"full_attention\": {\"rope_type\": \"default\", \"rope_theta\": 1e6}, "
+     "\"sliding_attention\": {\"rope_type\": \"default\", \"rope_theta\": 50.0}}, "
+     "\"tie_word_embeddings\": false}"},
     {"qwen 2.5", "{\"model_type\": \"qwen2\", " SIZES "\"num_key_value_heads\": 2, "
                  "\"attention_dropout\": 0.0, \"rms_norm_eps\": 1e-06, \"rope_theta\": 1000000.0, "
                  "\"sliding_window\": 64, \"use_sliding_window\": false, "
@@ -86,6 +129,12 @@ static double reference_loss(const struct model *m, const double *P, const int32
     return loss / (LENGTH - 1);
 }
 
+static struct net *make_net(const struct model *m, bool recompute) {
+    struct net_limits l = {
+        .rows = 32, .positions = 32, .trees_tokens = 32, .backward = true, .recompute = recompute};
+    return net_new(m, &l);
+}
+
 static float *gradient(struct net *net, const struct model *m, const struct batch *b) {
     struct objective o = objective_sft_new(37);
     struct step_totals totals = {.rows = 1, .tokens = b->positions, .responses = 1};
@@ -127,8 +176,7 @@ static void forward_and_gradient(void **state) {
     (void)state;
     for (size_t a = 0; a < ARCHITECTURES; a++) {
         struct model m = make_model(a);
-        struct net_limits l = {.rows = 32, .positions = 32, .trees_tokens = 32, .backward = true};
-        struct net *net = net_new(&m, &l);
+        struct net *net = make_net(&m, false), *lean = make_net(&m, true);
         struct batch b = {0};
         int32_t ids[LENGTH];
         double logp[LENGTH], *P = malloc(m.n_params * sizeof *P);
@@ -142,6 +190,10 @@ static void forward_and_gradient(void **state) {
                          logp[i - 1], lp[(i - 1) * 37 + (size_t)ids[i]]);
         float *grads = gradient(net, &m, &b);
         check_slopes(a, &m, P, ids, grads);
+        float *again = gradient(lean, &m, &b); // from the layers' inputs alone: the same bits
+        assert_memory_equal(grads, again, m.n_params * sizeof *grads);
+        free(again);
+        net_free(lean);
         free(grads);
         free(lp);
         free(P);
@@ -151,8 +203,47 @@ static void forward_and_gradient(void **state) {
     }
 }
 
+static void check_decoder(size_t a, const struct model *m, const double *lp, const int32_t *ids,
+                          size_t prompt) {
+    struct decoder *d = decoder_new(m, 2, LENGTH);
+    float z[37];
+    size_t slot = 1;
+    decoder_start(d, slot, ids, prompt, z);
+    for (size_t t = prompt; t < LENGTH; t++) {
+        double sum = 0, want = lp[(t - 1) * 37 + (size_t)ids[t]];
+        for (size_t v = 0; v < 37; v++) sum += exp((double)z[v]);
+        double got = (double)z[ids[t]] - log(sum);
+        if (!(fabs(got - want) < 2e-5))
+            fail_msg("%s, decoded position %zu of %zu: %.9g, in double %.9g", architectures[a].name,
+                     t, prompt, got, want);
+        decoder_step(d, 1, &slot, &ids[t], z);
+    }
+    decoder_free(d);
+}
+
+// Through the cache of keys and values, a prompt row by row or as one product.
+static void decoding(void **state) {
+    (void)state;
+    for (size_t a = 0; a < ARCHITECTURES; a++) {
+        struct model m = make_model(a);
+        struct batch b = {0};
+        int32_t ids[LENGTH];
+        double *P = malloc(m.n_params * sizeof *P);
+        make_batch(&b, ids);
+        for (size_t i = 0; i < m.n_params; i++) P[i] = m.params[i];
+        double *lp = ref_logprobs(&m, P, ids, LENGTH);
+        check_decoder(a, &m, lp, ids, 3);
+        check_decoder(a, &m, lp, ids, LENGTH - 2);
+        free(lp);
+        free(P);
+        batch_release(&b);
+        model_release(&m);
+    }
+}
+
 int main(void) {
     parallel_init(2);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(forward_and_gradient)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(forward_and_gradient),
+                                       cmocka_unit_test(decoding)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

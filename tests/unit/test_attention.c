@@ -1,6 +1,6 @@
 // Attention and its gradients against plain sums in float64, over several blocks of keys and
-// queries, with shared prefixes and shared key-value heads; the same bits on any threads, in any
-// company.
+// queries, with shared prefixes, shared key-value heads and sliding windows; the same bits on any
+// threads, in any company.
 #include "common/engine/attention.h"
 #include "common/engine/kernels.h"
 #include "common/base/mem.h"
@@ -39,7 +39,7 @@ static struct problem problem_new(size_t n, size_t np, size_t H, size_t G, size_
     free(ids);
     free(mask);
     p.N = p.batch.n;
-    p.attention = (struct attention){NULL, H, G, D, most, NULL};
+    p.attention = (struct attention){.heads = H, .kv_heads = G, .dim = D, .span = most};
     p.attention.scratch = xmalloc(attention_scratch(most, D) * sizeof(float));
     p.qkv = xmalloc(p.N * p.W * sizeof(float));
     p.dqkv = xmalloc(p.N * p.W * sizeof(float));
@@ -84,24 +84,25 @@ struct plain { // the same in double
 static void plain_query(const struct problem *p, const struct segment *s, size_t i, size_t h,
                         struct plain *w, double *prob) {
     size_t D = p->D, g = h / (p->H / p->G), row = s->first + i, n = s->prefix_count + i + 1;
+    size_t window = p->attention.window, from = window && n > window ? n - window : 0;
     const float *q = p->qkv + row * p->W + h * D, *dout = p->dout + (row * p->H + h) * D;
     double max = -INFINITY, sum = 0, delta = 0, scale = 1 / sqrt((double)D);
     double *out = w->out + (row * p->H + h) * D, *dq = w->dqkv + row * p->W + h * D;
-    for (size_t j = 0; j < n; j++) {
+    for (size_t j = from; j < n; j++) {
         const float *k = p->qkv + key_row(s, j) * p->W + (p->H + g) * D;
         prob[j] = 0;
         for (size_t d = 0; d < D; d++) prob[j] += scale * q[d] * k[d];
         max = fmax(max, prob[j]);
     }
-    for (size_t j = 0; j < n; j++) sum += prob[j] = exp(prob[j] - max);
+    for (size_t j = from; j < n; j++) sum += prob[j] = exp(prob[j] - max);
     w->lse[row * p->H + h] = max + log(sum);
-    for (size_t j = 0; j < n; j++) {
+    for (size_t j = from; j < n; j++) {
         const float *v = p->qkv + key_row(s, j) * p->W + (p->H + p->G + g) * D;
         prob[j] /= sum;
         for (size_t d = 0; d < D; d++) out[d] += prob[j] * v[d];
     }
     for (size_t d = 0; d < D; d++) delta += out[d] * dout[d];
-    for (size_t j = 0; j < n; j++) {
+    for (size_t j = from; j < n; j++) {
         size_t at = key_row(s, j) * p->W + (p->H + g) * D;
         const float *k = p->qkv + at, *v = k + p->G * D;
         double *dk = w->dqkv + at, *dv = dk + p->G * D, dp = -delta;
@@ -126,11 +127,15 @@ static void near(const float *got, const double *want, size_t n, double toleranc
 // Outputs and gradients within 1e-6 of the largest, log-sum-exp 1e-6.
 static void like_plain_sums(void **state) {
     (void)state;
-    static const size_t shapes[][5] = {
-        {450, 230, 4, 2, 10}, {33, 192, 2, 2, 48}, {1, 1, 3, 1, 64}, {70, 31, 1, 1, 130}};
+    static const size_t shapes[][6] = {
+        // the last: the window
+        {450, 230, 4, 2, 10},      {33, 192, 2, 2, 48},       {1, 1, 3, 1, 64},
+        {70, 31, 1, 1, 130},       {450, 230, 2, 1, 8, 1},    {450, 230, 2, 2, 8, 37},
+        {600, 200, 2, 1, 10, 192}, {600, 230, 2, 1, 10, 201}, {600, 180, 1, 1, 8, 5000}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         const size_t *s = shapes[i];
         struct problem p = problem_new(s[0], s[1], s[2], s[3], s[4], false);
+        p.attention.window = s[5];
         size_t HD = p.H * p.D;
         struct plain w = {xcalloc(p.N * HD, sizeof(double)), xcalloc(p.N * p.H, sizeof(double)),
                           xcalloc(p.N * p.W, sizeof(double))};
@@ -150,15 +155,16 @@ static void like_plain_sums(void **state) {
     }
 }
 
-static void same_bits(void **state) {
-    (void)state;
+static void check_bits(size_t window) {
     enum { FIRST = 210 };
     struct problem p = problem_new(FIRST, 230, 4, 2, 16, false);
+    p.attention.window = window;
     solve(&p);
     for (int threads = 1; threads <= 3; threads++) {
         parallel_init(threads);
         struct problem a = problem_new(FIRST, 230, 4, 2, 16, false);
         struct problem b = problem_new(FIRST, 230, 4, 2, 16, true);
+        a.attention.window = b.attention.window = window;
         solve(&a);
         solve(&b);
         assert_memory_equal(a.out, p.out, p.N * p.H * p.D * sizeof(float));
@@ -170,6 +176,12 @@ static void same_bits(void **state) {
     }
     parallel_init(2);
     problem_release(&p);
+}
+
+static void same_bits(void **state) {
+    (void)state;
+    check_bits(0);
+    check_bits(50);
 }
 
 int main(void) {

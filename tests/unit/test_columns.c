@@ -335,6 +335,73 @@ static void test_damaged_spool(void **state) {
 }
 
 // Damage is refused or harmless, never a crash; in a chunk it is named.
+// Appends what no writer would to a spool: a chunk, a state with `value` at `at` (UINT64_MAX:
+// none).
+static void forge(const char *path, const struct spool_entry *e, size_t at, uint64_t value) {
+    struct fail f = {0};
+    char head[4096], *spool = xasprintf("%s.spool", path), *state;
+    uint64_t length; // of the header, which stands behind the first record
+    size_t n;
+    FILE *file = fopen(spool, "rb");
+    assert_int_equal(fread(head, 1, sizeof head, file), sizeof head);
+    fclose(file);
+    memcpy(&length, head + 64, sizeof length);
+    head[72 + length] = 0;
+    struct spool *s = spool_open(spool, head + 72, true, NULL, NULL, &f); // its own header
+    if (!s) fail_msg("%s", f.text);
+    const void *from = spool_state(s, &n);
+    state = xmalloc(n);
+    memcpy(state, from, n);
+    memcpy(state + at, &value, value == UINT64_MAX ? 0 : sizeof value);
+    char *bytes = xcalloc(e->length + 1, 1);
+    if (e->length) assert_true(spool_add(s, e, bytes));
+    assert_true(spool_checkpoint(s, state, n));
+    assert_true(spool_close(s, true));
+    free(bytes);
+    free(state);
+    free(spool);
+}
+
+// Bytes with a right XXH3 that no writer has left are refused, whatever they claim.
+static void test_forged_spool(void **state) {
+    (void)state;
+    static const struct {
+        struct spool_entry entry;
+        size_t at; // of a number in the state: rows, then of each column chunks, elements, bytes
+        uint64_t value;
+    } forged[] = {
+        {{.part = 1, .index = 1, .elements = COLUMN_CHUNK, .length = 1 << 21}, 0, UINT64_MAX},
+        {{.part = 1, .index = 0, .elements = COLUMN_CHUNK, .length = 9, .column = 3},
+         0,
+         UINT64_MAX},
+        {{.part = 1, .index = 3, .elements = COLUMN_CHUNK, .length = 9}, 0, UINT64_MAX},
+        {{.part = 0, .index = 0, .elements = COLUMN_CHUNK, .length = 9}, 0, UINT64_MAX},
+        {{.part = 9, .index = 0, .elements = COLUMN_CHUNK, .length = 9}, 0, UINT64_MAX},
+        {{.part = 1, .index = 1, .elements = 1ull << 40, .length = 9}, 0, UINT64_MAX},
+        {{.length = 0}, 0, ROWS + 1},
+        {{.length = 0}, 0, UINT64_MAX - 1},
+        {{.length = 0}, 8, 7},
+        {{.length = 0}, 16, COLUMN_CHUNK},
+    };
+    char *path = scratch_path("g.h5");
+    struct columns_plan plan = {.rows_per_shard = 100, .rows_total = ROWS, .resume = true};
+    for (size_t i = 0; i < sizeof forged / sizeof *forged; i++) {
+        struct fail f = {0};
+        struct columns_plan fresh = plan;
+        fresh.resume = false;
+        struct columns_writer *w = create(path, &fresh, &f);
+        for (size_t row = 0; row < 190; row++) add_row(w, row);
+        assert_true(columns_checkpoint(w, "s", 1));
+        columns_abandon(w, true);
+        forge(path, &forged[i].entry, forged[i].at, forged[i].value);
+        w = create(path, &plan, &f);
+        if (w) fail_msg("forged spool %zu is taken up", i);
+        assert_int_equal(f.code, EXIT_FAILED);
+        assert_non_null(strstr(f.text, "is damaged; remove it"));
+    }
+    free(path);
+}
+
 static void test_damage(void **state) {
     (void)state;
     char *path = scratch_path("d.h5"), *hurt = scratch_path("hurt.h5");
@@ -372,6 +439,7 @@ int main(void) {
         cmocka_unit_test(test_damage),
         cmocka_unit_test(test_kill),
         cmocka_unit_test(test_damaged_spool),
+        cmocka_unit_test(test_forged_spool),
     };
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }

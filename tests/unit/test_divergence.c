@@ -20,7 +20,7 @@ static const struct divergence kinds[] = {{DIVERGENCE_FKL, 0},
                                           {DIVERGENCE_JSD, 0.1},
                                           {DIVERGENCE_JSD, 0.9}};
 enum { KINDS = sizeof kinds / sizeof *kinds };
-static float own[V]; // scratch
+static float own[2 * V]; // scratch
 
 static double lse(const double *z, size_t n) {
     double sum = 0;
@@ -123,6 +123,72 @@ static void sparse_gradients(void **state) {
             }
         }
     }
+}
+
+// The same where no token outside has more than `most`: q = min(most, k p) of each, k by bisection.
+static double capped_reference(const struct divergence *d, const double *z,
+                               const struct teacher_position *t, double most, bool *binds) {
+    double q[V], p[V], l = lse(z, V), low = 0, high = 1e12;
+    bool in[V] = {0};
+    for (size_t v = 0; v < V; v++) p[v] = exp(z[v] - l);
+    for (size_t i = 0; i < t->n; i++) {
+        in[t->ids[i]] = true;
+        q[t->ids[i]] = exp((double)t->logp[i]);
+    }
+    for (int step = 0; step < 200; step++) {
+        double k = (low + high) / 2, sum = 0;
+        for (size_t v = 0; v < V; v++) sum += in[v] ? 0 : fmin(most, k * p[v]);
+        *(sum < exp((double)t->log_tail) ? &low : &high) = k;
+    }
+    *binds = false;
+    for (size_t v = 0; v < V; v++) {
+        if (in[v]) continue;
+        *binds = *binds || low * p[v] > most;
+        q[v] = fmin(most, low * p[v]);
+    }
+    return bucket_divergence(d, q, p, V);
+}
+
+static void capped_gradients(void **state) {
+    (void)state;
+    double z[V], tail;
+    float x[V], plain[V];
+    struct target y;
+    bool binds;
+    size_t bound = 0;
+    for (uint64_t salt = 0; salt < 8; salt++) {
+        make_target(&y, salt, N, salt % 2 ? 0.2 : 1e-3);
+        make_logits(z, salt, salt < 4 ? 1 : 4);
+        double part = salt % 4 < 2 ? 0.06 : 0.4, most = part * exp((double)y.t.log_tail);
+        y.t.log_most = (float)log(most);
+        most = exp((double)y.t.log_most);
+        for (size_t k = 0; k < KINDS; k++) {
+            to_float(x, z, V);
+            double expect = capped_reference(&kinds[k], z, &y.t, most, &binds);
+            double loss = divergence_sparse(&kinds[k], x, V, &y.t, 0.5, own, &tail);
+            assert_true(near(loss, expect, 1e-6 * (1 + fabs(expect))));
+            bound += binds;
+            for (size_t v = 0; v < V; v++) {
+                double keep = z[v], h = 1e-5;
+                z[v] = keep + h;
+                double up = capped_reference(&kinds[k], z, &y.t, most, &binds);
+                z[v] = keep - h;
+                double down = capped_reference(&kinds[k], z, &y.t, most, &binds);
+                z[v] = keep;
+                assert_true(near((double)x[v], 0.5 * (up - down) / (2 * h), 2e-6));
+            }
+            // a bound that does not bind is as none
+            y.t.log_most = y.t.log_tail;
+            to_float(x, z, V);
+            to_float(plain, z, V);
+            divergence_sparse(&kinds[k], x, V, &y.t, 0.5, own, &tail);
+            y.t.log_most = 0;
+            divergence_sparse(&kinds[k], plain, V, &y.t, 0.5, own, &tail);
+            y.t.log_most = (float)log(most);
+            assert_memory_equal(x, plain, sizeof x);
+        }
+    }
+    assert_true(bound > 8 * KINDS / 2);
 }
 
 static void dense_gradients(void **state) { // also against the sparse form on a full support
@@ -411,11 +477,11 @@ static void against_reference(void **state) { // divergence_kl is fkl without th
 int main(void) {
     parallel_init(2);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sparse_gradients),  cmocka_unit_test(dense_gradients),
-        cmocka_unit_test(gradient_formulas), cmocka_unit_test(extremes),
-        cmocka_unit_test(weights_and_sums),  cmocka_unit_test(live_is_replay),
-        cmocka_unit_test(distill_bits),      cmocka_unit_test(against_reference),
-        cmocka_unit_test(no_floor),
+        cmocka_unit_test(sparse_gradients),  cmocka_unit_test(capped_gradients),
+        cmocka_unit_test(dense_gradients),   cmocka_unit_test(gradient_formulas),
+        cmocka_unit_test(extremes),          cmocka_unit_test(weights_and_sums),
+        cmocka_unit_test(live_is_replay),    cmocka_unit_test(distill_bits),
+        cmocka_unit_test(against_reference), cmocka_unit_test(no_floor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,13 +33,14 @@ static void make(struct world *w, size_t at, size_t n, size_t from) {
 }
 
 // The gradients themselves, V numbers each, by the code that trains.
-static void by_hand(const struct world *w, size_t n, const float *kept, double log_tail, int kind,
-                    struct fidelity_sum *sum) {
+static void by_hand(const struct world *w, size_t n, const float *kept, double log_tail,
+                    double log_most, int kind, struct fidelity_sum *sum) {
     const struct divergence d = {.kind = kind == FIDELITY_FKL ? DIVERGENCE_FKL : DIVERGENCE_RKL};
-    float g[V], h[V], logp[V], own[V];
+    float g[V], h[V], logp[V], own[2 * V];
     int32_t ids[V];
     double tail;
-    struct teacher_position t = {.ids = ids, .logp = logp, .log_tail = (float)log_tail};
+    struct teacher_position t = {
+        .ids = ids, .logp = logp, .log_tail = (float)log_tail, .log_most = (float)log_most};
     for (size_t i = 0; i < n; i++) {
         if (isnan(kept[i])) continue;
         ids[t.n] = w->ids[i];
@@ -63,6 +64,13 @@ static double tail_of(const struct world *w, size_t n, const float *kept) { // e
     return q > 1e-9 ? log(q) : (double)ROW_LOG_FLOOR;
 }
 
+static double most_of(const struct world *w, const float *kept) {
+    float most = ROW_LOG_FLOOR;
+    for (size_t i = 0; i < V; i++)
+        if (isnan(kept[i])) most = fmaxf(most, w->star[w->ids[i]]);
+    return (double)most;
+}
+
 static void test_full(void **state) { // a full support: cosine 1, error 0
     (void)state;
     struct fidelity_sum sum[FIDELITY_KINDS] = {{0}};
@@ -70,7 +78,7 @@ static void test_full(void **state) { // a full support: cosine 1, error 0
         struct world w;
         make(&w, at, V, at);
         for (size_t i = 0; i < V; i++) w.kept[i] = w.star[w.ids[i]];
-        fidelity_add(sum, &w.s, V, w.kept, (double)ROW_LOG_FLOOR);
+        fidelity_add(sum, &w.s, V, w.kept, (double)ROW_LOG_FLOOR, 0);
         assert_true(fabs(fidelity_kl(V, w.kept, w.kept, (double)ROW_LOG_FLOOR, 0, 0, V)) < 1e-7);
     }
     for (int kind = 0; kind < FIDELITY_KINDS; kind++) {
@@ -92,9 +100,10 @@ static void test_against_gradients(void **state) { // any U, any part of it, num
                 w.kept[i] = keep ? (float)((double)w.star[w.ids[i]] + off) : NAN;
             }
             double log_tail = tail_of(&w, n, w.kept);
-            fidelity_add(sum, &w.s, n, w.kept, log_tail);
+            double log_most = n == V ? most_of(&w, w.kept) : 0; // within U all of them are known
+            fidelity_add(sum, &w.s, n, w.kept, log_tail, log_most);
             for (int kind = 0; kind < FIDELITY_KINDS; kind++)
-                by_hand(&w, n, w.kept, log_tail, kind, &want[kind]);
+                by_hand(&w, n, w.kept, log_tail, log_most, kind, &want[kind]);
         }
         for (int kind = 0; kind < FIDELITY_KINDS; kind++) {
             assert_true(fabs(sum[kind].gg / want[kind].gg - 1) < 1e-5);
@@ -115,7 +124,7 @@ static void test_small(void **state) {
     struct fidelity_student s = {.logp = logp, .g = {g[0], g[1]}};
     struct fidelity_sum sum[FIDELITY_KINDS] = {{0}};
     fidelity_dense(student, star, 3, (int32_t[]){0}, 1, scratch, &s);
-    fidelity_add(sum, &s, 1, kept, log(0.75));
+    fidelity_add(sum, &s, 1, kept, log(0.75), 0);
     assert_true(fabs(sum[FIDELITY_FKL].gg - 1. / 8) < 1e-7);
     assert_true(fabs(sum[FIDELITY_FKL].hh - 3. / 32) < 1e-7);
     assert_true(fabs(sum[FIDELITY_FKL].gh - 3. / 32) < 1e-7);

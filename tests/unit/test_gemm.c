@@ -2,8 +2,10 @@
 // threads and for any grouping of units, in float32 and in bf16.
 #include "common/engine/blas.h"
 #include "common/engine/gemm.h"
+#include "common/engine/kernels.h"
 #include "common/base/parallel.h"
 #include "common/base/rng.h"
+#include "tests/unit/bf16_sums.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -142,9 +144,123 @@ static void agrees_with_blas(void **state) {
     free(dy);
 }
 
+// y (N,M) of three parts' columns and a matrix of its own beside dx: the bits of one product after
+// the other, for any number of threads and however units are grouped.
+static void beside_is_after(bool bf16) {
+    enum { R = 16, LOW = 3 * R };
+    static const size_t first[] = {0, 200, 296, M};
+    float *x = random_matrix(N * K, 1), *w = random_matrix(M * K, 2), *b = random_matrix(M * R, 3);
+    float *low = random_matrix(N * LOW, 4), *dy = random_matrix(N * M, 5);
+    struct weights weights = {.f32 = w, .rounded = bf16};
+    float *y = calloc(N * M, sizeof *y), *dx = calloc(N * K, sizeof *dx);
+    float *dlow = calloc(N * LOW, sizeof *dlow);
+    const struct rowplan whole = {.units = 3, .first = all};
+    parallel_init(1);
+    gemm_forward(&whole, y, M, x, K, weights, M, K, false);
+    gemm_dx(&whole, dx, K, dy, M, weights, M, K, false);
+    struct beside to[3], back[3];
+    float *again = calloc(N * M, sizeof *y), *dx2 = calloc(N * K, sizeof *dx);
+    float *dlow2 = calloc(N * LOW, sizeof *dlow);
+    for (size_t i = 0; i < 3; i++) {
+        size_t at = first[i], out = first[i + 1] - at;
+        struct weights of = {.f32 = b + at * R, .rounded = bf16};
+        gemm_forward(&whole, y + at, M, low + i * R, LOW, of, out, R, true);
+        gemm_dx(&whole, dlow + i * R, LOW, dy + at, M, of, out, R, false);
+        to[i] = (struct beside){again + at, M, low + i * R, LOW, of, out, R, at, true};
+        back[i] = (struct beside){dlow2 + i * R, LOW, dy + at, M, of, R, out, SIZE_MAX, false};
+    }
+    for (int threads = 1; threads <= 9; threads += 4)
+        for (size_t group = 1; group <= 3; group += 2) {
+            parallel_init(threads);
+            for (size_t u = 0; u < 3; u += group) {
+                struct rowplan p = {.units = group, .first = all + u};
+                gemm_forward_beside(&p, again, M, x, K, weights, M, K, false, to, 3);
+                gemm_dx_beside(&p, dx2, K, dy, M, weights, M, K, false, back, 3);
+            }
+            assert_memory_equal(y, again, N * M * sizeof(float));
+            assert_memory_equal(dx, dx2, N * K * sizeof(float));
+            assert_memory_equal(dlow, dlow2, N * LOW * sizeof(float));
+        }
+    float *made[] = {x, w, b, low, dy, y, dx, dlow, again, dx2, dlow2};
+    for (size_t i = 0; i < sizeof made / sizeof *made; i++) free(made[i]);
+}
+
+static void beside(void **state) {
+    (void)state;
+    beside_is_after(false);
+    beside_is_after(true);
+}
+
+// The sum of n numbers' products as gemm.h has it: a chain for each block of the inner length.
+static float in_blocks(float sum, const float *a, const float *b, size_t n) {
+    const size_t most = 2 * KERNEL_DEPTH, blocks = (n + most - 1) / most;
+    const size_t each = (n + 16 * blocks - 1) / (16 * blocks) * 16;
+    if (kernels()->tiles) return bf16_sum(sum, a, b, n, true);
+    for (size_t k = 0; k < n; k += each)
+        sum = bf16_sum(sum, a + k, b + k, n - k < each ? n - k : each, false);
+    return sum;
+}
+
+// Products in bf16 of more rows, columns and inner numbers than there is room for at a time.
+static void more_than_room(void **state) {
+    (void)state;
+    enum { FEW = 29, MANY = 9001, LONG = 1700 };
+    float *x = random_matrix(FEW * LONG, 1), *w = random_matrix(MANY * LONG, 2);
+    float *y = calloc(FEW * MANY, sizeof *y), *wide = calloc(FEW * MANY, sizeof *wide);
+    float *row = malloc(LONG * sizeof *row), *column = malloc(LONG * sizeof *column);
+    const size_t rows[2] = {0, FEW}, inner[3] = {0, 900, LONG};
+    const struct rowplan plan = {1, rows}, sum = {2, inner};
+    parallel_init(2);
+    gemm_forward(&plan, y, MANY, x, LONG, (struct weights){.f32 = w, .rounded = true}, MANY, LONG,
+                 false);
+    gemm_dw(&sum, wide, w, MANY, x, FEW, MANY, FEW, true); // of the same numbers, read across
+    for (size_t t = 0; t < 3000; t++) {
+        size_t i = rng_bits(2, RNG_TEST, t, 0) % FEW, j = rng_bits(2, RNG_TEST, t, 1) % MANY;
+        assert_true(y[i * MANY + j] == in_blocks(0, x + i * LONG, w + j * LONG, LONG));
+        for (size_t k = 0; k < LONG; k++) {
+            row[k] = w[k * MANY + j];
+            column[k] = x[k * FEW + i];
+        }
+        float want = in_blocks(0, row, column, inner[1]);
+        want = in_blocks(want, row + inner[1], column + inner[1], LONG - inner[1]);
+        assert_true(wide[j * FEW + i] == want);
+    }
+    float *made[] = {x, w, y, wide, row, column};
+    for (size_t i = 0; i < sizeof made / sizeof *made; i++) free(made[i]);
+}
+
+// Few rows in bf16: the same bits of float32 weights as of those rounded before, however many rows
+// there are.
+static void few_in_bf16(void **state) {
+    (void)state;
+    enum { MOST = 40, LONG = 1701, WIDE = 301 };
+    float *x = random_matrix(MOST * LONG, 1), *w = random_matrix(WIDE * LONG, 2);
+    float *many = malloc(MOST * WIDE * sizeof *many), *some = malloc(MOST * WIDE * sizeof *some);
+    uint16_t *halves = malloc(WIDE * LONG * sizeof *halves);
+    const struct weights full = {.f32 = w, .rounded = true},
+                         half = {.bf16 = halves, .rounded = true};
+    kernels()->narrow(halves, w, WIDE * LONG);
+    parallel_init(2);
+    gemm_rows(many, WIDE, x, LONG, MOST, half, WIDE, LONG, false);
+    for (size_t t = 0; t < 500; t++) {
+        size_t i = rng_bits(2, RNG_TEST, t, 0) % MOST, m = rng_bits(2, RNG_TEST, t, 1) % WIDE;
+        double sum = 0;
+        for (size_t k = 0; k < LONG; k++) sum += (double)x[i * LONG + k] * w[m * LONG + k];
+        assert_true(fabs((double)many[i * WIDE + m] - sum) < 1.2);
+    }
+    for (size_t n = 1; n <= MOST; n = 2 * n + 1) {
+        gemm_rows(some, WIDE, x, LONG, n, full, WIDE, LONG, false);
+        assert_memory_equal(some, many, n * WIDE * sizeof *some);
+    }
+    float *made[] = {x, w, many, some};
+    for (size_t i = 0; i < sizeof made / sizeof *made; i++) free(made[i]);
+    free(halves);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(same_bits),
-                                       cmocka_unit_test(agrees_with_double),
-                                       cmocka_unit_test(agrees_with_blas)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(same_bits),          cmocka_unit_test(beside),
+        cmocka_unit_test(agrees_with_double), cmocka_unit_test(agrees_with_blas),
+        cmocka_unit_test(more_than_room),     cmocka_unit_test(few_in_bf16)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,7 +20,7 @@ static void write_column(struct h5 *h, const char *name, enum h5_type type, cons
         .type = type, .rank = 1, .dims = {COUNT, 1}, .count = COUNT, .chunk = CHUNK, .level = 3};
     unsigned char padded[CHUNK * 8];
     void *to = xmalloc(zfilter_bound(sizeof padded));
-    assert_true(h5_chunks_begin(h, name, &s));
+    assert_true(h5_begin(h, name, &s));
     for (size_t i = 0; i < 3; i++) {
         size_t n = i < 2 ? CHUNK : COUNT - 2 * CHUNK;
         memset(padded, 0, sizeof padded);
@@ -28,7 +28,7 @@ static void write_column(struct h5 *h, const char *name, enum h5_type type, cons
         size_t made = zfilter_encode(padded, CHUNK * size, size, 3, to);
         assert_true(h5_chunks_write(h, i, to, made));
     }
-    assert_true(h5_chunks_end(h));
+    assert_true(h5_end(h));
     free(to);
 }
 

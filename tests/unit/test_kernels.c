@@ -1,7 +1,8 @@
 // Every kernel of the level in use (ALIGNDISTIL_KERNELS) against float64, within what kernels.h
 // states, for lengths around the vectors' and the tiles' edges.
 #include "common/engine/kernels.h"
-#include "common/base/rng.h"
+#include "tests/unit/bf16_sums.h"
+#include "tests/unit/kernel_rows.h"
 #include <float.h>
 #include <math.h>
 #include <setjmp.h>
@@ -12,18 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-
-enum { MOST = 1100 };
-static const size_t lengths[] = {1, 2, 7, 15, 16, 17, 48, 64, 95, 288, 767, 1000};
-enum { LENGTHS = sizeof lengths / sizeof *lengths };
-
-static void fill(float *x, size_t n, uint64_t row, double scale) {
-    for (size_t i = 0; i < n; i++) x[i] = (float)(scale * rng_normal(7, RNG_TEST, row, i));
-}
-
-static void near(double got, double want, double tolerance, const char *what, size_t n) {
-    if (!(fabs(got - want) <= tolerance)) fail_msg("%s, %zu: %.9g, not %.9g", what, n, got, want);
-}
 
 // exp: relative 2.5e-7 from -87 to 88; exactly 0 below and for -INFINITY; finite above.
 static void exponential(void **state) {
@@ -124,6 +113,49 @@ static void few_rows(void **state) {
         }
 }
 
+// Lane l of 16 gets 2 l + 1 and 2 l of each 32; then the lanes, half upon half.
+static float few_sum(const float *x, const uint16_t *w, size_t K) {
+    float lane[16] = {0};
+    for (size_t k = 0; k < (K + 31) / 32 * 32; k++) {
+        size_t at = k ^ 1, l = k % 32 / 2;
+        if (at < K)
+            lane[l] = fmaf(rounded_to_bf16(x[at]), rounded_to_bf16(widened(w[at])), lane[l]);
+    }
+    for (size_t half = 8; half; half /= 2)
+        for (size_t l = 0; l < half; l++) lane[l] += lane[l + half];
+    return lane[0];
+}
+
+// In bf16: the bits of those sums, alike for any number of rows; numbers about the least that
+// counts among them.
+static void few_rows_bf16(void **state) {
+    (void)state;
+    enum { N = 13, M = 19 };
+    static float x[N * MOST], w[M * MOST], y[N * M], lines[N * BF16_LINE(MOST)];
+    static uint16_t halves[M * MOST];
+    for (size_t t = 0; t < LENGTHS; t++) {
+        size_t K = lengths[t];
+        fill(x, N * K, t, t % 2 ? 1 : 0x1p-55);
+        fill(w, M * K, 60 + t, t % 2 ? 0x1p-55 : 1);
+        kernels()->narrow(halves, w, M * K);
+        for (size_t i = 0; i < N; i++) kernels()->bf16_line(lines + i * BF16_LINE(K), x + i * K, K);
+        for (size_t n = 1; n <= N; n += 3) {
+            for (size_t i = 0; i < N * M; i++) y[i] = 3;
+            kernels()->rows_bf16(y, M, lines, n, halves, M, K, n % 2);
+            for (size_t i = 0; i < N * M; i++) {
+                float want = 3;
+                if (i < n * M) {
+                    want = few_sum(x + i / M * K, halves + i % M * K, K);
+                    if (n % 2) want += 3;
+                }
+                if (memcmp(&want, &y[i], sizeof want))
+                    fail_msg("row %zu of %zu, column %zu, K %zu: %a is not %a", i / M, n, i % M, K,
+                             (double)y[i], (double)want);
+            }
+        }
+    }
+}
+
 static void mixture(void **state) {
     (void)state;
     enum { N = 50, LD = 150 };
@@ -144,8 +176,7 @@ static void mixture(void **state) {
 }
 
 // RMSNorm and its gradient, 2e-6 of the row's largest; SwiGLU likewise, 2e-6.
-static void norms(void **state) {
-    (void)state;
+static void check_norms(double plus) {
     float x[MOST], w[MOST], dy[MOST], y[MOST], dx[MOST];
     for (size_t t = 0; t < LENGTHS; t++) {
         size_t n = lengths[t];
@@ -155,25 +186,44 @@ static void norms(void **state) {
         double mean = 0, inner = 0;
         for (size_t i = 0; i < n; i++) {
             mean += (double)x[i] * x[i] / (double)n;
-            inner += (double)w[i] * dy[i] * x[i];
+            inner += (w[i] + plus) * dy[i] * x[i];
         }
         double r = 1 / sqrt(mean + 1e-5);
-        float got = kernels()->rmsnorm(y, x, w, n, 1e-5f);
+        float got = kernels()->rmsnorm(y, x, w, (float)plus, n, 1e-5f);
         near((double)got, r, 1e-6 * r, "rmsnorm's scale", n);
         memset(dx, 0, sizeof dx);
-        kernels()->rmsnorm_backward(dx, dy, x, w, got, n);
+        kernels()->rmsnorm_backward(dx, dy, x, w, (float)plus, got, n);
         for (size_t i = 0; i < n; i++) {
-            double want = x[i] * r * w[i], size = fabs(r * w[i] * dy[i]);
+            double v = w[i] + plus, want = x[i] * r * v, size = fabs(r * v * dy[i]);
             near((double)y[i], want, 2e-6 * fabs(want), "rmsnorm", n);
             double part = x[i] * r * r * r * inner / (double)n;
-            near((double)dx[i], r * w[i] * dy[i] - part, 4e-6 * (size + fabs(part) + r),
+            near((double)dx[i], r * v * dy[i] - part, 4e-6 * (size + fabs(part) + r),
                  "rmsnorm_backward", n);
         }
     }
 }
 
-static void gated(void **state) {
+static void norms(void **state) {
     (void)state;
+    check_norms(0);
+    check_norms(1);
+}
+
+struct gate { // silu or gelu of a number, and its slope
+    double value, slope;
+};
+
+static struct gate gate_of(double g, bool gelu) {
+    if (!gelu) {
+        double s = 1 / (1 + exp(-g));
+        return (struct gate){g * s, s * (1 + g * (1 - s))};
+    }
+    double c = sqrt(2 / 3.14159265358979323846), t = tanh(c * (g + 0.044715 * g * g * g));
+    double slope = c * (1 + 3 * 0.044715 * g * g);
+    return (struct gate){g / 2 * (1 + t), (1 + t) / 2 + g / 2 * (1 - t * t) * slope};
+}
+
+static void check_gated(bool gelu) {
     float g[MOST], u[MOST], d[MOST], y[MOST];
     for (size_t t = 0; t < LENGTHS; t++) {
         size_t n = lengths[t];
@@ -183,18 +233,25 @@ static void gated(void **state) {
         fill(d, n, 90 + t, 1);
         memcpy(dg, g, sizeof g);
         memcpy(du, u, sizeof u);
-        kernels()->swiglu(y, g, u, n);
-        kernels()->swiglu_backward(dg, du, d, n);
+        (gelu ? kernels()->geglu : kernels()->swiglu)(y, g, u, n);
+        (gelu ? kernels()->geglu_backward : kernels()->swiglu_backward)(dg, du, d, n);
         for (size_t i = 0; i < n; i++) {
-            double s = 1 / (1 + exp(-(double)g[i])), silu = g[i] * s;
-            double slope = s * (1 + g[i] * (1 - s));
-            near((double)y[i], silu * u[i], 2e-6 * fabs(silu * u[i]), "swiglu", n);
-            near((double)du[i], d[i] * silu, 2e-6 * fabs(d[i] * silu), "swiglu_backward up", n);
-            near((double)dg[i], d[i] * u[i] * slope,
-                 2e-6 * fabs((double)d[i] * u[i]) * (1 + fabs((double)g[i])),
-                 "swiglu_backward gate", n);
+            struct gate want = gate_of((double)g[i], gelu);
+            // silu to its own size, gelu, which falls off faster, to that of the gate
+            double size = gelu ? 4e-6 * fabs((double)g[i]) : 2e-6 * fabs(want.value);
+            double slope = (gelu ? 8e-6 : 2e-6) * (1 + fabs((double)g[i]));
+            near((double)y[i], want.value * u[i], size * fabs((double)u[i]), "gated", n);
+            near((double)du[i], d[i] * want.value, size * fabs((double)d[i]), "up", n);
+            near((double)dg[i], d[i] * u[i] * want.slope, slope * fabs((double)d[i] * u[i]), "gate",
+                 n);
         }
     }
+}
+
+static void gated(void **state) {
+    (void)state;
+    check_gated(false);
+    check_gated(true);
 }
 
 // AdamW: each number within 1e-6 of its change.
@@ -233,18 +290,39 @@ static void adamw(void **state) {
     }
 }
 
+// To bf16: the nearer of the two neighbours, of equally near ones the even; NaN stays NaN. narrow
+// has its upper half, which widen brings back.
+static void to_bf16_and_back(void **state) {
+    (void)state;
+    enum { N = 1003 };
+    static float x[N], y[N], z[N];
+    static uint16_t half[N];
+    fill(x, N, 1, 3);
+    const float special[] = {0,         -0.0f,      INFINITY,  -INFINITY, NAN,          FLT_MAX,
+                             0x1p-140f, -0x1.01p0f, 0x1.03p5f, 0x1.02p5f, 0x1.00fffep1f};
+    memcpy(x + 100, special, sizeof special);
+    for (size_t n = 1; n <= N; n += n < 40 ? 1 : 137) {
+        kernels()->round(y, x, n);
+        kernels()->narrow(half, x, n);
+        kernels()->widen(z, half, n);
+        for (size_t i = 0; i < n; i++) {
+            uint32_t bits, low, high;
+            memcpy(&bits, &x[i], sizeof bits);
+            low = bits & 0xffff0000u;
+            high = low + 0x10000;
+            bool up = (bits & 0xffff) > 0x8000 || ((bits & 0xffff) == 0x8000 && low & 0x10000);
+            memcpy(&bits, &y[i], sizeof bits);
+            if (isnan(x[i]) ? !isnan(y[i]) : bits != (up ? high : low))
+                fail_msg("%a is rounded to %a", (double)x[i], (double)y[i]);
+            if (memcmp(&z[i], &y[i], sizeof y[i]) || half[i] != bits >> 16)
+                fail_msg("%a is kept as %a", (double)y[i], (double)z[i]);
+        }
+    }
+}
+
 // ---- blocks of products ----
 
 enum { LD = 800, BLOCK_ROWS = 120, BLOCK_COLS = 120 };
-
-static float rounded_to_bf16(float x) {
-    if (fabsf(x) < 0x1p-55f) return 0;
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    bits = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000u;
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
 
 // A block whose operands are stored as `inner` says. c: (BLOCK_ROWS,BLOCK_COLS), filled with 7
 // around it.
@@ -288,9 +366,9 @@ static void check_block(const float *a, const float *b, const size_t shape[3], i
         }
 }
 
-// In bf16: the very bits of fused multiply-adds of the rounded numbers, second of each pair first.
+// In bf16: the very bits of the rounded numbers' sum in the level's order.
 static void check_bf16(const float *a, const float *b, const size_t shape[3], int how, bool half) {
-    static float c[BLOCK_ROWS * BLOCK_COLS];
+    static float c[BLOCK_ROWS * BLOCK_COLS], row[LD], column[LD];
     static uint16_t halves[LD * LD];
     struct block d = block_of(c, a, b, shape, how);
     d.bf16 = true;
@@ -304,20 +382,14 @@ static void check_bf16(const float *a, const float *b, const size_t shape[3], in
     struct operand source = {.f32 = b, .ld = LD, .inner = how & 2};
     for (size_t i = 0; i < d.rows; i++)
         for (size_t j = 0; j < d.cols; j++) {
-            float sum = 0;
-            for (size_t p = 0; p < (d.k + 1) / 2 * 2; p++) {
-                size_t k = p ^ 1;
-                if (k >= d.k) continue;
-                float y = operand_at(&source, j, k);
-                if (half) {
-                    uint32_t bits = (uint32_t)halves[j * LD + k] << 16;
-                    memcpy(&y, &bits, sizeof y);
-                }
-                sum = fmaf(rounded_to_bf16(operand_at(&d.a, i, k)), rounded_to_bf16(y), sum);
+            for (size_t k = 0; k < d.k; k++) {
+                row[k] = operand_at(&d.a, i, k);
+                column[k] = half ? widened(halves[j * LD + k]) : operand_at(&source, j, k);
             }
-            if (memcmp(&c[i * BLOCK_COLS + j], &sum, sizeof sum) != 0)
+            float want = bf16_sum(0, row, column, d.k, kernels()->tiles);
+            if (memcmp(&c[i * BLOCK_COLS + j], &want, sizeof want) != 0)
                 fail_msg("bf16 block %zu x %zu x %zu, %d: %a is not %a", d.rows, d.cols, d.k, how,
-                         (double)c[i * BLOCK_COLS + j], (double)sum);
+                         (double)c[i * BLOCK_COLS + j], (double)want);
         }
 }
 
@@ -360,10 +432,12 @@ static void bf16_extremes(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exponential), cmocka_unit_test(not_a_number),
-        cmocka_unit_test(reductions),  cmocka_unit_test(few_rows),
+        cmocka_unit_test(reductions),  cmocka_unit_test(to_bf16_and_back),
+        cmocka_unit_test(few_rows),    cmocka_unit_test(few_rows_bf16),
         cmocka_unit_test(mixture),     cmocka_unit_test(norms),
         cmocka_unit_test(gated),       cmocka_unit_test(adamw),
         cmocka_unit_test(blocks),      cmocka_unit_test(bf16_extremes),
+
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

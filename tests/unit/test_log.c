@@ -112,6 +112,46 @@ static void test_metrics_refused(void **state) {
     unlink(path);
 }
 
+// A column that a row may lack: empty, and there from the first row on. What resuming has kept.
+static void test_metrics_lacking(void **state) {
+    (void)state;
+    static const char *const ending[] = {"csv", "jsonl"};
+    static const char *const whole[] = {"step,loss,valid,seconds\n1,2,,0.5\n2,2,7,1\n",
+                                        "{\"step\":1,\"loss\":2,\"seconds\":0.5}\n"
+                                        "{\"step\":2,\"loss\":2,\"valid\":7,\"seconds\":1}\n"};
+    for (int k = 0; k < 2; k++) {
+        char path[300], text[4096];
+        snprintf(path, sizeof path, "%s/test_lacking.%s", folder(), ending[k]);
+        struct metrics *m = metrics_open(path, 0);
+        assert_true(metrics_resumed(m, "seconds") == 0);
+        for (int step = 1; step <= 2; step++) {
+            metrics_value(m, "loss", 2);
+            metrics_column(m, "valid");
+            if (step == 2) metrics_value(m, "valid", 7);
+            metrics_value(m, "seconds", 0.5 * step);
+            assert_true(step == 2 ? metrics_get(m, "valid") == 7 : isnan(metrics_get(m, "valid")));
+            metrics_row(m, (uint64_t)step);
+        }
+        metrics_close(m);
+        read_all(path, text);
+        assert_string_equal(text, whole[k]);
+        for (uint64_t at = 1; at <= 2; at++) {
+            write_all(path, whole[k]);
+            m = metrics_open(path, at);
+            assert_true(metrics_resumed(m, "seconds") == 0.5 * (double)at);
+            assert_true(metrics_resumed(m, "loss") == 2 && metrics_resumed(m, "none") == 0);
+            metrics_close(m);
+        }
+        unlink(path);
+    }
+    struct metrics *m = metrics_open(NULL, 0); // in memory alone
+    metrics_value(m, "loss", 3);
+    assert_true(metrics_get(m, "loss") == 3);
+    metrics_row(m, 1);
+    assert_true(isnan(metrics_get(m, "loss")));
+    metrics_close(m);
+}
+
 struct talk {
     const char *progress;
     bool quiet, verbose;
@@ -122,11 +162,22 @@ static void talks(void *self) {
     struct log *l = log_open(t->progress, t->quiet, t->verbose);
     log_note(l, "a %s", "note");
     log_detail(l, "a detail");
-    log_progress(l, "step", 1, 4, 2.5);
+    log_progress(l, "step", 1, 4, "loss 2.5000");
     usleep(150000);
-    log_progress(l, "step", 2, 4, 2.25);
+    log_progress(l, "step", 2, 4, "loss 2.2500");
     log_note(l, "between");
     log_end_progress(l);
+    log_close(l);
+}
+
+static void talks_and_drops(void *self) {
+    (void)self;
+    struct log *l = log_open("always", false, false);
+    log_progress(l, "row", 1, 4, NULL);
+    usleep(150000);
+    log_progress(l, "row", 2, 4, NULL);
+    log_drop_progress(l);
+    log_end_progress(l); // of nothing
     log_close(l);
 }
 
@@ -139,9 +190,14 @@ static void test_log(void **state) {
     c = run_child(talks, &(struct talk){"auto", true, true});
     assert_string_equal(c.text, "");
     c = run_child(talks, &(struct talk){"always", false, false});
-    assert_non_null(strstr(c.text, "[==========>         ] step 2/4 (50%), loss 2.2500, "));
+    assert_non_null(strstr(c.text, "[==========>         ] step 2/4 (50%), loss 2.2500, 0s"));
     assert_non_null(strstr(c.text, "\r\033[Ktest_log: between\n")); // the note clears the line
     assert_int_equal(c.text[strlen(c.text) - 1], '\n');
+    c = run_child(talks_and_drops, NULL); // nothing of the line is left
+    assert_non_null(strstr(c.text, "row 2/4 (50%), 6"));
+    assert_non_null(strstr(c.text, " rows/s, "));
+    const char *end = strrchr(c.text, '\r');
+    assert_string_equal(end, "\r\033[K");
 }
 
 static void prints_to(void *self) {
@@ -221,9 +277,9 @@ static void test_numbers(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_metrics), cmocka_unit_test(test_metrics_refused),
-        cmocka_unit_test(test_log),     cmocka_unit_test(test_stdout),
-        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_metrics),         cmocka_unit_test(test_metrics_refused),
+        cmocka_unit_test(test_metrics_lacking), cmocka_unit_test(test_log),
+        cmocka_unit_test(test_stdout),          cmocka_unit_test(test_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

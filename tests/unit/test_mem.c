@@ -34,6 +34,23 @@ static void test_arena(void **state) {
     assert_null(a.base);
 }
 
+static void test_pieces_keep_their_bytes(void **state) { // those after them are touched alone
+    (void)state;
+    enum { PIECES = 7 };
+    size_t bytes = (3u << 20) / 2 + 5;
+    struct arena a;
+    char *piece[PIECES];
+    arena_init(&a, PIECES * (bytes + 63));
+    for (int i = 0; i < PIECES; i++) {
+        piece[i] = arena_take(&a, bytes);
+        for (size_t k = 0; k < bytes; k++) assert_int_equal(piece[i][k], 0);
+        memset(piece[i], 1 + i, bytes);
+    }
+    for (int i = 0; i < PIECES; i++)
+        for (size_t k = 0; k < bytes; k++) assert_int_equal(piece[i][k], 1 + i);
+    arena_release(&a);
+}
+
 static void test_big(void **state) {
     (void)state;
     size_t bytes = (5u << 20) + 3;
@@ -75,8 +92,11 @@ static void test_out_of_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_grow),          cmocka_unit_test(test_arena),
-        cmocka_unit_test(test_big),           cmocka_unit_test(test_str),
+        cmocka_unit_test(test_grow),
+        cmocka_unit_test(test_arena),
+        cmocka_unit_test(test_pieces_keep_their_bytes),
+        cmocka_unit_test(test_big),
+        cmocka_unit_test(test_str),
         cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

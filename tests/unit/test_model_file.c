@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <math.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -60,6 +61,42 @@ static void test_round_trip(void **state) {
     model_file_release(&back);
     free(path);
     free(again);
+}
+
+// A file whose matrices are bf16 is half as large, and is in every use the model of the rounded
+// numbers: their content hash, their float32 weights, the same bits when it is run in bf16.
+static void test_bf16(void **state) {
+    (void)state;
+    char *path = scratch_path("half.h5"), *plain = scratch_path("plain.h5");
+    struct fail f = {0};
+    struct model_file m = small_model(), back, same, frozen;
+    struct tensor_source source = tensor_source_flat(m.model.params);
+    struct lineage l = origin;
+    source.bf16 = true;
+    l.version = MODEL_FILE_BF16;
+    assert_true(model_file_write(path, &m, &source, &l, &f));
+    assert_true(model_file_load(path, &back, &f));
+    for (size_t i = 0; i < m.model.n_tensors; i++) {
+        const struct tensor *t = &m.model.tensors[i];
+        for (size_t k = 0; k < t->rows * t->cols; k++) {
+            uint32_t bits = (uint32_t)model_bf16(m.model.params[t->offset + k]) << 16;
+            float want, got = back.model.params[t->offset + k];
+            memcpy(&want, &bits, sizeof want);
+            assert_true(got == (t->vector ? m.model.params[t->offset + k] : want));
+        }
+    }
+    assert_true(model_file_save(plain, &back, &origin, &f));
+    assert_true(model_file_load(plain, &same, &f));
+    assert_true(hash_equal(same.content, back.content));
+    assert_true(model_file_load_frozen(path, true, &frozen, &f));
+    assert_int_equal(frozen.model.half[frozen.model.embed],
+                     model_bf16(m.model.params[m.model.embed]));
+    model_file_release(&m);
+    model_file_release(&back);
+    model_file_release(&same);
+    model_file_release(&frozen);
+    free(path);
+    free(plain);
 }
 
 // Every flip of a byte and every cut is refused, or (in bytes that mean nothing) changes nothing.
@@ -138,6 +175,81 @@ static void test_wrong_weights(void **state) {
     free(path);
 }
 
+// What families beyond Llama's have comes back, and is part of the hash; what makes no sense is
+// refused, and an absent attribute is its default.
+static void test_later_fields(void **state) {
+    (void)state;
+    char *path = scratch_path("later.h5");
+    struct fail f = {0};
+    struct model_file m = small_model(), back;
+    assert_true(model_file_save(path, &m, &origin, &f));
+    assert_true(model_file_load(path, &back, &f));
+    struct hash128 plain = back.content;
+    model_file_release(&back);
+    m.model.config.window = 5;
+    m.model.config.window_first = m.model.config.window_period = 1;
+    m.model.config.gelu = m.model.config.norm_plus_one = true;
+    m.model.config.embed_scale = 2.5;
+    m.model.config.score_size = 3;
+    m.model.config.rope_local = 100;
+    assert_true(model_file_save(path, &m, &origin, &f));
+    assert_true(model_file_load(path, &back, &f));
+    assert_true(same_model(&m, &back));
+    assert_false(hash_equal(back.content, plain));
+    model_file_release(&back);
+    m.model.config.rope_local = 101;
+    struct hash128 other = back.content;
+    assert_true(model_file_save(path, &m, &origin, &f));
+    assert_true(model_file_load(path, &back, &f));
+    assert_false(hash_equal(back.content, other));
+    model_file_release(&back);
+    model_file_release(&m);
+    free(path);
+}
+
+static void refuse_config(const struct model_config *c, const char *message) {
+    char *path = scratch_path("bad.h5");
+    struct fail f = {0};
+    struct model_file m = small_model(), back;
+    m.model.config = *c;
+    assert_true(model_file_save(path, &m, &origin, &f));
+    assert_false(model_file_load(path, &back, &f));
+    assert_int_equal(f.code, EXIT_BADDATA);
+    if (!strstr(f.text, message)) fail_msg("no '%s' in: %s", message, f.text);
+    model_file_release(&m);
+    free(path);
+}
+
+static void test_bad_fields(void **state) {
+    (void)state;
+    struct model_file m = small_model();
+    struct model_config plain = m.model.config, c = plain;
+    c.norms = NORMS_KINDS;
+    refuse_config(&c, "place of its norms");
+    c = plain;
+    c.window_first = 1;
+    refuse_config(&c, "sliding window's layers");
+    c.window = 4;
+    c.window_period = 2;
+    refuse_config(&c, "sliding window's layers");
+    c = plain;
+    c.qk_norm_whole = true;
+    refuse_config(&c, "over all heads");
+    c = plain;
+    c.rope_local = 0.5;
+    refuse_config(&c, "out of range");
+    c = plain;
+    c.embed_scale = NAN;
+    refuse_config(&c, "out of range");
+    c = plain;
+    c.score_size = -1;
+    refuse_config(&c, "out of range");
+    c = plain;
+    c.fused = true; // the tensors are those of a model that is not
+    refuse_config(&c, "the model does not use");
+    model_file_release(&m);
+}
+
 // A file of the first version stays readable and keeps its hash, whatever fields have come since.
 static void test_old_file(void **state) {
     (void)state;
@@ -197,9 +309,11 @@ static void test_checkpoint(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_no_space),   cmocka_unit_test(test_wrong_weights),
-        cmocka_unit_test(test_checkpoint), cmocka_unit_test(test_old_file),
+        cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_bf16),
+        cmocka_unit_test(test_damage),        cmocka_unit_test(test_no_space),
+        cmocka_unit_test(test_wrong_weights), cmocka_unit_test(test_checkpoint),
+        cmocka_unit_test(test_old_file),      cmocka_unit_test(test_later_fields),
+        cmocka_unit_test(test_bad_fields),
     };
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }

@@ -85,6 +85,50 @@ static void recompute_same_bits(void **state) {
     model_release(&m);
 }
 
+// In bf16: the same bits for any threads, micro-batches and with recompute, and a gradient near
+// that in float32, at the level of bf16's rounding (2^-9 relative, a few times over).
+static void check_bf16(struct model_config c) {
+    struct model m = net_case_model(c);
+    struct net_limits lean = limits();
+    lean.recompute = true;
+    double loss, exact_loss, difference = 0, norm = 0;
+    float *exact = gradient(&m, 2, 1, &exact_loss);
+    m.rounded = true;
+    parallel_init(1);
+    float *first = gradient(&m, 2, 1, &loss);
+    for (int threads = 1; threads <= 3; threads++)
+        for (size_t units = 1; units <= 3; units++) {
+            double again;
+            parallel_init(threads);
+            float *kept = gradient(&m, 2, units, &again);
+            float *made = gradient_in(&m, lean, 2, units, &again);
+            assert_memory_equal(first, kept, m.n_params * sizeof *first);
+            assert_memory_equal(first, made, m.n_params * sizeof *first);
+            free(kept);
+            free(made);
+        }
+    for (size_t i = 0; i < m.n_params; i++) {
+        difference += pow(first[i] - exact[i], 2);
+        norm += pow(exact[i], 2);
+    }
+    print_message("gradient in bf16: %.4f of its size off\n", sqrt(difference / norm));
+    assert_true(difference > 0 && sqrt(difference) <= 0.02 * sqrt(norm));
+    assert_true(fabs(loss - exact_loss) <= 2e-3 * exact_loss);
+    parallel_init(2);
+    free(first);
+    free(exact);
+    model_release(&m);
+}
+
+static void in_bf16(void **state) {
+    (void)state;
+    struct model_config c = net_case_config(false, true);
+    check_bf16(c);
+    c.norms = NORMS_AFTER;
+    c.qk_norm_whole = true;
+    check_bf16(c);
+}
+
 // Chosen and rejected continue one prompt: the same loss and gradient as two whole sequences.
 static void shared_prompt(void **state) {
     (void)state;
@@ -145,6 +189,68 @@ static void plan_is_what_is_used(void **state) {
     model_release(&m);
 }
 
+// What a layer more takes is a little above half in bf16 (the sums of attention stay float32).
+static void plan_in_bf16(void **state) {
+    (void)state;
+    struct net_limits l = limits();
+    size_t plan[2][2];
+    for (int layers = 0; layers < 2; layers++)
+        for (int bf16 = 0; bf16 < 2; bf16++) {
+            struct model_config c = net_case_config(true, false);
+            struct model m;
+            char why[200];
+            c.layers = 10 + (size_t)layers;
+            assert_true(model_init(&m, &c, why, sizeof why));
+            m.rounded = bf16;
+            plan[layers][bf16] = net_plan(&m, &l);
+            model_release(&m);
+        }
+    double share = (double)(plan[1][1] - plan[0][1]) / (double)(plan[1][0] - plan[0][0]);
+    assert_true(share > 0.5 && share < 0.52);
+}
+
+struct watcher {
+    size_t n, calls, last;
+    const float *grads;
+    float *seen; // (n) what a gradient was when it was said to be final
+};
+
+static void look(void *self, size_t from) {
+    struct watcher *w = self;
+    assert_true(from < w->last);
+    memcpy(w->seen + from, w->grads + from, (w->last - from) * sizeof *w->seen);
+    w->last = from;
+    w->calls++;
+}
+
+// What net_watch calls final stays as it is until the end of the step.
+static void final_is_final(void **state) {
+    (void)state;
+    for (int tied = 0; tied < 2; tied++) {
+        struct model m = make_model(tied, true);
+        struct net_limits l = limits();
+        struct net *net = net_new(&m, &l);
+        struct batch b = {0};
+        float *grads = calloc(m.n_params, sizeof *grads);
+        struct watcher w = {m.n_params, 0, m.n_params, grads, calloc(m.n_params, sizeof *grads)};
+        batch_clear(&b);
+        batch_begin_unit(&b);
+        for (size_t row = 0; row < ROWS; row++) add_row(&b, row);
+        batch_end(&b);
+        net_watch(net, look, &w);
+        net_loss(net, &m, &b, grads);
+        net_end_step(net, grads);
+        assert_int_equal(w.calls, m.config.layers);
+        assert_true(w.last < m.n_params / 2);
+        assert_memory_equal(w.seen + w.last, grads + w.last, (w.n - w.last) * sizeof *grads);
+        free(grads);
+        free(w.seen);
+        batch_release(&b);
+        net_free(net);
+        model_release(&m);
+    }
+}
+
 int main(void) {
     parallel_init(2);
     const struct CMUnitTest tests[] = {
@@ -154,6 +260,9 @@ int main(void) {
         cmocka_unit_test(shared_prompt),
         cmocka_unit_test(plan_is_what_is_used),
         cmocka_unit_test(recompute_same_bits),
+        cmocka_unit_test(in_bf16),
+        cmocka_unit_test(plan_in_bf16),
+        cmocka_unit_test(final_is_final),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

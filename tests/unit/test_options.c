@@ -149,8 +149,7 @@ static void test_help(void **state) {
     assert_non_null(strstr(text, "learning rate (from 0 to 1; default 1e-5)"));
     assert_non_null(strstr(text, "one of fixed:N|tvd:N|none; default tvd:1.50"));
     assert_non_null(strstr(text, "-o, --name"));
-    for (size_t i = 0; i < o.n; i++)
-        assert_true(o.rows[i].hidden || strstr(text, o.rows[i].name));
+    for (size_t i = 0; i < o.n; i++) assert_true(o.rows[i].hidden || strstr(text, o.rows[i].name));
     free(text);
     options_release(&o);
 }

@@ -122,6 +122,42 @@ static void round_trip(void **state) {
     free(path);
 }
 
+// Where the file is not what it was when it was opened, a mapping would end the program by a
+// signal.
+static void refuse_changes(void **state) {
+    (void)state;
+    float a[40000] = {1}, back[40000];
+    char *path = scratch_path("changed.safetensors");
+    for (int type = SAFE_F32; type <= SAFE_BF16; type += SAFE_BF16 - SAFE_F32) {
+        struct safe_source t = {"a", 1, {40000}, a};
+        struct fail f = {0};
+        struct safetensors s;
+        struct stat st;
+        assert_true(safetensors_write(path, (enum safe_type)type, 1, &t, &f));
+        assert_true(safetensors_open(&s, path, &f));
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(truncate(path, st.st_size - 1), 0);
+        assert_false(safetensors_read(&s.tensors[0], back, &f));
+        assert_int_equal(f.code, EXIT_BADDATA);
+        assert_non_null(strstr(f.text, "was replaced while it was being read"));
+        // shorter only once it is open again: as if its length had been that all the while
+        f = (struct fail){0};
+        assert_int_equal(stat(path, &s.files[0]->as_opened), 0);
+        assert_false(safetensors_read(&s.tensors[0], back, &f));
+        assert_int_equal(f.code, EXIT_BADDATA);
+        assert_non_null(strstr(f.text, "became shorter while it was being read"));
+        f = (struct fail){0};
+        assert_false(safetensors_same(&s.tensors[0], &s.tensors[0], &f));
+        assert_non_null(strstr(f.text, "became shorter"));
+        f = (struct fail){0};
+        unlink(path);
+        assert_false(safetensors_read(&s.tensors[0], back, &f));
+        assert_non_null(strstr(f.text, "No such file"));
+        safetensors_close(&s);
+    }
+    free(path);
+}
+
 static void write_text(const char *name, const char *text) {
     char *path = scratch_path(name);
     FILE *file = fopen(path, "w");
@@ -171,6 +207,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(hostile_headers, make_folder, scratch_close),
         cmocka_unit_test_setup_teardown(half_types, make_folder, scratch_close),
         cmocka_unit_test_setup_teardown(round_trip, make_folder, scratch_close),
+        cmocka_unit_test_setup_teardown(refuse_changes, make_folder, scratch_close),
         cmocka_unit_test_setup_teardown(sets, make_folder, scratch_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
 struct order { // what the child does
     double deadline;
     int first, second;
+    unsigned pause; // microseconds between them
 };
 
 static void stops(void *self) {
@@ -22,7 +23,10 @@ static void stops(void *self) {
     printf("%d", stop_requested());
     printf("%d\n", stop_requested());
     fflush(stdout);
-    if (o->second) raise(o->second);
+    if (o->second) {
+        usleep(o->pause);
+        raise(o->second);
+    }
 }
 
 static void expect(struct order o, int code, const char *text) {
@@ -47,10 +51,12 @@ static void test_signals(void **state) {
 
 static void test_second_exits(void **state) {
     (void)state;
-    expect((struct order){.first = SIGUSR1, .second = SIGTERM}, 128 + SIGTERM,
+    expect((struct order){.first = SIGUSR1, .second = SIGTERM, .pause = 300000}, 128 + SIGTERM,
            "0test_stop: SIGUSR1" NOTE "11\n");
-    expect((struct order){.first = SIGINT, .second = SIGINT}, 128 + SIGINT,
+    expect((struct order){.first = SIGINT, .second = SIGINT, .pause = 300000}, 128 + SIGINT,
            "0test_stop: SIGINT" NOTE "11\n");
+    expect((struct order){.first = SIGTERM, .second = SIGTERM}, 0, // as timeout(1) sends it
+           "0test_stop: SIGTERM" NOTE "11\n");
 }
 
 static void test_deadline(void **state) {

@@ -2,6 +2,7 @@
 #include "common/engine/rowmath.h"
 #include "common/base/rng.h"
 #include "common/method/teacher.h"
+#include "common/method/teacher_kl.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -48,7 +49,8 @@ static void rows(void **state) {
         assert_true(near((double)y[i], p, 3e-6 * p));
     }
     float small[5] = {-INFINITY, 2, -3, -INFINITY, 1};
-    assert_true(near(row_sum_positive(small, 5), 3, 0));
+    double sum;
+    assert_true(row_sum_up_to(small + 1, 2, 1, &sum) == 1 && near(sum, -3, 0));
     assert_true(near(row_lse(small, 5), log(exp(2) + exp(1) + exp(-3)), 1e-6));
     row_softmax(small, 5, 1);
     assert_true(small[0] == 0 && small[3] == 0);
@@ -115,6 +117,87 @@ static void composition(void **state) {
             for (size_t v = 0; v < V - 3; v++)
                 assert_true(near((double)shifted[0][v], expect[v], 2e-5 * (1 + alpha[k])));
         }
+}
+
+// KL(log p* of `define` || base) at alpha
+static double kl_of(double plausible, double alpha, const float *base, const float *dpo,
+                    const float *negative) {
+    static double star[V], least[V];
+    double kl = 0;
+    define(plausible, alpha, base, dpo, negative, star);
+    define(plausible, 0, base, dpo, negative, least);
+    for (size_t v = 0; v < V; v++)
+        if (isfinite(base[v])) kl += exp(star[v]) * (star[v] - least[v]);
+    return kl;
+}
+
+// The composed row is K nats from its base in double, whichever of the models the base is.
+static void alpha_of_kl(void **state) {
+    (void)state;
+    static float base[V], dpo[V], negative[V], out[V], again[V];
+    static const double plausible[] = {0, 1e-3, 0.3}, K[] = {1e-3, 0.05, 0.5, 2, 6};
+    for (int width = 0; width < 3; width++) { // how far the models are apart
+        make(base, V, 1, 3);
+        make(dpo, V, 2, width ? 0.3 : 3);
+        make(negative, V, 3, width ? 0.3 : 3);
+        for (size_t v = 0; width && v < V; v++) dpo[v] += base[v], negative[v] += base[v];
+        for (size_t v = 0; v < V; v++)
+            negative[v] = width == 2 ? dpo[v] + 1e-3f * negative[v] : negative[v];
+        for (size_t v = V - 3; v < V; v++) base[v] = dpo[v] = negative[v] = -INFINITY;
+        const float *bases[] = {base, dpo, negative};
+        int bounds = 0, inside = 0;
+        for (int b = 0; b < 3; b++)
+            for (int p = 0; p < 3; p++) {
+                double last = 0, tvd;
+                for (int k = 0; k < 5; k++) {
+                    struct teacher_rule r = {
+                        .alpha = ALPHA_KL, .strength = K[k], .plausible = plausible[p]};
+                    double alpha = teacher_star(&r, bases[b], dpo, negative, V, out, &tvd);
+                    double kl = kl_of(plausible[p], alpha, bases[b], dpo, negative);
+                    teacher_compose(&r, alpha, bases[b], dpo, negative, V, again);
+                    assert_memory_equal(out, again, sizeof out);
+                    assert_true(alpha >= last && alpha > 0); // more with K
+                    last = alpha;
+                    bounds += alpha == TEACHER_ALPHA_MOST;
+                    inside += alpha < TEACHER_ALPHA_MOST;
+                    if (alpha < TEACHER_ALPHA_MOST)
+                        assert_true(near(kl, K[k], 2e-4 * K[k] + 2e-6));
+                    else
+                        assert_true(alpha == TEACHER_ALPHA_MOST && kl <= K[k] + 1e-5);
+                }
+            }
+        assert_true(width == 2 ? bounds > 30 : inside > 25);
+    }
+    // nothing differs; one token has all of the difference and nearly all of the base; no numbers
+    struct teacher_rule r = {.alpha = ALPHA_KL, .strength = 0.5};
+    double tvd;
+    make(base, V, 1, 3);
+    assert_true(teacher_star(&r, base, base, base, V, out, &tvd) == TEACHER_ALPHA_MOST);
+    for (size_t v = 0; v < V; v++)
+        assert_true(near((double)out[v], (double)base[v] - lse(base, V), 2e-6));
+    memcpy(dpo, base, sizeof base);
+    dpo[7] = base[7] = 40;
+    dpo[7] += 1;
+    assert_true(teacher_star(&r, base, dpo, base, V, out, &tvd) == TEACHER_ALPHA_MOST);
+    dpo[9] = NAN;
+    assert_true(isnan(teacher_star(&r, base, dpo, base, V, out, &tvd)));
+}
+
+// The derivative that Newton's steps take, and that KL grows with alpha.
+static void tilts(void **state) {
+    (void)state;
+    static const float logp[] = {-0.1f, -2.5f, -7}, d[] = {-1, 0.5f, 3};
+    struct tilt t = {3, logp, d, 0.0122};
+    double last = 0, variance, ignored;
+    for (double alpha = 0.25; alpha < 32; alpha *= 2) {
+        double kl = tilt_kl(&t, alpha, &variance), h = alpha / 256;
+        double slope =
+            (tilt_kl(&t, alpha + h, &ignored) - tilt_kl(&t, alpha - h, &ignored)) / (2 * h);
+        assert_true(kl >= last);
+        assert_true(near(slope, alpha * variance, 1e-3 * slope + 1e-5));
+        last = kl;
+    }
+    assert_true(near(last, 7, 0.1)); // all on the last token
 }
 
 static void limits(void **state) { // p_dpo = p_neg, alpha -> 0, base = negative with alpha 1
@@ -191,6 +274,50 @@ static void truncation(void **state) {
     }
 }
 
+// A row composed and cut in one go has the numbers of the functions that do a part each.
+static void check_row(const struct teacher_cut *cut, const struct teacher_rule *rule,
+                      const float *dpo, const float *negative) {
+    static float logp[V], p[2 * V], star[V];
+    static struct teacher_entry want[V + 2], got[V + 2], taken[V + 2];
+    static int32_t ids[V];
+    struct teacher_composed row = {.logp = logp, .p = p};
+    struct teacher_rest rest;
+    double tvd, tvd_again, tail;
+    double alpha = teacher_star(rule, dpo, dpo, negative, V, star, &tvd);
+    size_t n = teacher_truncate(cut, star, V, 11, want, &tail);
+    for (int take = 0; take < 2; take++) {
+        assert_true(teacher_star_row(rule, dpo, dpo, negative, V, &row, &tvd_again) == alpha);
+        assert_true(tvd_again == tvd && !memcmp(logp, star, sizeof star));
+        for (size_t i = 0; i < n; i++) ids[i] = want[n - 1 - i].id;
+        size_t m = take ? teacher_take_row(ids + 1, n - 1, (const int32_t[]){ids[0], -1}, &row, V,
+                                           taken, &rest)
+                        : teacher_truncate_row(cut, &row, V, 11, got, &rest);
+        assert_int_equal(m, n);
+        assert_memory_equal(take ? taken : got, want, n * sizeof *want);
+        assert_memory_equal(logp, star, sizeof star);
+        assert_true(near(rest.log_tail, tail, 2e-6));
+        assert_true(near(rest.entropy, teacher_entropy(star, V), 2e-6 * (1 + rest.entropy)));
+        assert_true(rest.log_most == teacher_most(star, V, want, n));
+    }
+}
+
+static void whole_rows(void **state) {
+    (void)state;
+    static float a[V], b[V];
+    for (uint64_t salt = 0; salt < 8; salt++) { // flat rows and sharp ones
+        struct teacher_rule r = {
+            .base_dpo = true, .alpha = ALPHA_TVD, .strength = salt < 4 ? 1 : 40};
+        make(a, V, salt, 0.1 + 2 * (double)(salt % 4));
+        make(b, V, 90 + salt, 1 + (double)(salt % 4));
+        for (size_t v = 0; v < V; v++) b[v] = a[v] + b[v] / 4;
+        a[V - 1] = b[V - 1] = -INFINITY;
+        struct teacher_cut cut = {.top_k = 40, .mass = salt % 2 ? 1 : 0.95, .eos = 3};
+        check_row(&cut, &r, a, b);
+        cut.top_k = V;
+        check_row(&cut, &r, a, b);
+    }
+}
+
 static void truncation_by_hand(void **state) {
     (void)state;
     float logp[5];
@@ -228,8 +355,10 @@ static void truncation_by_hand(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows),        cmocka_unit_test(distance_and_alpha),
-        cmocka_unit_test(composition), cmocka_unit_test(limits),
+        cmocka_unit_test(composition), cmocka_unit_test(alpha_of_kl),
+        cmocka_unit_test(tilts),       cmocka_unit_test(limits),
         cmocka_unit_test(truncation),  cmocka_unit_test(truncation_by_hand),
+        cmocka_unit_test(whole_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -168,13 +168,15 @@ static struct teacher_row make_row(size_t row, struct made *m) {
         }
         for (size_t k = 0; k < n; k++) m->logp[p][k] = (float)log(mass[k] * (1 - tail) / sum);
         double tvd = rng_uniform(5, RNG_TEST, row, i);
-        m->position[p] = (struct teacher_position){(uint32_t)n,
-                                                   m->support[p],
-                                                   m->logp[p],
-                                                   (float)log(tail > 1e-30 ? tail : 1e-30),
-                                                   (float)(2 * (1 - tvd) + 1e-3),
-                                                   (float)tvd,
-                                                   m->logp[p][0]};
+        m->position[p] =
+            (struct teacher_position){(uint32_t)n,
+                                      m->support[p],
+                                      m->logp[p],
+                                      (float)log(tail > 1e-30 ? tail : 1e-30),
+                                      p ? (float)log(tail > 1e-30 ? tail / 2 : 1e-30) : 0,
+                                      (float)(2 * (1 - tvd) + 1e-3),
+                                      (float)tvd,
+                                      m->logp[p][0]};
         double kept = teacher_entropy_kept(m->logp[p], n, (double)m->position[p].log_tail);
         m->entropy[p] = (float)(kept + 9 * tvd); // of p*, never less
     }
@@ -199,6 +201,9 @@ static void check_position(const struct teacher_position *a, const struct teache
     assert_true(fabs(sum + exp((double)a->log_tail) - 1) < 1e-5); // renormalised to 1 - Q
     double step = teacher_codec_error(c, b->log_tail);
     assert_true(fabs((double)(a->log_tail - b->log_tail)) <= step + 1e-5);
+    assert_true(b->log_most < 0 ? fabs((double)(a->log_most - b->log_most)) <=
+                                      teacher_codec_error(c, b->log_most) + 1e-5
+                                : !a->log_most); // not known
     double tvd = c->bits > 12 ? 1e-5 : 0.032 * (double)b->tvd + 1e-6;
     assert_true(fabs((double)(a->tvd - b->tvd)) <= tvd &&
                 fabs((double)(a->alpha - b->alpha)) <= 2 * tvd);
@@ -252,6 +257,7 @@ static void test_round_trips(void **state) {
     for (int b = 0; b < 5; b++) {
         round_trip(all_bits[b], "{\"alpha\": \"damped:2\"}"); // alpha from tvd
         round_trip(all_bits[b], "{}");                        // alpha stored
+        round_trip(all_bits[b], "{\"alpha\": \"kl:2\"}");     // as it is of this rule
     }
 }
 
@@ -356,6 +362,10 @@ static void test_rules(void **state) {
     assert_true(r.alpha == ALPHA_TVD && r.strength == 20);
     assert_true(teacher_rule_alpha("{\"alpha\": \"fixed:1.5\"}", &r));
     assert_true(r.alpha == ALPHA_FIXED && r.strength == 1.5);
+    assert_true(teacher_rule_from_tvd("{\"alpha\": \"fixed:1.5\"}", &r));
+    assert_true(teacher_rule_alpha("{\"alpha\": \"kl:0.5\"}", &r));
+    assert_true(r.alpha == ALPHA_KL && r.strength == 0.5);
+    assert_false(teacher_rule_from_tvd("{\"alpha\": \"kl:0.5\"}", &r));
     static const char *const none[] = {
         "{}",      "", "{\"alpha\": 1}", "{\"alpha\": \"fixed:\"}", "{\"alpha\": \"other:1\"}",
         "nonsense"};

@@ -186,7 +186,7 @@ static void distil(const struct world *w, const struct divergence *d, struct mod
     static const int32_t ids[V] = {0, 1, 2, 3};
     make_model(student, 77, 1);
     for (size_t s = 0; s < NODES; s++) {
-        float z[V], g[V], star[V], own[V];
+        float z[V], g[V], star[V], own[2 * V];
         double tail;
         to_float(z, student->l[s]);
         to_float(star, w->star.l[s]);

@@ -44,6 +44,7 @@ static bool add(void *self, struct batch *b, size_t row, struct fail *f) {
 struct bench {
     struct model model;
     struct optim *optim;
+    struct exchange *exchange;
     struct train_options options;
     struct source source;
     struct objective objective;
@@ -90,6 +91,7 @@ static void setup(struct bench *b) {
     model_alloc(&b->model);
     model_randomise(&b->model, 3);
     b->optim = optim_new(&b->model);
+    b->exchange = exchange_new(b->optim);
     b->options = (struct train_options){.batch_size = 7,
                                         .epochs = 12,
                                         .unit_tokens = 40,
@@ -117,6 +119,7 @@ static void setup(struct bench *b) {
 }
 
 static void teardown(struct bench *b) {
+    exchange_free(b->exchange);
     optim_free(b->optim);
     model_release(&b->model);
     objective_free(&b->objective);
@@ -127,6 +130,7 @@ static void teardown(struct bench *b) {
 static int run(struct bench *b, uint64_t step, struct fail *f) {
     struct train t = {.model = &b->model,
                       .optim = b->optim,
+                      .exchange = b->exchange,
                       .objective = &b->objective,
                       .source = &b->source,
                       .options = &b->options,
@@ -231,7 +235,7 @@ static void adamw_by_hand(void **state) {
                               .schedule = "constant"};
     size_t matrix = b.model.layer[1].o, vector = b.model.layer[1].norm2;
     float w = b.model.params[matrix], n = b.model.params[vector];
-    optim_zero(b.optim);
+    optim_zero(b.optim, b.optim->grads);
     b.optim->grads[matrix] = 6;
     b.optim->grads[vector] = -8;
     assert_true(fabs(optim_step(b.optim, &o, 0, 10) - 10) < 1e-6);
@@ -239,7 +243,7 @@ static void adamw_by_hand(void **state) {
     assert_true(fabs(b.model.params[vector] - (n + 0.01)) < 1e-6); // vectors do not decay
     assert_true(fabs(b.optim->m[matrix] - 0.1 * 3) < 1e-6);
     assert_true(fabs(b.optim->v[matrix] - 0.01 * 9) < 1e-6);
-    optim_zero(b.optim);
+    optim_zero(b.optim, b.optim->grads);
     optim_step(b.optim, &o, 1, 10);
     double m = 0.9 * 0.3 / (1 - 0.81), v = 0.99 * 0.09 / (1 - 0.9801);
     double w1 = w - 0.01 * (1 + 0.1 * w);

@@ -54,6 +54,7 @@ struct shape {
 };
 enum { SHAPES = 3 };
 struct shape bench_shape(size_t i);                       // QUICK: shorter
+struct shape shape_named(const char *name);               // dies where there is none
 void shape_model(const struct shape *s, struct model *m); // random weights
 int32_t bench_token(const struct shape *s, size_t row, size_t i);
 // A unit of `tokens` in sequences of T; every token but the first of each is a target.
@@ -82,16 +83,23 @@ struct ceilings {
     double read; // bytes/s
 };
 struct ceilings bench_machine(struct report *r);
-// flop/s of all threads' multiply-adds in registers, in a burst of 2 ms; NAN: bf16 is not here
+// flop/s of all threads' multiply-adds in registers, in a burst of 2 ms; in bf16 by pairs or by
+// float32, whichever is faster; NAN: the CPU has no pairs
 double bench_peak(bool bf16);
 void bench_sgemm(struct report *r);
 int bench_sgemm_child(void);                 // prints the best share of the peak
 double bench_read(const float *p, size_t n); // seconds of one plain read by all threads
 void bench_steps(struct report *r, const struct shape *s, const struct ceilings *c);
+double bench_step_seconds(const char *shape); // the shorter of two steps, after one to warm up
+// The step at level 'blas', at the core type that bench_sgemm found the best; ours: seconds of ours
+void bench_blas(struct report *r, const struct shape *s, double ours);
+int bench_blas_child(const char *shape);
+// ours: seconds of our step, in float32 and bf16
+void bench_torch(struct report *r, const struct shape *s, const double ours[2]);
 void bench_pairs(struct report *r, const struct shape *s);
 void bench_cache(struct report *r, const struct shape *s);
 void bench_decoding(struct report *r, const struct shape *s);
 void bench_memory(struct report *r, const struct shape *s, bool brief);
-// `what`: "step", "recompute", or the file of a model to run in bf16; prints peak and plan, in
-// bytes
+// `what`: "step", "bf16", "recompute", or the file of a model to run in bf16; prints peak and plan,
+// in bytes
 int bench_memory_child(const char *shape, const char *what);

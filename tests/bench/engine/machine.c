@@ -16,13 +16,13 @@ struct reading {
 
 enum {
     READ_BLOCK = 1 << 16,
-    AHEAD = 2048
+    AHEAD = 1024
 }; // floats; AHEAD: as many lines in flight as there can be
 
 static float read_block(const float *p) {
     float sum[16] = {0};
     for (size_t i = 0; i < READ_BLOCK; i += 16) {
-        __builtin_prefetch(p + i + AHEAD, 0, 0);
+        __builtin_prefetch(p + i + AHEAD, 0, 3);
         for (size_t l = 0; l < 16; l++) sum[l] += p[i + l];
     }
     return sum[0] + sum[5] + sum[15];

@@ -13,6 +13,7 @@ int main(int argc, char **argv) {
     parallel_init(threads ? atoi(threads) : 0);
     if (argc == 4 && !strcmp(argv[1], "memory")) return bench_memory_child(argv[2], argv[3]);
     if (argc == 2 && !strcmp(argv[1], "sgemm")) return bench_sgemm_child();
+    if (argc == 3 && !strcmp(argv[1], "blas")) return bench_blas_child(argv[2]);
     if (argc > 3)
         die(EXIT_USAGE, "usage: engine [15M|110M|0.5B [steps|pairs|cache|decoding|memory]]");
     struct report *r = report_new();

@@ -19,18 +19,12 @@ static double high_water(void) { // VmHWM in bytes
     return 1024 * kilobytes;
 }
 
-static struct shape shape_named(const char *name) {
-    size_t i = 0;
-    while (i < SHAPES && strcmp(bench_shape(i).name, name) != 0) i++;
-    if (i == SHAPES) die(EXIT_USAGE, "there is no shape '%s'", name);
-    return bench_shape(i);
-}
-
 // A training step; returns the plan.
-static double train(const struct shape *s, bool recompute) {
+static double train(const struct shape *s, bool recompute, bool bf16) {
     struct model m;
     struct batch b = {0};
     shape_model(s, &m);
+    m.rounded = bf16;
     shape_sequences(s, &b, s->tokens);
     struct net_limits limits = {.rows = b.n,
                                 .positions = b.n,
@@ -63,7 +57,8 @@ static double run_half(const struct shape *s, const char *path) {
 int bench_memory_child(const char *shape, const char *what) {
     struct shape s = shape_named(shape);
     bool plain = !strcmp(what, "step"), recompute = !strcmp(what, "recompute");
-    double plan = plain || recompute ? train(&s, recompute) : run_half(&s, what);
+    bool bf16 = !strcmp(what, "bf16");
+    double plan = plain || recompute || bf16 ? train(&s, recompute, bf16) : run_half(&s, what);
     printf("%.0f %.0f\n", high_water(), plan);
     return 0;
 }
@@ -101,6 +96,7 @@ static void measure_half(struct report *r, const struct shape *s) {
 
 void bench_memory(struct report *r, const struct shape *s, bool brief) {
     measure(r, s, "the step", "step");
+    measure(r, s, "the step, bf16", "bf16");
     if (!brief) measure(r, s, "the step, --recompute", "recompute");
     measure_half(r, s);
 }

@@ -6,6 +6,7 @@
 #include "common/base/mem.h"
 #include "common/base/parallel.h"
 #include "common/engine/blas.h"
+#include "common/engine/kernels.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,17 +36,21 @@ static void tile(void *self, size_t i) {
                                   .b = {.f32 = t->b + m * t->K, .ld = t->K, .inner = true}});
 }
 
-// Of the machine's peak just before, the best of some rounds.
-static double best_share(struct tiles *t) {
+// The best of some rounds, and of the machine's peak between them: a round that something disturbs
+// is too low in either.
+struct rates {
+    double product, peak;
+};
+
+static void measure(struct tiles *t, struct rates *best) {
     size_t tasks = ((t->N + t->rows - 1) / t->rows) * ((t->M + t->columns - 1) / t->columns);
-    double best = 0;
     for (size_t i = 0; i < (bench_quick() ? 2 : 5); i++) {
-        double peak = bench_peak(false), start = bench_clock();
+        best->peak = fmax(best->peak, bench_peak(false));
+        double start = bench_clock();
         parallel_for(tasks, tile, t);
-        double rate = 2.0 * (double)(t->N * t->M) * (double)t->K / (bench_clock() - start);
-        best = fmax(best, rate / peak);
+        double seconds = bench_clock() - start;
+        best->product = fmax(best->product, 2.0 * (double)(t->N * t->M) * (double)t->K / seconds);
     }
-    return best;
 }
 
 int bench_sgemm_child(void) {
@@ -55,28 +60,32 @@ int bench_sgemm_child(void) {
     float *a = big_alloc(MOST * sizeof *a), *b = big_alloc(MOST * sizeof *b);
     float *c = big_alloc(MOST * sizeof *c);
     for (size_t i = 0; i < MOST; i++) a[i] = b[i] = (float)(i % 31) * 0.01f;
-    double best = 0;
+    struct rates best = {0};
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
         for (size_t rows = 512; rows <= 1024; rows *= 2) {
             struct tiles t = {a, b, c, shapes[s][0], shapes[s][1], shapes[s][2], rows, 1024};
-            best = fmax(best, best_share(&t));
+            measure(&t, &best);
         }
-    printf("%.4f %s\n", best, blas_name());
+    printf("%.4f %s\n", best.product / best.peak, blas_name());
     return 0;
 }
 
-static double run_child(const char *core, char name[64]) {
-    char *command = xasprintf("env -u OPENBLAS_NUM_THREADS -u OPENBLAS_CORETYPE -u GOMP_SPINCOUNT "
-                              "-u OMP_PROC_BIND%s%s '/proc/%d/exe' sgemm",
-                              core ? " OPENBLAS_CORETYPE=" : "", core ? core : "", (int)getpid());
+// The number, and the name of the BLAS, that this program prints when it is called with `what`.
+static double run_child(const char *core, const char *what, char name[64]) {
+    char *command =
+        xasprintf("env -u OPENBLAS_NUM_THREADS -u OPENBLAS_CORETYPE -u GOMP_SPINCOUNT "
+                  "-u OMP_PROC_BIND%s%s '/proc/%d/exe' %s",
+                  core ? " OPENBLAS_CORETYPE=" : "", core ? core : "", (int)getpid(), what);
     FILE *f = popen(command, "r");
-    double share = 0;
-    if (!f || fscanf(f, "%lf %63[^\n]", &share, name) != 2)
+    double number = 0;
+    if (!f || fscanf(f, "%lf %63[^\n]", &number, name) != 2)
         die(EXIT_FAILED, "cannot run %s", command);
     pclose(f);
     free(command);
-    return share;
+    return number;
 }
+
+static char best_core[16]; // of the library; empty: its own choice
 
 void bench_sgemm(struct report *r) {
     static const char *const cores[] = {NULL, "SKYLAKEX", "ZEN", "HASWELL"};
@@ -85,12 +94,34 @@ void bench_sgemm(struct report *r) {
     if (!blas_name()) return;
     struct others before = others_now();
     for (size_t i = 0; i < (bench_quick() ? 2 : 4); i++) {
-        double share = run_child(cores[i], name);
-        if (share > most) strcpy(best, name);
+        double share = run_child(cores[i], "sgemm", name);
+        if (share > most) {
+            strcpy(best, name);
+            snprintf(best_core, sizeof best_core, "%s", cores[i] ? cores[i] : "");
+        }
         most = fmax(most, share);
     }
     report_section(r, before);
     char *row = xasprintf("machine: sgemm of %s", best + (strncmp(best, "blas ", 5) ? 0 : 5));
     report_add(r, row, 1e-9 * most * bench_peak(false), "GFLOP/s", most, "multiply-add peak", NAN);
     free(row);
+}
+
+int bench_blas_child(const char *shape) {
+    kernels_choose("blas");
+    printf("%.9f %s\n", bench_step_seconds(shape), kernels()->name);
+    return 0;
+}
+
+void bench_blas(struct report *r, const struct shape *s, double ours) {
+    char name[64], *what = xasprintf("blas %s", s->name);
+    if (!blas_name()) return;
+    struct others before = others_now();
+    double theirs = run_child(*best_core ? best_core : NULL, what, name);
+    report_section(r, before);
+    char *row = xasprintf("%s: sft step, level %s", s->name, name);
+    report_add(r, row, (double)s->tokens / theirs, "tokens/s", theirs / ours,
+               "our kernels are so many times as fast", NAN);
+    free(row);
+    free(what);
 }

@@ -64,6 +64,13 @@ struct shape bench_shape(size_t i) {
     return s;
 }
 
+struct shape shape_named(const char *name) {
+    size_t i = 0;
+    while (i < SHAPES && strcmp(bench_shape(i).name, name) != 0) i++;
+    if (i == SHAPES) die(EXIT_USAGE, "there is no shape '%s'", name);
+    return bench_shape(i);
+}
+
 // Quick filler: normal enough for timing, and a hundred times faster than model_randomise.
 void shape_model(const struct shape *s, struct model *m) {
     char why[200];

@@ -9,7 +9,7 @@
 
 void step_gradient(const struct step_bench *s, struct batch *b) {
     struct objective *o = s->objective;
-    optim_zero(s->optim);
+    optim_zero(s->optim, s->optim->grads);
     o->begin_step(o->self, &s->totals);
     passes_run(o, s->net, b, s->optim->grads);
     net_end_step(s->net, s->optim->grads);
@@ -63,9 +63,13 @@ static double step_flops(const struct model *m, double tokens) {
     return 6 * (double)model_count(m) * tokens;
 }
 
-static void one_round(struct rounds *t, struct replay *r, const struct step_bench *s,
-                      const struct step_bench *again, const struct step_bench *low, struct batch *b,
+struct variants { // of the step
+    struct step_bench plain, again, low, bf16;
+};
+
+static void one_round(struct rounds *t, struct replay *r, const struct variants *v, struct batch *b,
                       size_t i) {
+    const struct step_bench *s = &v->plain;
     double products = replay_flops(s->model, b, true);
     t->replay_forward.at[i] = replayed(r, false);
     t->forward.at[i] = forward(s, b);
@@ -76,10 +80,10 @@ static void one_round(struct rounds *t, struct replay *r, const struct step_benc
     s->model->rounded = true;
     t->peak_bf16.at[i] = products / bench_peak(true);
     t->replay_bf16.at[i] = replayed(r, true);
-    t->step_bf16.at[i] = whole_step(s, b);
     s->model->rounded = false;
-    t->adapter.at[i] = whole_step(low, b);
-    t->recompute.at[i] = whole_step(again, b);
+    t->step_bf16.at[i] = whole_step(&v->bf16, b);
+    t->adapter.at[i] = whole_step(&v->low, b);
+    t->recompute.at[i] = whole_step(&v->again, b);
     t->update.at[i] = update(s);
 }
 
@@ -132,48 +136,86 @@ static struct model adapted(struct model *m) {
     struct model low;
     struct adapter_config c = {.rank = 16, .alpha = 32};
     char why[200];
-    for (size_t t = 0; t < ADAPTER_TARGETS; t++) c.target[t] = true;
+    adapter_targets_all(&m->config, c.target);
     model_share(&low, m);
     if (!adapter_attach(&low, &c, why, sizeof why)) abort();
     adapter_randomise(&low, 1, false);
     return low;
 }
 
+static struct variants variants_new(struct model *m, const struct shape *s, const struct batch *b,
+                                    struct objective *sft, struct model other[2]) {
+    struct net_limits plain = limits_of(s, b->n, false), lean = limits_of(s, b->n, true);
+    struct step_bench step = {
+        m, net_new(m, &plain), sft, optim_new(m), {.rows = b->responses, .tokens = b->positions}};
+    struct variants v = {step, step, step, step};
+    v.again.net = net_new(m, &lean);
+    other[0] = adapted(m);
+    v.low.model = &other[0];
+    v.low.net = net_new(&other[0], &plain);
+    v.low.optim = optim_new(&other[0]);
+    model_share(&other[1], m);
+    other[1].rounded = true;
+    v.bf16.model = &other[1];
+    v.bf16.net = net_new(&other[1], &plain);
+    return v;
+}
+
+static void variants_free(struct variants *v) {
+    net_free(v->plain.net);
+    net_free(v->again.net);
+    net_free(v->low.net);
+    net_free(v->bf16.net);
+    optim_free(v->low.optim);
+    optim_free(v->plain.optim);
+    model_release(v->low.model);
+    model_release(v->bf16.model);
+}
+
 void bench_steps(struct report *r, const struct shape *s, const struct ceilings *c) {
-    struct model m;
+    struct model m, other[2];
     struct batch b = {0};
     struct rounds t = {0};
     shape_model(s, &m);
     shape_sequences(s, &b, s->tokens);
-    struct net_limits plain = limits_of(s, b.n, false), lean = limits_of(s, b.n, true);
     struct objective sft = objective_sft_new(m.config.vocab_used);
-    struct step_bench step = {
-        &m, net_new(&m, &plain), &sft, optim_new(&m), {.rows = b.responses, .tokens = b.positions}};
-    struct step_bench again = step;
-    again.net = net_new(&m, &lean);
-    struct model small = adapted(&m);
-    struct step_bench low = step;
-    low.model = &small;
-    low.net = net_new(&small, &plain);
-    low.optim = optim_new(&small);
+    struct variants v = variants_new(&m, s, &b, &sft, other);
     struct replay *replay = replay_new(&m, &b);
-    one_round(&t, replay, &step, &again, &low, &b, 0); // warms up
+    one_round(&t, replay, &v, &b, 0); // warms up
     struct others before = others_now();
     size_t rounds = s->only_steps && !bench_quick() ? 3 : bench_rounds();
-    for (size_t i = 0; i < rounds; i++) one_round(&t, replay, &step, &again, &low, &b, i);
+    for (size_t i = 0; i < rounds; i++) one_round(&t, replay, &v, &b, i);
     t.replay_forward.n = t.replay.n = t.forward.n = t.step.n = t.recompute.n = rounds;
     t.adapter.n = t.update.n = t.peak_replay.n = t.peak_step.n = rounds;
     t.replay_bf16.n = t.peak_bf16.n = t.step_bf16.n = rounds;
     report_section(r, before);
-    tell(r, s, c, &step, &t, (double)b.n);
+    tell(r, s, c, &v.plain, &t, (double)b.n);
     replay_free(replay);
-    net_free(step.net);
-    net_free(again.net);
-    net_free(low.net);
-    optim_free(low.optim);
-    model_release(&small);
-    optim_free(step.optim);
+    variants_free(&v);
     objective_free(&sft);
     batch_release(&b);
     model_release(&m);
+    const double ours[2] = {series_median(&t.step), series_median(&t.step_bf16)};
+    if (s->only_steps || (bench_quick() && s->config.width > 500)) return;
+    bench_blas(r, s, ours[0]);
+    bench_torch(r, s, ours);
+}
+
+double bench_step_seconds(const char *shape) {
+    struct shape s = shape_named(shape);
+    struct model m;
+    struct batch b = {0};
+    shape_model(&s, &m);
+    shape_sequences(&s, &b, s.tokens);
+    struct net_limits limits = limits_of(&s, b.n, false);
+    struct objective sft = objective_sft_new(m.config.vocab_used);
+    struct step_bench step = {&m,
+                              net_new(&m, &limits),
+                              &sft,
+                              optim_new(&m),
+                              {.rows = b.responses, .tokens = b.positions}};
+    double best = INFINITY;
+    whole_step(&step, &b);
+    for (int i = 0; i < 2; i++) best = fmin(best, whole_step(&step, &b));
+    return best;
 }

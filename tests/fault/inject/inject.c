@@ -1,44 +1,79 @@
-// Fails or kills a program at its n-th call of a kind, by LD_PRELOAD. From the environment:
-//   INJECT=KIND:N:WHAT   KIND: one of `names` below; N from 1, counted from main
-//                        WHAT: kill (SIGKILL), or the number of an errno: this call fails with it;
-//                        with a + behind it, so do all that follow (a full disk)
-//   INJECT_COUNT=FILE    writes a line "KIND CALLS" a kind into it at exit
+// The calls that fail or kill. Driven by serve.c, or from the environment:
+//   INJECT=KIND:N:WHAT[:SITE]  KIND: one of `names` below; N from 1, counted from main, of those
+//                              at the call site SITE (16 hex digits) where that is given
+//                              WHAT: kill (SIGKILL), or the number of an errno: this call fails
+//                              with it; with a + behind it, so do all that follow (a full disk)
 // What is counted: open, openat, fopen; read, pread; write, pwrite, fwrite and fflush but not of
 // stderr; fsync, fdatasync; rename, renameat2, mkdir; unlink; malloc, calloc, realloc, aligned, but
 // those that libhdf5 calls as `inside`; pthread_create. The names of 64 bits count as the plain
 // ones.
+#include "inject.h"
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <link.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum kind { OPEN, READ, WRITE, FSYNC, RENAME, UNLINK, MALLOC, INSIDE, THREAD, KINDS };
-static const char *const names[KINDS] = {"open",   "read",   "write",  "fsync", "rename",
+const char *const inject_names[KINDS] = {"open",   "read",   "write",  "fsync", "rename",
                                          "unlink", "malloc", "inside", "thread"};
 static atomic_long calls[KINDS];
 static atomic_bool armed;
-static int wanted = -1, error; // error 0: kill
-static long at;
-static bool onwards;
+static struct inject plan = {.kind = -1};
+static struct inject_seen *seen;
+static _Thread_local bool looking; // the calls of inject_site itself do not count
+
+bool inject_parse(const char *text, struct inject *to) {
+    char kind[16] = "", what[16] = "";
+    *to = (struct inject){.kind = -1};
+    if (sscanf(text, "%15[a-z]:%ld:%15[^:]:%" SCNx64, kind, &to->at, what, &to->site) < 3)
+        return false;
+    for (int k = 0; k < KINDS; k++)
+        if (!strcmp(kind, inject_names[k])) to->kind = k;
+    to->error = atoi(what);
+    to->onwards = strchr(what, '+');
+    return to->kind >= 0 && to->at > 0 && (to->error || !strcmp(what, "kill"));
+}
+
+void inject_arm(const struct inject *what, struct inject_seen *by) {
+    plan = *what;
+    seen = by;
+    atomic_store(&armed, true);
+}
+
+static void list_call(enum inject_kind k, uint64_t site) {
+    long n = __atomic_fetch_add(&seen->calls, 1, __ATOMIC_RELAXED);
+    if (n < seen->most) seen->call[n].site = site, seen->call[n].kind = k;
+}
 
 // Whether this call is to fail; errno is set.
-static bool fails(enum kind k) {
-    if (!atomic_load(&armed)) return false;
+static bool fails(enum inject_kind k) {
+    if (!atomic_load(&armed) || looking) return false;
+    bool list = seen && seen->list, here = (int)k == plan.kind;
+    uint64_t site = 0;
+    if (list || (here && plan.site)) {
+        looking = true;
+        site = inject_site();
+        looking = false;
+    }
+    if (list) list_call(k, site);
+    if (!here || (plan.site && site != plan.site)) return false;
     long n = atomic_fetch_add(&calls[k], 1) + 1;
-    if ((int)k != wanted || n < at || (n > at && !onwards)) return false;
-    if (!error) kill(getpid(), SIGKILL);
-    errno = error;
+    if (n < plan.at || (n > plan.at && !plan.onwards)) return false;
+    if (seen && n == plan.at) {
+        looking = true;
+        seen->hit = site ? site : inject_site();
+        looking = false;
+    }
+    if (!plan.error) kill(getpid(), SIGKILL);
+    errno = plan.error;
     return true;
 }
 
@@ -130,20 +165,9 @@ void *__libc_calloc(size_t, size_t);
 void *__libc_realloc(void *, size_t);
 void *__libc_memalign(size_t, size_t);
 
-static uintptr_t hdf5_from, hdf5_to; // where libhdf5's code lies
-static int find_hdf5(struct dl_phdr_info *library, size_t size, void *self) {
-    (void)size, (void)self;
-    if (!strstr(library->dlpi_name, "/libhdf5")) return 0;
-    for (int i = 0; i < library->dlpi_phnum; i++)
-        if (library->dlpi_phdr[i].p_flags & PF_X) {
-            hdf5_from = library->dlpi_addr + library->dlpi_phdr[i].p_vaddr;
-            hdf5_to = hdf5_from + library->dlpi_phdr[i].p_memsz;
-        }
-    return 0;
-}
 #define ALLOCATION memory_of((uintptr_t)__builtin_return_address(0))
-static enum kind memory_of(uintptr_t caller) {
-    return caller >= hdf5_from && caller < hdf5_to ? INSIDE : MALLOC;
+static enum inject_kind memory_of(uintptr_t caller) {
+    return inject_in_hdf5(caller) ? INSIDE : MALLOC;
 }
 
 void *malloc(size_t n) {
@@ -175,31 +199,18 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *how, void *(*start)(
 
 // ---- from main on ----
 
-static void report(void) {
-    atomic_store(&armed, false);
-    const char *path = getenv("INJECT_COUNT");
-    FILE *file = path ? fopen(path, "w") : NULL;
-    for (int k = 0; file && k < KINDS; k++) fprintf(file, "%s %ld\n", names[k], calls[k]);
-    if (file) fclose(file);
-}
-
 static int (*main_of_program)(int, char **, char **);
 static int counted_main(int argc, char **argv, char **environment) {
-    char kind[16] = "", what[16] = "";
-    const char *inject = getenv("INJECT");
-    if (inject && sscanf(inject, "%15[a-z]:%ld:%15s", kind, &at, what) == 3)
-        for (int k = 0; k < KINDS; k++)
-            if (!strcmp(kind, names[k])) wanted = k;
-    error = atoi(what);
-    onwards = strchr(what, '+');
-    if (inject && (wanted < 0 || at < 1 || (!error && strcmp(what, "kill")))) {
-        fprintf(stderr, "inject: '%s' is not KIND:N:WHAT\n", inject);
+    struct inject wanted;
+    const char *text = getenv("INJECT");
+    inject_find_libraries();
+    unsetenv("LD_PRELOAD"); // its children are not meant
+    inject_serve(main_of_program, argc, argv, environment);
+    if (text && !inject_parse(text, &wanted)) {
+        fprintf(stderr, "inject: '%s' is not KIND:N:WHAT[:SITE]\n", text);
         _exit(2);
     }
-    dl_iterate_phdr(find_hdf5, NULL);
-    if (getenv("INJECT_COUNT")) atexit(report);
-    unsetenv("LD_PRELOAD"); // its children are not meant
-    atomic_store(&armed, true);
+    if (text) inject_arm(&wanted, NULL);
     return main_of_program(argc, argv, environment);
 }
 

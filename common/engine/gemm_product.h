@@ -1,0 +1,44 @@
+// What gemm*.c share: a product and how it is cut. Only they include it.
+#pragma once
+#include "common/engine/gemm.h"
+#include "common/engine/kernels.h"
+
+struct span {
+    size_t first, count;
+};
+
+static inline size_t pieces(size_t n, size_t most) {
+    return (n + most - 1) / most;
+}
+
+// Piece i of n: even, in steps of `step`; the last ones may be empty.
+static inline struct span piece(size_t n, size_t k, size_t step, size_t i) {
+    size_t each = (n + step * k - 1) / (step * k) * step;
+    size_t first = i * each < n ? i * each : n, end = first + each < n ? first + each : n;
+    return (struct span){first, end - first};
+}
+
+// c (N,M) [+]= a (N,K) b (K,M) cut into tasks of rows by columns. How it is cut does not show in
+// the bits: each output adds the same blocks of the inner length in order.
+struct product {
+    float *c;
+    size_t ldc, N, M, K;
+    struct operand a, b;
+    bool add, bf16;
+    const struct rowplan *rows; // the units of the N rows, or NULL:
+    const struct rowplan *plan; // those of the inner length, each by itself
+    size_t down, right;         // tasks: pieces of rows, of columns
+    const struct product *more; // of the same rows, after this one
+    size_t n_more, at;          // at: see struct beside
+};
+
+// The operand's numbers from line n and inner step k on.
+static inline struct operand from(struct operand o, size_t n, size_t k) {
+    size_t at = o.inner ? n * o.ld + k : k * o.ld + n;
+    if (o.f32) o.f32 += at;
+    if (o.bf16) o.bf16 += at;
+    return o;
+}
+
+// A product in bf16.
+void gemm_bf16(const struct product *p);

@@ -1,0 +1,59 @@
+# A Slurm of this machine alone, for tests: a slurmctld and a slurmd on ports of their own, without
+# authentication, in the current folder. Source it after lib.bash; it skips the test where there is none.
+for program in slurmctld slurmd srun sbatch scontrol; do
+    command -v $program >/dev/null || skip "no $program; apt-get install slurmctld slurmd slurm-client"
+done
+[ "$(id -u)" = 0 ] || skip 'slurmd wants to be root'
+[ "$(nproc)" -ge 2 ] || skip 'needs two CPUs'
+export SLURM_CONF=$PWD/slurm.conf
+port=$((20000 + $$ % 20000))
+mkdir state spool
+cat >slurm.conf <<C
+ClusterName=test
+SlurmctldHost=localhost
+AuthType=auth/none
+CredType=cred/none
+SlurmUser=root
+SlurmdUser=root
+StateSaveLocation=$PWD/state
+SlurmdSpoolDir=$PWD/spool
+SlurmctldPidFile=$PWD/ctld.pid
+SlurmdPidFile=$PWD/d.pid
+SlurmctldLogFile=$PWD/ctld.log
+SlurmdLogFile=$PWD/d.log
+ProctrackType=proctrack/pgid
+TaskPlugin=task/affinity
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+SwitchType=switch/none
+MpiDefault=none
+ReturnToService=2
+SlurmctldPort=$port
+NodeName=n1 NodeHostName=localhost NodeAddr=127.0.0.1 Port=$((port + 1)) CPUs=2 State=UNKNOWN
+PartitionName=all Nodes=n1 Default=YES MaxTime=INFINITE State=UP
+C
+slurmctld -D >ctld.out 2>&1 &
+daemons=$!
+slurmd -D -N n1 >d.out 2>&1 &
+daemons+=" $!"
+trap 'scancel -u root 2>/dev/null; sleep 1; kill $daemons 2>/dev/null; wait' EXIT
+for try in $(seq 60); do
+    sinfo -h -o %t 2>/dev/null | grep -q idle && break
+    sleep 0.5
+done
+sinfo -h -o %t 2>/dev/null | grep -q idle || skip "no node is idle: $(tail -n 1 ctld.log d.log 2>/dev/null | tr '\n' ' ')"
+
+over() { # JOB: waits until it and its tasks are gone; what waits to be queued again starts at once
+    for try in $(seq 240); do
+        squeue -h -j "$1" -o %T 2>/dev/null | grep -q . || return 0
+        squeue -h -j "$1" -o '%i %r' | awk '/BeginTime/ { print $1 }' | while read -r id; do
+            scontrol update jobid="$id" StartTime=now 2>/dev/null
+        done
+        sleep 0.5
+    done
+    fail "job $1 does not end: $(squeue -h -j "$1")"
+}
+submit() { # COMMAND...: its job number
+    "$@" >said 2>&1 || fail "$*: $(cat said)"
+    awk '/Submitted/ { print $4 }' said
+}
