@@ -35,9 +35,10 @@ static struct { // the one team of the process; the signals and threads of C hav
     atomic_int call;     // futex: changes with every job
     atomic_int sleepers; // workers asleep on it
     atomic_bool open, quit;
-    atomic_int inside; // workers at work on the open job
-    struct share *share;
-    size_t shares;
+    atomic_int inside;   // workers at work on the open job
+    struct share *share; // one for each thread
+    size_t shares;       // of the open job
+    int together;        // threads that begin with the same one
     void (*body)(void *self, size_t i);
     void *self;
 } team = {.threads = 1};
@@ -65,7 +66,7 @@ static void work_on(struct share *s) {
 static void work(void) {
     busy = true;
     for (size_t i = 0; i < team.shares; i++)
-        work_on(&team.share[((size_t)self_index / TOGETHER + i) % team.shares]);
+        work_on(&team.share[((size_t)(self_index / team.together) + i) % team.shares]);
     busy = false;
 }
 
@@ -97,7 +98,7 @@ static void call_workers(void) {
     if (atomic_load(&team.sleepers)) futex(&team.call, FUTEX_WAKE_PRIVATE, INT_MAX);
 }
 
-void parallel_for(size_t n, void (*body)(void *self, size_t i), void *self) {
+static void run(size_t n, int together, void (*body)(void *self, size_t i), void *self) {
     if (n == 1 || team.threads == 1 || busy) {
         for (size_t i = 0; i < n; i++) body(self, i);
         return;
@@ -105,6 +106,8 @@ void parallel_for(size_t n, void (*body)(void *self, size_t i), void *self) {
     if (!n) return;
     team.body = body;
     team.self = self;
+    team.together = together;
+    team.shares = ((size_t)team.threads + (size_t)together - 1) / (size_t)together;
     for (size_t i = 0; i < team.shares; i++) {
         team.share[i].end = n * (i + 1) / team.shares;
         atomic_store(&team.share[i].next, n * i / team.shares);
@@ -120,6 +123,10 @@ void parallel_for(size_t n, void (*body)(void *self, size_t i), void *self) {
             sched_yield();
 }
 
+void parallel_for(size_t n, void (*body)(void *self, size_t i), void *self) {
+    run(n, TOGETHER, body, self);
+}
+
 struct range {
     size_t n, pieces;
     void (*body)(void *self, size_t first, size_t last);
@@ -131,11 +138,25 @@ static void range_piece(void *self, size_t p) {
     r->body(r->self, r->n * p / r->pieces, r->n * (p + 1) / r->pieces);
 }
 
+static struct range cut(size_t n, size_t grain) {
+    size_t pieces = (n + grain - 1) / grain, most = 4 * (size_t)parallel_threads();
+    return (struct range){.n = n, .pieces = pieces < most ? pieces : most};
+}
+
 void parallel_range(size_t n, size_t grain, void (*body)(void *self, size_t first, size_t last),
                     void *self) {
-    size_t pieces = (n + grain - 1) / grain, most = 4 * (size_t)parallel_threads();
-    struct range r = {n, pieces < most ? pieces : most, body, self};
-    parallel_for(r.pieces, range_piece, &r);
+    struct range r = cut(n, grain);
+    r.body = body;
+    r.self = self;
+    run(r.pieces, TOGETHER, range_piece, &r);
+}
+
+void parallel_apart(size_t n, size_t grain, void (*body)(void *self, size_t first, size_t last),
+                    void *self) {
+    struct range r = cut(n, grain);
+    r.body = body;
+    r.self = self;
+    run(r.pieces, 1, range_piece, &r);
 }
 
 static int cgroup_limit(void) { // cgroup v2 quota in whole CPUs, or a large number
@@ -204,9 +225,8 @@ void parallel_init(int threads) {
     int allowed = allowed_cpus(), n = threads > 0 ? threads : default_threads(allowed);
     compare_with_job(allowed);
     team.worker = xcalloc((size_t)n, sizeof *team.worker);
-    team.shares = ((size_t)n + TOGETHER - 1) / TOGETHER;
-    team.share = aligned_alloc(LINE, team.shares * sizeof *team.share);
-    if (!team.share) mem_lacks(team.shares * sizeof *team.share);
+    team.share = aligned_alloc(LINE, (size_t)n * sizeof *team.share);
+    if (!team.share) mem_lacks((size_t)n * sizeof *team.share);
     for (int i = 1; i < n; i++) {
         if (pthread_create(&team.worker[i], NULL, serve, (void *)(size_t)i)) break;
         team.threads = i + 1;

@@ -15,7 +15,8 @@ struct decoder {
     size_t slots, length, rows; // rows: most of one pass
     struct arena arena;
     struct rope rope[2]; // (length, D/2) by kind of layer
-    float *cache;        // (L, S, G, 2, length, D): keys, then values, of a key-value head
+    bool half;           // the cache is in bf16: keys and values are rounded anyway
+    char *cache;         // (L, S, G, 2, length, D): keys, then values, of a key-value head
     uint32_t *used;      // (S) positions that a slot holds
     uint32_t *slot;      // (rows) of each row
     uint32_t *place;     // (rows) its position
@@ -24,15 +25,22 @@ struct decoder {
     float *score;             // (threads, H/G, length)
 };
 
+enum { FEW_ROWS = 15 }; // a prompt as short as that is not multiplied by tiles
+
 static size_t kv_width(const struct model_config *c) {
     return 2 * c->kv_heads * c->head_dim;
+}
+
+static size_t number_size(const struct decoder *d) { // of the cache
+    return d->half ? sizeof(uint16_t) : sizeof(float);
 }
 
 static void lay_out(struct decoder *d) {
     const struct model_config *c = &d->model->config;
     size_t f = sizeof(float), N = d->rows;
     rope_lay_out(&d->arena, c, d->length, d->rope);
-    d->cache = arena_take(&d->arena, c->layers * d->slots * d->length * kv_width(c) * f);
+    d->cache =
+        arena_take(&d->arena, c->layers * d->slots * d->length * kv_width(c) * number_size(d));
     d->used = arena_take(&d->arena, d->slots * sizeof *d->used);
     d->slot = arena_take(&d->arena, N * sizeof *d->slot);
     d->place = arena_take(&d->arena, N * sizeof *d->place);
@@ -45,13 +53,18 @@ static void lay_out(struct decoder *d) {
     d->state.att_out = d->state.mlp_out = arena_take(&d->arena, added);
     d->pass.act = arena_take(&d->arena, N * c->hidden * f);
     d->pass.linear.low = arena_take(&d->arena, N * linear_low_width(d->model) * f);
+    size_t few = d->slots > FEW_ROWS ? d->slots : FEW_ROWS;
+    d->pass.linear.lines = arena_take(&d->arena, few * linear_line_width(d->model) * f);
     d->score = arena_take(&d->arena,
                           (size_t)parallel_threads() * (c->heads / c->kv_heads) * d->length * f);
 }
 
 static struct decoder sized(const struct model *m, size_t slots, size_t length) {
-    return (struct decoder){
-        .model = m, .slots = slots, .length = length, .rows = length > slots ? length : slots};
+    return (struct decoder){.model = m,
+                            .slots = slots,
+                            .length = length,
+                            .rows = length > slots ? length : slots,
+                            .half = m->rounded};
 }
 
 size_t decoder_plan(const struct model *m, size_t slots, size_t length) {
@@ -87,9 +100,10 @@ const struct model *decoder_model(const struct decoder *d) {
 }
 
 // Keys of a key-value head's positions 0 .. length-1; its values follow, length * D floats on.
-static float *cached(const struct decoder *d, size_t layer, size_t slot, size_t g) {
+static char *cached(const struct decoder *d, size_t layer, size_t slot, size_t g) {
     const struct model_config *c = &d->model->config;
-    return d->cache + ((layer * d->slots + slot) * c->kv_heads + g) * 2 * d->length * c->head_dim;
+    size_t head = (layer * d->slots + slot) * c->kv_heads + g;
+    return d->cache + head * 2 * d->length * c->head_dim * number_size(d);
 }
 
 struct attend {
@@ -97,23 +111,31 @@ struct attend {
     size_t layer;
 };
 
+static void keep(const struct decoder *d, char *to, const float *x) {
+    size_t D = d->model->config.head_dim;
+    if (d->half)
+        kernels()->narrow((uint16_t *)(void *)to, x, D);
+    else
+        memcpy(to, x, D * sizeof *x);
+}
+
 // The keys and values of row i go to the cache.
 static void keep_row(void *self, size_t i) {
     const struct attend *a = self;
     struct decoder *d = a->d;
     const struct model_config *c = &d->model->config;
-    size_t D = c->head_dim, turned = c->heads + c->kv_heads;
+    size_t D = c->head_dim, turned = c->heads + c->kv_heads, size = D * number_size(d);
     const float *x = d->state.qkv + i * model_qkv_width(c);
     for (size_t g = 0; g < c->kv_heads; g++) {
-        float *key = cached(d, a->layer, d->slot[i], g) + d->place[i] * D;
-        memcpy(key, x + (c->heads + g) * D, D * sizeof *x);
-        memcpy(key + d->length * D, x + (turned + g) * D, D * sizeof *x);
+        char *key = cached(d, a->layer, d->slot[i], g) + d->place[i] * size;
+        keep(d, key, x + (c->heads + g) * D);
+        keep(d, key + d->length * size, x + (turned + g) * D);
     }
 }
 
-struct seen { // what a row sees of a key-value head
-    size_t row, head, n;
-    const float *key, *value;
+struct seen {                   // what a row sees of a key-value head
+    size_t row, head, n, bytes; // bytes: of n keys
+    const char *key, *value;
 };
 
 static struct seen seen_by(const struct attend *a, size_t task) {
@@ -122,14 +144,37 @@ static struct seen seen_by(const struct attend *a, size_t task) {
     struct seen s = {.row = task / c->kv_heads, .head = task % c->kv_heads};
     size_t place = d->place[s.row], window = model_window(c, a->layer);
     size_t first = window && place >= window ? place + 1 - window : 0;
+    size_t size = c->head_dim * number_size(d);
     s.n = place + 1 - first;
-    s.key = cached(d, a->layer, d->slot[s.row], s.head) + first * c->head_dim;
-    s.value = s.key + d->length * c->head_dim;
+    s.bytes = s.n * size;
+    s.key = cached(d, a->layer, d->slot[s.row], s.head) + first * size;
+    s.value = s.key + d->length * size;
     return s;
 }
 
-static void fetch(const float *x, size_t n) {
-    for (size_t i = 0; i < n; i += 64 / sizeof *x) __builtin_prefetch(x + i, 0, 2);
+static void fetch(const char *x, size_t bytes) {
+    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(x + i, 0, 2);
+}
+
+// to (D) = the n values, by their weights p (n)
+static void mix_values(const struct decoder *d, float *to, const float *p, const struct seen *s) {
+    size_t D = d->model->config.head_dim;
+    if (d->half)
+        kernels()->mix_half(to, p, (const uint16_t *)(const void *)s->value, D, s->n, D);
+    else
+        kernels()->mix(to, p, (const float *)(const void *)s->value, D, s->n, D);
+}
+
+// score (heads, length) = q (heads, D) times the n keys
+static void score_keys(const struct decoder *d, float *score, const float *q, size_t heads,
+                       const struct seen *s) {
+    size_t D = d->model->config.head_dim;
+    if (d->half)
+        kernels()->rows_half(score, d->length, q, D, heads, (const uint16_t *)(const void *)s->key,
+                             s->n, D, false);
+    else
+        kernels()->rows(score, d->length, q, D, heads, (const float *)(const void *)s->key, s->n, D,
+                        false);
 }
 
 // One row and key-value head, with the query heads that share it. The cache comes from memory:
@@ -147,14 +192,14 @@ static void attend_row(void *self, size_t task) {
     float *score = d->score + (size_t)parallel_self() * heads * d->length;
     float *out = d->state.att + (s.row * c->heads + s.head * heads) * D;
     float scale = model_score_scale(c);
-    fetch(s.value, s.n * D);
-    if (next < d->pass.n * c->kv_heads) fetch(seen_by(a, next).key, seen_by(a, next).n * D);
-    k->rows(score, d->length, q, D, heads, s.key, s.n, D, false);
+    fetch(s.value, s.bytes);
+    if (next < d->pass.n * c->kv_heads) fetch(seen_by(a, next).key, seen_by(a, next).bytes);
+    score_keys(d, score, q, heads, &s);
     for (size_t h = 0; h < heads; h++) {
         float *x = score + h * d->length, *to = out + h * D;
         k->scale(x, x, scale, s.n);
         float sum = k->exp_sum(x, x, s.n, k->max(x, s.n));
-        k->mix(to, x, s.value, D, s.n, D);
+        mix_values(d, to, x, &s);
         k->scale(to, to, 1 / sum, D);
     }
 }
@@ -181,7 +226,8 @@ static void run_layers(struct decoder *d, size_t n, const int32_t *ids, bool few
 
 static void head(struct decoder *d, const float *x, size_t n, float *logits) {
     size_t rows[2] = {0, n};
-    struct linear_rows r = {.plan = {.units = 1, .first = rows}, .few = true};
+    struct linear_rows r = {
+        .plan = {.units = 1, .first = rows}, .few = true, .lines = d->pass.linear.lines};
     layer_norm(d->model, d->pass.norm, x, NULL, n, d->model->norm);
     layer_logits(d->model, &r, d->pass.norm, logits);
 }
@@ -193,7 +239,7 @@ void decoder_start(struct decoder *d, size_t slot, const int32_t *ids, size_t n,
         d->place[i] = (uint32_t)i;
     }
     d->used[slot] = (uint32_t)n;
-    run_layers(d, n, ids, n < 16);
+    run_layers(d, n, ids, n <= FEW_ROWS);
     head(d, d->state.in + (n - 1) * d->model->config.width, 1, logits);
 }
 

@@ -227,6 +227,17 @@ struct few {
     bool add;
 };
 
+struct lines { // in bf16, of rows
+    float *to;
+    const float *x;
+    size_t ldx, K;
+};
+
+static void make_line(void *self, size_t i) {
+    const struct lines *l = self;
+    kernels()->bf16_line(l->to + i * BF16_LINE(l->K), l->x + i * l->ldx, l->K);
+}
+
 static void few_rows(void *self, size_t first, size_t last) {
     const struct few *f = self;
     const struct kernels *k = kernels();
@@ -244,27 +255,22 @@ static void few_rows_bf16(void *self, size_t first, size_t last) {
     const struct kernels *k = kernels();
     if (f->w.bf16) {
         k->rows_bf16(f->y + first, f->ldy, f->x, f->n, f->w.bf16 + first * f->K, last - first, f->K,
-                     f->add);
+                     f->w.clean, f->add);
         return;
     }
     uint16_t *half = xmalloc(ROWS * f->K * sizeof *half);
     for (size_t m = first, n; m < last; m += n) {
         n = last - m < ROWS ? last - m : ROWS;
         k->narrow(half, f->w.f32 + m * f->K, n * f->K);
-        k->rows_bf16(f->y + m, f->ldy, f->x, f->n, half, n, f->K, f->add);
+        k->rows_bf16(f->y + m, f->ldy, f->x, f->n, half, n, f->K, false, f->add);
     }
     free(half);
 }
 
 void gemm_rows(float *y, size_t ldy, const float *x, size_t ldx, size_t n, struct weights w,
-               size_t M, size_t K, bool add) {
-    struct few f = {y, x, w, ldy, ldx, n, K, add};
-    float *lines = NULL;
-    if (w.rounded) {
-        f.x = lines = xmalloc(n * BF16_LINE(K) * sizeof *lines);
-        for (size_t i = 0; i < n; i++)
-            kernels()->bf16_line(lines + i * BF16_LINE(K), x + i * ldx, K);
-    }
-    parallel_range(M, 64, w.rounded ? few_rows_bf16 : few_rows, &f);
-    free(lines);
+               size_t M, size_t K, bool add, float *lines) {
+    struct few f = {y, w.rounded ? lines : x, w, ldy, ldx, n, K, add};
+    assert(f.x);
+    if (w.rounded) parallel_for(n, make_line, &(struct lines){lines, x, ldx, K});
+    parallel_apart(M, 32, w.rounded ? few_rows_bf16 : few_rows, &f);
 }

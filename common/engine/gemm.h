@@ -21,6 +21,7 @@ struct weights { // a matrix (M,K), or its rows from some on: one of them
     const float *f32;
     const uint16_t *bf16; // widened where it is packed: 2 bytes per number, the bits of float32
     bool rounded;         // products with them in bf16: both operands rounded, see struct block
+    bool clean;           // in bf16: none but 0 is below 2^-55, what such products take for 0
 };
 
 struct rowplan { // units of rows, in order; `first` has units + 1 entries
@@ -59,6 +60,6 @@ void gemm_dx_beside(const struct rowplan *p, float *dx, size_t lddx, const float
 void gemm_dw(const struct rowplan *p, float *dw, const float *dy, size_t lddy, const float *x,
              size_t ldx, size_t M, size_t K, bool bf16);
 // y (n,M) = x (n,K) w(M,K)^T, + y if add, for few rows: each output is one dot product in 16 lanes,
-// so a row's bits do not depend on n.
+// so a row's bits do not depend on n. lines: (n, BF16_LINE(K)) scratch if w is rounded.
 void gemm_rows(float *y, size_t ldy, const float *x, size_t ldx, size_t n, struct weights w,
-               size_t M, size_t K, bool add);
+               size_t M, size_t K, bool add, float *lines);

@@ -215,27 +215,39 @@ static void k_narrow(uint16_t *y, const float *x, size_t n) {
 }
 
 // J vectors of columns at once; rows in order.
-INLINE void mix_columns(float *y, const float *a, const float *x, size_t ld, size_t n, size_t J) {
+INLINE void mix_columns(float *y, const float *a, const void *x, size_t at, size_t ld, size_t n,
+                        size_t J, enum kind kind) {
     vec s[8];
     for (size_t j = 0; j < J; j++) s[j] = splat(0);
     for (size_t i = 0; i < n; i++)
 #pragma GCC unroll 8
-        for (size_t j = 0; j < J; j++) s[j] += a[i] * load(x + i * ld + LANES * j);
+        for (size_t j = 0; j < J; j++)
+            s[j] += a[i] * load_weights(x, at + i * ld + LANES * j, kind);
     for (size_t j = 0; j < J; j++) store(y + LANES * j, s[j]);
 }
 
-static void k_mix(float *y, const float *a, const float *x, size_t ld, size_t n, size_t cols) {
+INLINE void mix_rows(float *y, const float *a, const void *x, size_t ld, size_t n, size_t cols,
+                     enum kind kind) {
     size_t c = 0;
     for (; LANES < 16 && c + 8 * LANES <= cols; c += 8 * LANES)
-        mix_columns(y + c, a, x + c, ld, n, 8);
-    for (; c + 4 * LANES <= cols; c += 4 * LANES) mix_columns(y + c, a, x + c, ld, n, 4);
-    for (; c + 3 * LANES <= cols; c += 3 * LANES) mix_columns(y + c, a, x + c, ld, n, 3);
-    for (; c + 2 * LANES <= cols; c += 2 * LANES) mix_columns(y + c, a, x + c, ld, n, 2);
-    for (; c + LANES <= cols; c += LANES) mix_columns(y + c, a, x + c, ld, n, 1);
+        mix_columns(y + c, a, x, c, ld, n, 8, kind);
+    for (; c + 4 * LANES <= cols; c += 4 * LANES) mix_columns(y + c, a, x, c, ld, n, 4, kind);
+    for (; c + 3 * LANES <= cols; c += 3 * LANES) mix_columns(y + c, a, x, c, ld, n, 3, kind);
+    for (; c + 2 * LANES <= cols; c += 2 * LANES) mix_columns(y + c, a, x, c, ld, n, 2, kind);
+    for (; c + LANES <= cols; c += LANES) mix_columns(y + c, a, x, c, ld, n, 1, kind);
     for (; c < cols; c++) {
         y[c] = 0;
-        for (size_t i = 0; i < n; i++) y[c] += a[i] * x[i * ld + c];
+        for (size_t i = 0; i < n; i++) y[c] += a[i] * one_weight(x, i * ld + c, kind);
     }
+}
+
+static void k_mix(float *y, const float *a, const float *x, size_t ld, size_t n, size_t cols) {
+    mix_rows(y, a, x, ld, n, cols, FLOATS);
+}
+
+static void k_mix_half(float *y, const float *a, const uint16_t *x, size_t ld, size_t n,
+                       size_t cols) {
+    mix_rows(y, a, x, ld, n, cols, HALVES);
 }
 
 static void k_axpy(float *y, float a, const float *x, size_t n) {
@@ -397,6 +409,7 @@ const struct kernels KERNELS = {
     .widen = k_widen,
     .narrow = k_narrow,
     .mix = k_mix,
+    .mix_half = k_mix_half,
     .axpy = k_axpy,
     .scale = k_scale,
     .rmsnorm = k_rmsnorm,

@@ -30,6 +30,11 @@ struct extrapolation { // of a teacher's logits, see common/method/teacher.h
 // all strips.
 enum { KERNEL_DEPTH = 384, KERNEL_ROWS = 528, KERNEL_STRIPS = 48 };
 
+// In products in bf16 numbers below this count as 0: then no product and no sum is denormal, and it
+// does not matter what a level does with those.
+#define BF16_LEAST 0x1p-55f
+#define BF16_LEAST_BITS 0x24000000u
+
 struct operand { // of a product: n lines (rows of c, or columns) of k inner steps each
     const float *f32;
     const uint16_t *bf16; // instead, b only
@@ -113,14 +118,17 @@ struct kernels {
     // y (n,M) [+]= x (n,K) w(M,K)^T in bf16, each output by itself: of each 32 numbers lane l of 16
     // gets 2 l + 1 and then 2 l, those below 2^-55 count as 0, the lanes are added up as in `rows`.
     // The same bits at every level, the portable one and AMX too. x: lines made by bf16_line.
+    // `clean`: w has no such numbers.
     void (*rows_bf16)(float *y, size_t ldy, const float *x, size_t n, const uint16_t *w, size_t M,
-                      size_t K, bool add);
+                      size_t K, bool clean, bool add);
     void (*bf16_line)(float *to, const float *x, size_t K); // to (BF16_LINE(K)), rounded
     void (*round)(float *y, const float *x, size_t n); // to bf16, to nearest even, kept in float32
     void (*widen)(float *y, const uint16_t *x, size_t n);  // bf16 -> float32
     void (*narrow)(uint16_t *y, const float *x, size_t n); // the bf16 that `round` keeps in float32
     // y (cols) = a (n) x (n,cols), row stride ld; rows are added in order
     void (*mix)(float *y, const float *a, const float *x, size_t ld, size_t n, size_t cols);
+    // the same with x in bf16: the bits that its numbers give in float32
+    void (*mix_half)(float *y, const float *a, const uint16_t *x, size_t ld, size_t n, size_t cols);
     void (*axpy)(float *y, float a, const float *x, size_t n);  // y += a x
     void (*scale)(float *y, const float *x, float a, size_t n); // y = a x
     // RMSNorm of a row (Zhang & Sennrich 2019): y = x r (w + plus), r = 1/sqrt(mean x^2 + eps);

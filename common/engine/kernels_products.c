@@ -62,17 +62,15 @@ INLINE void sums(float *y, float t[16][16], size_t n) {
     sums_of_some(y, t, n);
 }
 
-// Part p of the 16 lanes of R x J sums, in the order of k_dot whatever R and J are.
-INLINE void rows_part(float t[16][16], size_t p, const float *x, size_t ldx, size_t R,
-                      const void *w, size_t at, size_t J, size_t K, enum kind kind) {
-    vec s[16];
-#pragma GCC unroll 16
-    for (size_t i = 0; i < R * J; i++) s[i] = splat(0);
+// To s: part p of the 16 lanes of R x J sums over K numbers, in the order of k_dot whatever R and J
+// are.
+INLINE void rows_part(vec *s, size_t p, const float *x, size_t ldx, size_t R, const void *w,
+                      size_t at, size_t ldw, size_t J, size_t K, enum kind kind) {
     size_t k = p * LANES;
     for (; k + 16 - p * LANES <= K; k += 16) {
         vec b[16];
 #pragma GCC unroll 16
-        for (size_t j = 0; j < J; j++) b[j] = load_weights(w, at + j * K + k, kind);
+        for (size_t j = 0; j < J; j++) b[j] = load_weights(w, at + j * ldw + k, kind);
 #pragma GCC unroll 16
         for (size_t r = 0; r < R; r++) {
             vec a = load(x + r * ldx + k);
@@ -80,11 +78,11 @@ INLINE void rows_part(float t[16][16], size_t p, const float *x, size_t ldx, siz
             for (size_t j = 0; j < J; j++) s[r * J + j] += a * b[j];
         }
     }
-    for (size_t i = 0; i < R * J && k < K; i++)
-        s[i] += load_some(x + i / J * ldx + k, K - k, 0) *
-                some_weights(w, at + i % J * K + k, K - k, kind);
+    if (k >= K) return;
 #pragma GCC unroll 16
-    for (size_t i = 0; i < R * J; i++) store(t[i] + p * LANES, s[i]);
+    for (size_t i = 0; i < R * J; i++)
+        s[i] += load_some(x + i / J * ldx + k, K - k, 0) *
+                some_weights(w, at + i % J * ldw + k, K - k, kind);
 }
 
 // ---- the same in bf16: PAIRED are weights as they are, PAIRED_CLEAN those whose small numbers are
@@ -128,21 +126,29 @@ INLINE void pairs_step(vec *s, size_t p, const float *x, size_t ldx, size_t R, c
     }
 }
 
-INLINE void pairs_part(float t[][16], size_t p, const float *x, size_t ldx, size_t R,
-                       const uint16_t *w, size_t J, size_t K, bool clean) {
-    vec s[16];
+INLINE void pairs_part(vec *s, size_t p, const float *x, size_t ldx, size_t R, const uint16_t *w,
+                       size_t ldw, size_t J, size_t K, bool clean) {
     size_t k = 0;
-#pragma GCC unroll 16
-    for (size_t i = 0; i < R * J; i++) s[i] = splat(0);
     for (; k + 32 <= K; k += 32)
-        pairs_step(s, p, x + k * BF16_WORDS / 2, ldx, R, w + k, K, J, clean);
+        pairs_step(s, p, x + k * BF16_WORDS / 2, ldx, R, w + k, ldw, J, clean);
     if (k < K) {
         uint16_t rest[16][32] = {0};
-        for (size_t j = 0; j < J; j++) memcpy(rest[j], w + j * K + k, (K - k) * sizeof *w);
+        for (size_t j = 0; j < J; j++) memcpy(rest[j], w + j * ldw + k, (K - k) * sizeof *w);
         pairs_step(s, p, x + k * BF16_WORDS / 2, ldx, R, rest[0], 32, J, clean);
     }
+}
+
+INLINE void part_of(vec *s, size_t p, const float *x, size_t ldx, size_t R, const void *w,
+                    size_t at, size_t ldw, size_t J, size_t K, enum kind kind) {
+    if (kind >= PAIRED)
+        pairs_part(s, p, x, ldx, R, (const uint16_t *)w + at, ldw, J, K, kind == PAIRED_CLEAN);
+    else
+        rows_part(s, p, x, ldx, R, w, at, ldw, J, K, kind);
+}
+
+INLINE void clear(vec *s, size_t n) {
 #pragma GCC unroll 16
-    for (size_t i = 0; i < R * J; i++) store(t[i] + p * LANES, s[i]);
+    for (size_t i = 0; i < n; i++) s[i] = splat(0);
 }
 
 INLINE void clean_block(uint16_t *to, const uint16_t *w, size_t n) {
@@ -175,17 +181,41 @@ INLINE void put(float *to, float sum, bool add) {
     *to = add ? *to + sum : sum;
 }
 
+#if defined(__AVX512F__)
+// y (4,4) from the lanes of its sums.
+INLINE void put_sixteen(float *y, size_t ldy, const vec *s, bool add) {
+    float sum[16];
+    store(sum, sum_vectors(s));
+#pragma GCC unroll 4
+    for (size_t r = 0; r < 4; r++) {
+        vec4 to = load4(sum, r * 4, FLOATS);
+        if (add) to += load4(y, r * ldy, FLOATS);
+        memcpy(y + r * ldy, &to, sizeof to);
+    }
+}
+#endif
+
 // R rows of x times J rows of w, R J <= 4 FEW.
 INLINE void rows_tile(float *y, size_t ldy, const float *x, size_t ldx, size_t R, const void *w,
                       size_t at, size_t J, size_t K, enum kind kind, bool add) {
+    vec s[16];
+#if defined(__AVX512F__)
+    if (R == 4 && J == 4) { // all in registers
+        clear(s, 16);
+        part_of(s, 0, x, ldx, 4, w, at, K, 4, K, kind);
+        put_sixteen(y, ldy, s, add);
+        return;
+    }
+#endif
     float t[16][16], sum[16];
     size_t n = (R * J + 3) / 4 * 4;
     for (size_t i = R * J; i < n; i++) memset(t[i], 0, sizeof t[i]);
-    for (size_t p = 0; p < PARTS; p++)
-        if (kind >= PAIRED)
-            pairs_part(t, p, x, ldx, R, (const uint16_t *)w + at, J, K, kind == PAIRED_CLEAN);
-        else
-            rows_part(t, p, x, ldx, R, w, at, J, K, kind);
+    for (size_t p = 0; p < PARTS; p++) {
+        clear(s, R * J);
+        part_of(s, p, x, ldx, R, w, at, K, J, K, kind);
+#pragma GCC unroll 16
+        for (size_t i = 0; i < R * J; i++) store(t[i] + p * LANES, s[i]);
+    }
     sums(sum, t, n);
     for (size_t i = 0; i < R * J; i++) put(y + i / J * ldy + i % J, sum[i], add);
 }
@@ -198,15 +228,18 @@ INLINE void one_row(float *y, const float *x, const void *w, size_t M, size_t K,
                     bool add) {
     float t[16][16], sum[16];
     size_t m = 0, size = kind == FLOATS ? 4 : 2;
+    const char *last = (const char *)w + M * K * size - AHEAD;
     for (; m + 16 <= M; m += 16) {
         for (size_t j = 0; j < 16; j++) {
             vec s[PARTS];
             const char *row = (const char *)w + (m + j) * K * size;
-            for (size_t p = 0; p < K * size; p += 64) __builtin_prefetch(row + AHEAD + p, 0, 3);
-            for (size_t p = 0; kind == PAIRED && p < PARTS; p++)
-                pairs_part(t + j, p, x, 0, 1, (const uint16_t *)w + (m + j) * K, 1, K, false);
-            if (kind == PAIRED) continue;
-            dot_lanes(s, x, w, (m + j) * K, K, kind);
+            for (size_t p = 0; p < K * size && row + p < last; p += 64)
+                __builtin_prefetch(row + AHEAD + p, 0, 3);
+            for (size_t p = 0; kind >= PAIRED && p < PARTS; p++) {
+                clear(s + p, 1);
+                part_of(s + p, p, x, 0, 1, w, (m + j) * K, K, 1, K, kind);
+            }
+            if (kind < PAIRED) dot_lanes(s, x, w, (m + j) * K, K, kind);
             memcpy(t[j], s, sizeof t[j]);
         }
         sums(sum, t, 16);
@@ -215,30 +248,19 @@ INLINE void one_row(float *y, const float *x, const void *w, size_t M, size_t K,
     for (; m < M; m++) rows_tile(y + m, 0, x, 0, 1, w, m * K, 1, K, kind, add);
 }
 
-// Numbers of w that stay in the L1 cache; those of the longest rows that are widened.
-enum { ROWS_BLOCK = 4096, WIDE_BLOCK = 4 * ROWS_BLOCK };
+// Numbers of w that stay in the L1 cache, and those of the longest rows that are widened; DEEP in
+// float32, twice as many in bf16, are an inner length whose rows stay there too.
+enum { ROWS_BLOCK = 6144, WIDE_BLOCK = 16384, DEEP = 512, GROUP = 32 };
 
 struct ahead { // weights that are fetched meanwhile: `lines` of them before each tile
     const char *at;
     size_t lines;
 };
 
-// n rows of x times `count` (FEW at a time) of w. Meanwhile the weights that follow are fetched, a
-// few lines before each tile: four rows read side by side are no stream that the hardware foresees.
-INLINE void rows_block(float *y, size_t ldy, const float *x, size_t ldx, size_t n, const void *w,
-                       size_t at, size_t count, size_t K, enum kind kind, bool add,
-                       struct ahead next) {
-    size_t whole = n / 4 * 4;
-    for (size_t i = 0; i < n; i += i < whole ? 4 : 1)
-        for (size_t m = 0; m < count; m += FEW) {
-            for (size_t p = 0; p < next.lines; p++, next.at += 64)
-                __builtin_prefetch(next.at, 0, 2);
-            float *to = y + i * ldy + m;
-            if (i < whole)
-                rows_tile(to, ldy, x + i * ldx, ldx, 4, w, at + m * K, FEW, K, kind, add);
-            else
-                rows_tile(to, ldy, x + i * ldx, ldx, 1, w, at + m * K, FEW, K, kind, add);
-        }
+// A few lines before each tile: four rows read side by side are no stream that the hardware
+// foresees.
+INLINE void fetch_ahead(struct ahead *next) {
+    for (size_t p = 0; p < next->lines; p++, next->at += 64) __builtin_prefetch(next->at, 0, 3);
 }
 
 // to (n): w's numbers from `at` on in float32.
@@ -248,24 +270,145 @@ INLINE void widen_block(float *to, const void *w, size_t at, size_t n, enum kind
     if (i < n) store_some(to + i, some_weights(w, at + i, n - i, kind), n - i);
 }
 
+#if defined(__AVX512F__)
+enum { MOST_DEEP = 2 * FEW };
+struct piece { // of `rows` rows of w: K numbers of each
+    const void *w;
+    size_t at, ld, rows, K;
+    enum kind kind;
+};
+
+// A piece, put together in `to`: in float32, or in bf16 without small numbers.
+INLINE struct piece put_together(float *to, const struct piece *p) {
+    struct piece made = *p;
+    made.w = to;
+    made.at = 0;
+    made.ld = p->kind >= PAIRED ? 2 * DEEP : DEEP;
+    made.kind = p->kind >= PAIRED ? PAIRED_CLEAN : FLOATS;
+    for (size_t j = 0; j < p->rows; j++)
+        if (p->kind >= PAIRED)
+            clean_block((uint16_t *)to + j * made.ld, (const uint16_t *)p->w + p->at + j * p->ld,
+                        p->K);
+        else
+            widen_block(to + j * made.ld, p->w, p->at + j * p->ld, p->K, p->kind);
+    return made;
+}
+
+// The same as rows_block where rows are long, n at most GROUP and whole fours, `count` at most
+// MOST_DEEP: the inner length in pieces, so that four rows of x are in the L1 cache for all of w's.
+// `together`: pieces are put together first.
+INLINE void deep_block(float *y, size_t ldy, const float *x, size_t ldx, size_t n, const void *w,
+                       size_t at, size_t count, size_t K, enum kind kind, bool together, bool add,
+                       struct ahead *next) {
+    vec kept[GROUP / 4][MOST_DEEP / FEW][16];
+    float buffer[MOST_DEEP * DEEP];
+    size_t length = kind >= PAIRED ? 2 * DEEP : DEEP;
+    for (size_t k = 0; k < K; k += length) {
+        struct piece p = {w, at + k, K, count, K - k < length ? K - k : length, kind};
+        size_t line = kind >= PAIRED ? k * BF16_WORDS / 2 : k;
+        if (together) p = put_together(buffer, &p);
+        for (size_t i = 0; i < n; i += 4)
+            for (size_t m = 0; m < count; m += FEW) {
+                vec s[16];
+                fetch_ahead(next);
+                if (k)
+                    memcpy(s, kept[i / 4][m / FEW], sizeof s);
+                else
+                    clear(s, 16);
+                part_of(s, 0, x + i * ldx + line, ldx, 4, p.w, p.at + m * p.ld, p.ld, FEW, p.K,
+                        p.kind);
+                memcpy(kept[i / 4][m / FEW], s, sizeof s);
+            }
+    }
+    for (size_t i = 0; i < n; i += 4)
+        for (size_t m = 0; m < count; m += FEW)
+            put_sixteen(y + i * ldy + m, ldy, kept[i / 4][m / FEW], add);
+}
+#endif
+
+// n rows of x times `count` (FEW at a time) of w; meanwhile the weights that follow are fetched.
+INLINE void rows_block(float *y, size_t ldy, const float *x, size_t ldx, size_t n, const void *w,
+                       size_t at, size_t count, size_t K, enum kind kind, bool add,
+                       struct ahead next) {
+    size_t whole = n / 4 * 4;
+    for (size_t i = 0; i < n; i += i < whole ? 4 : 1)
+        for (size_t m = 0; m < count; m += FEW) {
+            float *to = y + i * ldy + m;
+            fetch_ahead(&next);
+            if (i < whole)
+                rows_tile(to, ldy, x + i * ldx, ldx, 4, w, at + m * K, FEW, K, kind, add);
+            else
+                rows_tile(to, ldy, x + i * ldx, ldx, 1, w, at + m * K, FEW, K, kind, add);
+        }
+}
+
+// The weights behind `count` rows from m on, to be fetched in so many turns.
+INLINE struct ahead behind(const void *w, size_t m, size_t count, size_t K, enum kind kind,
+                           size_t turns) {
+    size_t size = kind == FLOATS ? 4 : 2;
+    return (struct ahead){(const char *)w + (m + count) * K * size,
+                          (count * K * size / turns + 63) / 64};
+}
+
+// By rows of w that are left over.
+INLINE void last_rows(float *y, size_t ldy, const float *x, size_t ldx, size_t n, const void *w,
+                      size_t m, size_t M, size_t K, enum kind kind, bool add) {
+    for (; m < M; m++)
+        for (size_t i = 0; i < n; i++)
+            rows_tile(y + i * ldy + m, ldy, x + i * ldx, ldx, 1, w, m * K, 1, K, kind, add);
+}
+
+#if defined(__AVX512F__)
+// Pieces are put together where they are used often enough, if they are not float32 or bf16 as
+// they should be, or if rows lie so far apart that they meet in few places of the cache.
+INLINE void deep_rows(float *y, size_t ldy, const float *x, size_t ldx, size_t n, const void *w,
+                      size_t M, size_t K, enum kind kind, bool add) {
+    size_t m = 0, length = kind >= PAIRED ? 2 * DEEP : DEEP;
+    bool apart = K * (kind == FLOATS ? 4 : 2) % 4096 == 0;
+    bool together = n >= 8 && (kind == HALVES || kind == PAIRED || apart);
+    for (size_t count; m + FEW <= M; m += count) {
+        count = M - m < MOST_DEEP ? FEW : MOST_DEEP;
+        size_t turns = n / 4 * (count / FEW) * ((K + length - 1) / length);
+        struct ahead next = behind(w, m, count, K, kind, turns);
+        for (size_t i = 0, rows; i < n; i += rows) {
+            float *to = y + i * ldy + m;
+            rows = n - i < GROUP ? n - i : GROUP;
+            if (together)
+                deep_block(to, ldy, x + i * ldx, ldx, rows, w, m * K, count, K, kind, true, add,
+                           &next);
+            else
+                deep_block(to, ldy, x + i * ldx, ldx, rows, w, m * K, count, K, kind, false, add,
+                           &next);
+        }
+    }
+    last_rows(y, ldy, x, ldx, n, w, m, M, K, kind, add);
+}
+#endif
+
 INLINE void any_rows(float *y, size_t ldy, const float *x, size_t ldx, size_t n, const void *w,
                      size_t M, size_t K, enum kind kind, bool add) {
     float wide[WIDE_BLOCK];
     enum kind then = kind == PAIRED ? PAIRED_CLEAN : FLOATS;
-    size_t block = kind == PAIRED ? 2 * ROWS_BLOCK : ROWS_BLOCK;
-    size_t m = 0, most = block / K / FEW * FEW, size = kind == FLOATS ? 4 : 2;
+    size_t m = 0, most = (kind >= PAIRED ? 2 : 1) * ROWS_BLOCK / K / FEW * FEW;
+#if defined(__AVX512F__)
+    if (n >= 4 && K >= (kind >= PAIRED ? 4 : 2) * DEEP) {
+        size_t whole = n / 4 * 4;
+        deep_rows(y, ldy, x, ldx, whole, w, M, K, kind, add);
+        y += whole * ldy;
+        x += whole * ldx;
+        n -= whole;
+    }
+#endif
     if (n == 1) {
         one_row(y, x, w, M, K, kind, add);
         return;
     }
     if (most < FEW) most = FEW;
-    bool widened = kind != FLOATS && n >= 8 && most * K <= WIDE_BLOCK; // once for all rows of x
-    for (size_t count; m + FEW <= M; m += count) {
+    bool widened = (kind == HALVES || kind == PAIRED) && n >= 8 && most * K <= WIDE_BLOCK;
+    for (size_t count; n && m + FEW <= M; m += count) {
         size_t left = (M - m) / FEW * FEW;
         count = left < most ? left : most;
-        size_t tiles = (n / 4 + n % 4) * (count / FEW);
-        struct ahead next = {(const char *)w + (m + count) * K * size,
-                             (count * K * size / tiles + 63) / 64};
+        struct ahead next = behind(w, m, count, K, kind, (n / 4 + n % 4) * (count / FEW));
         if (widened && kind == PAIRED)
             clean_block((uint16_t *)wide, (const uint16_t *)w + m * K, count * K);
         else if (widened)
@@ -275,9 +418,7 @@ INLINE void any_rows(float *y, size_t ldy, const float *x, size_t ldx, size_t n,
         else
             rows_block(y + m, ldy, x, ldx, n, w, m * K, count, K, kind, add, next);
     }
-    for (; m < M; m++)
-        for (size_t i = 0; i < n; i++)
-            rows_tile(y + i * ldy + m, ldy, x + i * ldx, ldx, 1, w, m * K, 1, K, kind, add);
+    last_rows(y, ldy, x, ldx, n, w, m, M, K, kind, add);
 }
 
 void AT_LEVEL(rows)(float *y, size_t ldy, const float *x, size_t ldx, size_t n, const float *w,
@@ -291,6 +432,9 @@ void AT_LEVEL(rows_half)(float *y, size_t ldy, const float *x, size_t ldx, size_
 }
 
 void AT_LEVEL(rows_bf16)(float *y, size_t ldy, const float *x, size_t n, const uint16_t *w,
-                         size_t M, size_t K, bool add) {
-    any_rows(y, ldy, x, BF16_LINE(K), n, w, M, K, PAIRED, add);
+                         size_t M, size_t K, bool clean, bool add) {
+    if (clean)
+        any_rows(y, ldy, x, BF16_LINE(K), n, w, M, K, PAIRED_CLEAN, add);
+    else
+        any_rows(y, ldy, x, BF16_LINE(K), n, w, M, K, PAIRED, add);
 }

@@ -48,7 +48,7 @@ void AT_LEVEL(rows)(float *y, size_t ldy, const float *x, size_t ldx, size_t n, 
 void AT_LEVEL(rows_half)(float *y, size_t ldy, const float *x, size_t ldx, size_t n,
                          const uint16_t *w, size_t M, size_t K, bool add);
 void AT_LEVEL(rows_bf16)(float *y, size_t ldy, const float *x, size_t n, const uint16_t *w,
-                         size_t M, size_t K, bool add);
+                         size_t M, size_t K, bool clean, bool add);
 void AT_LEVEL(bf16_line)(float *to, const float *x, size_t K);
 void AT_LEVEL(pack)(float *to, const float *from, size_t ld, size_t n, size_t k, bool across);
 void AT_LEVEL(block)(const struct block *b);
@@ -147,11 +147,6 @@ INLINE vec to_bf16(vec x) { // to nearest, ties to even
     words b = (words)x, up = (b + 0x7fff + (b >> 16 & 1)) & 0xffff0000u;
     return choose(x == x, (vec)up, (vec)((b | 0x400000u) & 0xffff0000u));
 }
-
-// Numbers below this count as 0: then no product and no sum is denormal, and it does not matter
-// what a level does with those.
-#define BF16_LEAST 0x1p-55f
-#define BF16_LEAST_BITS 0x24000000u
 
 #if !defined(__AVX512BF16__) // there: kernels_pairs.h
 INLINE vec narrowed(vec x) {

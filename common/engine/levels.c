@@ -93,7 +93,7 @@ static bool few_rows_agree(const struct kernels *k, const struct kernels *oracle
     for (int i = 0; i < 2; i++) {
         for (size_t r = 0; r < FEW_ROWS; r++)
             level[i]->bf16_line(line + r * BF16_LINE(INNER), o->a + r * LD, INNER);
-        level[i]->rows_bf16(sum[i], COLUMNS, line, FEW_ROWS, half, COLUMNS, INNER, false);
+        level[i]->rows_bf16(sum[i], COLUMNS, line, FEW_ROWS, half, COLUMNS, INNER, false, false);
     }
     return !memcmp(sum[0], sum[1], sizeof sum[0]);
 }

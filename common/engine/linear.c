@@ -37,7 +37,7 @@ static size_t end_row(const struct linear_rows *r) {
 static void product(const struct linear_rows *r, float *y, size_t ldy, const float *x, size_t ldx,
                     struct weights w, size_t M, size_t K, bool add) {
     if (r->few)
-        gemm_rows(y, ldy, x, ldx, end_row(r) - first_row(r), w, M, K, add);
+        gemm_rows(y, ldy, x, ldx, end_row(r) - first_row(r), w, M, K, add, r->lines);
     else
         gemm_forward(&r->plan, y, ldy, x, ldx, w, M, K, add);
 }
@@ -104,6 +104,15 @@ size_t linear_wide(const struct model *m) {
         if (in > most) most = in;
     }
     return most;
+}
+
+size_t linear_line_width(const struct model *m) {
+    size_t most = 0;
+    for (enum projection p = PROJECT_QKV; m->rounded && p <= PROJECT_HEAD; p++) {
+        size_t in = linear_of(m, 0, p).in;
+        if (in > most) most = in;
+    }
+    return m->rounded ? BF16_LINE(most) : 0;
 }
 
 struct rows_job {

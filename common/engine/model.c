@@ -288,6 +288,10 @@ uint16_t model_bf16(float x) {
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
+static bool is_small(uint16_t half) {
+    return (half & 0x7fff) && (half & 0x7fff) < BF16_LEAST_BITS >> 16;
+}
+
 void model_store(struct model *m, const struct tensor *t, size_t first, size_t n, const float *x) {
     assert(first + n <= t->rows * t->cols);
     if (!m->bf16) {
@@ -297,6 +301,7 @@ void model_store(struct model *m, const struct tensor *t, size_t first, size_t n
     } else {
         uint16_t *to = m->half + t->offset + first;
         for (size_t i = 0; i < n; i++) to[i] = model_bf16(x[i]);
+        for (size_t i = 0; i < n; i++) m->small |= is_small(to[i]);
     }
 }
 
@@ -305,7 +310,9 @@ const float *model_vector(const struct model *m, size_t offset) {
 }
 
 struct weights model_matrix(const struct model *m, size_t offset) {
-    if (m->bf16) return (struct weights){.bf16 = m->half + offset, .rounded = m->rounded};
+    if (m->bf16)
+        return (struct weights){
+            .bf16 = m->half + offset, .rounded = m->rounded, .clean = !m->small};
     return (struct weights){.f32 = m->params + offset, .rounded = m->rounded};
 }
 

@@ -69,6 +69,7 @@ struct model {
     struct model_config config;
     bool bf16;                  // to be run only
     bool rounded;               // its projections' products are in bf16 (--precision bf16)
+    bool small;                 // in bf16: some number of a matrix is below 2^-55, and not 0
     size_t n_tensors, n_params; // n_params: places of a flat buffer, padding included (zeros)
     struct tensor *tensors;
     struct layer_offsets *layer; // (L)

@@ -133,15 +133,19 @@ static void few_rows_bf16(void **state) {
     enum { N = 13, M = 19 };
     static float x[N * MOST], w[M * MOST], y[N * M], lines[N * BF16_LINE(MOST)];
     static uint16_t halves[M * MOST];
+    size_t n_clean = 0;
     for (size_t t = 0; t < LENGTHS; t++) {
         size_t K = lengths[t];
         fill(x, N * K, t, t % 2 ? 1 : 0x1p-55);
         fill(w, M * K, 60 + t, t % 2 ? 0x1p-55 : 1);
         kernels()->narrow(halves, w, M * K);
+        bool clean = true; // of no numbers that do not count
+        for (size_t i = 0; i < M * K; i++) clean = clean && fabsf(w[i]) > 0x1p-54f;
+        n_clean += clean;
         for (size_t i = 0; i < N; i++) kernels()->bf16_line(lines + i * BF16_LINE(K), x + i * K, K);
         for (size_t n = 1; n <= N; n += 3) {
             for (size_t i = 0; i < N * M; i++) y[i] = 3;
-            kernels()->rows_bf16(y, M, lines, n, halves, M, K, n % 2);
+            kernels()->rows_bf16(y, M, lines, n, halves, M, K, clean, n % 2);
             for (size_t i = 0; i < N * M; i++) {
                 float want = 3;
                 if (i < n * M) {
@@ -154,12 +158,14 @@ static void few_rows_bf16(void **state) {
             }
         }
     }
+    assert_true(n_clean > 2 && n_clean < LENGTHS);
 }
 
 static void mixture(void **state) {
     (void)state;
     enum { N = 50, LD = 150 };
-    static float a[N], x[N * LD], y[LD];
+    static float a[N], x[N * LD], y[LD], rounded[N * LD], same[LD];
+    static uint16_t halves[N * LD];
     fill(a, N, 1, 1);
     fill(x, N * LD, 2, 1);
     for (size_t cols = 1; cols <= 140; cols += 11) {
@@ -172,6 +178,11 @@ static void mixture(void **state) {
             }
             near((double)y[c], sum, 2e-6 * size, "mix", cols);
         }
+        kernels()->narrow(halves, x, N * LD);
+        kernels()->round(rounded, x, N * LD);
+        kernels()->mix(y, a, rounded, LD, N, cols);
+        kernels()->mix_half(same, a, halves, LD, N, cols);
+        assert_memory_equal(y, same, cols * sizeof *y);
     }
 }
 
