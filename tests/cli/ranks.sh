@@ -52,7 +52,7 @@ for case in "${cases[@]}"; do
     cut=0
     for try in $(seq 0 12); do # by ever longer runs of another number of ranks, sharded or not
         n=$((1 << try % 3))
-        one cut $n --threads 1 --stop-after "$(awk -v t=$try 'BEGIN { print 0.02 * 1.7 ^ t }')" $([ $((try % 2)) = 1 ] || echo --shard-optimizer)
+        one cut $n --threads 1 --stop-after "$(awk -v t=$try 'BEGIN { print 0.002 * 2 ^ t }')" $([ $((try % 2)) = 1 ] || echo --shard-optimizer)
         code=$?
         [ $code = 75 ] || break
         cut=$((cut + 1))
