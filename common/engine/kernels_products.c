@@ -227,14 +227,13 @@ enum { AHEAD = 4096 }; // bytes: as many lines in flight as there can be
 INLINE void one_row(float *y, const float *x, const void *w, size_t M, size_t K, enum kind kind,
                     bool add) {
     float t[16][16], sum[16];
-    size_t m = 0, size = kind == FLOATS ? 4 : 2;
-    const char *last = (const char *)w + M * K * size - AHEAD;
+    size_t m = 0, row = K * (kind == FLOATS ? 4 : 2); // bytes
     for (; m + 16 <= M; m += 16) {
         for (size_t j = 0; j < 16; j++) {
             vec s[PARTS];
-            const char *row = (const char *)w + (m + j) * K * size;
-            for (size_t p = 0; p < K * size && row + p < last; p += 64)
-                __builtin_prefetch(row + AHEAD + p, 0, 3);
+            size_t ahead = (m + j) * row + AHEAD;
+            for (size_t p = ahead; p < ahead + row && p < M * row; p += 64)
+                __builtin_prefetch((const char *)w + p, 0, 3);
             for (size_t p = 0; kind >= PAIRED && p < PARTS; p++) {
                 clear(s + p, 1);
                 part_of(s + p, p, x, 0, 1, w, (m + j) * K, K, 1, K, kind);
@@ -294,9 +293,9 @@ INLINE struct piece put_together(float *to, const struct piece *p) {
     return made;
 }
 
-// The same as rows_block where rows are long, n at most GROUP and whole fours, `count` at most
-// MOST_DEEP: the inner length in pieces, so that four rows of x are in the L1 cache for all of w's.
-// `together`: pieces are put together first.
+// As rows_block, of long rows; n at most GROUP and whole fours, `count` at most MOST_DEEP. The
+// inner length is cut into pieces, so that four rows of x and all of w's are in the L1 cache;
+// `together`: those of w are put together first.
 INLINE void deep_block(float *y, size_t ldy, const float *x, size_t ldx, size_t n, const void *w,
                        size_t at, size_t count, size_t K, enum kind kind, bool together, bool add,
                        struct ahead *next) {
@@ -359,8 +358,9 @@ INLINE void last_rows(float *y, size_t ldy, const float *x, size_t ldx, size_t n
 }
 
 #if defined(__AVX512F__)
-// Pieces are put together where they are used often enough, if they are not float32 or bf16 as
-// they should be, or if rows lie so far apart that they meet in few places of the cache.
+// n rows of x, whole fours, times all of w, whose rows are long. Pieces are put together where they
+// are used often: if they must be widened or cleaned anyway, or if rows lie so many bytes apart
+// that they meet in the same few lines of the cache.
 INLINE void deep_rows(float *y, size_t ldy, const float *x, size_t ldx, size_t n, const void *w,
                       size_t M, size_t K, enum kind kind, bool add) {
     size_t m = 0, length = kind >= PAIRED ? 2 * DEEP : DEEP;
@@ -385,6 +385,7 @@ INLINE void deep_rows(float *y, size_t ldy, const float *x, size_t ldx, size_t n
 }
 #endif
 
+// n rows of x times all of w.
 INLINE void any_rows(float *y, size_t ldy, const float *x, size_t ldx, size_t n, const void *w,
                      size_t M, size_t K, enum kind kind, bool add) {
     float wide[WIDE_BLOCK];
