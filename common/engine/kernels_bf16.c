@@ -41,6 +41,8 @@ static void pack_lines(uint32_t *to, size_t apart, const float *x, size_t ld, si
     for (size_t i = 0; i < n; i++)
         for (size_t p = 0; p < k; p += 32) {
             ptrdiff_t left = (ptrdiff_t)(k - p);
+            for (size_t next = 0; next < 32; next += 16)
+                __builtin_prefetch(x + (i + 1) * ld + p + next, 0, 3);
             __m512i w = words_of(x, i * ld + p, left, FLOATS);
             __mmask16 some = left >= 32 ? 0xffff : (__mmask16)((1u << (left + 1) / 2) - 1);
             _mm512_mask_storeu_epi32(to + i * apart + p / 2, some, w);
@@ -99,8 +101,9 @@ static void pack_left(uint32_t *to, size_t apart, size_t first, const struct ope
             memset(to + i * apart + first, 0, (k + 1) / 2 * sizeof *to);
         return;
     }
-    for (size_t i = 0; i < n; i += 2 * PANEL)
-        for (size_t p = 0; p < k; p += 2) {
+    for (size_t p = 0; p < k; p += 2)
+        for (size_t i = 0; i < n; i += 2 * PANEL) {
+            for (size_t next = 0; next < 2; next++) fetch_at(o, p + 16 + next, i);
             __m512i w = two_steps(o, p, i, (ptrdiff_t)(n - i), p + 1 < k);
             uint32_t *at = to + i * apart + (first + p / 2) * PANEL;
             memcpy(at, &w, sizeof w / 2);
@@ -111,18 +114,24 @@ static void pack_left(uint32_t *to, size_t apart, size_t first, const struct ope
 
 static void pack_right(uint32_t *to, size_t apart, size_t first, const struct operand *o, size_t n,
                        size_t k) {
-    for (size_t j = 0; j < n; j += STRIP)
-        for (size_t i = 0; i < STRIP; i += 16) {
+    for (size_t j = 0; j < n; j += STRIP) {
+        for (size_t p = 0; !o->inner && p < k; p += 2)
+            for (size_t i = 0; i < STRIP; i += 16) {
+                ptrdiff_t lines = (ptrdiff_t)n - (ptrdiff_t)(j + i);
+                for (size_t next = 0; next < 2; next++) fetch_at(o, p + 24 + next, j + i);
+                store_words(to + j * apart + (first + p / 2) * STRIP + i,
+                            two_steps(o, p, lines > 0 ? j + i : 0, lines, p + 1 < k));
+            }
+        for (size_t i = 0; o->inner && i < STRIP; i += 16) {
             ptrdiff_t lines = (ptrdiff_t)n - (ptrdiff_t)(j + i);
             uint32_t *at = to + j * apart + first * STRIP + i;
             size_t line = lines > 0 ? j + i : 0;
-            for (size_t p = 0; !o->inner && p < k; p += 2)
-                store_words(at + p / 2 * STRIP, two_steps(o, p, line, lines, p + 1 < k));
-            if (o->inner && o->bf16)
+            if (o->bf16)
                 turn_halves(at, o->bf16 + line * o->ld, o->ld, lines, k);
-            else if (o->inner)
+            else
                 turn_floats(at, o->f32 + line * o->ld, o->ld, lines, k);
         }
+    }
 }
 #elif !TILES
 typedef uint64_t words2 __attribute__((vector_size(4 * LANES)));

@@ -15,6 +15,8 @@ static void pack_float_inner(float *to, const struct operand *o, size_t n, size_
     for (; j + 4 <= n; j += 4) {
         size_t p = 0;
         for (; p + 4 <= k; p += 4) {
+            if (p % 16 == 0) // the next four lines
+                for (size_t i = 4; i < 8; i++) fetch_at(o, j + i, p);
             if (half)
                 transpose4(to + p * width + j, width, from, j * ld + p, ld, HALVES);
             else
@@ -40,6 +42,7 @@ static void pack_float_outer(float *to, const struct operand *o, size_t n, size_
     float wide[STRIP];
     for (size_t p = 0; p < k; p++, to += width) {
         const float *from = floats_of(o, p, n, wide);
+        for (size_t j = 0; j < n; j += 16) fetch_at(o, p + 16, j);
         if (n == width)
             memcpy(to, from, width * sizeof *to);
         else
@@ -263,7 +266,10 @@ static void spread(float *panels, size_t steps, size_t step, const float *line, 
 // a (k,rows) as panels, read row by row as they lie
 static __attribute__((noinline)) void with_packed_a(const struct block *d, struct left *a) {
     float packed[KERNEL_ROWS * KERNEL_DEPTH] __attribute__((aligned(64)));
-    for (size_t p = 0; p < d->k; p++) spread(packed, d->k, p, d->a.f32 + p * d->a.ld, d->rows);
+    for (size_t p = 0; p < d->k; p++) {
+        for (size_t i = 0; i < d->rows; i += 16) fetch_at(&d->a, p + 4, i);
+        spread(packed, d->k, p, d->a.f32 + p * d->a.ld, d->rows);
+    }
     a->at = packed;
     a->lda = 0;
     all_strips(d, a);

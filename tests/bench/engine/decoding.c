@@ -10,12 +10,23 @@ static size_t weight_floats(const struct model *m) {
     return c->tied ? m->n_params : m->n_params - c->vocab * c->width;
 }
 
-enum { MANY = 32 }; // sequences
+enum { MANY = 32, PROMPT = 64 }; // sequences; tokens that they have before
+
+static size_t prompt_length(void) {
+    return bench_quick() ? PROMPT / 4 : PROMPT;
+}
+
+// Each round has the sequences anew: what attention reads is the same in all.
+static void begin(struct decoder *d, const struct shape *s, float *logits) {
+    int32_t ids[PROMPT];
+    for (size_t i = 0; i < PROMPT; i++) ids[i] = bench_token(s, 1, i);
+    for (size_t i = 0; i < MANY; i++) decoder_start(d, i, ids, prompt_length(), logits);
+}
 
 static double steps_seconds(struct decoder *d, const struct shape *s, size_t n, size_t steps,
                             float *logits) {
-    size_t slot[64];
-    int32_t token[64];
+    size_t slot[MANY];
+    int32_t token[MANY];
     double start = bench_clock();
     for (size_t t = 0; t < steps; t++) {
         for (size_t i = 0; i < n; i++) {
@@ -45,25 +56,22 @@ static void bench_half(struct report *r, const struct shape *s, const struct mod
                        const struct series *read, size_t steps, float *logits) {
     struct model half;
     model_copy_bf16(&half, m);
-    size_t length = 2 * (read->n + 1) * steps + 1;
     struct decoder *d[2]; // of one sequence, of MANY in bf16
     for (size_t k = 0; k < 2; k++) {
         half.rounded = k == 1;
-        d[k] = decoder_new(&half, MANY, length);
+        d[k] = decoder_new(&half, MANY, PROMPT + 2 * steps);
     }
     struct series one = {0}, many = {0}, peak = {0}, bytes = *read;
-    int32_t first = 1;
-    for (size_t i = 0; i < MANY; i++) decoder_start(d[1], i, &first, 1, logits);
-    half.rounded = false;
-    decoder_start(d[0], 0, &first, 1, logits);
     struct others before = others_now();
     for (size_t i = 0; i < read->n; i++) {
         bytes.at[i] /= 2;
+        half.rounded = false;
+        begin(d[0], s, logits);
         one.at[one.n++] = steps_seconds(d[0], s, 1, steps, logits);
         half.rounded = true;
+        begin(d[1], s, logits);
         peak.at[peak.n++] = MANY * token_flops(m) / bench_peak(true);
         many.at[many.n++] = steps_seconds(d[1], s, MANY, steps, logits);
-        half.rounded = false;
     }
     report_section(r, before);
     add(r, s, 1, ", bf16 weights", &one, series_ratio(&bytes, &one),
@@ -75,23 +83,20 @@ static void bench_half(struct report *r, const struct shape *s, const struct mod
 }
 
 void bench_decoding(struct report *r, const struct shape *s) {
-    enum { PROMPT = 64 };
     struct model m;
     shape_model(s, &m);
     size_t steps = bench_quick() ? 4 : 16, rounds = bench_rounds();
-    size_t held = bench_quick() ? PROMPT / 4 : PROMPT; // tokens of a sequence before it continues
-    size_t length = PROMPT + 2 * (rounds + 1) * steps;
-    struct decoder *d = decoder_new(&m, MANY, length);
+    struct decoder *d = decoder_new(&m, MANY, PROMPT + 2 * steps);
     float *logits = xmalloc(MANY * m.config.vocab_used * sizeof *logits);
     int32_t ids[PROMPT];
     struct series read = {0}, one = {0}, many = {0}, peak = {0}, prefill = {0};
     for (size_t i = 0; i < PROMPT; i++) ids[i] = bench_token(s, 1, i);
-    for (size_t i = 0; i < MANY; i++) decoder_start(d, i, ids, held, logits);
     struct others before = others_now();
     for (size_t i = 0; i < rounds; i++) {
         double start = bench_clock();
         decoder_start(d, MANY - 1, ids, PROMPT, logits);
         prefill.at[prefill.n++] = bench_clock() - start;
+        begin(d, s, logits);
         read.at[read.n++] = bench_read(m.params, weight_floats(&m));
         one.at[one.n++] = steps_seconds(d, s, 1, steps, logits);
         peak.at[peak.n++] = MANY * token_flops(&m) / bench_peak(false);
