@@ -220,6 +220,19 @@ INLINE void rows_tile(float *y, size_t ldy, const float *x, size_t ldx, size_t R
     for (size_t i = 0; i < R * J; i++) put(y + i / J * ldy + i % J, sum[i], add);
 }
 
+#if defined(__AVX512F__)
+enum { SHORT = 128 }; // numbers of rows that are no stream, as the keys of a head
+
+// y (16) [+]= x times sixteen short rows
+INLINE void short_rows(float *y, const float *x, const float *w, size_t K, bool add) {
+    vec s[16];
+    clear(s, 16);
+    rows_part(s, 0, x, 0, 1, w, 0, K, 16, K, FLOATS);
+    vec sum = sum_vectors(s);
+    store(y, add ? load(y) + sum : sum);
+}
+#endif
+
 enum { AHEAD = 4096 }; // bytes: as many lines in flight as there can be
 
 // One row waits for memory, which comes fastest as a single stream: row after row of w, whose sums
@@ -228,6 +241,14 @@ INLINE void one_row(float *y, const float *x, const void *w, size_t M, size_t K,
                     bool add) {
     float t[16][16], sum[16];
     size_t m = 0, row = K * (kind == FLOATS ? 4 : 2); // bytes
+#if defined(__AVX512F__)
+    for (; kind == FLOATS && K <= SHORT && m + 16 <= M; m += 16)
+        short_rows(y + m, x, (const float *)w + m * K, K, add);
+    if (m && m < M && !add) { // the last sixteen, some of them again
+        short_rows(y + M - 16, x, (const float *)w + (M - 16) * K, K, false);
+        return;
+    }
+#endif
     for (; m + 16 <= M; m += 16) {
         for (size_t j = 0; j < 16; j++) {
             vec s[PARTS];
