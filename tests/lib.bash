@@ -107,7 +107,7 @@ disturb() {
         [ $runs -lt 60 ] || { fail "$how: no end after $runs runs: $*"; return; }
         # ever longer, the shortest too, so that there is an end on a machine that is slow just now
         # (--stop-after counts from inside the program, so it may be short from the first)
-        least=$(awk -v r=$runs -v l="$([ "$how" = after ] && echo 0.001 || echo 0.03)" 'BEGIN { print l + (r / 30) ^ 3 }')
+        least=$(awk -v r=$runs -v l="$([ "$how" = after ] && echo 0.001 || echo "${shortest:-0.03}")" 'BEGIN { print l + (r / 30) ^ 3 }')
         pick "$least" "$(awk -v m="$most" -v l="$least" -v r=$runs \
             'BEGIN { m = m * (1 + r * r / 60) + (m > 0.03 ? 0.04 : 0); print (m > l ? m : l) }')"
         if [ "$how" = after ]; then
@@ -135,12 +135,13 @@ disturb() {
 # undisturbed, then by each way: DISTURB OUT LEFT command..., where OUT is compared with want/OUT.
 # -o OUT is appended. Fails unless each way cut off a run at least once.
 disturb_all() { # OUT LEFT command...
-    local out=$1 left=$2 how
+    local out=$1 left=$2 how shortest # of a disturbed run: some of what an undisturbed one takes
     shift 2
     mkdir -p want
     [ -e feed ] || : >feed
     seconds "$@" -o "want/$out" >want/list 2>err <feed || fatal "exit $?: $*: $(cat err)"
     [ ! -s err ] || fail "$* says: $(cat err)"
+    shortest=$(awk -v t="$took" 'BEGIN { print t < 0.12 ? t / 4 : 0.03 }')
     for how in TERM KILL after; do
         for most in "$took" 0.5 0.2 0.1 0.05 0.03 0.01 0.003; do # until one is cut off
             rm -f ${out%.h5}.* ${out%.h5}-*-of-*.h5

@@ -26,7 +26,7 @@ same k.h5 alone.h5 'stopped on the way'
 same g.jsonl alone.jsonl 'the text afterwards'
 [ "$(wc -l <g.jsonl)" = 720 ] || fail "not 720 lines of text"
 
-mkdir more && cd more && data 12000 && cd ..
+mkdir more && cd more && data 40000 && cd ..
 tokenize="$bin/tokenize -q --tokenizer tok.json --checkpoint-every 0.05 --rows-per-shard 5000"
 disturb_all p.h5 p.h5.spool $tokenize --kind pref --input more/pairs.csv
 cp more/sft.csv feed
