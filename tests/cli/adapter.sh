@@ -25,7 +25,7 @@ fi
 [ "$(stat -c %s one.h5)" -lt "$(($(stat -c %s base.h5) / 2))" ] || fail 'an adapter as large as its model'
 rm two.h5
 "$bin/sft" -q --model base.h5 --data sft-data.h5 -o two.h5 $train $lora --lora-dropout 0.2 \
-    --stop-after 0.01 >out 2>err
+    --stop-after 0.0001 >out 2>err
 [ $? = 75 ] || fail 'not stopped'
 quiet "$bin/sft" -q --model base.h5 --data sft-data.h5 -o two.h5 $train $lora --lora-dropout 0.2
 same one.h5 two.h5 'stopped and resumed'
