@@ -16,7 +16,7 @@ static size_t prompt_length(void) {
     return bench_quick() ? PROMPT / 4 : PROMPT;
 }
 
-// Each round has the sequences anew: what attention reads is the same in all.
+// Each round begins the sequences again: what attention reads is the same in all.
 static void begin(struct decoder *d, const struct shape *s, float *logits) {
     int32_t ids[PROMPT];
     for (size_t i = 0; i < PROMPT; i++) ids[i] = bench_token(s, 1, i);
