@@ -138,25 +138,21 @@ static void range_piece(void *self, size_t p) {
     r->body(r->self, r->n * p / r->pieces, r->n * (p + 1) / r->pieces);
 }
 
-static struct range cut(size_t n, size_t grain) {
+static void run_range(size_t n, size_t grain, int together,
+                      void (*body)(void *self, size_t first, size_t last), void *self) {
     size_t pieces = (n + grain - 1) / grain, most = 4 * (size_t)parallel_threads();
-    return (struct range){.n = n, .pieces = pieces < most ? pieces : most};
+    struct range r = {n, pieces < most ? pieces : most, body, self};
+    run(r.pieces, together, range_piece, &r);
 }
 
 void parallel_range(size_t n, size_t grain, void (*body)(void *self, size_t first, size_t last),
                     void *self) {
-    struct range r = cut(n, grain);
-    r.body = body;
-    r.self = self;
-    run(r.pieces, TOGETHER, range_piece, &r);
+    run_range(n, grain, TOGETHER, body, self);
 }
 
 void parallel_apart(size_t n, size_t grain, void (*body)(void *self, size_t first, size_t last),
                     void *self) {
-    struct range r = cut(n, grain);
-    r.body = body;
-    r.self = self;
-    run(r.pieces, 1, range_piece, &r);
+    run_range(n, grain, 1, body, self);
 }
 
 static int cgroup_limit(void) { // cgroup v2 quota in whole CPUs, or a large number

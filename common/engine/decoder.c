@@ -99,7 +99,7 @@ const struct model *decoder_model(const struct decoder *d) {
     return d->model;
 }
 
-// Keys of a key-value head's positions 0 .. length-1; its values follow, length * D floats on.
+// Keys of a key-value head's positions 0 .. length-1; its values follow, length * D numbers on.
 static char *cached(const struct decoder *d, size_t layer, size_t slot, size_t g) {
     const struct model_config *c = &d->model->config;
     size_t head = (layer * d->slots + slot) * c->kv_heads + g;
@@ -216,6 +216,7 @@ static void attend(void *self, size_t l, const struct layer_state *s) {
 static void run_layers(struct decoder *d, size_t n, const int32_t *ids, bool few) {
     size_t rows[2] = {0, n};
     struct layer_rows *r = &d->pass;
+    assert(d->half == d->model->rounded);
     r->n = n;
     r->linear.plan = (struct rowplan){.units = 1, .first = rows};
     r->linear.few = few;

@@ -112,6 +112,7 @@ size_t linear_line_width(const struct model *m) {
         size_t in = linear_of(m, 0, p).in;
         if (in > most) most = in;
     }
+    if (m->adapter && m->adapter->config.rank > most) most = m->adapter->config.rank;
     return m->rounded ? BF16_LINE(most) : 0;
 }
 
