@@ -2,6 +2,7 @@
 #include "common/base/clock.h"
 #include "common/base/parallel.h"
 #include "common/engine/kernels.h"
+#include "common/engine/linear.h"
 #include "common/base/path.h"
 #include "common/method/recipe.h"
 #include "common/method/teacher_sampler.h"
@@ -149,10 +150,12 @@ static void load_models(struct generate *g) {
         die_if(&f);
         parents_add(parents, model_file_kind(&g->file), g->file.content);
         g->main = &g->file;
+        linear_pack(&g->file.model);
     } else {
         teachers_load(&g->teachers, &g->rule, false, parents, &f);
         die_if(&f);
         g->main = &g->teachers.dpo_model;
+        teachers_pack(&g->teachers);
         teacher_sampler_init(&g->sampler, &g->teachers.models, &g->rule);
     }
     if (g->best_of) scorer_load(&g->scorer, g->main, parents);

@@ -193,7 +193,7 @@ static size_t weight_offset(const struct layer_offsets *o, enum adapter_target t
 void adapter_merge(struct model *m) {
     struct adapter *a = m->adapter;
     size_t R = a->config.rank;
-    assert(m->params && (!m->sharers || *m->sharers == 1));
+    assert(m->params && (!m->sharing || m->sharing->models == 1));
     for (size_t l = 0; l < m->config.layers; l++)
         for (enum adapter_target t = 0; t < ADAPTER_TARGETS; t++) {
             size_t out, in;

@@ -25,8 +25,6 @@ struct decoder {
     float *score;             // (threads, H/G, length)
 };
 
-enum { FEW_ROWS = 15 }; // a prompt as short as that is not multiplied by tiles
-
 static size_t kv_width(const struct model_config *c) {
     return 2 * c->kv_heads * c->head_dim;
 }
@@ -53,8 +51,6 @@ static void lay_out(struct decoder *d) {
     d->state.att_out = d->state.mlp_out = arena_take(&d->arena, added);
     d->pass.act = arena_take(&d->arena, N * c->hidden * f);
     d->pass.linear.low = arena_take(&d->arena, N * linear_low_width(d->model) * f);
-    size_t few = d->slots > FEW_ROWS ? d->slots : FEW_ROWS;
-    d->pass.linear.lines = arena_take(&d->arena, few * linear_line_width(d->model) * f);
     d->score = arena_take(&d->arena,
                           (size_t)parallel_threads() * (c->heads / c->kv_heads) * d->length * f);
 }
@@ -165,36 +161,40 @@ static void mix_values(const struct decoder *d, float *to, const float *p, const
         kernels()->mix(to, p, (const float *)(const void *)s->value, D, s->n, D);
 }
 
-// score (heads, length) = q (heads, D) times the n keys
+// score (heads, length) = q (heads, D) times n keys from number `first` on
 static void score_keys(const struct decoder *d, float *score, const float *q, size_t heads,
-                       const struct seen *s) {
+                       const struct seen *s, size_t first, size_t n) {
     size_t D = d->model->config.head_dim;
+    const char *key = s->key + first * (s->bytes / s->n);
+    score += first;
     if (d->half)
-        kernels()->rows_half(score, d->length, q, D, heads, (const uint16_t *)(const void *)s->key,
-                             s->n, D, false);
+        kernels()->rows_half(score, d->length, q, D, heads, (const uint16_t *)(const void *)key, n,
+                             D);
     else
-        kernels()->rows(score, d->length, q, D, heads, (const float *)(const void *)s->key, s->n, D,
-                        false);
+        kernels()->rows(score, d->length, q, D, heads, (const float *)(const void *)key, n, D);
 }
 
 // One row and key-value head, with the query heads that share it. The cache comes from memory:
-// values are fetched while keys are multiplied, and the keys that this thread most likely needs
-// next.
-static void attend_row(void *self, size_t task) {
-    const struct attend *a = self;
+// while some keys are multiplied as many values are fetched, and as many keys of the task that
+// comes `next`; NULL: none.
+static void attend_row(const struct attend *a, size_t task, const struct seen *next) {
+    enum { KEYS = 16 };
     struct decoder *d = a->d;
     const struct model_config *c = &d->model->config;
     const struct kernels *k = kernels();
     const struct seen s = seen_by(a, task);
-    size_t heads = c->heads / c->kv_heads, D = c->head_dim;
-    size_t next = task + (size_t)parallel_threads();
+    size_t heads = c->heads / c->kv_heads, D = c->head_dim, size = D * number_size(d);
     const float *q = d->state.qkv + s.row * model_qkv_width(c) + s.head * heads * D;
     float *score = d->score + (size_t)parallel_self() * heads * d->length;
     float *out = d->state.att + (s.row * c->heads + s.head * heads) * D;
     float scale = model_score_scale(c);
-    fetch(s.value, s.bytes);
-    if (next < d->pass.n * c->kv_heads) fetch(seen_by(a, next).key, seen_by(a, next).bytes);
-    score_keys(d, score, q, heads, &s);
+    for (size_t i = 0, n; i < s.n; i += n) {
+        n = s.n - i < 2 * KEYS ? s.n - i : KEYS;
+        fetch(s.value + i * size, n * size);
+        if (next && i < next->n)
+            fetch(next->key + i * size, (n < next->n - i ? n : next->n - i) * size);
+        score_keys(d, score, q, heads, &s, i, n);
+    }
     for (size_t h = 0; h < heads; h++) {
         float *x = score + h * d->length, *to = out + h * D;
         k->scale(x, x, scale, s.n);
@@ -204,22 +204,29 @@ static void attend_row(void *self, size_t task) {
     }
 }
 
+static void attend_rows(void *self, size_t first, size_t last) {
+    for (size_t task = first; task < last; task++) {
+        struct seen next = {0};
+        if (task + 1 < last) next = seen_by(self, task + 1);
+        attend_row(self, task, task + 1 < last ? &next : NULL);
+    }
+}
+
 static void attend(void *self, size_t l, const struct layer_state *s) {
     (void)s;
     struct attend a = {.d = self, .layer = l};
     size_t n = a.d->pass.n;
     parallel_for(n, keep_row, &a);
-    parallel_for(n * a.d->model->config.kv_heads, attend_row, &a);
+    parallel_apart(n * a.d->model->config.kv_heads, 1, attend_rows, &a);
 }
 
 // The residual stream of n rows (ids, slots, places) through all layers.
-static void run_layers(struct decoder *d, size_t n, const int32_t *ids, bool few) {
+static void run_layers(struct decoder *d, size_t n, const int32_t *ids, bool apart) {
     size_t rows[2] = {0, n};
     struct layer_rows *r = &d->pass;
     assert(d->half == d->model->rounded);
     r->n = n;
-    r->linear.plan = (struct rowplan){.units = 1, .first = rows};
-    r->linear.few = few;
+    r->linear.plan = (struct rowplan){.units = 1, .first = rows, .apart = apart};
     layer_embed(r, ids, d->state.in);
     for (size_t l = 0; l < d->model->config.layers; l++)
         layer_forward(r, l, &d->state, d->state.mid);
@@ -227,8 +234,7 @@ static void run_layers(struct decoder *d, size_t n, const int32_t *ids, bool few
 
 static void head(struct decoder *d, const float *x, size_t n, float *logits) {
     size_t rows[2] = {0, n};
-    struct linear_rows r = {
-        .plan = {.units = 1, .first = rows}, .few = true, .lines = d->pass.linear.lines};
+    struct linear_rows r = {.plan = {.units = 1, .first = rows, .apart = true}};
     layer_norm(d->model, d->pass.norm, x, NULL, n, d->model->norm);
     layer_logits(d->model, &r, d->pass.norm, logits);
 }
@@ -240,7 +246,7 @@ void decoder_start(struct decoder *d, size_t slot, const int32_t *ids, size_t n,
         d->place[i] = (uint32_t)i;
     }
     d->used[slot] = (uint32_t)n;
-    run_layers(d, n, ids, n <= FEW_ROWS);
+    run_layers(d, n, ids, false);
     head(d, d->state.in + (n - 1) * d->model->config.width, 1, logits);
 }
 

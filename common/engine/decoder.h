@@ -1,7 +1,8 @@
 // Decoding with a key-value cache: S slots, each a sequence in progress. Prompts are prefilled as
 // matrix products; a step adds one token to each of any set of slots. A sequence's logits depend on
-// its own tokens only, not on its slot, its neighbours, their number or the threads: few-row
-// products (gemm_rows) compute each output by itself, a prompt is a unit of its own.
+// its own tokens only, not on its slot, its neighbours, their number or the threads: an output of a
+// product depends on its row only (rowplan's `apart`), a prompt is a unit of its own. Fastest where
+// the weights are packed (linear_pack).
 #pragma once
 #include "common/engine/model.h"
 

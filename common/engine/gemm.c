@@ -6,21 +6,54 @@
 #include <stdlib.h>
 #include <string.h>
 
+static size_t number_size(const struct operand *o) {
+    return o->f32 ? sizeof *o->f32 : sizeof *o->bf16;
+}
+
+// b, packed or not, is one piece of memory, to be read once.
+static bool is_stream(const struct product *p) {
+    return p->N <= FEW_ROWS && p->b.inner && p->b.ld == p->K;
+}
+
+// Of what follows columns c in memory, as much as they are themselves, part i of n.
+static void fetch_next(const struct product *p, struct span c, size_t i, size_t n,
+                       struct block *b) {
+    const char *at = p->b.f32 ? (const char *)p->b.f32 : (const char *)p->b.bf16;
+    size_t line = p->K * number_size(&p->b), end = c.first + c.count;
+    size_t bytes = (p->M - end < c.count ? p->M - end : c.count) * line;
+    b->ahead = at + end * line + bytes * i / n;
+    b->ahead_bytes = bytes / n;
+}
+
 // Adds inner steps first .. first+n-1, in blocks of equal depth: whole multiples of 16 steps.
-static void add_inner(const struct product *p, struct span r, struct span c, size_t first, size_t n,
-                      bool add) {
+static void add_blocks(const struct product *p, const struct operand *b, struct span r,
+                       struct span c, size_t first, size_t n, bool add) {
     size_t blocks = pieces(n, KERNEL_DEPTH);
     for (size_t i = 0; i < blocks; i++) {
         struct span k = piece(n, blocks, 16, i);
         if (!k.count) break;
-        kernels()->block(&(struct block){.c = p->c + r.first * p->ldc + c.first,
-                                         .ldc = p->ldc,
-                                         .rows = r.count,
-                                         .cols = c.count,
-                                         .k = k.count,
-                                         .a = from(p->a, r.first, first + k.first),
-                                         .b = from(p->b, c.first, first + k.first),
-                                         .add = add || i});
+        struct block d = {.c = p->c + r.first * p->ldc + c.first,
+                          .ldc = p->ldc,
+                          .rows = r.count,
+                          .cols = c.count,
+                          .k = k.count,
+                          .a = from(p->a, r.first, first + k.first),
+                          .b = from(*b, c.first, first + k.first),
+                          .add = add || i};
+        if (is_stream(p)) fetch_next(p, c, i, blocks, &d);
+        kernels()->block(&d);
+    }
+}
+
+// b's whole strips may be packed. A stream goes strip by strip.
+static void add_inner(const struct product *p, struct span r, struct span c, size_t first, size_t n,
+                      bool add) {
+    const size_t end = c.first + c.count, most = is_stream(p) ? kernels()->strip : c.count;
+    for (size_t at = c.first, next; at < end; at = next) {
+        bool packed = at < p->strips;
+        next = end - at < most ? end : at + most;
+        if (packed && next > p->strips) next = p->strips;
+        add_blocks(p, packed ? &p->packed : &p->b, r, (struct span){at, next - at}, first, n, add);
     }
 }
 
@@ -50,6 +83,15 @@ static void task(void *self, size_t i) {
     if (!p->plan) add_inner(p, r, c, 0, p->K, p->add);
     for (size_t u = 0; p->plan && u < p->plan->units; u++)
         add_inner(p, r, c, p->plan->first[u], p->plan->first[u + 1] - p->plan->first[u], true);
+    add_more(p, r, c);
+}
+
+// A stream: each thread has a stretch of it.
+static void stream_task(void *self, size_t first, size_t last) {
+    const struct product *p = self;
+    size_t strip = kernels()->strip, end = last * strip < p->M ? last * strip : p->M;
+    struct span r = {0, p->N}, c = {first * strip, end - first * strip};
+    add_inner(p, r, c, 0, p->K, p->add);
     add_more(p, r, c);
 }
 
@@ -136,8 +178,11 @@ static void multiply(struct product *p) {
     if (!p->N || !p->M) return;
     if (p->bf16) {
         gemm_bf16(p);
-    } else if (kernels()->product) {
+    } else if (kernels()->product && !(p->rows && p->rows->apart)) {
         multiply_blas(p);
+    } else if (is_stream(p)) {
+        parallel_apart(pieces(p->M, kernels()->strip), 1, stream_task, p);
+        return;
     } else {
         cut(p);
         parallel_for(p->down * p->right, task, p);
@@ -153,16 +198,21 @@ static void multiply(struct product *p) {
 static struct product by_weights(const struct rowplan *plan, float *y, size_t ldy, const float *x,
                                  size_t ldx, struct weights w, size_t M, size_t K, bool across) {
     size_t first = plan->first[0], n = plan->first[plan->units] - first;
-    return (struct product){
-        .c = y + first * ldy,
-        .ldc = ldy,
-        .N = n,
-        .M = M,
-        .K = K,
-        .a = {.f32 = x + first * ldx, .ld = ldx, .inner = true},
-        .b = {.f32 = w.f32, .bf16 = w.bf16, .ld = across ? M : K, .inner = !across},
-        .bf16 = w.rounded,
-        .rows = plan};
+    struct product p = {.c = y + first * ldy,
+                        .ldc = ldy,
+                        .N = n,
+                        .M = M,
+                        .K = K,
+                        .a = {.f32 = x + first * ldx, .ld = ldx, .inner = true},
+                        .b = {.f32 = w.f32, .bf16 = w.bf16, .ld = across ? M : K, .inner = !across},
+                        .bf16 = w.rounded,
+                        .rows = plan};
+    assert(!w.packed || !across);
+    if (!w.packed) return p;
+    p.strips = gemm_packed(w, M, K);
+    p.packed = w.f32 ? (struct operand){.packed = w.f32, .ld = K}
+                     : (struct operand){.pairs = (const float *)(const void *)w.bf16, .ld = K / 2};
+    return p;
 }
 
 static void multiply_with(struct product *p, bool across, const struct beside *more, size_t n) {
@@ -219,58 +269,89 @@ void gemm_dw(const struct rowplan *plan, float *dw, const float *dy, size_t lddy
     multiply(&p);
 }
 
-struct few {
-    float *y;
-    const float *x; // in bf16: lines made by bf16_line
+// ---- weights that are only multiplied from the right, packed where they lie ----
+
+static bool by_tiles(struct weights w) {
+    return w.rounded && kernels()->tiles;
+}
+
+static size_t packed_lines(struct weights w) { // of a strip
+    return by_tiles(w) ? TILE_LINES : kernels()->strip;
+}
+
+size_t gemm_packed(struct weights w, size_t M, size_t K) {
+    bool fits = w.f32 ? !w.rounded : K % (by_tiles(w) ? TILE_INNER : 2) == 0;
+    return fits && !kernels()->product ? M / packed_lines(w) * packed_lines(w) : 0;
+}
+
+struct packing {
     struct weights w;
-    size_t ldy, ldx, n, K;
-    bool add;
+    void *numbers;
+    size_t K;
 };
 
-struct lines { // in bf16, of rows
-    float *to;
-    const float *x;
-    size_t ldx, K;
-};
-
-static void make_line(void *self, size_t i) {
-    const struct lines *l = self;
-    kernels()->bf16_line(l->to + i * BF16_LINE(l->K), l->x + i * l->ldx, l->K);
+static bool is_small(uint16_t half) { // products in bf16 take it for 0
+    return (half & 0x7fff) < BF16_LEAST_BITS >> 16;
 }
 
-static void few_rows(void *self, size_t first, size_t last) {
-    const struct few *f = self;
+bool gemm_has_small(const uint16_t *w, size_t n) {
+    bool any = false;
+    for (size_t i = 0; i < n; i++) any |= is_small(w[i]) && w[i] & 0x7fff;
+    return any;
+}
+
+static void clean(uint16_t *half, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (is_small(half[i])) half[i] = 0;
+}
+
+static void pack_strip(void *self, size_t i) {
+    const struct packing *p = self;
     const struct kernels *k = kernels();
-    size_t at = first * f->K, M = last - first;
-    float *y = f->y + first;
-    if (f->w.bf16)
-        k->rows_half(y, f->ldy, f->x, f->ldx, f->n, f->w.bf16 + at, M, f->K, f->add);
-    else
-        k->rows(y, f->ldy, f->x, f->ldx, f->n, f->w.f32 + at, M, f->K, f->add);
+    size_t n = packed_lines(p->w), size = n * p->K * (p->w.f32 ? sizeof(float) : sizeof(uint16_t));
+    char *at = (char *)p->numbers + i * size;
+    void *strip = xmalloc(size);
+    if (p->w.rounded) clean((uint16_t *)(void *)at, n * p->K);
+    if (by_tiles(p->w)) {
+        const struct operand o = {.bf16 = (const uint16_t *)(void *)at, .ld = p->K, .inner = true};
+        k->bf16_pack(strip, p->K / TILE_INNER, 0, &o, n, p->K, true);
+    } else {
+        size_t words = p->w.f32 ? p->K : p->K / 2; // moved as they are
+        k->pack(strip, (const float *)(void *)at, words, n, words, true);
+    }
+    memcpy(at, strip, size);
+    free(strip);
 }
 
-static void few_rows_bf16(void *self, size_t first, size_t last) {
-    enum { ROWS = 48 }; // of w that are rounded at a time
-    const struct few *f = self;
-    const struct kernels *k = kernels();
-    if (f->w.bf16) {
-        k->rows_bf16(f->y + first, f->ldy, f->x, f->n, f->w.bf16 + first * f->K, last - first, f->K,
-                     f->w.clean, f->add);
-        return;
-    }
-    uint16_t *half = xmalloc(ROWS * f->K * sizeof *half);
-    for (size_t m = first, n; m < last; m += n) {
-        n = last - m < ROWS ? last - m : ROWS;
-        k->narrow(half, f->w.f32 + m * f->K, n * f->K);
-        k->rows_bf16(f->y + m, f->ldy, f->x, f->n, half, n, f->K, false, f->add);
-    }
-    free(half);
+void gemm_pack(void *numbers, struct weights w, size_t M, size_t K) {
+    struct packing p = {w, numbers, K};
+    parallel_for(gemm_packed(w, M, K) / packed_lines(w), pack_strip, &p);
 }
 
-void gemm_rows(float *y, size_t ldy, const float *x, size_t ldx, size_t n, struct weights w,
-               size_t M, size_t K, bool add, float *lines) {
-    struct few f = {y, w.rounded ? lines : x, w, ldy, ldx, n, K, add};
-    assert(f.x);
-    if (w.rounded) parallel_for(n, make_line, &(struct lines){lines, x, ldx, K});
-    parallel_apart(M, 32, w.rounded ? few_rows_bf16 : few_rows, &f);
+// Where number k of a packed row is: its place among the numbers.
+static size_t packed_place(struct weights w, size_t K, size_t row, size_t k) {
+    const size_t n = packed_lines(w), strip = row / n * n * K, line = row % n;
+    if (w.f32) return strip + k * n + line;
+    if (!by_tiles(w)) return strip + (k / 2 * n + line) * 2 + k % 2;
+    enum { HALF = TILE_LINES / 2 }; // tiles of HALF pairs of HALF lines, two side by side
+    size_t tile = k / TILE_INNER * 2 + line / HALF;
+    return strip + tile * TILE_WORDS + (k % TILE_INNER / 2 * HALF + line % HALF) * 2 + k % 2;
+}
+
+void gemm_packed_row(struct weights w, size_t K, size_t row, float *to) {
+    for (size_t k = 0; k < K; k++) {
+        size_t at = packed_place(w, K, row, k);
+        if (w.f32)
+            __builtin_prefetch(w.f32 + at);
+        else
+            __builtin_prefetch(w.bf16 + at);
+    }
+    for (size_t k = 0; k < K; k++) {
+        size_t at = packed_place(w, K, row, k);
+        uint32_t bits = w.f32 ? 0 : (uint32_t)w.bf16[at] << 16;
+        if (w.f32)
+            to[k] = w.f32[at];
+        else
+            memcpy(to + k, &bits, sizeof bits);
+    }
 }

@@ -21,12 +21,14 @@ struct weights { // a matrix (M,K), or its rows from some on: one of them
     const float *f32;
     const uint16_t *bf16; // widened where it is packed: 2 bytes per number, the bits of float32
     bool rounded;         // products with them in bf16: both operands rounded, see struct block
-    bool clean;           // in bf16: none but 0 is below 2^-55, what such products take for 0
+    bool packed;          // by gemm_pack: for gemm_forward alone
 };
 
 struct rowplan { // units of rows, in order; `first` has units + 1 entries
     size_t units;
     const size_t *first;
+    bool apart; // a row's bits do not depend on the others of its unit: at level 'blas' too, which
+                // then multiplies by the own kernels
 };
 
 // Bytes that products in bf16 take, for good.
@@ -59,7 +61,11 @@ void gemm_dx_beside(const struct rowplan *p, float *dx, size_t lddx, const float
 // dw (M,K) += dy (N,M)^T x (N,K), unit after unit; in bf16: of both rounded.
 void gemm_dw(const struct rowplan *p, float *dw, const float *dy, size_t lddy, const float *x,
              size_t ldx, size_t M, size_t K, bool bf16);
-// y (n,M) = x (n,K) w(M,K)^T, + y if add, for few rows: each output is one dot product in 16 lanes,
-// so a row's bits do not depend on n. lines: (n, BF16_LINE(K)) scratch if w is rounded.
-void gemm_rows(float *y, size_t ldy, const float *x, size_t ldx, size_t n, struct weights w,
-               size_t M, size_t K, bool add, float *lines);
+// Packs weights (M,K), `numbers`, where they lie, as products take them: a product with them reads
+// memory in one stream and packs nothing, its bits are the same. Rows that fill no strip stay as
+// they are, and so do all of what cannot be packed in its place: float32 that products round, an
+// odd K in bf16, level 'blas'. Rounded weights lose what products take for 0.
+void gemm_pack(void *numbers, struct weights w, size_t M, size_t K);
+bool gemm_has_small(const uint16_t *w, size_t n);         // of n numbers some that they lose
+size_t gemm_packed(struct weights w, size_t M, size_t K); // the first rows, which are packed
+void gemm_packed_row(struct weights w, size_t K, size_t row, float *to); // to (K): one of those

@@ -5,7 +5,8 @@
 //   side gives all threads enough to do.
 // - both are packed once, for many threads and for tiles. That takes room, so a product goes by
 //   chunks of c.
-// Either way the inner length is taken as far as there is room, in blocks as gemm.h has them.
+// - of weights that were packed for good the other operand alone is packed.
+// In all ways the inner length is taken as far as there is room, in blocks as gemm.h has them.
 #include "common/engine/gemm_product.h"
 #include "common/base/arena.h"
 #include "common/base/mem.h"
@@ -36,6 +37,7 @@ struct chunk {
     size_t inners, steps, groups; // groups: GROUP inner numbers each
     size_t down, across;          // tasks
     bool add;
+    bool apart; // each thread has packed a's lines for itself
 };
 
 size_t gemm_bf16_bytes(void) {
@@ -139,42 +141,68 @@ static void multiply_panels(void *self, size_t i) {
 }
 
 // What this thread most likely packs next is fetched while it multiplies, a share with each block.
-static void fetch_next(const struct chunk *c, size_t task, const struct inner *k,
+static void fetch_next(const struct chunk *c, struct span lines, const struct inner *k,
                        struct bf16_product *t) {
     const struct operand *o = c->own->from;
-    size_t size = o->bf16 ? sizeof *o->bf16 : sizeof *o->f32,
-           next = task + (size_t)parallel_threads();
-    struct span lines = piece(c->own->lines.count, c->down, c->own->panel, next);
+    size_t size = o->bf16 ? sizeof *o->bf16 : sizeof *o->f32;
     if (!lines.count || !o->inner || o->ld != c->p->K) return; // not one piece of memory
     t->ahead = o->bf16 ? (const char *)o->bf16 : (const char *)o->f32;
     t->ahead_bytes = lines.count * o->ld * size / c->inners;
     t->ahead += lines.first * o->ld * size + (size_t)(k - c->inner) * t->ahead_bytes;
 }
 
-// Some lines of an operand, packed by the thread that multiplies them by all of the other one.
-static void multiply_own(void *self, size_t i) {
-    const struct chunk *c = self;
+// Some lines of an operand by all of the other one: `next` are those that come after them. They are
+// packed by the thread that multiplies them, unless they were packed for good.
+static void multiply_lines(const struct chunk *c, struct span lines, struct span next) {
+    const struct product *p = c->p;
     const struct side *own = c->own, *other = own == &c->a ? &c->b : &c->a;
-    const bool right = own == &c->b;
-    struct span lines = piece(own->lines.count, c->down, own->panel, i);
+    const bool right = own == &c->b, strips = right && lines.first < p->strips;
     uint32_t packed[OWN_LINES * (DEPTH + 2 * CACHE_LINE)] __attribute__((aligned(64)));
-    if (!lines.count) return;
     for (const struct inner *k = c->inner; k < c->inner + c->inners; k++) {
         struct operand o = from(*own->from, lines.first, k->first);
         struct bf16_packed mine = {packed, apart(steps_of(k->count)), 0};
         struct bf16_packed theirs = {other->to, apart(c->steps), k->step};
-        struct bf16_product t = {.c = c->p->c + lines.first * (right ? 1 : c->p->ldc),
-                                 .ldc = c->p->ldc,
-                                 .rows = right ? c->a.lines.count : lines.count,
-                                 .cols = right ? lines.count : c->b.lines.count,
+        struct span r = right ? other->lines : lines, m = right ? lines : other->lines;
+        if (strips)
+            mine = (struct bf16_packed){(const void *)from(p->packed, lines.first, 0).pairs,
+                                        steps_of(p->K), steps_of(k->first)};
+        struct bf16_product t = {.c = p->c + r.first * p->ldc + m.first,
+                                 .ldc = p->ldc,
+                                 .rows = r.count,
+                                 .cols = m.count,
                                  .steps = steps_of(k->count),
                                  .a = right ? theirs : mine,
                                  .b = right ? mine : theirs,
                                  .a_lines = c->a.from->inner,
+                                 .b_pairs = strips,
                                  .add = c->add || k > c->inner};
-        fetch_next(c, i, k, &t);
-        kernels()->bf16_pack(packed, mine.apart, 0, &o, lines.count, k->count, right);
+        fetch_next(c, next, k, &t);
+        if (!strips) kernels()->bf16_pack(packed, mine.apart, 0, &o, lines.count, k->count, right);
         kernels()->bf16_multiply(&t);
+    }
+}
+
+static void multiply_own(void *self, size_t i) {
+    const struct chunk *c = self;
+    struct span lines = piece(c->own->lines.count, c->down, c->own->panel, i);
+    struct span next = piece(c->own->lines.count, c->down, c->own->panel,
+                             i + (size_t)parallel_threads()); // that this thread most likely takes
+    if (lines.count) multiply_lines(c, lines, next);
+}
+
+// The same by strips that were packed for good, and what fills none, a panel: each thread has a
+// stretch of them. Few rows are packed by each thread for itself: that takes less time than to wait
+// for the others, and to fetch what they packed.
+static void multiply_strips(void *self, size_t first, size_t last) {
+    struct chunk c = *(const struct chunk *)self;
+    size_t n = c.b.panel, M = c.b.lines.count;
+    c.own = &c.b;
+    if (c.apart) c.a.to += (size_t)parallel_self() * panels_of(&c.a) * stride(&c, &c.a);
+    for (size_t i = 0; c.apart && i < pack_tasks(&c, &c.a); i++) pack_other(&c, i);
+    for (size_t i = first; i < last; i++) {
+        struct span lines = {i * n, M - i * n < n ? M - i * n : n};
+        struct span next = {lines.first + lines.count, last > i + 1 ? n : 0};
+        multiply_lines(&c, lines, next);
     }
 }
 
@@ -196,6 +224,16 @@ static void do_own(struct chunk *c) {
     parallel_for(c->down, multiply_own, c);
 }
 
+static void do_strips(struct chunk *c) {
+    enum { STRETCH = 16 }; // strips: a's lines are packed for each stretch
+    size_t threads = (size_t)parallel_threads(), strips = pieces(c->p->M, c->own->panel);
+    size_t even = pieces(strips, threads), grain = even < STRETCH ? even : STRETCH;
+    c->a.to = room();
+    c->apart = c->p->N <= FEW_ROWS && threads * panels_of(&c->a) * stride(c, &c->a) <= ROOM;
+    if (!c->apart) parallel_for(pack_tasks(c, &c->a), pack_other, c);
+    parallel_apart(strips, grain, multiply_strips, c);
+}
+
 static void do_both(struct chunk *c) {
     c->a.to = room();
     c->b.to = c->a.to + panels_of(&c->a) * stride(c, &c->a);
@@ -205,7 +243,7 @@ static void do_both(struct chunk *c) {
 }
 
 static void do_chunk(struct chunk *c) {
-    (c->own ? do_own : do_both)(c);
+    (c->p->strips ? do_strips : c->own ? do_own : do_both)(c);
     c->add = true;
     c->inners = c->steps = c->groups = 0;
 }
@@ -213,7 +251,8 @@ static void do_chunk(struct chunk *c) {
 // All of the inner length for some of c, as many blocks at a time as there is room for.
 static void whole_inner(struct chunk *c, struct inner *inner) {
     const struct product *p = c->p;
-    const struct rowplan all = {1, (const size_t[2]){0, p->K}}, *plan = p->plan ? p->plan : &all;
+    const struct rowplan all = {.units = 1, .first = (const size_t[2]){0, p->K}},
+                         *plan = p->plan ? p->plan : &all;
     size_t lines = c->own == &c->a ? 0 : panels_of(&c->a) * c->a.panel;
     if (c->own != &c->b) lines += panels_of(&c->b) * c->b.panel;
     size_t most = ROOM / (lines * kernels()->bf16.words);
@@ -276,8 +315,24 @@ static void by_chunks(const struct product *p, struct inner *inner) {
     }
 }
 
+// Weights that were packed for good.
+static void by_strips(const struct product *p, struct inner *inner) {
+    size_t down = pieces(p->N, most_lines());
+    for (size_t i = 0; i < down; i++) {
+        struct chunk c = {.p = p,
+                          .a = {&p->a, piece(p->N, down, 1, i), kernels()->bf16.left, NULL},
+                          .b = {&p->b, {0, p->M}, kernels()->bf16.right, NULL},
+                          .add = p->add};
+        c.own = &c.b;
+        if (c.a.lines.count) whole_inner(&c, inner);
+    }
+}
+
 void gemm_bf16(const struct product *p) {
     struct inner *inner = xmalloc((most_blocks(p) + 1) * sizeof *inner);
-    if (!by_own(p, inner)) by_chunks(p, inner);
+    if (p->strips)
+        by_strips(p, inner);
+    else if (!by_own(p, inner))
+        by_chunks(p, inner);
     free(inner);
 }

@@ -18,12 +18,16 @@ static inline struct span piece(size_t n, size_t k, size_t step, size_t i) {
     return (struct span){first, end - first};
 }
 
+enum { FEW_ROWS = 64 }; // of c: reading b takes as long as multiplying
+
 // c (N,M) [+]= a (N,K) b (K,M) cut into tasks of rows by columns. How it is cut does not show in
 // the bits: each output adds the same blocks of the inner length in order.
 struct product {
     float *c;
     size_t ldc, N, M, K;
     struct operand a, b;
+    struct operand packed; // b's first `strips` columns, whole strips
+    size_t strips;
     bool add, bf16;
     const struct rowplan *rows; // the units of the N rows, or NULL:
     const struct rowplan *plan; // those of the inner length, each by itself
@@ -34,9 +38,11 @@ struct product {
 
 // The operand's numbers from line n and inner step k on.
 static inline struct operand from(struct operand o, size_t n, size_t k) {
-    size_t at = o.inner ? n * o.ld + k : k * o.ld + n;
+    size_t at = o.inner ? n * o.ld + k : k * o.ld + n, strip = kernels()->strip;
     if (o.f32) o.f32 += at;
     if (o.bf16) o.bf16 += at;
+    if (o.packed) o.packed += n * o.ld + k * strip;
+    if (o.pairs) o.pairs += n * o.ld + k / 2 * strip;
     return o;
 }
 

@@ -4,7 +4,7 @@
 // products in one chain per number, so that avx2 and avx512 give the same bits.
 //
 // Against float64 (tests/unit/test_kernels*.c hold every level to it): exp 2.5e-7 relative from -87
-// to 88, 0 below, e^88 above, NaN of NaN (max alone passes over a NaN); sums, dot and few-row
+// to 88, 0 below, e^88 above, NaN of NaN (max alone passes over a NaN); sums and dot
 // products 1e-6 of the sum of their terms' sizes at 1000 terms; blocks of products 4e-6 at 384;
 // mix, rmsnorm and swiglu 2e-6; gradients 4e-6; geglu 4e-6 of gate times up; sum_squares 1e-14.
 #pragma once
@@ -38,9 +38,11 @@ enum { KERNEL_DEPTH = 384, KERNEL_ROWS = 528, KERNEL_STRIPS = 48 };
 struct operand { // of a product: n lines (rows of c, or columns) of k inner steps each
     const float *f32;
     const uint16_t *bf16; // instead, b only
-    const float *packed;  // instead, b only
-    size_t ld;            // row stride; packed: the steps of a strip
-    bool inner;           // stored (n,k), else (k,n)
+    const float *packed;  // instead, b only: strips, as `pack` makes them
+    const float *pairs; // instead, b only: the same of words of two numbers in bf16 (low half: the
+                        // first one), which are two steps
+    size_t ld;          // row stride; packed, pairs: the words of a column of a strip
+    bool inner;         // stored (n,k), else (k,n)
 };
 
 // c (rows,cols) [+]= a (rows,k) b (k,cols). Each output is one chain of k multiply-adds from 0 in
@@ -52,6 +54,8 @@ struct block {
     size_t ldc, rows, cols, k;
     struct operand a, b;
     bool add, bf16;
+    const char *ahead; // memory that is fetched meanwhile, of b's next strip; float32 only
+    size_t ahead_bytes;
 };
 
 // Products in bf16, operands packed. A step has `inner` numbers of the inner length, which take
@@ -74,14 +78,14 @@ struct bf16_product { // c (rows,cols) [+]= a b
     size_t ldc, rows, cols, steps;
     struct bf16_packed a, b;
     bool a_lines; // a was `inner`
+    bool
+        b_pairs; // b's panels are of words of two numbers, as an operand's `pairs`, not the level's
     bool add;
     const char *ahead; // memory that is fetched meanwhile; none of AMX
     size_t ahead_bytes;
 };
 
 enum { PAIR_SUMS = 8 };
-
-#define BF16_LINE(K) (((K) + 31) / 32 * 32)
 
 struct kernels {
     const char *name;
@@ -109,19 +113,12 @@ struct kernels {
                       const float *m, size_t n);
     float (*distance)(const float *x, const float *y, float a, size_t n); // sum |x - a y|
     float (*dot)(const float *x, const float *y, size_t n);
-    // y (n,M) [+]= x (n,K) w(M,K)^T; each output by itself: its bits depend on its two rows only
+    // y (n,M) = x (n,K) w(M,K)^T; each output by itself: its bits depend on its two rows only
     void (*rows)(float *y, size_t ldy, const float *x, size_t ldx, size_t n, const float *w,
-                 size_t M, size_t K, bool add);
+                 size_t M, size_t K);
     // the same with w in bf16: the bits that its numbers give in float32
     void (*rows_half)(float *y, size_t ldy, const float *x, size_t ldx, size_t n, const uint16_t *w,
-                      size_t M, size_t K, bool add);
-    // y (n,M) [+]= x (n,K) w(M,K)^T in bf16, each output by itself: of each 32 numbers lane l of 16
-    // gets 2 l + 1 and then 2 l, those below 2^-55 count as 0, the lanes are added up as in `rows`.
-    // The same bits at every level, the portable one and AMX too. x: lines made by bf16_line.
-    // `clean`: w has no such numbers.
-    void (*rows_bf16)(float *y, size_t ldy, const float *x, size_t n, const uint16_t *w, size_t M,
-                      size_t K, bool clean, bool add);
-    void (*bf16_line)(float *to, const float *x, size_t K); // to (BF16_LINE(K)), rounded
+                      size_t M, size_t K);
     void (*round)(float *y, const float *x, size_t n); // to bf16, to nearest even, kept in float32
     void (*widen)(float *y, const uint16_t *x, size_t n);  // bf16 -> float32
     void (*narrow)(uint16_t *y, const float *x, size_t n); // the bf16 that `round` keeps in float32

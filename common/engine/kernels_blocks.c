@@ -76,6 +76,10 @@ void AT_LEVEL(pack)(float *to, const float *from, size_t ld, size_t n, size_t k,
 
 // ---- tiles ----
 
+// What a step is: a number of a and one of b; a word of two in bf16 of either; two numbers of a and
+// a word of b, whose first or second one is multiplied first.
+enum step { FLOAT_STEP, PAIR_STEP, FIRST_FIRST, SECOND_FIRST };
+
 struct tile {
     float *c;
     size_t ldc;
@@ -83,8 +87,9 @@ struct tile {
     size_t lda;
     const float *b; // (steps,STRIP), or more apart
     size_t ldb, steps;
+    enum step step;
     bool add;
-    const char *ahead; // memory fetched meanwhile, bf16 only: `advance` bytes a step
+    const char *ahead; // memory fetched meanwhile: `advance` bytes a step; NULL: none
     size_t advance;
 };
 
@@ -94,39 +99,64 @@ INLINE vec splat_word(const float *p) {
     return (vec)(word - (words){0});
 }
 
-INLINE vec multiply_add(vec s, vec a, vec b, bool bf16) {
+INLINE vec multiply_add(vec s, vec a, vec b, enum step step) {
 #if defined(__AVX512BF16__)
-    if (bf16) return (vec)_mm512_dpbf16_ps((__m512)s, (__m512bh)a, (__m512bh)b);
+    if (step == PAIR_STEP) return (vec)_mm512_dpbf16_ps((__m512)s, (__m512bh)a, (__m512bh)b);
 #endif
-    (void)bf16;
+    (void)step;
     return s + a * b;
 }
 
-// All PANEL rows and `vectors` of columns.
-INLINE void tile_sums(const struct tile *t, size_t vectors, bool panel, bool bf16) {
+// Number `which` of the two in b's words, in float32.
+INLINE vec number_of(vec word, size_t which) {
+    return (vec)(which ? (words)word & 0xffff0000u : (words)word << 16);
+}
+
+// One step of `rows` rows, `apart` from each other, and `vectors` of columns.
+INLINE void tile_step(vec s[PANEL][VECTORS], const float *a, size_t apart, const vec *w,
+                      size_t rows, size_t vectors, enum step step) {
+#pragma GCC unroll 8
+    for (size_t r = 0; r < rows; r++) {
+        vec x = splat_word(a + r * apart);
+#pragma GCC unroll 4
+        for (size_t v = 0; v < vectors; v++) s[r][v] = multiply_add(s[r][v], x, w[v], step);
+    }
+}
+
+enum { STREAM_AHEAD = 1024 }; // floats
+
+// `rows` rows, PANEL or 1, and `vectors` of columns. One row waits for what it multiplies.
+INLINE void tile_sums(const struct tile *t, size_t rows, size_t vectors, bool panel, bool fetch,
+                      enum step step) {
+    const size_t apart = panel ? 1 : t->lda, next = panel ? PANEL : 1, ldb = t->ldb;
+    const size_t numbers = step < FIRST_FIRST ? 1 : 2; // of a row, in a step
     const float *a = t->a, *b = t->b;
-    const size_t lda = t->lda, ldb = t->ldb;
     const char *ahead = t->ahead;
     vec s[PANEL][VECTORS] = {0};
 #pragma GCC unroll 8
-    for (size_t r = 0; r < PANEL; r++)
+    for (size_t r = 0; r < rows; r++)
         for (size_t v = 0; v < vectors * LANES; v += 16)
             __builtin_prefetch(t->c + r * t->ldc + v, 1, 3);
-    for (size_t p = 0; p < t->steps; p++, a += panel ? PANEL : 1, b += ldb) {
-        vec w[VECTORS];
-        if (bf16) __builtin_prefetch(ahead, 0, 2);
-        if (bf16) ahead += t->advance;
+    for (size_t p = 0; p < t->steps; p++, a += numbers * next, b += ldb) {
+        vec w[VECTORS], half[VECTORS];
+        if (fetch) __builtin_prefetch(ahead, 0, 3);
+        if (fetch) ahead += t->advance;
+        for (size_t v = 0; rows == 1 && v < vectors * LANES; v += 16)
+            __builtin_prefetch(b + v + STREAM_AHEAD, 0, 3);
 #pragma GCC unroll 4
-        for (size_t v = 0; v < vectors; v++) w[v] = load(b + v * LANES);
-#pragma GCC unroll 8
-        for (size_t r = 0; r < PANEL; r++) {
-            vec x = splat_word(panel ? a + r : a + r * lda);
+        for (size_t v = 0; v < vectors; v++) half[v] = w[v] = load(b + v * LANES);
+#pragma GCC unroll 2
+        for (size_t i = 0; i < numbers; i++) {
+            const size_t which = step == SECOND_FIRST ? 1 - i : i;
+            if (numbers == 2) {
 #pragma GCC unroll 4
-            for (size_t v = 0; v < vectors; v++) s[r][v] = multiply_add(s[r][v], x, w[v], bf16);
+                for (size_t v = 0; v < vectors; v++) half[v] = number_of(w[v], which);
+            }
+            tile_step(s, a + i * next, apart, half, rows, vectors, step);
         }
     }
 #pragma GCC unroll 8
-    for (size_t r = 0; r < PANEL; r++)
+    for (size_t r = 0; r < rows; r++)
 #pragma GCC unroll 4
         for (size_t v = 0; v < vectors; v++) {
             float *to = t->c + r * t->ldc + v * LANES;
@@ -135,58 +165,95 @@ INLINE void tile_sums(const struct tile *t, size_t vectors, bool panel, bool bf1
         }
 }
 
-static void tile_f32_panel(const struct tile *t) {
-    tile_sums(t, VECTORS, true, false);
+static void f32_panel(const struct tile *t) {
+    tile_sums(t, PANEL, VECTORS, true, false, FLOAT_STEP);
 }
 
-static void tile_f32_rows(const struct tile *t) {
-    tile_sums(t, VECTORS, false, false);
+static void f32_rows(const struct tile *t) {
+    tile_sums(t, PANEL, VECTORS, false, false, FLOAT_STEP);
 }
 
-static void tile_bf16_panel(const struct tile *t) {
-    tile_sums(t, VECTORS, true, true);
+static void f32_rows_fetching(const struct tile *t) {
+    tile_sums(t, PANEL, VECTORS, false, true, FLOAT_STEP);
 }
 
-static void tile_bf16_rows(const struct tile *t) {
-    tile_sums(t, VECTORS, false, true);
+static void pairs_panel(const struct tile *t) {
+    tile_sums(t, PANEL, VECTORS, true, true, PAIR_STEP);
 }
 
-INLINE void narrow(const struct tile *t, size_t vectors, bool bf16) {
+static void pairs_rows(const struct tile *t) {
+    tile_sums(t, PANEL, VECTORS, false, true, PAIR_STEP);
+}
+
+static void first_first(const struct tile *t) {
+    if (t->lda)
+        tile_sums(t, PANEL, VECTORS, false, true, FIRST_FIRST);
+    else
+        tile_sums(t, PANEL, VECTORS, true, true, FIRST_FIRST);
+}
+
+static void second_first(const struct tile *t) {
+    if (t->lda)
+        tile_sums(t, PANEL, VECTORS, false, true, SECOND_FIRST);
+    else
+        tile_sums(t, PANEL, VECTORS, true, true, SECOND_FIRST);
+}
+
+INLINE void narrow(const struct tile *t, size_t vectors, enum step step) {
     bool panel = !t->lda;
     if (vectors == 2 && panel)
-        tile_sums(t, 2, true, bf16);
+        tile_sums(t, PANEL, 2, true, false, step);
     else if (vectors == 2)
-        tile_sums(t, 2, false, bf16);
+        tile_sums(t, PANEL, 2, false, false, step);
     else if (panel)
-        tile_sums(t, 1, true, bf16);
+        tile_sums(t, PANEL, 1, true, false, step);
     else
-        tile_sums(t, 1, false, bf16);
+        tile_sums(t, PANEL, 1, false, false, step);
 }
 
 static void narrow_f32(const struct tile *t, size_t vectors) {
-    narrow(t, vectors, false);
+    narrow(t, vectors, FLOAT_STEP);
 }
 
-static void narrow_bf16(const struct tile *t, size_t vectors) {
-    narrow(t, vectors, true);
+static void narrow_pairs(const struct tile *t, size_t vectors) {
+    narrow(t, vectors, PAIR_STEP);
 }
 
-static void vectors_tile(const struct tile *t, size_t vectors, bool bf16) {
-    bf16 = bf16 && PAIRS;
-    if (vectors < VECTORS && bf16)
-        narrow_bf16(t, vectors);
+// All PANEL rows; words of numbers of a only in whole strips.
+static void panel_tile(const struct tile *t, size_t vectors) {
+    if (t->step == FIRST_FIRST)
+        first_first(t);
+    else if (t->step == SECOND_FIRST)
+        second_first(t);
     else if (vectors < VECTORS)
-        narrow_f32(t, vectors);
-    else if (bf16)
-        (t->lda ? tile_bf16_rows : tile_bf16_panel)(t);
+        (t->step == PAIR_STEP ? narrow_pairs : narrow_f32)(t, vectors);
+    else if (t->step == PAIR_STEP)
+        (t->lda ? pairs_rows : pairs_panel)(t);
     else
-        (t->lda ? tile_f32_rows : tile_f32_panel)(t);
+        (!t->lda ? f32_panel : t->advance ? f32_rows_fetching : f32_rows)(t);
 }
 
-static void any_tile(const struct tile *t, size_t rows, size_t cols, bool bf16) {
-    size_t vectors = (cols + LANES - 1) / LANES;
+// One row, by strips that are whole.
+static void row_tile(const struct tile *t) {
+    if (t->step == FIRST_FIRST)
+        tile_sums(t, 1, VECTORS, false, false, FIRST_FIRST);
+    else if (t->step == SECOND_FIRST)
+        tile_sums(t, 1, VECTORS, false, false, SECOND_FIRST);
+    else if (t->step == PAIR_STEP)
+        tile_sums(t, 1, VECTORS, false, false, PAIR_STEP);
+    else
+        tile_sums(t, 1, VECTORS, false, false, FLOAT_STEP);
+}
+
+static void any_tile(const struct tile *t, size_t rows, size_t cols) {
+    size_t vectors = t->step < FIRST_FIRST ? (cols + LANES - 1) / LANES : VECTORS;
     if (rows == PANEL && cols == vectors * LANES) {
-        vectors_tile(t, vectors, bf16);
+        panel_tile(t, vectors);
+        return;
+    }
+    bool alone = rows == 1 && t->lda;
+    if (alone && cols == STRIP) {
+        row_tile(t);
         return;
     }
     float part[PANEL * STRIP];
@@ -194,7 +261,10 @@ static void any_tile(const struct tile *t, size_t rows, size_t cols, bool bf16) 
     whole.c = part;
     whole.ldc = STRIP;
     whole.add = false;
-    vectors_tile(&whole, vectors, bf16);
+    if (alone)
+        row_tile(&whole);
+    else
+        panel_tile(&whole, vectors);
     for (size_t r = 0; r < rows; r++)
         for (size_t j = 0; j < cols; j++) {
             float *to = t->c + r * t->ldc + j;
@@ -207,23 +277,31 @@ static void any_tile(const struct tile *t, size_t rows, size_t cols, bool bf16) 
 struct left { // a as the tiles read it
     const float *at;
     size_t lda;        // 0: panels, one behind the other
-    const float *last; // the panel of the rows that fill none; lda 0
+    const float *last; // the panel of the rows that fill none, lda 0; NULL: one row by itself
 };
 
 static void one_strip(const struct block *d, const struct left *a, size_t j, const float *b,
                       size_t ldb) {
     size_t cols = d->cols - j < STRIP ? d->cols - j : STRIP;
+    size_t panels = (d->rows + PANEL - 1) / PANEL;
     struct tile t = {
         .ldc = d->ldc, .lda = a->lda, .b = b, .ldb = ldb, .steps = d->k, .add = d->add};
+    if (d->b.pairs) {
+        t.steps = d->k / 2;
+        t.step = FIRST_FIRST;
+    }
+    t.ahead = d->ahead ? d->ahead : (const char *)b;
+    t.advance = (d->ahead_bytes + panels * t.steps - 1) / (panels * t.steps);
     for (size_t i = 0; i < d->rows; i += PANEL) {
         size_t rows = d->rows - i < PANEL ? d->rows - i : PANEL;
         t.c = d->c + i * d->ldc + j;
         t.a = a->lda ? a->at + i * a->lda : a->at + i * d->k;
-        if (rows < PANEL && a->lda) {
+        if (rows < PANEL && a->lda && a->last) {
             t.a = a->last;
             t.lda = 0;
         }
-        any_tile(&t, rows, cols, false);
+        any_tile(&t, rows, cols);
+        t.ahead += t.advance * t.steps;
     }
 }
 
@@ -238,8 +316,8 @@ static void all_strips(const struct block *d, const struct left *a) {
     float strip[KERNEL_DEPTH * STRIP] __attribute__((aligned(64)));
     for (size_t j = 0; j < d->cols; j += STRIP) {
         size_t cols = d->cols - j < STRIP ? d->cols - j : STRIP;
-        if (d->b.packed) {
-            one_strip(d, a, j, d->b.packed + j * d->b.ld, STRIP);
+        if (d->b.packed || d->b.pairs) {
+            one_strip(d, a, j, (d->b.packed ? d->b.packed : d->b.pairs) + j * d->b.ld, STRIP);
             continue;
         }
         struct operand b = from_line(&d->b, j);
@@ -283,7 +361,10 @@ void AT_LEVEL(block)(const struct block *d) {
     float last[KERNEL_DEPTH * PANEL];
     struct left a = {.at = d->a.f32, .lda = d->a.ld, .last = last};
     size_t rest = d->rows % PANEL;
-    if (rest && d->a.inner) {
+    bool strips = d->b.packed || d->b.pairs || d->b.inner; // filled up, in packed or in the room
+    if (rest == 1 && strips) {
+        a.last = NULL;
+    } else if (rest && d->a.inner) {
         struct operand o = from_line(&d->a, d->rows - rest);
         pack_lines(last, &o, rest, d->k, PANEL);
     }
@@ -298,11 +379,15 @@ void AT_LEVEL(block)(const struct block *d) {
 #if !TILES
 void AT_LEVEL(bf16_multiply)(const struct bf16_product *p) {
     const size_t a_line = p->a.apart * BF16_WORDS, a_first = p->a.first * BF16_WORDS;
-    const size_t b_line = p->b.apart * BF16_WORDS, b_first = p->b.first * BF16_WORDS;
+    const size_t step = p->b_pairs ? 1 : BF16_WORDS; // words of b
+    const size_t b_line = p->b.apart * step, b_first = p->b.first * step;
     struct tile t = {.ldc = p->ldc,
                      .lda = p->a_lines ? a_line : 0,
                      .ldb = STRIP,
-                     .steps = p->steps * BF16_WORDS,
+                     .steps = p->steps * step,
+                     .step = PAIRS        ? PAIR_STEP
+                             : p->b_pairs ? SECOND_FIRST
+                                          : FLOAT_STEP,
                      .add = p->add};
     const size_t tiles = (p->rows + PANEL - 1) / PANEL * ((p->cols + STRIP - 1) / STRIP);
     t.ahead = p->ahead ? p->ahead : (const char *)p->a.at;
@@ -314,7 +399,7 @@ void AT_LEVEL(bf16_multiply)(const struct bf16_product *p) {
             size_t rows = p->rows - i < PANEL ? p->rows - i : PANEL;
             t.c = p->c + i * p->ldc + j;
             t.a = (const float *)p->a.at + i * a_line + (p->a_lines ? a_first : a_first * PANEL);
-            any_tile(&t, rows, cols, true);
+            any_tile(&t, rows, cols);
             t.ahead += t.advance * t.steps;
         }
     }

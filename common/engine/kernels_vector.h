@@ -18,7 +18,7 @@
 #define AT_LEVEL(name) AT_LEVEL_IN(name, KERNELS) // as in rows_kernels_avx2
 
 // What a level's registers hold: LANES numbers each; PANEL x VECTORS of them are the sums of a
-// block's tile, 4 x FEW those of a tile of few rows.
+// block's tile, 4 x FEW those of a tile of dot products.
 #if defined(__AVX512F__)
 enum { LANES = 16, PANEL = 8, VECTORS = 3, FEW = 4 };
 #elif defined(__AVX__)
@@ -44,12 +44,9 @@ enum { PAIRS = 0, BF16_WORDS = 2 };
 enum { TILE = 16 };
 // See struct kernels.
 void AT_LEVEL(rows)(float *y, size_t ldy, const float *x, size_t ldx, size_t n, const float *w,
-                    size_t M, size_t K, bool add);
+                    size_t M, size_t K);
 void AT_LEVEL(rows_half)(float *y, size_t ldy, const float *x, size_t ldx, size_t n,
-                         const uint16_t *w, size_t M, size_t K, bool add);
-void AT_LEVEL(rows_bf16)(float *y, size_t ldy, const float *x, size_t n, const uint16_t *w,
-                         size_t M, size_t K, bool clean, bool add);
-void AT_LEVEL(bf16_line)(float *to, const float *x, size_t K);
+                         const uint16_t *w, size_t M, size_t K);
 void AT_LEVEL(pack)(float *to, const float *from, size_t ld, size_t n, size_t k, bool across);
 void AT_LEVEL(block)(const struct block *b);
 void AT_LEVEL(bf16_block)(const struct block *b);
@@ -147,7 +144,7 @@ INLINE float lanes_sum(const vec v[PARTS]) { // a fixed tree
 
 // ---- weights in float32, in bf16 (the upper half of a float32), or float32 rounded to it ----
 
-enum kind { FLOATS, HALVES, ROUNDED, PAIRED, PAIRED_CLEAN }; // the last two: kernels_products.c
+enum kind { FLOATS, HALVES, ROUNDED };
 typedef uint16_t halves __attribute__((vector_size(2 * LANES)));
 typedef uint32_t words __attribute__((vector_size(4 * LANES)));
 

@@ -83,19 +83,24 @@ static bool products_agree(const struct kernels *k, const struct kernels *oracle
     return true;
 }
 
-// In bf16 to the last bit.
-static bool few_rows_agree(const struct kernels *k, const struct kernels *oracle,
-                           const struct operands *o) {
+// Few rows by weights in bf16 that are packed, as gemm_pack leaves them.
+static bool packed_agree(const struct kernels *k, const struct kernels *oracle,
+                         const struct operands *o) {
+    enum { EVEN = INNER - 1, STRIPS = COLUMNS + 48 };
     const struct kernels *level[2] = {k, oracle};
-    float sum[2][FEW_ROWS * COLUMNS], line[FEW_ROWS * BF16_LINE(INNER)];
-    uint16_t half[COLUMNS * INNER];
-    oracle->narrow(half, o->b, COLUMNS * INNER);
+    float sum[2][FEW_ROWS * COLUMNS], words[COLUMNS * EVEN / 2], packed[STRIPS * EVEN / 2];
+    oracle->narrow((uint16_t *)(void *)words, o->b, COLUMNS * EVEN);
     for (int i = 0; i < 2; i++) {
-        for (size_t r = 0; r < FEW_ROWS; r++)
-            level[i]->bf16_line(line + r * BF16_LINE(INNER), o->a + r * LD, INNER);
-        level[i]->rows_bf16(sum[i], COLUMNS, line, FEW_ROWS, half, COLUMNS, INNER, false, false);
+        level[i]->pack(packed, words, EVEN / 2, COLUMNS, EVEN / 2, true);
+        level[i]->block(&(struct block){.c = sum[i],
+                                        .ldc = COLUMNS,
+                                        .rows = FEW_ROWS,
+                                        .cols = COLUMNS,
+                                        .k = EVEN,
+                                        .a = {.f32 = o->a, .ld = LD, .inner = true},
+                                        .b = {.pairs = packed, .ld = EVEN / 2}});
     }
-    return !memcmp(sum[0], sum[1], sizeof sum[0]);
+    return near(sum[0], sum[1], FEW_ROWS * COLUMNS);
 }
 
 bool level_proves(const struct kernels *k, const struct kernels *oracle) {
@@ -103,9 +108,9 @@ bool level_proves(const struct kernels *k, const struct kernels *oracle) {
     float mine[FEW_ROWS * COLUMNS], right[FEW_ROWS * COLUMNS];
     fill(&o);
     if (!products_agree(k, oracle, &o)) return false;
-    k->rows(mine, COLUMNS, o.a, LD, FEW_ROWS, o.b, COLUMNS, INNER, false);
-    oracle->rows(right, COLUMNS, o.a, LD, FEW_ROWS, o.b, COLUMNS, INNER, false);
-    return near(mine, right, FEW_ROWS * COLUMNS) && few_rows_agree(k, oracle, &o);
+    k->rows(mine, COLUMNS, o.a, LD, FEW_ROWS, o.b, COLUMNS, INNER);
+    oracle->rows(right, COLUMNS, o.a, LD, FEW_ROWS, o.b, COLUMNS, INNER);
+    return near(mine, right, FEW_ROWS * COLUMNS) && packed_agree(k, oracle, &o);
 }
 
 static double bf16_seconds(const struct kernels *k) {

@@ -5,7 +5,7 @@
 #pragma once
 #include "common/engine/kernels.h"
 
-// The products of `k`, and of its few rows, are those of `oracle`.
+// The products of `k` are those of `oracle`.
 bool level_proves(const struct kernels *k, const struct kernels *oracle);
 // The best of n levels, the best last, of which the first is trusted: the others are used only if
 // they prove themselves, and one that does not is left out with a warning. A level that multiplies

@@ -25,21 +25,35 @@ struct linear linear_of(const struct model *m, size_t layer, enum projection whi
     }
 }
 
+static void pack_projection(const struct model *m, size_t layer, enum projection which) {
+    struct linear l = linear_of(m, layer, which);
+    void *numbers = m->bf16 ? (void *)(m->half + l.weight) : (void *)(m->params + l.weight);
+    gemm_pack(numbers, model_matrix(m, l.weight), l.out, l.in);
+}
+
+// A tied head whose numbers products would lose, as an embedding needs them all.
+static bool must_stay(const struct model *m) {
+    struct linear l = linear_of(m, 0, PROJECT_HEAD);
+    return m->config.tied && m->rounded && m->bf16 &&
+           gemm_has_small(m->half + l.weight, l.out * l.in);
+}
+
+void linear_pack(struct model *m) {
+    struct packed p = {true, !must_stay(m)};
+    if (model_packed(m).layers) return;
+    for (size_t l = 0; l < m->config.layers; l++)
+        for (enum projection which = PROJECT_QKV; which <= PROJECT_DOWN; which++)
+            pack_projection(m, l, which);
+    if (p.head) pack_projection(m, 0, PROJECT_HEAD);
+    model_set_packed(m, p);
+}
+
 static size_t first_row(const struct linear_rows *r) {
     return r->plan.first[0];
 }
 
 static size_t end_row(const struct linear_rows *r) {
     return r->plan.first[r->plan.units];
-}
-
-// y (n,M) = x (n,K) w^T
-static void product(const struct linear_rows *r, float *y, size_t ldy, const float *x, size_t ldx,
-                    struct weights w, size_t M, size_t K, bool add) {
-    if (r->few)
-        gemm_rows(y, ldy, x, ldx, end_row(r) - first_row(r), w, M, K, add, r->lines);
-    else
-        gemm_forward(&r->plan, y, ldy, x, ldx, w, M, K, add);
 }
 
 // ---- the adapter of a projection: of each part that is a target
@@ -104,16 +118,6 @@ size_t linear_wide(const struct model *m) {
         if (in > most) most = in;
     }
     return most;
-}
-
-size_t linear_line_width(const struct model *m) {
-    size_t most = 0;
-    for (enum projection p = PROJECT_QKV; m->rounded && p <= PROJECT_HEAD; p++) {
-        size_t in = linear_of(m, 0, p).in;
-        if (in > most) most = in;
-    }
-    if (m->adapter && m->adapter->config.rank > most) most = m->adapter->config.rank;
-    return m->rounded ? BF16_LINE(most) : 0;
 }
 
 struct rows_job {
@@ -198,7 +202,7 @@ static void go_low(const struct model *m, const struct linear_rows *r, const str
                    float *to, const float *x) {
     size_t R = low->parts * low->rank;
     assert(to);
-    product(r, to, R, x, low->in, adapter_matrix(m, low->a), R, low->in, false);
+    gemm_forward(&r->plan, to, R, x, low->in, adapter_matrix(m, low->a), R, low->in, false);
     scale(m, r, to, R);
 }
 
@@ -221,13 +225,7 @@ void linear_forward(const struct model *m, const struct linear_rows *r, size_t l
                                   low.rank,
                                   low.part[i].first,
                                   true};
-    if (!r->few) {
-        gemm_forward_beside(&r->plan, y, l.out, x, l.in, w, l.out, l.in, add, part, low.parts);
-        return;
-    }
-    product(r, y, l.out, x, l.in, w, l.out, l.in, add);
-    for (const struct beside *p = part; p < part + low.parts; p++)
-        product(r, p->y, p->ldy, p->x, p->ldx, p->w, p->M, p->K, true);
+    gemm_forward_beside(&r->plan, y, l.out, x, l.in, w, l.out, l.in, add, part, low.parts);
 }
 
 // dx = dy W, dlow = dy B

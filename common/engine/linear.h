@@ -23,18 +23,18 @@ struct linear_dropout {             // of the adapter's input in training
 
 struct linear_rows {     // how the rows of x are multiplied
     struct rowplan plan; // units, in order; by tiles
-    bool few;            // each output by itself (gemm_rows): the bits do not depend on how many
-    float *lines;        // (n, linear_line_width) scratch of few rows
     float *low, *dlow;   // (n, linear_low_width) scratch, with an adapter; dlow for the backward
     size_t kept;         // rows that low has room for, each with what the backward needs of every
                  // layer, (layers, linear_low_kept): it is not computed there again; 0: none
     float *wide;                          // (n, linear_wide) scratch, with dropout
     const struct linear_dropout *dropout; // NULL: none
 };
-size_t linear_low_width(const struct model *m);  // 0 without an adapter
-size_t linear_low_kept(const struct model *m);   // of all projections of a layer
-size_t linear_wide(const struct model *m);       // 0 without dropout
-size_t linear_line_width(const struct model *m); // 0 where products are in float32
+// Packs the projections' weights where they lie (gemm_pack), for a model that is only run from now
+// on, as all are that share them; `rounded` stays what it is.
+void linear_pack(struct model *m);
+size_t linear_low_width(const struct model *m); // 0 without an adapter
+size_t linear_low_kept(const struct model *m);  // of all projections of a layer
+size_t linear_wide(const struct model *m);      // 0 without dropout
 
 // y (n,out) = x (n,in) W^T, + y if add.
 void linear_forward(const struct model *m, const struct linear_rows *r, size_t layer,

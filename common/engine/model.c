@@ -202,8 +202,8 @@ size_t models_bytes(size_t n, const struct model *const *m) {
         if (!m[i] || !m[i]->n_params) continue;
         bool seen = false;
         rounded = rounded || m[i]->rounded;
-        for (size_t k = 0; k < i && m[i]->sharers; k++)
-            seen = seen || (m[k] && m[k]->sharers == m[i]->sharers);
+        for (size_t k = 0; k < i && m[i]->sharing; k++)
+            seen = seen || (m[k] && m[k]->sharing == m[i]->sharing);
         if (!seen) bytes += model_bytes(m[i]);
         if (m[i]->adapter) bytes += m[i]->adapter->trained.n * sizeof(float);
     }
@@ -228,11 +228,11 @@ static void copy_tables(struct model *to, const struct model *from) {
 }
 
 void model_share(struct model *to, struct model *from) {
-    if (!from->sharers) {
-        from->sharers = xmalloc(sizeof *from->sharers);
-        *from->sharers = 1;
+    if (!from->sharing) {
+        from->sharing = xmalloc(sizeof *from->sharing);
+        *from->sharing = (struct sharing){1, from->packed};
     }
-    ++*from->sharers;
+    from->sharing->models++;
     copy_tables(to, from);
     for (size_t i = 0; i < to->n_tensors; i++) to->tensors[i].trainable = true;
 }
@@ -243,11 +243,11 @@ struct parameters model_trained(const struct model *m) {
 }
 
 void model_copy(struct model *to, const struct model *from) {
-    assert(!from->adapter);
+    assert(!from->adapter && !model_packed(from).layers);
     copy_tables(to, from);
     to->params = NULL;
     to->half = NULL;
-    to->sharers = NULL;
+    to->sharing = NULL;
     if (!from->params && !from->half) return;
     model_alloc(to);
     memcpy(from->bf16 ? (void *)to->half : (void *)to->params,
@@ -288,10 +288,6 @@ uint16_t model_bf16(float x) {
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-static bool is_small(uint16_t half) {
-    return (half & 0x7fff) && (half & 0x7fff) < BF16_LEAST_BITS >> 16;
-}
-
 void model_store(struct model *m, const struct tensor *t, size_t first, size_t n, const float *x) {
     assert(first + n <= t->rows * t->cols);
     if (!m->bf16) {
@@ -301,7 +297,6 @@ void model_store(struct model *m, const struct tensor *t, size_t first, size_t n
     } else {
         uint16_t *to = m->half + t->offset + first;
         for (size_t i = 0; i < n; i++) to[i] = model_bf16(x[i]);
-        for (size_t i = 0; i < n; i++) m->small |= is_small(to[i]);
     }
 }
 
@@ -309,16 +304,30 @@ const float *model_vector(const struct model *m, size_t offset) {
     return m->bf16 ? (const float *)(const void *)(m->half + offset) : m->params + offset;
 }
 
+struct packed model_packed(const struct model *m) {
+    return m->sharing ? m->sharing->packed : m->packed;
+}
+
+void model_set_packed(struct model *m, struct packed p) {
+    m->packed = p;
+    if (m->sharing) m->sharing->packed = p;
+}
+
 struct weights model_matrix(const struct model *m, size_t offset) {
+    struct packed p = model_packed(m);
+    bool packed = offset == m->head ? p.head : p.layers;
     if (m->bf16)
-        return (struct weights){
-            .bf16 = m->half + offset, .rounded = m->rounded, .clean = !m->small};
-    return (struct weights){.f32 = m->params + offset, .rounded = m->rounded};
+        return (struct weights){.bf16 = m->half + offset, .rounded = m->rounded, .packed = packed};
+    return (struct weights){.f32 = m->params + offset, .rounded = m->rounded, .packed = packed};
 }
 
 void model_embedding(const struct model *m, int32_t id, float *to) {
     size_t C = m->config.width, at = m->embed + (size_t)id * C;
-    if (m->bf16)
+    struct weights head = model_matrix(m, m->head);
+    if (head.packed && m->config.tied &&
+        (size_t)id < gemm_packed(head, model_outputs(&m->config), C))
+        gemm_packed_row(head, C, (size_t)id, to);
+    else if (m->bf16)
         kernels()->widen(to, m->half + at, C);
     else
         memcpy(to, m->params + at, C * sizeof *to);
@@ -374,10 +383,10 @@ const struct tensor *model_tensor(const struct model *m, const char *name) {
 }
 
 void model_release(struct model *m) {
-    bool held = m->sharers && --*m->sharers;
+    bool held = m->sharing && --m->sharing->models;
     if (m->params && !held) big_free(m->params, model_bytes(m));
     if (m->half && !held) big_free(m->half, model_bytes(m));
-    if (!held) free(m->sharers);
+    if (!held) free(m->sharing);
     adapter_free(m->adapter);
     free(m->tensors);
     free(m->layer);

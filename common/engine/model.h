@@ -65,18 +65,27 @@ struct layer_offsets { // into the flat buffers; SIZE_MAX: the model has none
     size_t q_bias, k_bias, v_bias, q_norm, k_norm;   // biases contiguous
 };
 
+struct packed { // projections that are, for gemm_forward alone: see linear_pack
+    bool layers, head;
+};
+
+struct sharing {
+    size_t models;
+    struct packed packed;
+};
+
 struct model {
     struct model_config config;
     bool bf16;                  // to be run only
     bool rounded;               // its projections' products are in bf16 (--precision bf16)
-    bool small;                 // in bf16: some number of a matrix is below 2^-55, and not 0
+    struct packed packed;       // see model_packed
     size_t n_tensors, n_params; // n_params: places of a flat buffer, padding included (zeros)
     struct tensor *tensors;
     struct layer_offsets *layer; // (L)
     size_t embed, norm, head;    // head == embed where tied
     float *params;               // (n_params), or NULL before model_alloc and in bf16
     uint16_t *half;              // (n_params) in bf16; a number of a vector takes two places
-    size_t *sharers;             // models that hold these weights; NULL: this one alone
+    struct sharing *sharing;     // with the models that hold these weights; NULL: this one alone
     struct adapter *adapter;     // common/engine/adapter.h; NULL: none
 };
 
@@ -108,6 +117,8 @@ size_t models_bytes(size_t n, const struct model *const *m);
 // What is at an offset: a vector, a matrix, a row (width) of the embedding.
 const float *model_vector(const struct model *m, size_t offset);
 struct weights model_matrix(const struct model *m, size_t offset);
+struct packed model_packed(const struct model *m);
+void model_set_packed(struct model *m, struct packed p); // for all that share the weights
 void model_embedding(const struct model *m, int32_t id, float *to);
 // to, a reward model: the language model's weights, and a head of zeros.
 bool model_reward_from(struct model *to, const struct model *from, char *why, size_t size);

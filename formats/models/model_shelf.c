@@ -94,8 +94,8 @@ bool model_shelf_load(struct model_shelf *s, const char *path, bool bf16, struct
 void model_shelf_trim(struct model_shelf *s) {
     size_t kept = 0;
     for (size_t i = 0; i < s->n; i++) {
-        const size_t *sharers = s->items[i].model.sharers;
-        if (!sharers || *sharers == 1) {
+        const struct sharing *with = s->items[i].model.sharing;
+        if (!with || with->models == 1) {
             model_file_release(&s->items[i]);
             continue;
         }

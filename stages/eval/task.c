@@ -1,4 +1,5 @@
 #include "stages/eval/task.h"
+#include "common/engine/linear.h"
 #include "common/base/parallel.h"
 #include "common/base/path.h"
 #include "common/engine/kernels.h"
@@ -80,6 +81,7 @@ void task_model(struct task *t, const char *path, struct model_file *m,
             "'%s' has another vocabulary or tokenizer; the models must come from one "
             "base model",
             path);
+    linear_pack(&m->model);
     t->measure.model[t->measure.models++] = &m->model;
 }
 

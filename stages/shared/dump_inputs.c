@@ -1,5 +1,6 @@
 // What a dump reads, and what its cache is to serve; see dump_job.h.
 #include "stages/shared/dump_job.h"
+#include "common/engine/linear.h"
 #include "stages/shared/data_check.h"
 #include <string.h>
 
@@ -74,6 +75,8 @@ void dump_load_student(struct dump_job *d) {
     d->run.budget = support_budget_default(d->error_budget);
     d->run.budget.least = d->teacher.least;
     d->run.budget.most = (size_t)d->teacher.top_k;
+    teachers_pack(&d->teachers);
+    if (d->student_model.model.n_params) linear_pack(&d->student_model.model);
 }
 
 static bool is_pairs(const char *path) {

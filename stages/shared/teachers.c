@@ -1,4 +1,5 @@
 #include "stages/shared/teachers.h"
+#include "common/engine/linear.h"
 
 void teachers_rows(struct options *o, struct teachers *t) {
     const struct opt_row rows[] = {
@@ -79,6 +80,12 @@ bool teachers_load(struct teachers *t, const struct teacher_rule *rule, bool wat
     bool loaded = load_all(t, rule, watch, parents, f);
     model_shelf_trim(&t->shelf);
     return loaded;
+}
+
+void teachers_pack(struct teachers *t) {
+    struct model *m[] = {&t->dpo_model.model, &t->reverse_model.model, &t->ref_model.model};
+    for (size_t i = 0; i < sizeof m / sizeof *m; i++)
+        if (m[i]->n_params) linear_pack(m[i]);
 }
 
 void teachers_release(struct teachers *t) {

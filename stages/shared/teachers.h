@@ -20,4 +20,5 @@ bool teachers_check(const struct teachers *t, const struct teacher_rule *rule, s
 // where they differ in vocabulary or tokenizer; warns where reverse and forward seem mixed up.
 bool teachers_load(struct teachers *t, const struct teacher_rule *rule, bool watch,
                    struct parents *parents, struct fail *f);
+void teachers_pack(struct teachers *t); // their weights, which only run from now on: linear_pack
 void teachers_release(struct teachers *t);

@@ -259,20 +259,6 @@ static void merged_equals_unmerged(void **state) {
     model_release(&m);
 }
 
-// A rank above every width of the model: rows in bf16 have room for it.
-static void rank_above_widths(void **state) {
-    (void)state;
-    enum { RANK = 300 };
-    struct model m = adapted("q,k,v,o,gate,up,down", RANK, 0);
-    float *logits = calloc(7 * m.config.vocab, sizeof *logits);
-    m.rounded = true;
-    assert_true(m.config.hidden < RANK && m.config.width < RANK);
-    assert_true(linear_line_width(&m) >= BF16_LINE(RANK));
-    decode(&m, logits);
-    free(logits);
-    model_release(&m);
-}
-
 // The base rounded to bf16 in memory gives the bits of the rounded numbers in float32.
 static void base_in_bf16(void **state) {
     (void)state;
@@ -346,7 +332,7 @@ int main(void) {
         cmocka_unit_test(untrained_is_the_base),  cmocka_unit_test(merged_equals_unmerged),
         cmocka_unit_test(base_in_bf16),           cmocka_unit_test(shared_weights),
         cmocka_unit_test(names_and_limits),       cmocka_unit_test(gradients_of_fused),
-        cmocka_unit_test(targets_of_the_model),   cmocka_unit_test(rank_above_widths),
+        cmocka_unit_test(targets_of_the_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 // Models held in bf16: every logit has the bits that a float32 model of the rounded weights gives,
 // in a pass over sequences and in decoding; a file is read to the same bf16 model.
 #include "common/engine/decoder.h"
+#include "common/engine/linear.h"
 #include "common/engine/net.h"
 #include "common/base/parallel.h"
 #include "common/base/rng.h"
@@ -113,6 +114,43 @@ static void same_bits_as_rounded(void **state) {
     }
 }
 
+// A model whose weights are packed gives the bits that it gave before, and so do all that share
+// them: embeddings too, of numbers that products in bf16 take for 0.
+static void same_bits_packed(void **state) {
+    (void)state;
+    static float a[ROWS * V], b[ROWS * V], x[2][40];
+    for (int how = 0; how < 12; how++) {
+        bool odd = how & 1, small = how >= 8;
+        struct model whole = random_model(odd), m, sharing;
+        if (small) whole.params[whole.embed + 3] = 1e-20f;
+        if (how & 2)
+            model_copy_bf16(&m, &whole);
+        else
+            model_copy(&m, &whole);
+        m.rounded = how & 4;
+        logits_of(&m, a);
+        decode(&m, b);
+        model_embedding(&m, 0, x[0]);
+        model_share(&sharing, &m);
+        linear_pack(&m);
+        linear_pack(&sharing); // nothing is left to do
+        static float again[ROWS * V];
+        for (int threads = 1; threads <= 3; threads++) {
+            parallel_init(threads);
+            logits_of(threads == 2 ? &sharing : &m, again);
+            assert_memory_equal(a, again, (ROWS - 1) * V * sizeof *a);
+            decode(threads == 2 ? &sharing : &m, again);
+            assert_memory_equal(b, again, 8 * V * sizeof *a);
+        }
+        model_embedding(&m, 0, x[1]);
+        assert_memory_equal(x[0], x[1], sizeof x[0]);
+        assert_true(!small || x[1][3] != 0);
+        model_release(&whole);
+        model_release(&m);
+        model_release(&sharing);
+    }
+}
+
 static void rounds_to_nearest(void **state) {
     (void)state;
     struct model m, half;
@@ -156,8 +194,8 @@ static void reads_files(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(same_bits_as_rounded),
-                                       cmocka_unit_test(rounds_to_nearest),
-                                       cmocka_unit_test(reads_files)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(same_bits_as_rounded), cmocka_unit_test(same_bits_packed),
+        cmocka_unit_test(rounds_to_nearest), cmocka_unit_test(reads_files)};
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }

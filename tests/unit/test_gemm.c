@@ -22,7 +22,7 @@ static float *random_matrix(size_t n, uint64_t row) {
 }
 
 struct results {
-    float *y, *dx, *dw, *few;
+    float *y, *dx, *dw;
 };
 
 static const size_t all[4] = {0, 300, 601, N};
@@ -31,16 +31,14 @@ static const size_t all[4] = {0, 300, 601, N};
 static struct results run(const float *x, const float *w, const float *dy, size_t group,
                           bool bf16) {
     struct results r = {calloc(N * M, sizeof(float)), calloc(N * K, sizeof(float)),
-                        calloc(M * K, sizeof(float)), calloc(9 * M, sizeof(float))};
+                        calloc(M * K, sizeof(float))};
     struct weights weights = {.f32 = w, .rounded = bf16};
-    static float lines[9 * BF16_LINE(K)];
     for (size_t u = 0; u < 3; u += group) {
         struct rowplan p = {.units = group < 3 - u ? group : 3 - u, .first = all + u};
         gemm_forward(&p, r.y, M, x, K, weights, M, K, false);
         gemm_dx(&p, r.dx, K, dy, M, weights, M, K, false);
         gemm_dw(&p, r.dw, dy, M, x, K, M, K, bf16);
     }
-    gemm_rows(r.few, M, x, K, 9, weights, M, K, false, lines);
     return r;
 }
 
@@ -48,7 +46,6 @@ static void release(struct results *r) {
     free(r->y);
     free(r->dx);
     free(r->dw);
-    free(r->few);
 }
 
 static void same_bits_in(const float *x, const float *w, const float *dy, bool bf16) {
@@ -61,7 +58,6 @@ static void same_bits_in(const float *x, const float *w, const float *dy, bool b
             assert_memory_equal(a.y, b.y, N * M * sizeof(float));
             assert_memory_equal(a.dx, b.dx, N * K * sizeof(float));
             assert_memory_equal(a.dw, b.dw, M * K * sizeof(float));
-            assert_memory_equal(a.few, b.few, 9 * M * sizeof(float));
             release(&b);
         }
     release(&a);
@@ -72,12 +68,6 @@ static void same_bits(void **state) {
     float *x = random_matrix(N * K, 1), *w = random_matrix(M * K, 2), *dy = random_matrix(N * M, 3);
     same_bits_in(x, w, dy, false);
     same_bits_in(x, w, dy, true);
-    struct results a = run(x, w, dy, 1, false);
-    float *one = calloc(M, sizeof *one); // a row by itself: the same bits as among nine
-    gemm_rows(one, M, x + 5 * K, K, 1, (struct weights){.f32 = w}, M, K, false, NULL);
-    assert_memory_equal(one, a.few + 5 * M, M * sizeof *one);
-    release(&a);
-    free(one);
     free(x);
     free(w);
     free(dy);
@@ -98,7 +88,6 @@ static void agrees_with_double(void **state) {
         assert_true(fabs(r.y[n * M + m] - y) < 2e-5);
         assert_true(fabs(r.dx[n * K + k] - dx) < 5e-5);
         assert_true(fabs(r.dw[m * K + k] - dw) < 8e-5);
-        if (n < 9) assert_true(fabs(r.few[n * M + m] - y) < 2e-5);
     }
     release(&r);
     free(x);
@@ -210,7 +199,7 @@ static void more_than_room(void **state) {
     float *y = calloc(FEW * MANY, sizeof *y), *wide = calloc(FEW * MANY, sizeof *wide);
     float *row = malloc(LONG * sizeof *row), *column = malloc(LONG * sizeof *column);
     const size_t rows[2] = {0, FEW}, inner[3] = {0, 900, LONG};
-    const struct rowplan plan = {1, rows}, sum = {2, inner};
+    const struct rowplan plan = {.units = 1, .first = rows}, sum = {.units = 2, .first = inner};
     parallel_init(2);
     gemm_forward(&plan, y, MANY, x, LONG, (struct weights){.f32 = w, .rounded = true}, MANY, LONG,
                  false);
@@ -230,46 +219,74 @@ static void more_than_room(void **state) {
     for (size_t i = 0; i < sizeof made / sizeof *made; i++) free(made[i]);
 }
 
-// Few rows, of lengths about which the work is cut in other ways: sums in float64, the same bits
-// however many rows there are; in bf16 those of float32 weights as of those rounded before.
-static void check_few(const float *x, const float *w, const uint16_t *halves, size_t length) {
-    enum { MOST = 40, WIDE = 301 };
-    const struct weights full = {.f32 = w, .rounded = true}, half = {.bf16 = halves};
-    const struct weights of[] = {{.f32 = w},
-                                 half,
-                                 full,
-                                 {.bf16 = halves, .rounded = true},
-                                 {.bf16 = halves, .rounded = true, .clean = true}};
-    float *many = malloc(MOST * WIDE * sizeof *many), *some = malloc(MOST * WIDE * sizeof *some);
-    float *lines = malloc(MOST * BF16_LINE(length) * sizeof *lines);
-    for (size_t v = 0; v < sizeof of / sizeof *of; v++) {
-        if (v < 3) gemm_rows(many, WIDE, x, length, MOST, of[v], WIDE, length, false, lines);
+enum { MOST = 100, WIDE = 301 }; // rows of x; of w: no multiple of any strip
+
+// y (n,WIDE) of rows `first` on
+static void forward(float *y, const float *x, struct weights w, size_t first, size_t n,
+                    size_t length, bool add) {
+    const size_t rows[2] = {0, n};
+    const struct rowplan plan = {.units = 1, .first = rows, .apart = true};
+    for (size_t i = 0; i < n * WIDE; i++) y[i] = 3;
+    gemm_forward(&plan, y, WIDE, x + first * length, length, w, WIDE, length, add);
+}
+
+// Weights of each kind, packed or not: the same bits, however many rows there are; near float64.
+static void check_packed(const float *x, const float *w, const uint16_t *halves, size_t length,
+                         bool rounded) {
+    float *full = malloc(WIDE * length * sizeof *full), *many = malloc(MOST * WIDE * sizeof *many);
+    float *some = malloc(MOST * WIDE * sizeof *some), *row = malloc(length * sizeof *row);
+    uint16_t *half = malloc(WIDE * length * sizeof *half);
+    memcpy(full, w, WIDE * length * sizeof *full);
+    memcpy(half, halves, WIDE * length * sizeof *half);
+    for (int kind = 0; kind < 2; kind++) {
+        struct weights plain = {.f32 = kind ? NULL : w, .bf16 = kind ? halves : NULL}, packed;
+        plain.rounded = rounded;
+        packed = (struct weights){.f32 = kind ? NULL : full, .bf16 = kind ? half : NULL};
+        packed.rounded = rounded;
+        gemm_pack(kind ? (void *)half : (void *)full, packed, WIDE, length);
+        packed.packed = true;
+        size_t n_packed = gemm_packed(packed, WIDE, length);
+        bool can = kind ? length % (rounded && kernels()->tiles ? TILE_INNER : 2) == 0 : !rounded;
+        assert_true(can && !kernels()->product ? n_packed > WIDE - 48 : n_packed == 0);
+        forward(many, x, plain, 0, MOST, length, false);
         for (size_t t = 0; t < 300; t++) {
             size_t i = rng_bits(2, RNG_TEST, t, 0) % MOST, m = rng_bits(2, RNG_TEST, t, 1) % WIDE;
             double sum = 0;
             for (size_t k = 0; k < length; k++)
                 sum += (double)x[i * length + k] * w[m * length + k];
-            assert_true(fabs((double)many[i * WIDE + m] - sum) < (v ? 1.4 : 1e-3));
+            assert_true(fabs((double)many[i * WIDE + m] - sum) < (kind || rounded ? 1.4 : 1e-3));
         }
-        for (size_t n = 1; n <= MOST; n = 2 * n + 1) {
-            gemm_rows(some, WIDE, x, length, n, of[v], WIDE, length, false, lines);
+        for (size_t n = 1; n <= MOST; n = n < 9 ? n + 1 : n == 9 ? 33 : n + 67) {
+            forward(some, x, packed, MOST - n, n, length, false);
+            assert_memory_equal(some, many + (MOST - n) * WIDE, n * WIDE * sizeof *some);
+            forward(some, x, plain, 0, n, length, false);
             assert_memory_equal(some, many, n * WIDE * sizeof *some);
         }
+        forward(many, x, plain, 1, 5, length, true);
+        forward(some, x, packed, 1, 5, length, true);
+        assert_memory_equal(some, many, 5 * WIDE * sizeof *some);
+        for (size_t m = 0; m < n_packed; m += 7) {
+            gemm_packed_row(packed, length, m, row);
+            for (size_t k = 0; k < length; k++)
+                assert_true(row[k] == (kind ? widened(halves[m * length + k]) : w[m * length + k]));
+        }
     }
-    free(many);
-    free(some);
-    free(lines);
+    void *made[] = {full, half, many, some, row};
+    for (size_t i = 0; i < sizeof made / sizeof *made; i++) free(made[i]);
 }
 
-static void few_of_any_length(void **state) {
+static void packed(void **state) {
     (void)state;
-    enum { ROWS = 301, LONG = 2085 };
-    static const size_t length[] = {768, 1024, 1701, 2048, LONG};
-    float *x = random_matrix(40 * LONG, 1), *w = random_matrix(ROWS * LONG, 2);
-    uint16_t *halves = malloc(ROWS * LONG * sizeof *halves);
-    kernels()->narrow(halves, w, ROWS * LONG);
-    parallel_init(2);
-    for (size_t i = 0; i < sizeof length / sizeof *length; i++) check_few(x, w, halves, length[i]);
+    enum { LONG = 2080 };
+    static const size_t length[] = {16, 58, 97, 288, 768, 1026, LONG};
+    float *x = random_matrix(MOST * LONG, 1), *w = random_matrix(WIDE * LONG, 2);
+    uint16_t *halves = malloc(WIDE * LONG * sizeof *halves);
+    kernels()->narrow(halves, w, WIDE * LONG);
+    for (size_t i = 0; i < sizeof length / sizeof *length; i++) {
+        parallel_init(1 + i % 3);
+        check_packed(x, w, halves, length[i], i % 2);
+        check_packed(x, w, halves, length[i], i % 2 == 0);
+    }
     free(x);
     free(w);
     free(halves);
@@ -279,6 +296,6 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_bits),          cmocka_unit_test(beside),
         cmocka_unit_test(agrees_with_double), cmocka_unit_test(agrees_with_blas),
-        cmocka_unit_test(more_than_room),     cmocka_unit_test(few_of_any_length)};
+        cmocka_unit_test(more_than_room),     cmocka_unit_test(packed)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

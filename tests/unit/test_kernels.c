@@ -102,7 +102,7 @@ static void few_rows(void **state) {
             size_t K = lengths[t];
             fill(x, n * K, t, 1);
             fill(w, M * K, 60 + t, 1);
-            kernels()->rows(y, M, x, K, n, w, M, K, false);
+            kernels()->rows(y, M, x, K, n, w, M, K);
             for (size_t i = 0; i < n; i++)
                 for (size_t m = 0; m < M; m++) {
                     float one = kernels()->dot(x + i * K, w + m * K, K);
@@ -111,54 +111,6 @@ static void few_rows(void **state) {
                                  K);
                 }
         }
-}
-
-// Lane l of 16 gets 2 l + 1 and 2 l of each 32; then the lanes, half upon half.
-static float few_sum(const float *x, const uint16_t *w, size_t K) {
-    float lane[16] = {0};
-    for (size_t k = 0; k < (K + 31) / 32 * 32; k++) {
-        size_t at = k ^ 1, l = k % 32 / 2;
-        if (at < K)
-            lane[l] = fmaf(rounded_to_bf16(x[at]), rounded_to_bf16(widened(w[at])), lane[l]);
-    }
-    for (size_t half = 8; half; half /= 2)
-        for (size_t l = 0; l < half; l++) lane[l] += lane[l + half];
-    return lane[0];
-}
-
-// In bf16: the bits of those sums, alike for any number of rows; numbers about the least that
-// counts among them.
-static void few_rows_bf16(void **state) {
-    (void)state;
-    enum { N = 13, M = 19 };
-    static float x[N * MOST], w[M * MOST], y[N * M], lines[N * BF16_LINE(MOST)];
-    static uint16_t halves[M * MOST];
-    size_t n_clean = 0;
-    for (size_t t = 0; t < LENGTHS; t++) {
-        size_t K = lengths[t];
-        fill(x, N * K, t, t % 2 ? 1 : 0x1p-55);
-        fill(w, M * K, 60 + t, t % 2 ? 0x1p-55 : 1);
-        kernels()->narrow(halves, w, M * K);
-        bool clean = true; // of no numbers that do not count
-        for (size_t i = 0; i < M * K; i++) clean = clean && fabsf(w[i]) > 0x1p-54f;
-        n_clean += clean;
-        for (size_t i = 0; i < N; i++) kernels()->bf16_line(lines + i * BF16_LINE(K), x + i * K, K);
-        for (size_t n = 1; n <= N; n += 3) {
-            for (size_t i = 0; i < N * M; i++) y[i] = 3;
-            kernels()->rows_bf16(y, M, lines, n, halves, M, K, clean, n % 2);
-            for (size_t i = 0; i < N * M; i++) {
-                float want = 3;
-                if (i < n * M) {
-                    want = few_sum(x + i / M * K, halves + i % M * K, K);
-                    if (n % 2) want += 3;
-                }
-                if (memcmp(&want, &y[i], sizeof want))
-                    fail_msg("row %zu of %zu, column %zu, K %zu: %a is not %a", i / M, n, i % M, K,
-                             (double)y[i], (double)want);
-            }
-        }
-    }
-    assert_true(n_clean > 2 && n_clean < LENGTHS);
 }
 
 static void mixture(void **state) {
@@ -442,12 +394,12 @@ static void bf16_extremes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(exponential), cmocka_unit_test(not_a_number),
-        cmocka_unit_test(reductions),  cmocka_unit_test(to_bf16_and_back),
-        cmocka_unit_test(few_rows),    cmocka_unit_test(few_rows_bf16),
-        cmocka_unit_test(mixture),     cmocka_unit_test(norms),
-        cmocka_unit_test(gated),       cmocka_unit_test(adamw),
-        cmocka_unit_test(blocks),      cmocka_unit_test(bf16_extremes),
+        cmocka_unit_test(exponential),   cmocka_unit_test(not_a_number),
+        cmocka_unit_test(reductions),    cmocka_unit_test(to_bf16_and_back),
+        cmocka_unit_test(few_rows),      cmocka_unit_test(mixture),
+        cmocka_unit_test(norms),         cmocka_unit_test(gated),
+        cmocka_unit_test(adamw),         cmocka_unit_test(blocks),
+        cmocka_unit_test(bf16_extremes),
 
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

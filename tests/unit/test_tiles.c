@@ -120,7 +120,7 @@ static void check_products(size_t n, size_t M, size_t K) {
     float *dx = numbers(n * K), *dw = numbers(M * K), *a = numbers(n + M + K);
     float *b = numbers(n + M + K);
     const size_t first[3] = {0, n / 3, n};
-    const struct rowplan plan = {2, first};
+    const struct rowplan plan = {.units = 2, .first = first};
     const struct weights weights = {.f32 = w, .rounded = true};
     fill_some(x, n * K, 1);
     fill_some(w, M * K, 2);
@@ -164,6 +164,39 @@ static void chunks(void **state) {
     check_products(98500, 3, 2);
 }
 
+// Weights packed for good, of whole tiles and some rows more: the bits of those that are not.
+static void packed(void **state) {
+    (void)state;
+    enum { N = 37, M = 75, K = 1696 };
+    if (!__builtin_cpu_supports("avx512bf16")) skip();
+    if (!kernels()->tiles) kernels_use(&kernels_emulated);
+    float *x = numbers(N * K), *w = numbers(M * K), *y = numbers(N * M), *again = numbers(N * M);
+    float row[K];
+    uint16_t *plain = malloc(M * K * sizeof *plain), *half = malloc(M * K * sizeof *half);
+    fill_some(x, N * K, 1);
+    fill_some(w, M * K, 2);
+    kernels()->narrow(plain, w, M * K);
+    memcpy(half, plain, M * K * sizeof *half);
+    const struct weights from = {.bf16 = plain, .rounded = true},
+                         to = {.bf16 = half, .rounded = true, .packed = true};
+    parallel_init(2);
+    gemm_pack(half, to, M, K);
+    assert_int_equal(gemm_packed(to, M, K), 64);
+    for (size_t n = 1; n <= N; n += 9) {
+        const size_t first[2] = {0, n};
+        const struct rowplan plan = {.units = 1, .first = first};
+        gemm_forward(&plan, y, M, x, K, from, M, K, false);
+        gemm_forward(&plan, again, M, x, K, to, M, K, false);
+        assert_memory_equal(y, again, n * M * sizeof *y);
+    }
+    for (size_t m = 0; m < 64; m += 3) {
+        gemm_packed_row(to, K, m, row);
+        for (size_t k = 0; k < K; k++) assert_true(row[k] == widened(plain[m * K + k]));
+    }
+    void *all[] = {x, w, y, again, plain, half};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
+}
+
 #else // the compiler does not know AMX
 static void bits(void **state) {
     (void)state;
@@ -179,10 +212,15 @@ static void chunks(void **state) {
     (void)state;
     skip();
 }
+
+static void packed(void **state) {
+    (void)state;
+    skip();
+}
 #endif
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(bits), cmocka_unit_test(level),
-                                       cmocka_unit_test(chunks)};
+                                       cmocka_unit_test(chunks), cmocka_unit_test(packed)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

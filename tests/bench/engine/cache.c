@@ -3,6 +3,7 @@
 // window of one, so that every step waits for what it needs and the next is read meanwhile.
 #include "tests/bench/engine/bench.h"
 #include "common/base/mem.h"
+#include "common/engine/linear.h"
 #include "formats/teachers/sources.h"
 #include "stages/shared/teacher_dump.h"
 #include <math.h>
@@ -17,7 +18,7 @@ enum { SUPPORT = 75, MOST_STEPS = 6 };
 
 struct cache_bench {
     const struct shape *shape;
-    struct model model;
+    struct model model, teacher; // the same, as the dump has it
     struct optim *optim;
     struct tokens tokens;
     struct log *log;
@@ -73,7 +74,7 @@ static void note_clock(void *at) {
 static double dump_seconds(struct cache_bench *c) {
     double start;
     struct teacher_dump d = {
-        .models = {.dpo = &c->model, .reverse = &c->model},
+        .models = {.dpo = &c->teacher, .reverse = &c->teacher},
         .rule = {.base_dpo = true, .negative_reverse = true, .alpha = ALPHA_TVD, .strength = 1},
         .cut = {.top_k = SUPPORT, .mass = 1, .eos = 2},
         .tokens = &c->tokens,
@@ -194,6 +195,8 @@ static struct cache_bench *cache_new(const struct shape *s) {
     c->again = xasprintf("%s/again.h5", c->folder);
     for (size_t i = 0; i < c->steps; i++) c->part[i] = part_path(c->path, i, c->steps);
     shape_model(s, &c->model);
+    model_copy(&c->teacher, &c->model);
+    linear_pack(&c->teacher);
     c->optim = optim_new(&c->model);
     fill_tokens(c);
     return c;
@@ -214,6 +217,7 @@ static void cache_free(struct cache_bench *c) {
     tokens_release(&c->tokens);
     optim_free(c->optim);
     model_release(&c->model);
+    model_release(&c->teacher);
     free(c);
 }
 
@@ -229,7 +233,7 @@ void bench_cache(struct report *r, const struct shape *s) {
     struct batch b = {0};
     struct series dump = {0}, alone = {0}, read = {0}, written = {0}, sft = {0}, distil = {0};
     shape_sequences(s, &b, s->tokens);
-    struct replay *products = replay_new(&c->model, &b);
+    struct replay *products = replay_new(&c->teacher, &b);
     size_t rounds = bench_quick() ? 1 : 2, turns = 2;
     struct others before = others_now();
     for (size_t i = 0; i < rounds; i++) {

@@ -1,5 +1,6 @@
 #include "tests/bench/engine/bench.h"
 #include "common/engine/decoder.h"
+#include "common/engine/linear.h"
 #include "common/base/mem.h"
 #include <math.h>
 #include <stdlib.h>
@@ -51,45 +52,55 @@ static void add(struct report *r, const struct shape *s, size_t n, const char *h
     free(name);
 }
 
-// The same weights in bf16: one sequence against reading them, MANY in bf16 against its peak.
+// The same weights in bf16, read by one sequence.
 static void bench_half(struct report *r, const struct shape *s, const struct model *m,
                        const struct series *read, size_t steps, float *logits) {
     struct model half;
     model_copy_bf16(&half, m);
-    struct decoder *d[2]; // of one sequence, of MANY in bf16
-    for (size_t k = 0; k < 2; k++) {
-        half.rounded = k == 1;
-        d[k] = decoder_new(&half, MANY, PROMPT + 2 * steps);
-    }
-    struct series one = {0}, many = {0}, peak = {0}, bytes = *read;
+    linear_pack(&half);
+    struct decoder *d = decoder_new(&half, MANY, PROMPT + 2 * steps);
+    struct series one = {0}, bytes = *read;
     struct others before = others_now();
     for (size_t i = 0; i < read->n; i++) {
         bytes.at[i] /= 2;
-        half.rounded = false;
-        begin(d[0], s, logits);
-        one.at[one.n++] = steps_seconds(d[0], s, 1, steps, logits);
-        half.rounded = true;
-        begin(d[1], s, logits);
-        peak.at[peak.n++] = MANY * token_flops(m) / bench_peak(true);
-        many.at[many.n++] = steps_seconds(d[1], s, MANY, steps, logits);
+        begin(d, s, logits);
+        one.at[one.n++] = steps_seconds(d, s, 1, steps, logits);
     }
     report_section(r, before);
     add(r, s, 1, ", bf16 weights", &one, series_ratio(&bytes, &one),
         "reading its weights (aim 0.85)");
-    double share = series_ratio(&peak, &many);
-    add(r, s, MANY, ", bf16", &many, share, "multiply-add peak of bf16 (aim 0.65)");
-    for (size_t k = 0; k < 2; k++) decoder_free(d[k]);
+    decoder_free(d);
     model_release(&half);
 }
 
-void bench_decoding(struct report *r, const struct shape *s) {
-    struct model m;
-    shape_model(s, &m);
-    size_t steps = bench_quick() ? 4 : 16, rounds = bench_rounds();
-    struct decoder *d = decoder_new(&m, MANY, PROMPT + 2 * steps);
-    float *logits = xmalloc(MANY * m.config.vocab_used * sizeof *logits);
+// MANY in bf16 against its peak.
+static void bench_bf16(struct report *r, const struct shape *s, const struct model *m,
+                       size_t rounds, size_t steps, float *logits) {
+    struct model half;
+    model_copy_bf16(&half, m);
+    half.rounded = true;
+    linear_pack(&half);
+    struct decoder *d = decoder_new(&half, MANY, PROMPT + 2 * steps);
+    struct series many = {0}, peak = {0};
+    struct others before = others_now();
+    for (size_t i = 0; i < rounds; i++) {
+        begin(d, s, logits);
+        peak.at[peak.n++] = MANY * token_flops(m) / bench_peak(true);
+        many.at[many.n++] = steps_seconds(d, s, MANY, steps, logits);
+    }
+    report_section(r, before);
+    double share = series_ratio(&peak, &many);
+    add(r, s, MANY, ", bf16", &many, share, "multiply-add peak of bf16 (aim 0.65)");
+    decoder_free(d);
+    model_release(&half);
+}
+
+// Sequences of the model itself; what reading its weights takes goes to `read`.
+static void bench_float32(struct report *r, const struct shape *s, struct model *m, size_t rounds,
+                          size_t steps, struct series *read, float *logits) {
+    struct decoder *d = decoder_new(m, MANY, PROMPT + 2 * steps);
     int32_t ids[PROMPT];
-    struct series read = {0}, one = {0}, many = {0}, peak = {0}, prefill = {0};
+    struct series one = {0}, many = {0}, peak = {0}, prefill = {0};
     for (size_t i = 0; i < PROMPT; i++) ids[i] = bench_token(s, 1, i);
     struct others before = others_now();
     for (size_t i = 0; i < rounds; i++) {
@@ -97,20 +108,33 @@ void bench_decoding(struct report *r, const struct shape *s) {
         decoder_start(d, MANY - 1, ids, PROMPT, logits);
         prefill.at[prefill.n++] = bench_clock() - start;
         begin(d, s, logits);
-        read.at[read.n++] = bench_read(m.params, weight_floats(&m));
+        read->at[read->n++] = bench_read(m->params, weight_floats(m));
         one.at[one.n++] = steps_seconds(d, s, 1, steps, logits);
-        peak.at[peak.n++] = MANY * token_flops(&m) / bench_peak(false);
+        peak.at[peak.n++] = MANY * token_flops(m) / bench_peak(false);
         many.at[many.n++] = steps_seconds(d, s, MANY, steps, logits);
     }
     report_section(r, before);
-    add(r, s, 1, "", &one, series_ratio(&read, &one), "reading its weights (aim 0.85)");
+    add(r, s, 1, "", &one, series_ratio(read, &one), "reading its weights (aim 0.85)");
     add(r, s, MANY, "", &many, series_ratio(&peak, &many), "multiply-add peak (aim 0.7)");
     char *name = xasprintf("%s: prefill of %d tokens", s->name, PROMPT);
     report_add(r, name, PROMPT / series_median(&prefill), "tokens/s", NAN, "",
                series_spread(&prefill));
     free(name);
-    bench_half(r, s, &m, &read, steps, logits);
-    free(logits);
     decoder_free(d);
+}
+
+void bench_decoding(struct report *r, const struct shape *s) {
+    struct model m, packed;
+    shape_model(s, &m);
+    model_copy(&packed, &m);
+    linear_pack(&packed);
+    size_t steps = bench_quick() ? 4 : 16, rounds = bench_rounds();
+    float *logits = xmalloc(MANY * m.config.vocab_used * sizeof *logits);
+    struct series read = {0};
+    bench_float32(r, s, &packed, rounds, steps, &read, logits);
+    bench_half(r, s, &m, &read, steps, logits);
+    bench_bf16(r, s, &m, rounds, steps, logits);
+    free(logits);
+    model_release(&packed);
     model_release(&m);
 }
