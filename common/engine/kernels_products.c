@@ -128,39 +128,40 @@ INLINE void rows_tile(float *y, size_t ldy, const float *x, size_t ldx, size_t R
 enum { SHORT = 128 }; // numbers of rows that are no stream, as the keys of a head
 
 // y (16) = x times sixteen short rows
-INLINE void short_rows(float *y, const float *x, const float *w, size_t K) {
+INLINE void short_rows(float *y, const float *x, const void *w, size_t at, size_t K,
+                       enum kind kind) {
     vec s[16];
     clear(s, 16);
-    rows_part(s, 0, x, 0, 1, w, 0, K, 16, K, FLOATS);
+    rows_part(s, 0, x, 0, 1, w, at, K, 16, K, kind);
     store(y, sum_vectors(s));
 }
 #endif
 
-enum { AHEAD = 4096 }; // bytes: as many lines in flight as there can be
-
-// One row waits for memory, which comes fastest as a single stream: row after row of w, whose sums
-// are made sixteen at a time.
-INLINE void one_row(float *y, const float *x, const void *w, size_t M, size_t K, enum kind kind) {
-    float t[16][16];
-    size_t m = 0, row = K * (kind == FLOATS ? 4 : 2); // bytes
+// y (16) = x times sixteen rows, one after the other: a single stream
+INLINE void sixteen_rows(float *y, const float *x, const void *w, size_t at, size_t K,
+                         enum kind kind) {
 #if defined(__AVX512F__)
-    for (; kind == FLOATS && K <= SHORT && m + 16 <= M; m += 16)
-        short_rows(y + m, x, (const float *)w + m * K, K);
-    if (m && m < M) { // the last sixteen, some of them again
-        short_rows(y + M - 16, x, (const float *)w + (M - 16) * K, K);
+    if (K <= SHORT) {
+        short_rows(y, x, w, at, K, kind);
         return;
     }
 #endif
-    for (; m + 16 <= M; m += 16) {
-        for (size_t j = 0; j < 16; j++) {
-            vec s[PARTS];
-            size_t ahead = (m + j) * row + AHEAD;
-            for (size_t p = ahead; p < ahead + row && p < M * row; p += 64)
-                __builtin_prefetch((const char *)w + p, 0, 3);
-            dot_lanes(s, x, w, (m + j) * K, K, kind);
-            memcpy(t[j], s, sizeof t[j]);
-        }
-        sums(y + m, t, 16);
+    float t[16][16];
+    for (size_t j = 0; j < 16; j++) {
+        vec s[PARTS];
+        dot_lanes(s, x, w, at + j * K, K, kind);
+        memcpy(t[j], s, sizeof t[j]);
+    }
+    sums(y, t, 16);
+}
+
+// The last sixteen, where they are no multiple, some of them again.
+INLINE void one_row(float *y, const float *x, const void *w, size_t M, size_t K, enum kind kind) {
+    size_t m = 0;
+    for (; m + 16 <= M; m += 16) sixteen_rows(y + m, x, w, m * K, K, kind);
+    if (m && m < M) {
+        sixteen_rows(y + M - 16, x, w, (M - 16) * K, K, kind);
+        return;
     }
     for (; m < M; m++) rows_tile(y + m, 0, x, 0, 1, w, m * K, 1, K, kind);
 }

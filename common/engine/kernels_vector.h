@@ -81,14 +81,28 @@ INLINE void store(float *p, vec v) {
 }
 
 // The first n floats, at most LANES; the other lanes hold `fill`.
+#if defined(__AVX512F__)
+INLINE __mmask16 first_lanes(size_t n) {
+    return n < 16 ? (__mmask16)((1u << n) - 1) : 0xffff;
+}
+#endif
+
 INLINE vec load_some(const float *p, size_t n, float fill) {
+#if defined(__AVX512F__)
+    return (vec)_mm512_mask_loadu_ps(_mm512_set1_ps(fill), first_lanes(n), p);
+#else
     vec v = splat(fill);
     for (size_t i = 0; i < LANES && i < n; i++) v[i] = p[i];
     return v;
+#endif
 }
 
 INLINE void store_some(float *p, vec v, size_t n) {
+#if defined(__AVX512F__)
+    _mm512_mask_storeu_ps(p, first_lanes(n), (__m512)v);
+#else
     for (size_t i = 0; i < LANES && i < n; i++) p[i] = v[i];
+#endif
 }
 
 INLINE vec choose(pick mask, vec a, vec b) {
@@ -178,6 +192,7 @@ INLINE float one_weight(const void *w, size_t at, enum kind kind) {
 }
 
 INLINE vec some_weights(const void *w, size_t at, size_t n, enum kind kind) {
+    if (kind == FLOATS) return load_some((const float *)w + at, n, 0);
     vec v = splat(0);
     for (size_t i = 0; i < LANES && i < n; i++) v[i] = one_weight(w, at + i, kind);
     return v;
