@@ -227,7 +227,7 @@ static void do_own(struct chunk *c) {
 static void do_strips(struct chunk *c) {
     enum { STRETCH = 16 }; // strips: a's lines are packed for each stretch
     size_t threads = (size_t)parallel_threads(), strips = pieces(c->p->M, c->own->panel);
-    size_t even = pieces(strips, threads), grain = even < STRETCH ? even : STRETCH;
+    size_t even = pieces(strips, threads), grain = pieces(even, pieces(even, STRETCH));
     c->a.to = room();
     c->apart = c->p->N <= FEW_ROWS && threads * panels_of(&c->a) * stride(c, &c->a) <= ROOM;
     if (!c->apart) parallel_for(pack_tasks(c, &c->a), pack_other, c);

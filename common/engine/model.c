@@ -51,7 +51,8 @@ static size_t add(struct model *m, size_t rows, size_t cols, bool vector, const 
 // Groups (q k v, gate up, the biases) are contiguous, so that one product serves them; a new group
 // starts at a cache line.
 static void align(struct model *m) {
-    m->n_params = (m->n_params + 15) & ~(size_t)15;
+    const size_t line = 64 / (m->bf16 ? sizeof *m->half : sizeof *m->params);
+    m->n_params = (m->n_params + line - 1) / line * line;
 }
 
 #define NAME "model.layers.%zu."
