@@ -10,11 +10,6 @@ static size_t number_size(const struct operand *o) {
     return o->f32 ? sizeof *o->f32 : sizeof *o->bf16;
 }
 
-// b, packed or not, is one piece of memory, to be read once.
-static bool is_stream(const struct product *p) {
-    return p->N <= FEW_ROWS && p->b.inner && p->b.ld == p->K;
-}
-
 // Of what follows columns c in memory, as much as they are themselves, part i of n.
 static void fetch_next(const struct product *p, struct span c, size_t i, size_t n,
                        struct block *b) {
@@ -39,7 +34,8 @@ static void add_blocks(const struct product *p, const struct operand *b, struct 
                           .k = k.count,
                           .a = from(p->a, r.first, first + k.first),
                           .b = from(*b, c.first, first + k.first),
-                          .add = add || i};
+                          .add = add || i,
+                          .past = is_large(p)};
         if (is_stream(p)) fetch_next(p, c, i, blocks, &d);
         kernels()->block(&d);
     }

@@ -175,7 +175,8 @@ static void multiply_lines(const struct chunk *c, struct span lines, struct span
                                  .b = right ? mine : theirs,
                                  .a_lines = c->a.from->inner,
                                  .b_pairs = strips,
-                                 .add = c->add || k > c->inner};
+                                 .add = c->add || k > c->inner,
+                                 .past = is_large(p)};
         fetch_next(c, next, k, &t);
         if (!strips) kernels()->bf16_pack(packed, mine.apart, 0, &o, lines.count, k->count, right);
         kernels()->bf16_multiply(&t);

@@ -36,6 +36,20 @@ struct product {
     size_t n_more, at;          // at: see struct beside
 };
 
+// b, packed or not, is one piece of memory, to be read once.
+static inline bool is_stream(const struct product *p) {
+    return p->N <= FEW_ROWS && p->b.inner && p->b.ld == p->K;
+}
+
+// c, of whole cache lines, is larger than what a core's caches keep, and each number of it written
+// once.
+static inline bool is_large(const struct product *p) {
+    enum { LARGE = 1 << 20, LINE = 64 };
+    return is_stream(p) && !p->add && p->K <= KERNEL_DEPTH * (p->bf16 ? 2 : 1) &&
+           p->N * p->M * sizeof *p->c >= LARGE && p->ldc * sizeof *p->c % LINE == 0 &&
+           (uintptr_t)p->c % LINE == 0;
+}
+
 // The operand's numbers from line n and inner step k on.
 static inline struct operand from(struct operand o, size_t n, size_t k) {
     size_t at = o.inner ? n * o.ld + k : k * o.ld + n, strip = kernels()->strip;

@@ -56,6 +56,7 @@ struct block {
     bool add, bf16;
     const char *ahead; // memory that is fetched meanwhile, of b's next strip; float32 only
     size_t ahead_bytes;
+    bool past; // c, of whole cache lines, is written past the caches: it is large and read later
 };
 
 // Products in bf16, operands packed. A step has `inner` numbers of the inner length, which take
@@ -83,6 +84,7 @@ struct bf16_product { // c (rows,cols) [+]= a b
     bool add;
     const char *ahead; // memory that is fetched meanwhile; none of AMX
     size_t ahead_bytes;
+    bool past; // as a block's
 };
 
 enum { PAIR_SUMS = 8 };

@@ -88,7 +88,7 @@ struct tile {
     const float *b; // (steps,STRIP), or more apart
     size_t ldb, steps;
     enum step step;
-    bool add;
+    bool add, past;
     const char *ahead; // memory fetched meanwhile: `advance` bytes a step; NULL: none
     size_t advance;
 };
@@ -133,9 +133,10 @@ INLINE void tile_sums(const struct tile *t, size_t rows, size_t vectors, bool pa
     const float *a = t->a, *b = t->b;
     const char *ahead = t->ahead;
     vec s[PANEL][VECTORS] = {0};
+    const bool past = fetch && t->past;
 #pragma GCC unroll 8
     for (size_t r = 0; r < rows; r++)
-        for (size_t v = 0; v < vectors * LANES; v += 16)
+        for (size_t v = 0; v < vectors * LANES && !past; v += 16)
             __builtin_prefetch(t->c + r * t->ldc + v, 1, 3);
     for (size_t p = 0; p < t->steps; p++, a += numbers * next, b += ldb) {
         vec w[VECTORS], half[VECTORS];
@@ -161,7 +162,10 @@ INLINE void tile_sums(const struct tile *t, size_t rows, size_t vectors, bool pa
         for (size_t v = 0; v < vectors; v++) {
             float *to = t->c + r * t->ldc + v * LANES;
             if (t->add) s[r][v] += load(to);
-            store(to, s[r][v]);
+            if (past)
+                store_past(to, s[r][v]);
+            else
+                store(to, s[r][v]);
         }
 }
 
@@ -260,7 +264,7 @@ static void any_tile(const struct tile *t, size_t rows, size_t cols) {
     struct tile whole = *t;
     whole.c = part;
     whole.ldc = STRIP;
-    whole.add = false;
+    whole.add = whole.past = false;
     if (alone)
         row_tile(&whole);
     else
@@ -284,8 +288,13 @@ static void one_strip(const struct block *d, const struct left *a, size_t j, con
                       size_t ldb) {
     size_t cols = d->cols - j < STRIP ? d->cols - j : STRIP;
     size_t panels = (d->rows + PANEL - 1) / PANEL;
-    struct tile t = {
-        .ldc = d->ldc, .lda = a->lda, .b = b, .ldb = ldb, .steps = d->k, .add = d->add};
+    struct tile t = {.ldc = d->ldc,
+                     .lda = a->lda,
+                     .b = b,
+                     .ldb = ldb,
+                     .steps = d->k,
+                     .add = d->add,
+                     .past = d->past};
     if (d->b.pairs) {
         t.steps = d->k / 2;
         t.step = FIRST_FIRST;
@@ -388,7 +397,8 @@ void AT_LEVEL(bf16_multiply)(const struct bf16_product *p) {
                      .step = PAIRS        ? PAIR_STEP
                              : p->b_pairs ? SECOND_FIRST
                                           : FLOAT_STEP,
-                     .add = p->add};
+                     .add = p->add,
+                     .past = p->past};
     const size_t tiles = (p->rows + PANEL - 1) / PANEL * ((p->cols + STRIP - 1) / STRIP);
     t.ahead = p->ahead ? p->ahead : (const char *)p->a.at;
     t.advance = (p->ahead_bytes + tiles * t.steps - 1) / (tiles * t.steps);

@@ -80,6 +80,18 @@ INLINE void store(float *p, vec v) {
     memcpy(p, &v, sizeof v);
 }
 
+// Past the caches, where the level can, to a whole vector of memory. Other threads see it after the
+// next locked instruction of this one, as parallel_for has them at its end.
+INLINE void store_past(float *p, vec v) {
+#if defined(__AVX512F__)
+    _mm512_stream_ps(p, (__m512)v);
+#elif defined(__AVX__)
+    _mm256_stream_ps(p, (__m256)v);
+#else
+    store(p, v);
+#endif
+}
+
 // The first n floats, at most LANES; the other lanes hold `fill`.
 #if defined(__AVX512F__)
 INLINE __mmask16 first_lanes(size_t n) {

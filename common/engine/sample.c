@@ -1,5 +1,6 @@
 #include "common/engine/sample.h"
 #include "common/engine/kernels.h"
+#include "common/base/arena.h"
 #include "common/base/mem.h"
 #include "common/base/parallel.h"
 #include "common/base/ranks.h"
@@ -242,16 +243,17 @@ static bool step(struct running *r) {
 bool sample_queue_run(const struct sampler *s, const struct sample_queue *q) {
     size_t V = decoder_model(s->decoder[0])->config.vocab_used;
     struct running r = {.s = s, .q = q, .idle = s->slots, .V = V};
+    const size_t bytes = (s->slots + 1) * V * sizeof **r.z;
     r.job = xmalloc(s->slots * sizeof *r.job);
     r.slot = xmalloc(s->slots * sizeof *r.slot);
     r.free = xmalloc(s->slots * sizeof *r.free);
     r.token = xmalloc(s->slots * sizeof *r.token);
     r.z = xmalloc(s->decoders * sizeof *r.z);
-    for (size_t k = 0; k < s->decoders; k++) r.z[k] = xmalloc((s->slots + 1) * V * sizeof(float));
+    for (size_t k = 0; k < s->decoders; k++) r.z[k] = big_alloc(bytes);
     for (size_t i = 0; i < s->slots; i++) r.free[i] = s->slots - 1 - i;
     bool on = fill(&r);
     while (on && r.active) on = !stop_requested() && step(&r);
-    for (size_t k = 0; k < s->decoders; k++) free(r.z[k]);
+    for (size_t k = 0; k < s->decoders; k++) big_free(r.z[k], bytes);
     free(r.z);
     free(r.job);
     free(r.slot);

@@ -292,10 +292,43 @@ static void packed(void **state) {
     free(halves);
 }
 
+// Few rows that are written past the caches, by all threads: the bits of the same rows among more,
+// which are not.
+static void large(void **state) {
+    (void)state;
+    enum { FEW = 33, MORE = 65, COLUMNS = 8192, INNER = 100 };
+    float *x = random_matrix(MORE * INNER, 1), *w = random_matrix(COLUMNS * INNER, 2);
+    uint16_t *half = malloc(COLUMNS * INNER * sizeof *half);
+    float *few = aligned_alloc(64, FEW * COLUMNS * sizeof *few), *more = NULL;
+    more = aligned_alloc(64, MORE * COLUMNS * sizeof *more);
+    kernels()->narrow(half, w, COLUMNS * INNER);
+    for (int how = 0; how < 8; how++) {
+        struct weights of = {.f32 = how & 1 ? NULL : w, .bf16 = how & 1 ? half : NULL};
+        const size_t few_rows[2] = {0, FEW}, more_rows[2] = {0, MORE};
+        const struct rowplan plan = {.units = 1, .first = few_rows, .apart = true};
+        const struct rowplan both = {.units = 1, .first = more_rows, .apart = true};
+        of.rounded = how & 2;
+        if (how & 4) { // packed; of what is packed again any numbers will do
+            gemm_pack(how & 1 ? (void *)half : (void *)w, of, COLUMNS, INNER);
+            of.packed = true;
+        }
+        parallel_init(1 + how % 3);
+        gemm_forward(&both, more, COLUMNS, x, INNER, of, COLUMNS, INNER, false);
+        gemm_forward(&plan, few, COLUMNS, x, INNER, of, COLUMNS, INNER, false);
+        assert_memory_equal(few, more, FEW * COLUMNS * sizeof *few);
+        if (how == 5) kernels()->narrow(half, w, COLUMNS * INNER);
+    }
+    void *made[] = {x, w, half, few, more};
+    for (size_t i = 0; i < sizeof made / sizeof *made; i++) free(made[i]);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(same_bits),          cmocka_unit_test(beside),
-        cmocka_unit_test(agrees_with_double), cmocka_unit_test(agrees_with_blas),
-        cmocka_unit_test(more_than_room),     cmocka_unit_test(packed)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(same_bits),
+                                       cmocka_unit_test(beside),
+                                       cmocka_unit_test(agrees_with_double),
+                                       cmocka_unit_test(agrees_with_blas),
+                                       cmocka_unit_test(more_than_room),
+                                       cmocka_unit_test(packed),
+                                       cmocka_unit_test(large)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

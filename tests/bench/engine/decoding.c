@@ -1,6 +1,7 @@
 #include "tests/bench/engine/bench.h"
 #include "common/engine/decoder.h"
 #include "common/engine/linear.h"
+#include "common/base/arena.h"
 #include "common/base/mem.h"
 #include <math.h>
 #include <stdlib.h>
@@ -129,12 +130,13 @@ void bench_decoding(struct report *r, const struct shape *s) {
     model_copy(&packed, &m);
     linear_pack(&packed);
     size_t steps = bench_quick() ? 4 : 16, rounds = bench_rounds();
-    float *logits = xmalloc(MANY * m.config.vocab_used * sizeof *logits);
+    const size_t bytes = MANY * m.config.vocab_used * sizeof(float);
+    float *logits = big_alloc(bytes);
     struct series read = {0};
     bench_float32(r, s, &packed, rounds, steps, &read, logits);
     bench_half(r, s, &m, &read, steps, logits);
     bench_bf16(r, s, &m, rounds, steps, logits);
-    free(logits);
+    big_free(logits, bytes);
     model_release(&packed);
     model_release(&m);
 }
