@@ -129,8 +129,8 @@ static void keep_row(void *self, size_t i) {
     }
 }
 
-struct seen {                   // what a row sees of a key-value head
-    size_t row, head, n, bytes; // bytes: of n keys
+struct seen {            // what a row sees of a key-value head
+    size_t row, head, n; // n: keys
     const char *key, *value;
 };
 
@@ -142,7 +142,6 @@ static struct seen seen_by(const struct attend *a, size_t task) {
     size_t first = window && place >= window ? place + 1 - window : 0;
     size_t size = c->head_dim * number_size(d);
     s.n = place + 1 - first;
-    s.bytes = s.n * size;
     s.key = cached(d, a->layer, d->slot[s.row], s.head) + first * size;
     s.value = s.key + d->length * size;
     return s;
@@ -165,7 +164,7 @@ static void mix_values(const struct decoder *d, float *to, const float *p, const
 static void score_keys(const struct decoder *d, float *score, const float *q, size_t heads,
                        const struct seen *s, size_t first, size_t n) {
     size_t D = d->model->config.head_dim;
-    const char *key = s->key + first * (s->bytes / s->n);
+    const char *key = s->key + first * D * number_size(d);
     score += first;
     if (d->half)
         kernels()->rows_half(score, d->length, q, D, heads, (const uint16_t *)(const void *)key, n,

@@ -10,8 +10,12 @@
 //
 // bf16: gemm_bf16.c.
 //
+// Few rows: the other operand is read from memory once, in one stream for each thread, strip by
+// strip, which is fetched while the one before is multiplied. Weights that are only run may be kept
+// as such strips (gemm_pack).
+//
 // Level 'blas': tiles of BLAS_ROWS x BLAS_COLUMNS, cut from each unit's start, the inner length
-// whole; products in bf16 by the own kernels.
+// whole; products in bf16, and of rows that stand apart, by the own kernels.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,8 +31,7 @@ struct weights { // a matrix (M,K), or its rows from some on: one of them
 struct rowplan { // units of rows, in order; `first` has units + 1 entries
     size_t units;
     const size_t *first;
-    bool apart; // a row's bits do not depend on the others of its unit: at level 'blas' too, which
-                // then multiplies by the own kernels
+    bool apart; // a row's bits do not depend on the others of its unit, at level 'blas' either
 };
 
 // Bytes that products in bf16 take, for good.

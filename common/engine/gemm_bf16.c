@@ -37,7 +37,7 @@ struct chunk {
     size_t inners, steps, groups; // groups: GROUP inner numbers each
     size_t down, across;          // tasks
     bool add;
-    bool apart; // each thread has packed a's lines for itself
+    bool copies; // each thread packs a's lines for itself
 };
 
 size_t gemm_bf16_bytes(void) {
@@ -151,8 +151,8 @@ static void fetch_next(const struct chunk *c, struct span lines, const struct in
     t->ahead += lines.first * o->ld * size + (size_t)(k - c->inner) * t->ahead_bytes;
 }
 
-// Some lines of an operand by all of the other one: `next` are those that come after them. They are
-// packed by the thread that multiplies them, unless they were packed for good.
+// Some lines of an operand by all of the other one. They are packed by the thread that multiplies
+// them, unless they were packed for good. `next` are those that it takes after them.
 static void multiply_lines(const struct chunk *c, struct span lines, struct span next) {
     const struct product *p = c->p;
     const struct side *own = c->own, *other = own == &c->a ? &c->b : &c->a;
@@ -198,8 +198,8 @@ static void multiply_strips(void *self, size_t first, size_t last) {
     struct chunk c = *(const struct chunk *)self;
     size_t n = c.b.panel, M = c.b.lines.count;
     c.own = &c.b;
-    if (c.apart) c.a.to += (size_t)parallel_self() * panels_of(&c.a) * stride(&c, &c.a);
-    for (size_t i = 0; c.apart && i < pack_tasks(&c, &c.a); i++) pack_other(&c, i);
+    if (c.copies) c.a.to += (size_t)parallel_self() * panels_of(&c.a) * stride(&c, &c.a);
+    for (size_t i = 0; c.copies && i < pack_tasks(&c, &c.a); i++) pack_other(&c, i);
     for (size_t i = first; i < last; i++) {
         struct span lines = {i * n, M - i * n < n ? M - i * n : n};
         struct span next = {lines.first + lines.count, last > i + 1 ? n : 0};
@@ -230,8 +230,8 @@ static void do_strips(struct chunk *c) {
     size_t threads = (size_t)parallel_threads(), strips = pieces(c->p->M, c->own->panel);
     size_t even = pieces(strips, threads), grain = pieces(even, pieces(even, STRETCH));
     c->a.to = room();
-    c->apart = c->p->N <= FEW_ROWS && threads * panels_of(&c->a) * stride(c, &c->a) <= ROOM;
-    if (!c->apart) parallel_for(pack_tasks(c, &c->a), pack_other, c);
+    c->copies = c->p->N <= FEW_ROWS && threads * panels_of(&c->a) * stride(c, &c->a) <= ROOM;
+    if (!c->copies) parallel_for(pack_tasks(c, &c->a), pack_other, c);
     parallel_apart(strips, grain, multiply_strips, c);
 }
 

@@ -89,8 +89,8 @@ struct tile {
     size_t ldb, steps;
     enum step step;
     bool add, past;
-    const char *ahead; // memory fetched meanwhile: `advance` bytes a step; NULL: none
-    size_t advance;
+    const char *ahead; // memory fetched meanwhile,
+    size_t advance;    // so many bytes a step
 };
 
 INLINE vec splat_word(const float *p) {
@@ -223,7 +223,7 @@ static void narrow_pairs(const struct tile *t, size_t vectors) {
     narrow(t, vectors, PAIR_STEP);
 }
 
-// All PANEL rows; words of numbers of a only in whole strips.
+// All PANEL rows; words of two numbers only in whole strips.
 static void panel_tile(const struct tile *t, size_t vectors) {
     if (t->step == FIRST_FIRST)
         first_first(t);

@@ -39,8 +39,8 @@ static bool must_stay(const struct model *m) {
 }
 
 void linear_pack(struct model *m) {
-    struct packed p = {true, !must_stay(m)};
     if (model_packed(m).layers) return;
+    struct packed p = {true, !must_stay(m)};
     for (size_t l = 0; l < m->config.layers; l++)
         for (enum projection which = PROJECT_QKV; which <= PROJECT_DOWN; which++)
             pack_projection(m, l, which);
