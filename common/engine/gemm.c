@@ -6,20 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static size_t number_size(const struct operand *o) {
-    return o->f32 ? sizeof *o->f32 : sizeof *o->bf16;
-}
-
-// Of what follows columns c in memory, as much as they are themselves, part i of n.
-static void fetch_next(const struct product *p, struct span c, size_t i, size_t n,
-                       struct block *b) {
-    const char *at = p->b.f32 ? (const char *)p->b.f32 : (const char *)p->b.bf16;
-    size_t line = p->K * number_size(&p->b), end = c.first + c.count;
-    size_t bytes = (p->M - end < c.count ? p->M - end : c.count) * line;
-    b->ahead = at + end * line + bytes * i / n;
-    b->ahead_bytes = bytes / n;
-}
-
 // Adds inner steps first .. first+n-1, in blocks of equal depth: whole multiples of 16 steps.
 static void add_blocks(const struct product *p, const struct operand *b, struct span r,
                        struct span c, size_t first, size_t n, bool add) {
@@ -36,7 +22,13 @@ static void add_blocks(const struct product *p, const struct operand *b, struct 
                           .b = from(*b, c.first, first + k.first),
                           .add = add || i,
                           .past = is_large(p)};
-        if (is_stream(p)) fetch_next(p, c, i, blocks, &d);
+        if (is_stream(p)) { // what comes next, as many columns
+            size_t end = c.first + c.count, left = p->M - end;
+            struct span next = {end, left < c.count ? left : c.count};
+            struct memory m = part_of_lines(&p->b, p->K, next, i, blocks);
+            d.ahead = m.at;
+            d.ahead_bytes = m.bytes;
+        }
         kernels()->block(&d);
     }
 }

@@ -140,15 +140,14 @@ static void multiply_panels(void *self, size_t i) {
     }
 }
 
-// What this thread most likely packs next is fetched while it multiplies, a share with each block.
+// What this thread most likely takes next is fetched while it multiplies, a share with each block.
 static void fetch_next(const struct chunk *c, struct span lines, const struct inner *k,
                        struct bf16_product *t) {
     const struct operand *o = c->own->from;
-    size_t size = o->bf16 ? sizeof *o->bf16 : sizeof *o->f32;
     if (!lines.count || !o->inner || o->ld != c->p->K) return; // not one piece of memory
-    t->ahead = o->bf16 ? (const char *)o->bf16 : (const char *)o->f32;
-    t->ahead_bytes = lines.count * o->ld * size / c->inners;
-    t->ahead += lines.first * o->ld * size + (size_t)(k - c->inner) * t->ahead_bytes;
+    struct memory m = part_of_lines(o, o->ld, lines, (size_t)(k - c->inner), c->inners);
+    t->ahead = m.at;
+    t->ahead_bytes = m.bytes;
 }
 
 // Some lines of an operand by all of the other one. They are packed by the thread that multiplies

@@ -50,6 +50,19 @@ static inline bool is_large(const struct product *p) {
            (uintptr_t)p->c % LINE == 0;
 }
 
+// Part i of n of lines that are one piece of memory: an operand's, one K numbers after the other.
+struct memory {
+    const char *at;
+    size_t bytes;
+};
+
+static inline struct memory part_of_lines(const struct operand *o, size_t K, struct span lines,
+                                          size_t i, size_t n) {
+    const char *at = o->f32 ? (const char *)o->f32 : (const char *)o->bf16;
+    size_t line = K * (o->f32 ? sizeof *o->f32 : sizeof *o->bf16), bytes = lines.count * line;
+    return (struct memory){at + lines.first * line + bytes * i / n, bytes / n};
+}
+
 // The operand's numbers from line n and inner step k on.
 static inline struct operand from(struct operand o, size_t n, size_t k) {
     size_t at = o.inner ? n * o.ld + k : k * o.ld + n, strip = kernels()->strip;

@@ -4,9 +4,9 @@
 // products in one chain per number, so that avx2 and avx512 give the same bits.
 //
 // Against float64 (tests/unit/test_kernels*.c hold every level to it): exp 2.5e-7 relative from -87
-// to 88, 0 below, e^88 above, NaN of NaN (max alone passes over a NaN); sums and dot
-// products 1e-6 of the sum of their terms' sizes at 1000 terms; blocks of products 4e-6 at 384;
-// mix, rmsnorm and swiglu 2e-6; gradients 4e-6; geglu 4e-6 of gate times up; sum_squares 1e-14.
+// to 88, 0 below, e^88 above, NaN of NaN (max alone passes over a NaN); sums and dot products
+// 1e-6 of the sum of their terms' sizes at 1000 terms; blocks of products 4e-6 at 384; mix, rmsnorm
+// and swiglu 2e-6; gradients 4e-6; geglu 4e-6 of gate times up; sum_squares 1e-14.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -79,8 +79,7 @@ struct bf16_product { // c (rows,cols) [+]= a b
     size_t ldc, rows, cols, steps;
     struct bf16_packed a, b;
     bool a_lines; // a was `inner`
-    bool
-        b_pairs; // b's panels are of words of two numbers, as an operand's `pairs`, not the level's
+    bool b_pairs; // b's panels are of words of two numbers at any level, as an operand's `pairs`
     bool add;
     const char *ahead; // memory that is fetched meanwhile; none of AMX
     size_t ahead_bytes;

@@ -92,13 +92,13 @@ INLINE void store_past(float *p, vec v) {
 #endif
 }
 
-// The first n floats, at most LANES; the other lanes hold `fill`.
 #if defined(__AVX512F__)
 INLINE __mmask16 first_lanes(size_t n) {
     return n < 16 ? (__mmask16)((1u << n) - 1) : 0xffff;
 }
 #endif
 
+// The first n floats, at most LANES; the other lanes hold `fill`.
 INLINE vec load_some(const float *p, size_t n, float fill) {
 #if defined(__AVX512F__)
     return (vec)_mm512_mask_loadu_ps(_mm512_set1_ps(fill), first_lanes(n), p);

@@ -119,7 +119,7 @@ static void same_bits_as_rounded(void **state) {
 static void same_bits_packed(void **state) {
     (void)state;
     static float a[ROWS * V], b[ROWS * V], x[2][40];
-    for (int how = 0; how < 12; how++) {
+    for (int how = 0; how < 16; how++) {
         bool odd = how & 1, small = how >= 8;
         struct model whole = random_model(odd), m, sharing;
         if (small) whole.params[whole.embed + 3] = 1e-20f;

@@ -400,7 +400,6 @@ int main(void) {
         cmocka_unit_test(norms),         cmocka_unit_test(gated),
         cmocka_unit_test(adamw),         cmocka_unit_test(blocks),
         cmocka_unit_test(bf16_extremes),
-
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
