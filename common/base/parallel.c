@@ -18,11 +18,10 @@
 // Workers wait for a job by spinning for a moment, then asleep: a job of microseconds should not
 // pay for a system call, and a machine with other work should not pay for our spinning. Whoever
 // comes late to a job finds nothing left to do; nobody waits for a worker that has not begun.
-// The indices lie in shares, the same ones in every job of n. Up to TOGETHER threads begin with one
-// and walk over it side by side, so that what one has fetched is in the others' cache too; then
-// they help elsewhere. So a share's memory is near those who touched it first, and not all threads
-// of a large machine meet on one counter.
-enum { SPINS = 2000, LINE = 64, TOGETHER = 8 };
+// The indices lie in shares, one a thread, the same ones in every job of n: what a thread has worked
+// on is in its caches, and near it in memory, when its next job comes to it, and threads do not meet
+// on one counter. Who is done with his own share helps with the next one's.
+enum { SPINS = 2000, LINE = 64 };
 
 struct share {
     _Alignas(LINE) atomic_size_t next;
@@ -37,8 +36,6 @@ static struct { // the one team of the process; the signals and threads of C hav
     atomic_bool open, quit;
     atomic_int inside;   // workers at work on the open job
     struct share *share; // one for each thread
-    size_t shares;       // of the open job
-    int together;        // threads that begin with the same one
     void (*body)(void *self, size_t i);
     void *self;
 } team = {.threads = 1};
@@ -65,8 +62,8 @@ static void work_on(struct share *s) {
 
 static void work(void) {
     busy = true;
-    for (size_t i = 0; i < team.shares; i++)
-        work_on(&team.share[((size_t)(self_index / team.together) + i) % team.shares]);
+    for (int i = 0; i < team.threads; i++)
+        work_on(&team.share[(self_index + i) % team.threads]);
     busy = false;
 }
 
@@ -98,7 +95,8 @@ static void call_workers(void) {
     if (atomic_load(&team.sleepers)) futex(&team.call, FUTEX_WAKE_PRIVATE, INT_MAX);
 }
 
-static void run(size_t n, int together, void (*body)(void *self, size_t i), void *self) {
+void parallel_for(size_t n, void (*body)(void *self, size_t i), void *self) {
+    const size_t threads = (size_t)team.threads;
     if (n == 1 || team.threads == 1 || busy) {
         for (size_t i = 0; i < n; i++) body(self, i);
         return;
@@ -106,11 +104,9 @@ static void run(size_t n, int together, void (*body)(void *self, size_t i), void
     if (!n) return;
     team.body = body;
     team.self = self;
-    team.together = together;
-    team.shares = ((size_t)team.threads + (size_t)together - 1) / (size_t)together;
-    for (size_t i = 0; i < team.shares; i++) {
-        team.share[i].end = n * (i + 1) / team.shares;
-        atomic_store(&team.share[i].next, n * i / team.shares);
+    for (size_t i = 0; i < threads; i++) {
+        team.share[i].end = n * (i + 1) / threads;
+        atomic_store(&team.share[i].next, n * i / threads);
     }
     atomic_store(&team.open, true);
     call_workers();
@@ -121,10 +117,6 @@ static void run(size_t n, int together, void (*body)(void *self, size_t i), void
             relax();
         else
             sched_yield();
-}
-
-void parallel_for(size_t n, void (*body)(void *self, size_t i), void *self) {
-    run(n, TOGETHER, body, self);
 }
 
 struct range {
@@ -138,21 +130,11 @@ static void range_piece(void *self, size_t p) {
     r->body(r->self, r->n * p / r->pieces, r->n * (p + 1) / r->pieces);
 }
 
-static void run_range(size_t n, size_t grain, int together,
-                      void (*body)(void *self, size_t first, size_t last), void *self) {
-    size_t pieces = (n + grain - 1) / grain, most = 4 * (size_t)parallel_threads();
-    struct range r = {n, pieces < most ? pieces : most, body, self};
-    run(r.pieces, together, range_piece, &r);
-}
-
 void parallel_range(size_t n, size_t grain, void (*body)(void *self, size_t first, size_t last),
                     void *self) {
-    run_range(n, grain, TOGETHER, body, self);
-}
-
-void parallel_apart(size_t n, size_t grain, void (*body)(void *self, size_t first, size_t last),
-                    void *self) {
-    run_range(n, grain, 1, body, self);
+    size_t pieces = (n + grain - 1) / grain, most = 4 * (size_t)parallel_threads();
+    struct range r = {n, pieces < most ? pieces : most, body, self};
+    parallel_for(r.pieces, range_piece, &r);
 }
 
 static int cgroup_limit(void) { // cgroup v2 quota in whole CPUs, or a large number

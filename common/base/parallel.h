@@ -16,6 +16,3 @@ void parallel_for(size_t n, void (*body)(void *self, size_t i), void *self);
 // The same with one contiguous share [first, last) a call; `grain` indices at least in each.
 void parallel_range(size_t n, size_t grain, void (*body)(void *self, size_t first, size_t last),
                     void *self);
-// The same, each thread with a share of its own: for what is read from memory once, a stream each.
-void parallel_apart(size_t n, size_t grain, void (*body)(void *self, size_t first, size_t last),
-                    void *self);

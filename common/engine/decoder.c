@@ -10,6 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+struct ahead { // of a thread: the attention whose keys and values it fetches
+    _Alignas(64) size_t layer;
+    size_t task, end; // those it is likely to have
+    size_t done;      // bytes of the task's keys, then values
+};
+
 struct decoder {
     const struct model *model;
     size_t slots, length, rows; // rows: most of one pass
@@ -23,6 +29,8 @@ struct decoder {
     struct layer_rows pass;
     struct layer_state state; // `in`, `mid` and what a layer puts out are one: x (rows,C)
     float *score;             // (threads, H/G, length)
+    struct fetcher fetcher;
+    struct ahead *ahead; // (threads)
 };
 
 static size_t kv_width(const struct model_config *c) {
@@ -53,6 +61,7 @@ static void lay_out(struct decoder *d) {
     d->pass.linear.low = arena_take(&d->arena, N * linear_low_width(d->model) * f);
     d->score = arena_take(&d->arena,
                           (size_t)parallel_threads() * (c->heads / c->kv_heads) * d->length * f);
+    d->ahead = arena_take(&d->arena, (size_t)parallel_threads() * sizeof *d->ahead);
 }
 
 static struct decoder sized(const struct model *m, size_t slots, size_t length) {
@@ -70,6 +79,7 @@ size_t decoder_plan(const struct model *m, size_t slots, size_t length) {
 }
 
 static void attend(void *self, size_t l, const struct layer_state *s);
+static struct memory next_ahead(void *self, size_t most);
 
 struct decoder *decoder_new(const struct model *m, size_t slots, size_t length) {
     struct decoder *d = xmalloc(sizeof *d);
@@ -82,6 +92,7 @@ struct decoder *decoder_new(const struct model *m, size_t slots, size_t length) 
     d->pass.place = d->place;
     d->pass.self = d;
     d->pass.attend = attend;
+    d->fetcher = (struct fetcher){next_ahead, d};
     return d;
 }
 
@@ -146,6 +157,38 @@ static struct seen seen_by(const struct attend *a, size_t task) {
     s.value = s.key + d->length * size;
     return s;
 }
+
+// ---- what attention comes to next is fetched during the products before it ----
+
+// The attention of `layer` is next. A thread that has too much of it to keep near fetches nothing.
+static void look_ahead(struct decoder *d, size_t layer) {
+    enum { NEAR = 4 << 20 }; // bytes
+    const struct model_config *c = &d->model->config;
+    size_t tasks = d->pass.n * c->kv_heads, threads = (size_t)parallel_threads(), positions = 0;
+    for (size_t i = 0; i < d->pass.n; i++) positions += d->place[i] + 1;
+    if (positions * kv_width(c) * number_size(d) / threads > NEAR) tasks = 0;
+    for (size_t i = 0; i < threads; i++)
+        d->ahead[i] = (struct ahead){layer, tasks * i / threads, tasks * (i + 1) / threads, 0};
+}
+
+static struct memory next_ahead(void *self, size_t most) {
+    struct decoder *d = self;
+    struct ahead *at = &d->ahead[parallel_self()];
+    if (at->task == at->end) return (struct memory){0};
+    struct seen s = seen_by(&(struct attend){d, at->layer}, at->task);
+    size_t bytes = s.n * d->model->config.head_dim * number_size(d);
+    bool values = at->done >= bytes;
+    size_t first = values ? at->done - bytes : at->done, left = bytes - first;
+    struct memory m = {(values ? s.value : s.key) + first, left < most ? left : most};
+    at->done += m.bytes;
+    if (at->done == 2 * bytes) {
+        at->task++;
+        at->done = 0;
+    }
+    return m;
+}
+
+// ---- attention ----
 
 static void fetch(const char *x, size_t bytes) {
     for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(x + i, 0, 2);
@@ -216,7 +259,8 @@ static void attend(void *self, size_t l, const struct layer_state *s) {
     struct attend a = {.d = self, .layer = l};
     size_t n = a.d->pass.n;
     parallel_for(n, keep_row, &a);
-    parallel_apart(n * a.d->model->config.kv_heads, 1, attend_rows, &a);
+    parallel_range(n * a.d->model->config.kv_heads, 1, attend_rows, &a);
+    if (a.d->pass.linear.plan.also) look_ahead(a.d, (l + 1) % a.d->model->config.layers);
 }
 
 // The residual stream of n rows (ids, slots, places) through all layers.
@@ -225,7 +269,8 @@ static void run_layers(struct decoder *d, size_t n, const int32_t *ids, bool apa
     struct layer_rows *r = &d->pass;
     assert(d->half == d->model->rounded);
     r->n = n;
-    r->linear.plan = (struct rowplan){.units = 1, .first = rows, .apart = apart};
+    r->linear.plan = (struct rowplan){
+        .units = 1, .first = rows, .apart = apart, .also = apart ? &d->fetcher : NULL};
     layer_embed(r, ids, d->state.in);
     for (size_t l = 0; l < d->model->config.layers; l++)
         layer_forward(r, l, &d->state, d->state.mid);
@@ -233,7 +278,8 @@ static void run_layers(struct decoder *d, size_t n, const int32_t *ids, bool apa
 
 static void head(struct decoder *d, const float *x, size_t n, float *logits) {
     size_t rows[2] = {0, n};
-    struct linear_rows r = {.plan = {.units = 1, .first = rows, .apart = true}};
+    struct linear_rows r = {
+        .plan = {.units = 1, .first = rows, .apart = true, .also = n > 1 ? &d->fetcher : NULL}};
     layer_norm(d->model, d->pass.norm, x, NULL, n, d->model->norm);
     layer_logits(d->model, &r, d->pass.norm, logits);
 }

@@ -6,6 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+// b is read as it lies, a strip at a time, and the next one is fetched meanwhile.
+static bool by_strip(const struct product *p) {
+    return is_stream(p) || p->strips;
+}
+
 // Adds inner steps first .. first+n-1, in blocks of equal depth: whole multiples of 16 steps.
 static void add_blocks(const struct product *p, const struct operand *b, struct span r,
                        struct span c, size_t first, size_t n, bool add) {
@@ -21,22 +26,21 @@ static void add_blocks(const struct product *p, const struct operand *b, struct 
                           .a = from(p->a, r.first, first + k.first),
                           .b = from(*b, c.first, first + k.first),
                           .add = add || i,
-                          .past = is_large(p)};
-        if (is_stream(p)) { // what comes next, as many columns
+                          .past = is_large(p),
+                          .also = also(p)};
+        if (by_strip(p)) { // what comes next, as many columns
             size_t end = c.first + c.count, left = p->M - end;
             struct span next = {end, left < c.count ? left : c.count};
-            struct memory m = part_of_lines(&p->b, p->K, next, i, blocks);
-            d.ahead = m.at;
-            d.ahead_bytes = m.bytes;
+            d.ahead = part_of_lines(&p->b, p->K, next, i, blocks);
         }
         kernels()->block(&d);
     }
 }
 
-// b's whole strips may be packed. A stream goes strip by strip.
+// b's whole strips may be packed.
 static void add_inner(const struct product *p, struct span r, struct span c, size_t first, size_t n,
                       bool add) {
-    const size_t end = c.first + c.count, most = is_stream(p) ? kernels()->strip : c.count;
+    const size_t end = c.first + c.count, most = by_strip(p) ? kernels()->strip : c.count;
     for (size_t at = c.first, next; at < end; at = next) {
         bool packed = at < p->strips;
         next = end - at < most ? end : at + most;
@@ -169,7 +173,7 @@ static void multiply(struct product *p) {
     } else if (kernels()->product && !(p->rows && p->rows->apart)) {
         multiply_blas(p);
     } else if (is_stream(p)) {
-        parallel_apart(pieces(p->M, kernels()->strip), 1, stream_task, p);
+        parallel_range(pieces(p->M, kernels()->strip), 1, stream_task, p);
         return;
     } else {
         cut(p);

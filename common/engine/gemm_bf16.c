@@ -145,9 +145,7 @@ static void fetch_next(const struct chunk *c, struct span lines, const struct in
                        struct bf16_product *t) {
     const struct operand *o = c->own->from;
     if (!lines.count || !o->inner || o->ld != c->p->K) return; // not one piece of memory
-    struct memory m = part_of_lines(o, o->ld, lines, (size_t)(k - c->inner), c->inners);
-    t->ahead = m.at;
-    t->ahead_bytes = m.bytes;
+    t->ahead = part_of_lines(o, o->ld, lines, (size_t)(k - c->inner), c->inners);
 }
 
 // Some lines of an operand by all of the other one. They are packed by the thread that multiplies
@@ -175,7 +173,8 @@ static void multiply_lines(const struct chunk *c, struct span lines, struct span
                                  .a_lines = c->a.from->inner,
                                  .b_pairs = strips,
                                  .add = c->add || k > c->inner,
-                                 .past = is_large(p)};
+                                 .past = is_large(p),
+                                 .also = also(p)};
         fetch_next(c, next, k, &t);
         if (!strips) kernels()->bf16_pack(packed, mine.apart, 0, &o, lines.count, k->count, right);
         kernels()->bf16_multiply(&t);
@@ -231,7 +230,7 @@ static void do_strips(struct chunk *c) {
     c->a.to = room();
     c->copies = c->p->N <= FEW_ROWS && threads * panels_of(&c->a) * stride(c, &c->a) <= ROOM;
     if (!c->copies) parallel_for(pack_tasks(c, &c->a), pack_other, c);
-    parallel_apart(strips, grain, multiply_strips, c);
+    parallel_range(strips, grain, multiply_strips, c);
 }
 
 static void do_both(struct chunk *c) {

@@ -35,6 +35,16 @@ enum { KERNEL_DEPTH = 384, KERNEL_ROWS = 528, KERNEL_STRIPS = 48 };
 #define BF16_LEAST 0x1p-55f
 #define BF16_LEAST_BITS 0x24000000u
 
+struct memory { // so many bytes from `at` on
+    const char *at;
+    size_t bytes;
+};
+
+struct fetcher { // more memory for whom it will be read by next, at most `most` bytes; {0}: none
+    struct memory (*next)(void *self, size_t most);
+    void *self;
+};
+
 struct operand { // of a product: n lines (rows of c, or columns) of k inner steps each
     const float *f32;
     const uint16_t *bf16; // instead, b only
@@ -54,8 +64,8 @@ struct block {
     size_t ldc, rows, cols, k;
     struct operand a, b;
     bool add, bf16;
-    const char *ahead; // memory that is fetched meanwhile, of b's next strip; float32 only
-    size_t ahead_bytes;
+    struct memory ahead;        // what is fetched meanwhile, of b's next strip; float32 only
+    const struct fetcher *also; // and what is not b's; NULL: none
     bool past; // c, of whole cache lines, is written past the caches: it is large and read later
 };
 
@@ -81,8 +91,8 @@ struct bf16_product { // c (rows,cols) [+]= a b
     bool a_lines; // a was `inner`
     bool b_pairs; // b's panels are of words of two numbers at any level, as an operand's `pairs`
     bool add;
-    const char *ahead; // memory that is fetched meanwhile; none of AMX
-    size_t ahead_bytes;
+    struct memory ahead; // as a block's, both; not by AMX
+    const struct fetcher *also;
     bool past; // as a block's
 };
 
@@ -98,6 +108,8 @@ struct kernels {
     void (*maxima)(float *y, const float *x, size_t n, size_t each);
     // at: the places of numbers that are `least` at least, ascending; returns how many there are
     size_t (*at_least)(int32_t *at, const float *x, size_t n, float least);
+    // before[i] = how many of x rank before x[i]: what is larger, and of equals what stands before
+    void (*ranks)(int32_t *before, const float *x, size_t n);
     // lane[l] = the sum of x[l], x[16 + l], .. up to `limit`; returns how many numbers are above
     size_t (*sum_up_to)(float lane[16], const float *x, size_t n, float limit);
     float (*sum_exp)(const float *x, size_t n, float shift); // sum exp(x - shift)

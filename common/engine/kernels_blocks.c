@@ -89,8 +89,10 @@ struct tile {
     size_t ldb, steps;
     enum step step;
     bool add, past;
-    const char *ahead; // memory fetched meanwhile,
-    size_t advance;    // so many bytes a step
+    struct reader {
+        const char *at; // memory fetched meanwhile,
+        size_t advance; // so many bytes a step
+    } ahead, also;
 };
 
 INLINE vec splat_word(const float *p) {
@@ -131,7 +133,7 @@ INLINE void tile_sums(const struct tile *t, size_t rows, size_t vectors, bool pa
     const size_t apart = panel ? 1 : t->lda, next = panel ? PANEL : 1, ldb = t->ldb;
     const size_t numbers = step < FIRST_FIRST ? 1 : 2; // of a row, in a step
     const float *a = t->a, *b = t->b;
-    const char *ahead = t->ahead;
+    const char *ahead = t->ahead.at, *also = t->also.at;
     vec s[PANEL][VECTORS] = {0};
     const bool past = fetch && t->past;
 #pragma GCC unroll 8
@@ -141,7 +143,9 @@ INLINE void tile_sums(const struct tile *t, size_t rows, size_t vectors, bool pa
     for (size_t p = 0; p < t->steps; p++, a += numbers * next, b += ldb) {
         vec w[VECTORS], half[VECTORS];
         if (fetch) __builtin_prefetch(ahead, 0, 3);
-        if (fetch) ahead += t->advance;
+        if (fetch) __builtin_prefetch(also, 0, 2);
+        if (fetch) ahead += t->ahead.advance;
+        if (fetch) also += t->also.advance;
         for (size_t v = 0; rows == 1 && v < vectors * LANES; v += 16)
             __builtin_prefetch(b + v + STREAM_AHEAD, 0, 3);
 #pragma GCC unroll 4
@@ -234,7 +238,7 @@ static void panel_tile(const struct tile *t, size_t vectors) {
     else if (t->step == PAIR_STEP)
         (t->lda ? pairs_rows : pairs_panel)(t);
     else
-        (!t->lda ? f32_panel : t->advance ? f32_rows_fetching : f32_rows)(t);
+        (!t->lda ? f32_panel : t->ahead.advance ? f32_rows_fetching : f32_rows)(t);
 }
 
 // One row, by strips that are whole.
@@ -276,6 +280,18 @@ static void any_tile(const struct tile *t, size_t rows, size_t cols) {
         }
 }
 
+// Reads m in so many steps; where there is nothing, what is near anyway.
+static struct reader reader_of(struct memory m, size_t steps, const void *near) {
+    return (struct reader){m.at ? m.at : near, (m.bytes + steps - 1) / steps};
+}
+
+// Of what is fetched besides, a cache line a step at most.
+static struct reader also_reader(const struct fetcher *f, size_t steps, const void *near) {
+    enum { LINE = 64 };
+    struct memory none = {0};
+    return reader_of(f ? f->next(f->self, steps * LINE) : none, steps, near);
+}
+
 // ---- a block ----
 
 struct left { // a as the tiles read it
@@ -299,8 +315,7 @@ static void one_strip(const struct block *d, const struct left *a, size_t j, con
         t.steps = d->k / 2;
         t.step = FIRST_FIRST;
     }
-    t.ahead = d->ahead ? d->ahead : (const char *)b;
-    t.advance = (d->ahead_bytes + panels * t.steps - 1) / (panels * t.steps);
+    t.ahead = reader_of(d->ahead, panels * t.steps, b);
     for (size_t i = 0; i < d->rows; i += PANEL) {
         size_t rows = d->rows - i < PANEL ? d->rows - i : PANEL;
         t.c = d->c + i * d->ldc + j;
@@ -309,8 +324,9 @@ static void one_strip(const struct block *d, const struct left *a, size_t j, con
             t.a = a->last;
             t.lda = 0;
         }
+        t.also = also_reader(d->also, t.steps, b);
         any_tile(&t, rows, cols);
-        t.ahead += t.advance * t.steps;
+        t.ahead.at += t.ahead.advance * t.steps;
     }
 }
 
@@ -400,8 +416,7 @@ void AT_LEVEL(bf16_multiply)(const struct bf16_product *p) {
                      .add = p->add,
                      .past = p->past};
     const size_t tiles = (p->rows + PANEL - 1) / PANEL * ((p->cols + STRIP - 1) / STRIP);
-    t.ahead = p->ahead ? p->ahead : (const char *)p->a.at;
-    t.advance = (p->ahead_bytes + tiles * t.steps - 1) / (tiles * t.steps);
+    t.ahead = reader_of(p->ahead, tiles * t.steps, p->a.at);
     for (size_t j = 0; j < p->cols; j += STRIP) {
         size_t cols = p->cols - j < STRIP ? p->cols - j : STRIP;
         t.b = (const float *)p->b.at + j * b_line + b_first * STRIP;
@@ -409,8 +424,9 @@ void AT_LEVEL(bf16_multiply)(const struct bf16_product *p) {
             size_t rows = p->rows - i < PANEL ? p->rows - i : PANEL;
             t.c = p->c + i * p->ldc + j;
             t.a = (const float *)p->a.at + i * a_line + (p->a_lines ? a_first : a_first * PANEL);
+            t.also = also_reader(p->also, t.steps, p->a.at);
             any_tile(&t, rows, cols);
-            t.ahead += t.advance * t.steps;
+            t.ahead.at += t.ahead.advance * t.steps;
         }
     }
 }

@@ -21,13 +21,12 @@ static void count_range(void *self, size_t first, size_t last) {
 static void test_each_once(void **state) {
     (void)state;
     for (int threads = 1; threads <= 17; threads += 4) {
-        int hits[N] = {0}, ranges[N] = {0}, apart[N] = {0};
+        int hits[N] = {0}, ranges[N] = {0};
         parallel_init(threads);
         assert_int_equal(parallel_threads(), threads);
         parallel_for(N, count, hits);
         parallel_range(N, 10, count_range, ranges);
-        parallel_apart(N, 10, count_range, apart);
-        for (size_t i = 0; i < N; i++) assert_true(hits[i] == 1 && ranges[i] == 1 && apart[i] == 1);
+        for (size_t i = 0; i < N; i++) assert_true(hits[i] == 1 && ranges[i] == 1);
         for (size_t n = 1; n <= 7; n++) { // fewer than threads, and shares of different length
             int few[7] = {0};
             parallel_for(n, count, few);
@@ -35,7 +34,6 @@ static void test_each_once(void **state) {
         }
         parallel_for(0, count, NULL);
         parallel_range(0, 10, count_range, NULL);
-        parallel_apart(0, 10, count_range, NULL);
     }
 }
 
