@@ -74,6 +74,21 @@ static size_t k_at_least(int32_t *at, const float *x, size_t n, float least) {
     return count;
 }
 
+static void k_ranks(int32_t *before, const float *x, size_t n) {
+    pick lane;
+    for (int l = 0; l < LANES; l++) lane[l] = l;
+    for (size_t i = 0; i < n; i += LANES) {
+        size_t own = n - i < LANES ? n : i + LANES, j = 0;
+        vec mine = load_some(x + i, n - i, 0);
+        pick count = {0};
+        for (; j < i; j++) count -= splat(x[j]) >= mine; // a comparison that holds is -1
+        for (; j < own; j++)
+            count -= (splat(x[j]) > mine) | ((splat(x[j]) == mine) & (lane > (int32_t)(j - i)));
+        for (; j < n; j++) count -= splat(x[j]) > mine;
+        memcpy(before + i, &count, (own - i) * sizeof *before);
+    }
+}
+
 static size_t k_sum_up_to(float lane[16], const float *x, size_t n, float limit) {
     vec s[PARTS] = {0};
     pick above[PARTS] = {0};
@@ -392,6 +407,7 @@ const struct kernels KERNELS = {
     .max = k_max,
     .maxima = k_maxima,
     .at_least = k_at_least,
+    .ranks = k_ranks,
     .sum_up_to = k_sum_up_to,
     .sum_exp = k_sum_exp,
     .exp_scale = k_exp_scale,

@@ -16,7 +16,7 @@ static void lay_out_layer(struct net *net, struct layer_state *s) {
     s->raw = c->qk_norm ? take_matrix(net, N, (c->heads + c->kv_heads) * c->head_dim) : NULL;
     s->lse = take_matrix(net, N, c->heads);
     s->att = take_matrix(net, N, HD);
-    s->mid = take_matrix(net, N, c->width);
+    s->mid = net->limits.backward ? take_matrix(net, N, c->width) : NULL;
     s->gate_up = take_matrix(net, N, 2 * c->hidden);
     bool after = c->norms != NORMS_BEFORE;
     s->att_out = after ? take_matrix(net, N, c->width) : NULL;
@@ -27,8 +27,9 @@ static bool keeps_bf16(const struct net *net) {
     return net->limits.backward && !net->limits.recompute && net->model->rounded;
 }
 
-// Without a backward one state serves all layers; with recompute each keeps its input only; what
-// is kept in bf16 needs two inputs, one of which is the output of the layer before.
+// Without a backward one state serves all layers, and one residual stream; with recompute each
+// keeps its input only; what is kept in bf16 needs two inputs, one of which is the output of the
+// layer before.
 static void lay_out_layers(struct net *net) {
     const struct net_limits *l = &net->limits;
     size_t layers = net->model->config.layers;
@@ -44,6 +45,7 @@ static void lay_out_layers(struct net *net) {
             s->in = net->layer[i - 2].in;
         else if (!i || l->backward)
             s->in = take_matrix(net, l->rows, net->model->config.width);
+        if (!l->backward) s->mid = s->in;
     }
     if (bf16)
         net->kept = arena_take(&net->arena, layers * l->rows * sizeof *net->kept *
@@ -81,7 +83,7 @@ static void lay_out(struct net *net) {
     lay_out_layers(net);
     rope_lay_out(&net->arena, c, l->trees_tokens, net->rope);
     net->place = arena_take(&net->arena, l->rows * sizeof *net->place);
-    net->out = take_matrix(net, l->rows, c->width);
+    net->out = l->backward ? take_matrix(net, l->rows, c->width) : net->layer[0].in;
     net->hidden = take_matrix(net, l->positions, c->width);
     net->logits = take_matrix(net, CHUNK_POSITIONS, model_outputs(c));
     net->rows.norm = take_matrix(net, l->rows, c->width);

@@ -53,17 +53,25 @@ double row_lse(const float *x, size_t n) {
     return (double)most + log(row_sum_exp(x, n, most));
 }
 
-double row_exp_from(float *y, const float *x, size_t n, float shift) {
+static void fetch(const float *x, size_t n) {
+    enum { LINE = 16 };
+    for (size_t i = 0; i < n; i += LINE) __builtin_prefetch(x + i, 0, 2);
+}
+
+double row_exp_from(float *y, const float *x, size_t n, float shift, const float *next) {
     const struct kernels *k = kernels();
     double sum = 0;
-    for (size_t i = 0; i < n; i += ROW_BLOCK)
-        sum += (double)k->exp_sum(y + i, x + i, n - i < ROW_BLOCK ? n - i : ROW_BLOCK, shift);
+    for (size_t i = 0; i < n; i += ROW_BLOCK) {
+        size_t m = n - i < ROW_BLOCK ? n - i : ROW_BLOCK;
+        if (next) fetch(next + i, m);
+        sum += (double)k->exp_sum(y + i, x + i, m, shift);
+    }
     return sum;
 }
 
-double row_exp_sum(float *y, const float *x, size_t n, float *most) {
+double row_exp_sum(float *y, const float *x, size_t n, float *most, const float *next) {
     *most = row_max(x, n);
-    return row_exp_from(y, x, n, *most);
+    return row_exp_from(y, x, n, *most, next);
 }
 
 void row_subtract(float *x, size_t n, double c) {
@@ -73,7 +81,7 @@ void row_subtract(float *x, size_t n, double c) {
 
 double row_softmax(float *x, size_t n, double scale) {
     float most;
-    double sum = row_exp_sum(x, x, n, &most);
+    double sum = row_exp_sum(x, x, n, &most, NULL);
     row_scale(x, n, (float)(scale / sum));
     return (double)most + log(sum);
 }

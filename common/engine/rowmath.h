@@ -19,11 +19,13 @@ size_t row_sum_up_to(const float *x, size_t n, float limit, double *sum);
 void row_scale(float *x, size_t n, float scale);
 // out = exp(x - shift); out may be x. Below e^-87 it is 0.
 void row_exp(float *out, const float *x, size_t n, float shift);
-double row_sum_exp(const float *x, size_t n, float shift);            // sum of exp(x - shift)
-double row_lse(const float *x, size_t n);                             // log sum of exp(x)
-double row_exp_from(float *y, const float *x, size_t n, float shift); // y = exp(x - shift); sum
+double row_sum_exp(const float *x, size_t n, float shift); // sum of exp(x - shift)
+double row_lse(const float *x, size_t n);                  // log sum of exp(x)
+// y = exp(x - shift); its sum. next (n): a row that is read after x, or NULL: it is fetched
+// meanwhile.
+double row_exp_from(float *y, const float *x, size_t n, float shift, const float *next);
 // The same, shift = *most, the largest of x.
-double row_exp_sum(float *y, const float *x, size_t n, float *most);
+double row_exp_sum(float *y, const float *x, size_t n, float *most, const float *next);
 void row_subtract(float *x, size_t n, double c); // x - c
 // x = scale softmax(x); returns log sum of exp of what x was.
 double row_softmax(float *x, size_t n, double scale);

@@ -130,7 +130,7 @@ double divergence_sparse(const struct divergence *d, float *logits, size_t V,
                          double *tail) {
     float *e = logits, most;
     for (size_t i = 0; i < t->n; i++) scratch[i] = logits[t->ids[i]];
-    double total = row_exp_sum(e, logits, V, &most), lse = (double)most + log(total);
+    double total = row_exp_sum(e, logits, V, &most, NULL), lse = (double)most + log(total);
     for (size_t i = 0; i < t->n; i++) e[t->ids[i]] = 0;
     struct buckets s = sum_buckets(d, e, V, t, lse, total, scratch);
     bool forward = d->kind == DIVERGENCE_FKL;

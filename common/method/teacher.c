@@ -4,6 +4,7 @@
 #include "common/engine/rowmath.h"
 #include "common/base/mem.h"
 #include <assert.h>
+#include <float.h>
 #include <math.h>
 #include <string.h>
 #include <stdlib.h>
@@ -21,8 +22,8 @@ static double log_normaliser(const struct normaliser *n) {
 static double distance(const float *dpo, const float *negative, size_t V, float *p, float *q,
                        struct normaliser *of_dpo, struct normaliser *of_negative) {
     double sum = 0;
-    of_dpo->sum = row_exp_sum(p, dpo, V, &of_dpo->most);
-    of_negative->sum = row_exp_sum(q, negative, V, &of_negative->most);
+    of_dpo->sum = row_exp_sum(p, dpo, V, &of_dpo->most, negative);
+    of_negative->sum = row_exp_sum(q, negative, V, &of_negative->most, NULL);
     float ratio = (float)(of_dpo->sum / of_negative->sum);
     for (size_t at = 0; at < V; at += ROW_BLOCK) {
         size_t n = V - at < ROW_BLOCK ? V - at : ROW_BLOCK;
@@ -60,36 +61,36 @@ static float extrapolate(const struct extrapolation *e, const float *base, const
     return most;
 }
 
-// Of what is extrapolated: p (V), unless NULL, = its exponentials less `shift`; their sum.
-static double exponentials(const float *logp, size_t V, float shift, float *p) {
-    return p ? row_exp_from(p, logp, V, shift) : row_sum_exp(logp, V, shift);
+// Of out->logp (V) less `shift`: its exponentials into out->p, unless NULL; their sum.
+static double exponentials(const struct teacher_composed *out, size_t V, float shift) {
+    return out->p ? row_exp_from(out->p, out->logp, V, shift, out->next)
+                  : row_sum_exp(out->logp, V, shift);
 }
 
 // Constants matter where tokens are left out: rewards are differences of log-probabilities, of
 // which `shift` is the logits' part. With the base's normaliser for p*'s, what is written first
 // is near log p* where the teachers are near each other, and becomes it by a small number;
-// elsewhere float32 would lose bits, and all is done again. out (V) is none of the logits, p (V)
-// NULL or p* times the sum that is returned.
-static double compose(const struct teacher_rule *rule, double alpha, double shift,
-                      const struct normaliser *of_base, const float *base, const float *dpo,
-                      const float *negative, size_t V, float *out, float *p) {
+// elsewhere float32 would lose bits, and all is done again. out->p may be NULL.
+static void compose(const struct teacher_rule *rule, double alpha, double shift,
+                    const struct normaliser *of_base, const float *base, const float *dpo,
+                    const float *negative, size_t V, struct teacher_composed *out) {
     struct extrapolation e = {.alpha = alpha, .least = -INFINITY, .less = log_normaliser(of_base)};
     if (rule->plausible > 0) {
         e.shift = shift;
         e.least = (float)((double)of_base->most + log(rule->plausible));
     }
-    float most = extrapolate(&e, base, dpo, negative, V, out);
-    double sum = exponentials(out, V, most, p), less = (double)most + log(sum);
+    float most = extrapolate(&e, base, dpo, negative, V, out->logp);
+    out->sum = exponentials(out, V, most);
+    double less = (double)most + log(out->sum);
     if (fabs(less) <= 2) {
-        row_subtract(out, V, less);
-        return sum;
+        row_subtract(out->logp, V, less);
+        return;
     }
     e.less += (double)most;
-    extrapolate(&e, base, dpo, negative, V, out);
-    sum = exponentials(out, V, 0, p);
-    e.less += log(sum);
-    kernels()->extrapolate(out, base, dpo, negative, V, &e);
-    return sum;
+    extrapolate(&e, base, dpo, negative, V, out->logp);
+    out->sum = exponentials(out, V, 0);
+    e.less += log(out->sum);
+    kernels()->extrapolate(out->logp, base, dpo, negative, V, &e);
 }
 
 void teacher_compose_each(const struct teacher_rule *rule, const double *alpha, size_t n,
@@ -98,8 +99,10 @@ void teacher_compose_each(const struct teacher_rule *rule, const double *alpha, 
     double shift = rule->plausible > 0 ? row_lse(dpo, V) - row_lse(negative, V) : 0;
     struct normaliser b = {.most = row_max(base, V)};
     b.sum = row_sum_exp(base, V, b.most);
-    for (size_t k = 0; k < n; k++)
-        compose(rule, alpha[k], shift, &b, base, dpo, negative, V, out + k * V, NULL);
+    for (size_t k = 0; k < n; k++) {
+        struct teacher_composed to = {.logp = out + k * V};
+        compose(rule, alpha[k], shift, &b, base, dpo, negative, V, &to);
+    }
 }
 
 void teacher_compose(const struct teacher_rule *rule, double alpha, const float *base,
@@ -142,12 +145,12 @@ double teacher_star_row(const struct teacher_rule *rule, const float *base, cons
     else if (base == negative)
         b = q;
     else
-        b.sum = row_exp_sum(to->p, base, V, &b.most);
+        b.sum = row_exp_sum(to->p, base, V, &b.most, NULL);
     double shift = log_normaliser(&p) - log_normaliser(&q);
     double alpha = rule->alpha == ALPHA_KL
                        ? alpha_of_kl(rule, shift, &b, base, dpo, negative, V, to->p)
                        : teacher_alpha(rule, *tvd);
-    to->sum = compose(rule, alpha, shift, &b, base, dpo, negative, V, to->logp, to->p);
+    compose(rule, alpha, shift, &b, base, dpo, negative, V, to);
     return alpha;
 }
 
@@ -166,65 +169,75 @@ static bool ranks_before(struct teacher_entry a, struct teacher_entry b) {
     return a.logp > b.logp || (a.logp == b.logp && a.id < b.id);
 }
 
-// heap (n): the entry that ranks last is on top; puts x where the hole at `at` sinks to
-static void sink(struct teacher_entry *heap, size_t n, size_t at, struct teacher_entry x) {
-    for (size_t child; (child = 2 * at + 1) < n; at = child) {
-        if (child + 1 < n && ranks_before(heap[child], heap[child + 1])) child++;
-        if (!ranks_before(x, heap[child])) break;
-        heap[at] = heap[child];
+static int by_rank(const void *a, const void *b) {
+    const struct teacher_entry *x = a, *y = b;
+    return ranks_before(*y, *x) - ranks_before(*x, *y);
+}
+
+// Few are counted, which has no branches: those before each give its place.
+void teacher_rank(struct teacher_entry *entries, size_t n) {
+    enum { FEW = 512 };
+    struct teacher_entry ranked[FEW];
+    float logp[FEW];
+    int32_t before[FEW];
+    if (n > FEW) {
+        qsort(entries, n, sizeof *entries, by_rank);
+        return;
     }
-    heap[at] = x;
-}
-
-static void rise(struct teacher_entry *heap, size_t at, struct teacher_entry x) {
-    for (; at && ranks_before(heap[(at - 1) / 2], x); at = (at - 1) / 2)
-        heap[at] = heap[(at - 1) / 2];
-    heap[at] = x;
-}
-
-// heap (n) holds the k that rank first of those put in.
-static void put(struct teacher_entry *heap, size_t *n, size_t k, struct teacher_entry x) {
-    if (!(x.logp > -INFINITY)) return;
-    if (*n < k)
-        rise(heap, (*n)++, x);
-    else if (ranks_before(x, heap[0]))
-        sink(heap, k, 0, x);
+    for (size_t i = 0; i < n; i++) logp[i] = entries[i].logp;
+    kernels()->ranks(before, logp, n);
+    for (size_t i = 0; i < n; i++) ranked[before[i]] = entries[i];
+    memcpy(entries, ranked, n * sizeof *entries);
 }
 
 // A number that k or more of logp are no less than, and not many more: the k-th of the largest
-// numbers of groups. heap (k) is scratch.
-static float group_threshold(const float *logp, size_t V, size_t k, struct teacher_entry *heap) {
+// numbers of groups. Below all that are finite where there are no groups.
+static float group_threshold(const float *logp, size_t V, size_t k) {
     enum { LANES = 16, SPARE = 2 }; // groups for each of k
     size_t each = V / (SPARE * k), n = 0;
-    if (each < 2) return -INFINITY;
+    if (each < 2) return -FLT_MAX;
+    struct teacher_entry *group = xmalloc((V / each + 2 * LANES) * sizeof *group);
     for (size_t at = 0; at < V; at += LANES * each) {
         float most[LANES];
         kernels()->maxima(most, logp + at, V - at < LANES * each ? V - at : LANES * each, each);
-        for (int l = 0; l < LANES; l++) put(heap, &n, k, (struct teacher_entry){l, most[l]});
+        for (int l = 0; l < LANES; l++)
+            if (most[l] > -INFINITY) group[n++] = (struct teacher_entry){(int32_t)n, most[l]};
     }
-    return n == k ? heap[0].logp : -INFINITY;
+    teacher_rank(group, n);
+    float least = n < k ? -FLT_MAX : group[k - 1].logp;
+    free(group);
+    return least;
 }
 
-size_t teacher_top(const float *logp, size_t V, size_t k, struct teacher_entry *heap) {
+// Those that rank first of n entries, k at most; their number.
+static size_t take_first(struct teacher_entry *entries, size_t n, size_t k) {
+    teacher_rank(entries, n);
+    return n < k ? n : k;
+}
+
+size_t teacher_top(const float *logp, size_t V, size_t k, struct teacher_entry *entries) {
     if (k > V) k = V;
     if (!k) return 0;
-    float least = group_threshold(logp, V, k, heap);
+    float least = group_threshold(logp, V, k);
+    const size_t most = 2 * k + ROW_BLOCK;
+    struct teacher_entry *found = xmalloc(most * sizeof *found);
     size_t n = 0;
     for (size_t at = 0; at < V; at += ROW_BLOCK) {
         int32_t in[ROW_BLOCK];
-        size_t m = V - at < ROW_BLOCK ? V - at : ROW_BLOCK;
-        if (n == k) least = heap[0].logp;
-        m = kernels()->at_least(in, logp + at, m, least);
+        size_t m =
+            kernels()->at_least(in, logp + at, V - at < ROW_BLOCK ? V - at : ROW_BLOCK, least);
+        if (n + m > most) {
+            n = take_first(found, n, k);
+            least = nextafterf(found[k - 1].logp, INFINITY); // of equals those before rank first
+        }
         for (size_t i = 0; i < m; i++) {
             size_t id = at + (size_t)in[i];
-            put(heap, &n, k, (struct teacher_entry){(int32_t)id, logp[id]});
+            found[n++] = (struct teacher_entry){(int32_t)id, logp[id]};
         }
     }
-    for (size_t left = n; left > 1; left--) { // the last in rank goes to the end
-        struct teacher_entry last = heap[0];
-        sink(heap, left - 1, 0, heap[left - 1]);
-        heap[left - 1] = last;
-    }
+    n = take_first(found, n, k);
+    memcpy(entries, found, n * sizeof *entries);
+    free(found);
     return n;
 }
 
@@ -257,11 +270,6 @@ static int by_id(const void *a, const void *b) {
     int32_t x = ((const struct teacher_entry *)a)->id, y = ((const struct teacher_entry *)b)->id;
     return (x > y) - (x < y);
 }
-static int by_rank(const void *a, const void *b) {
-    const struct teacher_entry *x = a, *y = b;
-    return ranks_before(*y, *x) - ranks_before(*x, *y);
-}
-
 // Mass of logp (V) from *from up to `to`, after which *from then stands.
 static double pass_over(const float *logp, size_t *from, size_t to) {
     double sum = row_sum_exp(logp + *from, to - *from, 0);

@@ -51,6 +51,7 @@ struct teacher_composed { // log p* of a position, and the exponentials that it 
     float *logp;          // (V), none of the logits
     float *p;             // (V) p* times `sum`; room for (2,V)
     double sum;
+    const float *next; // (V) logits that are read after it, fetched meanwhile; NULL: none
 };
 // The same into a row of its own.
 double teacher_star_row(const struct teacher_rule *rule, const float *base, const float *dpo,
@@ -60,6 +61,8 @@ struct teacher_entry {
     int32_t id;
     float logp;
 };
+// Entries (n), in the order of their ids, to the order of their ranks: descending, ties by id.
+void teacher_rank(struct teacher_entry *entries, size_t n);
 // Truncates logp (V) to entries in rank order (descending log p*, ties by id): the smallest set of
 // mass `cut->mass` capped at top_k, without what is less likely than `least`; then realised, eos
 // and `must` where not yet in, placed by rank, each with its own log p* however small it is.

@@ -100,17 +100,13 @@ void teacher_codec_release(struct teacher_codec *c) {
     *c = (struct teacher_codec){0};
 }
 
-// The last level that is not below log p; the last but one at most.
+// The last level that is not below log p; the last but one at most. Without branches, which would
+// be guessed wrongly half of the time.
 static size_t level_above(const struct teacher_codec *c, float logp) {
-    size_t low = 0, high = c->levels - 1; // level[low] >= logp or low is 0
-    while (high - low > 1) {
-        size_t at = low + (high - low) / 2;
-        if (c->level[at] >= logp)
-            low = at;
-        else
-            high = at;
-    }
-    return low;
+    const float *low = c->level; // *low >= logp, or it is the first
+    for (size_t n = c->levels - 1; n > 1; n -= n / 2)
+        low += low[n / 2] >= logp ? n / 2 : 0; // one of the n from it on
+    return (size_t)(low - c->level);
 }
 
 uint32_t teacher_codec_level(const struct teacher_codec *c, float logp) {
@@ -237,14 +233,13 @@ double teacher_entropy_kept(const float *logp, size_t n, double log_tail) {
     return sum;
 }
 
-double teacher_codec_entropy(const struct teacher_codec *c, const float *logp, size_t n,
+double teacher_codec_entropy(const struct teacher_codec *c, const uint32_t *level, size_t n,
                              double log_tail) {
     double tail = teacher_codec_value(c, CODE_TAIL, teacher_codec_number(c, CODE_TAIL, log_tail));
     double mass = 0, sum = 0; // of levels x: sums of exp x and x exp x
     for (size_t k = 0; k < n; k++) {
-        uint32_t level = teacher_codec_level(c, logp[k]);
-        mass += (double)c->mass[level];
-        sum += (double)c->mass[level] * (double)c->level[level];
+        mass += (double)c->mass[level[k]];
+        sum += (double)c->mass[level[k]] * (double)c->level[level[k]];
     }
     double rest = -expm1(tail); // 1 - Q
     return -exp(tail) * tail - rest * (sum / mass + log(rest / mass));

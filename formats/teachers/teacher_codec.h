@@ -69,8 +69,8 @@ struct teacher_stored {
 size_t teacher_codec_order(const struct teacher_codec *c, size_t n, const int32_t *ids,
                            const uint8_t *mask, struct teacher_stored *order);
 
-// Entropy in nats, as if the tail were one token, of what log Q and logp (n) are decoded to.
-double teacher_codec_entropy(const struct teacher_codec *c, const float *logp, size_t n,
+// Entropy in nats, as if the tail were one token, of what log Q and levels (n) are decoded to.
+double teacher_codec_entropy(const struct teacher_codec *c, const uint32_t *level, size_t n,
                              double log_tail);
 // The same of what is decoded already.
 double teacher_entropy_kept(const float *logp, size_t n, double log_tail);

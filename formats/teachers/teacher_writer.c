@@ -1,3 +1,5 @@
+#include "common/base/mem.h"
+#include "common/base/parallel.h"
 #include "common/method/recipe.h"
 #include "formats/bytes/json.h"
 #include "formats/teachers/teacher_columns.h"
@@ -11,19 +13,13 @@
 // Of the components layout with bits 32; logp has two elements an entry, log_tail one a grid point
 enum { PARTS_TVD = ALPHA, PARTS_ENTROPY, PARTS_COLUMNS };
 
-struct entry {
-    uint32_t number, level[2];
-};
 struct teacher_writer {
     struct columns_writer *columns;
     struct teacher_grid grid; // n 0: composed
     struct teacher_codec code;
     size_t field[CODE_FIELDS], alpha; // columns; alpha 0: it follows from tvd
-    struct entry *entry;              // (room)
     struct teacher_stored *order;     // (tokens)
-    uint32_t *number;                 // (room)
-    uint8_t *bytes;                   // (room)
-    size_t room, tokens;
+    size_t tokens;
 };
 
 bool teacher_rule_alpha(const char *rule, struct teacher_rule *to) {
@@ -138,10 +134,7 @@ struct columns_writer *teacher_writer_columns(struct teacher_writer *w) {
 
 static void writer_free(struct teacher_writer *w) {
     teacher_codec_release(&w->code);
-    free(w->entry);
     free(w->order);
-    free(w->number);
-    free(w->bytes);
     free(w);
 }
 
@@ -169,100 +162,188 @@ static bool write_plain(struct columns_writer *w, const struct teacher_position 
            columns_append(w, ENTROPY, &entropy, 1) && columns_append(w, MOST, &p->log_most, 1);
 }
 
-static bool put(struct teacher_writer *w, enum teacher_field field, const uint32_t *x, size_t n) {
+static bool write_components(struct columns_writer *w, const struct teacher_position *p,
+                             const struct teacher_components *c, size_t grid, float entropy) {
+    uint16_t entries = (uint16_t)p->n;
+    return columns_append(w, ENTRIES, &entries, 1) && columns_append(w, SUPPORT, p->ids, p->n) &&
+           columns_append(w, LOGP, c->low, p->n) && columns_append(w, LOGP, c->high, p->n) &&
+           columns_append(w, TAIL, c->tail, grid) && columns_append(w, PARTS_TVD, &p->tvd, 1) &&
+           columns_append(w, PARTS_ENTROPY, &entropy, 1);
+}
+
+static bool write_as_it_is(struct teacher_writer *w, const struct teacher_row *row, size_t n) {
     bool ok = true;
-    for (size_t k = 0; ok && k < teacher_codec_planes(&w->code, field); k++) {
-        for (size_t i = 0; i < n; i++) w->bytes[i] = (uint8_t)(x[i] >> 8 * k);
-        ok = columns_append(w->columns, w->field[field] + k, w->bytes, n);
+    for (size_t k = 0; ok && k < n; k++) {
+        size_t i = w->order[k].position;
+        if (row->components)
+            ok = write_components(w->columns, &row->position[i], &row->components[i], w->grid.n,
+                                  row->entropy[i]);
+        else
+            ok = write_plain(w->columns, &row->position[i], row->entropy[i]);
     }
     return ok;
 }
 
-static bool put_number(struct teacher_writer *w, enum teacher_field field, double x) {
-    uint32_t code = teacher_codec_number(&w->code, field, x);
-    return put(w, field, &code, 1);
+// ---- coded
+
+// The codes of a row's positions, in the order in which they are stored: each is coded by itself.
+struct codes {
+    const struct teacher_writer *w;
+    const struct teacher_row *row;
+    size_t positions, ends;       // ends: levels of an entry
+    size_t *first;                // (positions + 1) a position's first entry
+    struct teacher_entry *entry;  // (entries) which it is, and its token's code, negative
+    uint32_t *level;              // (entries, ends) of log p* as they come
+    uint32_t *value[CODE_FIELDS]; // a position's, grid.n tails of it, or its entries'
+};
+
+enum { LACKING = UINT32_MAX }; // for the level of a token that every support holds
+
+// Values that a position has room for.
+static size_t room_of(const struct codes *c, enum teacher_field field, size_t k) {
+    size_t n = c->first[k + 1] - c->first[k];
+    if (field == CODE_SUPPORT || field == CODE_LEVEL) return field == CODE_LEVEL ? c->ends * n : n;
+    return field == CODE_TAIL && c->w->grid.n ? c->w->grid.n : 1;
 }
 
-static int by_number(const void *a, const void *b) {
-    uint32_t x = ((const struct entry *)a)->number, y = ((const struct entry *)b)->number;
-    return (x > y) - (x < y);
+static size_t place_of(const struct codes *c, enum teacher_field field, size_t k) {
+    if (field == CODE_SUPPORT || field == CODE_LEVEL)
+        return (field == CODE_LEVEL ? c->ends : 1) * c->first[k];
+    return k * room_of(c, field, k);
 }
 
-static bool put_levels(struct teacher_writer *w, int end, uint32_t n) {
-    for (uint32_t i = 0; i < n; i++) w->number[i] = w->entry[i].level[end];
-    return put(w, CODE_LEVEL, w->number, n);
+// values: log p* of the entries, or its two ends.
+static void code_levels(struct codes *c, size_t k, size_t n, const float *const values[2]) {
+    uint32_t *level = c->level + place_of(c, CODE_LEVEL, k);
+    for (size_t e = 0; e < c->ends; e++)
+        for (size_t i = 0; i < n; i++)
+            level[e * n + i] = teacher_codec_level(&c->w->code, values[e][i]);
 }
 
-// values: log p* of the entries, or its two ends. Without those that are apart.
-static bool put_entries(struct teacher_writer *w, const struct teacher_position *p,
-                        int32_t realised, const float *const values[2], int ends) {
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < p->n; i++) {
-        if (w->code.apart && (p->ids[i] == realised || p->ids[i] == w->code.end)) continue;
-        w->entry[n].number = (uint32_t)w->code.number[p->ids[i]];
-        for (int e = 0; e < ends; e++)
-            w->entry[n].level[e] = teacher_codec_level(&w->code, values[e][i]);
-        n++;
+// The entries without those that are apart.
+static void code_entries(struct codes *c, size_t k, const struct teacher_position *p,
+                         int32_t realised) {
+    const struct teacher_codec *code = &c->w->code;
+    struct teacher_entry *entry = c->entry + c->first[k];
+    uint32_t *support = c->value[CODE_SUPPORT] + place_of(c, CODE_SUPPORT, k);
+    uint32_t *to = c->value[CODE_LEVEL] + place_of(c, CODE_LEVEL, k), n = 0;
+    const uint32_t *level = c->level + place_of(c, CODE_LEVEL, k);
+    for (uint32_t i = 0; i < p->n; i++)
+        if (!code->apart || (p->ids[i] != realised && p->ids[i] != code->end))
+            entry[n++] = (struct teacher_entry){(int32_t)i, -(float)code->number[p->ids[i]]};
+    teacher_rank(entry, n); // by their codes, which are exact in float32
+    for (uint32_t i = 0; i < n; i++) {
+        support[i] = (uint32_t)(i ? entry[i - 1].logp - entry[i].logp - 1 : -entry[i].logp);
+        for (size_t e = 0; e < c->ends; e++) to[e * n + i] = level[e * p->n + (size_t)entry[i].id];
     }
-    qsort(w->entry, n, sizeof *w->entry, by_number);
-    for (uint32_t i = n; i-- > 1;) w->entry[i].number -= w->entry[i - 1].number + 1;
-    for (uint32_t i = 0; i < n; i++) w->number[i] = w->entry[i].number;
-    bool ok = put(w, CODE_ENTRIES, &n, 1) && put(w, CODE_SUPPORT, w->number, n);
-    for (int e = 0; ok && e < ends; e++) ok = put_levels(w, e, n);
-    return ok;
+    c->value[CODE_ENTRIES][k] = n;
+}
+
+static void code_number(struct codes *c, enum teacher_field field, size_t at, double x) {
+    if (c->value[field]) c->value[field][at] = teacher_codec_number(&c->w->code, field, x);
+}
+
+static void code_components(struct codes *c, size_t k, size_t i) {
+    const struct teacher_position *p = &c->row->position[i];
+    const struct teacher_components *parts = &c->row->components[i];
+    code_levels(c, k, p->n, (const float *const[]){parts->low, parts->high});
+    code_entries(c, k, p, -1);
+    for (size_t g = 0; g < c->w->grid.n; g++)
+        code_number(c, CODE_TAIL, place_of(c, CODE_TAIL, k) + g, (double)parts->tail[g]);
+    code_number(c, CODE_TVD, k, (double)p->tvd);
+    code_number(c, CODE_ENTROPY, k, (double)c->row->entropy[i]);
 }
 
 // The level of a token that every support holds.
-static bool put_apart(struct teacher_writer *w, const struct teacher_position *p,
-                      enum teacher_field field, int32_t token) {
-    for (uint32_t k = 0; k < p->n; k++) {
-        if (p->ids[k] != token) continue;
-        uint32_t level = teacher_codec_level(&w->code, p->logp[k]);
-        return put(w, field, &level, 1);
+static void code_apart(struct codes *c, size_t k, const struct teacher_position *p,
+                       enum teacher_field field, int32_t token) {
+    if (!c->value[field]) return;
+    c->value[field][k] = LACKING;
+    for (uint32_t i = 0; i < p->n; i++)
+        if (p->ids[i] == token) c->value[field][k] = c->level[c->first[k] + i];
+}
+
+static void code_composed(struct codes *c, size_t k, size_t i, int32_t realised) {
+    const struct teacher_codec *code = &c->w->code;
+    const struct teacher_position *p = &c->row->position[i];
+    code_levels(c, k, p->n, (const float *const[]){p->logp, NULL});
+    double own = teacher_codec_entropy(code, c->level + c->first[k], p->n, (double)p->log_tail);
+    code_entries(c, k, p, realised);
+    code_apart(c, k, p, CODE_REALISED, realised);
+    code_apart(c, k, p, CODE_END, code->end);
+    code_number(c, CODE_TAIL, k, (double)p->log_tail);
+    code_number(c, CODE_MOST, k, (double)p->log_most);
+    code_number(c, CODE_TVD, k, (double)p->tvd);
+    code_number(c, CODE_ENTROPY, k, (double)c->row->entropy[i] - own);
+}
+
+static void code_position(void *self, size_t k) {
+    struct codes *c = self;
+    const struct teacher_stored *s = &c->w->order[k];
+    if (c->row->components)
+        code_components(c, k, s->position);
+    else
+        code_composed(c, k, s->position, c->row->ids[s->token]);
+}
+static struct codes codes_new(const struct teacher_writer *w, const struct teacher_row *row,
+                              size_t n) {
+    struct codes c = {.w = w, .row = row, .positions = n, .ends = row->components ? 2 : 1};
+    c.first = xcalloc(n + 1, sizeof *c.first);
+    for (size_t k = 0; k < n; k++) {
+        size_t entries = row->position[w->order[k].position].n;
+        assert(entries && entries <= UINT16_MAX);
+        c.first[k + 1] = c.first[k] + entries;
     }
-    return fail_set(columns_fail(w->columns), EXIT_BADDATA,
-                    "a support lacks %s; it is no teacher's",
-                    field == CODE_END ? "the end of sequence" : "the token that stands there");
+    c.entry = xmalloc(c.first[n] * sizeof *c.entry);
+    c.level = xmalloc(c.ends * c.first[n] * sizeof *c.level);
+    for (int f = 0; f < CODE_FIELDS; f++)
+        if (teacher_codec_planes(&w->code, f))
+            c.value[f] = xmalloc(place_of(&c, f, n) * sizeof *c.value[f]);
+    return c;
 }
 
-static bool write_coded(struct teacher_writer *w, const struct teacher_position *p,
-                        int32_t realised, float entropy) {
-    double own = teacher_codec_entropy(&w->code, p->logp, p->n, (double)p->log_tail);
-    return put_entries(w, p, realised, (const float *const[]){p->logp, NULL}, 1) &&
-           put_apart(w, p, CODE_REALISED, realised) &&
-           (w->code.end < 0 || put_apart(w, p, CODE_END, w->code.end)) &&
-           put_number(w, CODE_TAIL, (double)p->log_tail) &&
-           put_number(w, CODE_MOST, (double)p->log_most) &&
-           put_number(w, CODE_TVD, (double)p->tvd) &&
-           put_number(w, CODE_ENTROPY, (double)entropy - own) &&
-           (!w->alpha || columns_append(w->columns, w->alpha, &p->alpha, 1));
+static void codes_free(struct codes *c) {
+    free(c->first);
+    free(c->entry);
+    free(c->level);
+    for (int f = 0; f < CODE_FIELDS; f++) free(c->value[f]);
 }
 
-static bool write_components(struct teacher_writer *w, const struct teacher_position *p,
-                             const struct teacher_components *components, float entropy) {
-    struct columns_writer *c = w->columns;
-    uint16_t entries = (uint16_t)p->n;
-    if (w->code.bits == 32)
-        return columns_append(c, ENTRIES, &entries, 1) &&
-               columns_append(c, SUPPORT, p->ids, p->n) &&
-               columns_append(c, LOGP, components->low, p->n) &&
-               columns_append(c, LOGP, components->high, p->n) &&
-               columns_append(c, TAIL, components->tail, w->grid.n) &&
-               columns_append(c, PARTS_TVD, &p->tvd, 1) &&
-               columns_append(c, PARTS_ENTROPY, &entropy, 1);
-    bool ok = put_entries(w, p, -1, (const float *const[]){components->low, components->high}, 2);
-    for (size_t k = 0; ok && k < w->grid.n; k++)
-        ok = put_number(w, CODE_TAIL, (double)components->tail[k]);
-    return ok && put_number(w, CODE_TVD, (double)p->tvd) &&
-           put_number(w, CODE_ENTROPY, (double)entropy);
+static bool lacks_none(const struct codes *c, enum teacher_field field) {
+    for (size_t k = 0; c->value[field] && k < c->positions; k++)
+        if (c->value[field][k] == LACKING)
+            return fail_set(
+                columns_fail(c->w->columns), EXIT_BADDATA, "a support lacks %s; it is no teacher's",
+                field == CODE_END ? "the end of sequence" : "the token that stands there");
+    return true;
 }
 
-static void make_room(struct teacher_writer *w, size_t n) {
-    if (n <= w->room) return;
-    w->room = 2 * n;
-    w->entry = xrealloc(w->entry, w->room * sizeof *w->entry);
-    w->number = xrealloc(w->number, w->room * sizeof *w->number);
-    w->bytes = xrealloc(w->bytes, w->room);
+// A plane of a field: byte number `plane` of each value.
+static bool put(struct teacher_writer *w, const struct codes *c, enum teacher_field field,
+                size_t plane, uint8_t *bytes) {
+    size_t n = 0, ends = field == CODE_LEVEL ? c->ends : 1;
+    bool entries = field == CODE_SUPPORT || field == CODE_LEVEL;
+    for (size_t k = 0; k < c->positions; k++) {
+        const uint32_t *x = c->value[field] + place_of(c, field, k);
+        size_t here = entries ? ends * c->value[CODE_ENTRIES][k] : room_of(c, field, k);
+        for (size_t i = 0; i < here; i++) bytes[n++] = (uint8_t)(x[i] >> 8 * plane);
+    }
+    return columns_append(w->columns, w->field[field] + plane, bytes, n);
+}
+
+static bool write_coded(struct teacher_writer *w, const struct teacher_row *row, size_t n) {
+    struct codes c = codes_new(w, row, n);
+    parallel_for(n, code_position, &c);
+    bool ok = lacks_none(&c, CODE_REALISED) && lacks_none(&c, CODE_END);
+    uint8_t *bytes = xmalloc(c.ends * c.first[n] + place_of(&c, CODE_TAIL, n));
+    for (int f = 0; f < CODE_FIELDS; f++)
+        for (size_t plane = 0; ok && plane < teacher_codec_planes(&w->code, f); plane++)
+            ok = put(w, &c, f, plane, bytes);
+    for (size_t k = 0; ok && w->alpha && k < n; k++)
+        ok = columns_append(w->columns, w->alpha, &row->position[w->order[k].position].alpha, 1);
+    free(bytes);
+    codes_free(&c);
+    return ok;
 }
 
 bool teacher_write(struct teacher_writer *w, const struct teacher_row *row) {
@@ -275,18 +356,7 @@ bool teacher_write(struct teacher_writer *w, const struct teacher_row *row) {
     grow(&w->order, &w->tokens, row->n, sizeof *w->order);
     size_t positions = teacher_codec_order(&w->code, row->n, row->ids, row->mask, w->order);
     assert(positions == row->positions);
-    for (size_t k = 0; ok && k < positions; k++) {
-        size_t i = w->order[k].position;
-        const struct teacher_position *p = &row->position[i];
-        assert(p->n && p->n <= UINT16_MAX);
-        make_room(w, p->n);
-        assert(!row->components == !w->grid.n);
-        if (row->components)
-            ok = write_components(w, p, &row->components[i], row->entropy[i]);
-        else
-            ok = w->code.bits == 32
-                     ? write_plain(c, p, row->entropy[i])
-                     : write_coded(w, p, row->ids[w->order[k].token], row->entropy[i]);
-    }
+    assert(!row->components == !w->grid.n);
+    ok = ok && (w->code.bits == 32 ? write_as_it_is : write_coded)(w, row, positions);
     return ok && columns_end_row(c);
 }

@@ -39,6 +39,19 @@ static void check_limit(const float *x, size_t n, float limit) {
     near(sum, want, 1e-6 * size, "sum_up_to", n);
 }
 
+// With equals: x in steps of a half.
+static void check_ranks(const float *x, size_t n) {
+    float y[MOST];
+    int32_t before[MOST];
+    for (size_t i = 0; i < n; i++) y[i] = roundf(2 * x[i]) / 2;
+    kernels()->ranks(before, y, n);
+    for (size_t i = 0; i < n; i++) {
+        int32_t want = 0;
+        for (size_t j = 0; j < n; j++) want += y[j] > y[i] || (y[j] == y[i] && j < i);
+        if (before[i] != want) fail_msg("ranks %zu of %zu: %d for %d", i, n, before[i], want);
+    }
+}
+
 static void check_pairs(const float *x, size_t n) {
     float p[MOST], q[MOST], l[MOST], got[PAIR_SUMS];
     double sum[PAIR_SUMS] = {0}, size[PAIR_SUMS] = {0};
@@ -68,6 +81,7 @@ static void searches(void **state) {
         fill(x, n, t, 3);
         for (size_t each = 1; each < 9; each += 3) check_maxima(x, n, each);
         for (size_t i = 0; i < n; i += 1 + n / 4) check_limit(x, n, x[i]);
+        check_ranks(x, n);
         check_limit(x, n, INFINITY);
         check_limit(x, n, -10);
         check_pairs(x, n);
