@@ -171,6 +171,7 @@ static void look_ahead(struct decoder *d, size_t layer) {
         d->ahead[i] = (struct ahead){layer, tasks * i / threads, tasks * (i + 1) / threads, 0};
 }
 
+// Of layer 0 they are those of the step before: what is fetched in vain does no harm.
 static struct memory next_ahead(void *self, size_t most) {
     struct decoder *d = self;
     struct ahead *at = &d->ahead[parallel_self()];
@@ -178,10 +179,10 @@ static struct memory next_ahead(void *self, size_t most) {
     struct seen s = seen_by(&(struct attend){d, at->layer}, at->task);
     size_t bytes = s.n * d->model->config.head_dim * number_size(d);
     bool values = at->done >= bytes;
-    size_t first = values ? at->done - bytes : at->done, left = bytes - first;
+    size_t first = values ? at->done - bytes : at->done, left = first < bytes ? bytes - first : 0;
     struct memory m = {(values ? s.value : s.key) + first, left < most ? left : most};
     at->done += m.bytes;
-    if (at->done == 2 * bytes) {
+    if (values && left <= most) {
         at->task++;
         at->done = 0;
     }

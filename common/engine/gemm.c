@@ -320,26 +320,28 @@ void gemm_pack(void *numbers, struct weights w, size_t M, size_t K) {
     parallel_for(gemm_packed(w, M, K) / packed_lines(w), pack_strip, &p);
 }
 
-// Where number k of a packed row is: its place among the numbers.
-static size_t packed_place(struct weights w, size_t K, size_t row, size_t k) {
-    const size_t n = packed_lines(w), strip = row / n * n * K, line = row % n;
+// Where number k of a row of strips of n rows is: its place among the numbers.
+static size_t packed_place(struct weights w, size_t n, bool tiles, size_t K, size_t row, size_t k) {
+    const size_t strip = row / n * n * K, line = row % n;
     if (w.f32) return strip + k * n + line;
-    if (!by_tiles(w)) return strip + (k / 2 * n + line) * 2 + k % 2;
+    if (!tiles) return strip + (k / 2 * n + line) * 2 + k % 2;
     enum { HALF = TILE_LINES / 2 }; // tiles of HALF pairs of HALF lines, two side by side
     size_t tile = k / TILE_INNER * 2 + line / HALF;
     return strip + tile * TILE_WORDS + (k % TILE_INNER / 2 * HALF + line % HALF) * 2 + k % 2;
 }
 
 void gemm_packed_row(struct weights w, size_t K, size_t row, float *to) {
+    const size_t n = packed_lines(w);
+    const bool tiles = by_tiles(w);
     for (size_t k = 0; k < K; k++) {
-        size_t at = packed_place(w, K, row, k);
+        size_t at = packed_place(w, n, tiles, K, row, k);
         if (w.f32)
             __builtin_prefetch(w.f32 + at);
         else
             __builtin_prefetch(w.bf16 + at);
     }
     for (size_t k = 0; k < K; k++) {
-        size_t at = packed_place(w, K, row, k);
+        size_t at = packed_place(w, n, tiles, K, row, k);
         uint32_t bits = w.f32 ? 0 : (uint32_t)w.bf16[at] << 16;
         if (w.f32)
             to[k] = w.f32[at];

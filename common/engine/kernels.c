@@ -156,14 +156,19 @@ static float k_exp_moment(float *y, const float *x, size_t n) {
     return lanes_sum(s);
 }
 
-static float k_moment(const float *p, const float *x, size_t n) {
-    vec s[PARTS] = {0};
+static void k_outside(struct outside *to, const float *p, const float *x, size_t n) {
+    vec moment[PARTS] = {0}, mass[PARTS] = {0}, most[PARTS];
+    for (size_t k = 0; k < PARTS; k++) most[k] = splat(-INFINITY);
     for (size_t i = 0, k = 0; i < n; i += LANES, k = (k + 1) % PARTS) {
         vec e = n - i < LANES ? load_some(p + i, n - i, 0) : load(p + i);
-        vec z = n - i < LANES ? load_some(x + i, n - i, 0) : load(x + i);
-        s[k] += zero_where(e == splat(0), e * z);
+        vec z = n - i < LANES ? load_some(x + i, n - i, -INFINITY) : load(x + i);
+        moment[k] += zero_where(e == splat(0), e * z);
+        mass[k] += e;
+        most[k] = vmax(z, most[k]);
     }
-    return lanes_sum(s);
+    to->moment = lanes_sum(moment);
+    memcpy(to->mass, mass, sizeof mass);
+    memcpy(to->most, most, sizeof most);
 }
 
 static void k_pair_sums(float sum[PAIR_SUMS], const float *p, const float *q, const float *l,
@@ -413,7 +418,7 @@ const struct kernels KERNELS = {
     .exp_scale = k_exp_scale,
     .exp_sum = k_exp_sum,
     .exp_moment = k_exp_moment,
-    .moment = k_moment,
+    .outside = k_outside,
     .pair_sums = k_pair_sums,
     .distance = k_distance,
     .dot = k_dot,

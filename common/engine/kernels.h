@@ -98,6 +98,10 @@ struct bf16_product { // c (rows,cols) [+]= a b
 
 enum { PAIR_SUMS = 8 };
 
+struct outside {
+    float moment, mass[16], most[16];
+};
+
 struct kernels {
     const char *name;
     const char *bits; // levels of one kind give the same bits in float32
@@ -119,7 +123,9 @@ struct kernels {
                      float shift); // y = exp(x - shift); its sum
     // y = exp(x), the sum of y x; where y is 0 that term is 0
     float (*exp_moment)(float *y, const float *x, size_t n);
-    float (*moment)(const float *y, const float *x, size_t n); // the same of a y that is there
+    // Of masses p with logarithms x: the sum of p x, 0 where p is; of lane l, which has numbers l,
+    // l + 16, .., the sum of p and the largest x.
+    void (*outside)(struct outside *to, const float *p, const float *x, size_t n);
     // Of masses p and q with logarithms l and m, and a = l - m, 0 where p is: the sums of p, q, p
     // a, p p, p p a, p p a a, q q, p q.
     void (*pair_sums)(float sum[PAIR_SUMS], const float *p, const float *q, const float *l,

@@ -53,6 +53,18 @@ double row_lse(const float *x, size_t n) {
     return (double)most + log(row_sum_exp(x, n, most));
 }
 
+struct row_outside row_outside(const float *p, const float *logp, size_t n) {
+    struct row_outside sum = {.most = -INFINITY};
+    for (size_t i = 0; i < n; i += ROW_BLOCK) {
+        struct outside o;
+        kernels()->outside(&o, p + i, logp + i, n - i < ROW_BLOCK ? n - i : ROW_BLOCK);
+        sum.moment += (double)o.moment;
+        sum.mass += add_lanes(o.mass);
+        sum.most = fmaxf(sum.most, row_max(o.most, LANES));
+    }
+    return sum;
+}
+
 static void fetch(const float *x, size_t n) {
     enum { LINE = 16 };
     for (size_t i = 0; i < n; i += LINE) __builtin_prefetch(x + i, 0, 2);

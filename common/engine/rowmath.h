@@ -16,6 +16,12 @@ float row_max(const float *x, size_t n);
 double row_sum(const float *x, size_t n);
 // *sum: of the numbers up to `limit`; returns how many are above it.
 size_t row_sum_up_to(const float *x, size_t n, float limit, double *sum);
+// Of masses p (n) with logarithms logp: the sums of p logp, 0 where p is, and of p; the largest
+// logp.
+struct row_outside {
+    double moment, mass;
+    float most;
+} row_outside(const float *p, const float *logp, size_t n);
 void row_scale(float *x, size_t n, float scale);
 // out = exp(x - shift); out may be x. Below e^-87 it is 0.
 void row_exp(float *out, const float *x, size_t n, float shift);

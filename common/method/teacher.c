@@ -331,24 +331,18 @@ size_t teacher_truncate(const struct teacher_cut *cut, const float *logp, size_t
 // What is outside entries (n), and the entropy. The row is as it was then, but p of them is 0.
 static struct teacher_rest measure_rest(struct teacher_composed *row, size_t V,
                                         const struct teacher_entry *entries, size_t n) {
-    double moment = 0, mass = 0;
-    float most = ROW_LOG_FLOOR;
+    double moment = 0;
     for (size_t i = 0; i < n; i++) {
         size_t id = (size_t)entries[i].id;
         if (row->p[id] > 0) moment += (double)row->p[id] * (double)entries[i].logp;
         row->p[id] = 0;
         row->logp[id] = -INFINITY;
     }
-    for (size_t at = 0; at < V; at += ROW_BLOCK) {
-        size_t m = V - at < ROW_BLOCK ? V - at : ROW_BLOCK;
-        moment += (double)kernels()->moment(row->p + at, row->logp + at, m);
-        mass += row_sum(row->p + at, m);
-        most = fmaxf(most, row_max(row->logp + at, m));
-    }
+    struct row_outside o = row_outside(row->p, row->logp, V);
     for (size_t i = 0; i < n; i++) row->logp[entries[i].id] = entries[i].logp;
-    return (struct teacher_rest){.log_tail = log_mass(mass / row->sum),
-                                 .entropy = -moment / row->sum,
-                                 .log_most = fminf(most, 0)};
+    return (struct teacher_rest){.log_tail = log_mass(o.mass / row->sum),
+                                 .entropy = -(moment + o.moment) / row->sum,
+                                 .log_most = fminf(fmaxf(o.most, ROW_LOG_FLOOR), 0)};
 }
 
 size_t teacher_truncate_row(const struct teacher_cut *cut, struct teacher_composed *row, size_t V,

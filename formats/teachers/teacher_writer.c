@@ -175,6 +175,7 @@ static bool write_as_it_is(struct teacher_writer *w, const struct teacher_row *r
     bool ok = true;
     for (size_t k = 0; ok && k < n; k++) {
         size_t i = w->order[k].position;
+        assert(row->position[i].n && row->position[i].n <= UINT16_MAX);
         if (row->components)
             ok = write_components(w->columns, &row->position[i], &row->components[i], w->grid.n,
                                   row->entropy[i]);
@@ -194,22 +195,23 @@ struct codes {
     size_t *first;                // (positions + 1) a position's first entry
     struct teacher_entry *entry;  // (entries) which it is, and its token's code, negative
     uint32_t *level;              // (entries, ends) of log p* as they come
-    uint32_t *value[CODE_FIELDS]; // a position's, grid.n tails of it, or its entries'
+    uint32_t *value[CODE_FIELDS]; // (positions, or entries; values_each)
 };
 
-enum { LACKING = UINT32_MAX }; // for the level of a token that every support holds
+static const uint32_t lacking = UINT32_MAX; // the level of a token that every support holds
 
-// Values that a position has room for.
-static size_t room_of(const struct codes *c, enum teacher_field field, size_t k) {
-    size_t n = c->first[k + 1] - c->first[k];
-    if (field == CODE_SUPPORT || field == CODE_LEVEL) return field == CODE_LEVEL ? c->ends * n : n;
+static bool of_entries(enum teacher_field field) {
+    return field == CODE_SUPPORT || field == CODE_LEVEL;
+}
+
+// Values of a position, or of an entry.
+static size_t values_each(const struct codes *c, enum teacher_field field) {
+    if (field == CODE_LEVEL) return c->ends;
     return field == CODE_TAIL && c->w->grid.n ? c->w->grid.n : 1;
 }
 
 static size_t place_of(const struct codes *c, enum teacher_field field, size_t k) {
-    if (field == CODE_SUPPORT || field == CODE_LEVEL)
-        return (field == CODE_LEVEL ? c->ends : 1) * c->first[k];
-    return k * room_of(c, field, k);
+    return values_each(c, field) * (of_entries(field) ? c->first[k] : k);
 }
 
 // values: log p* of the entries, or its two ends.
@@ -258,7 +260,7 @@ static void code_components(struct codes *c, size_t k, size_t i) {
 static void code_apart(struct codes *c, size_t k, const struct teacher_position *p,
                        enum teacher_field field, int32_t token) {
     if (!c->value[field]) return;
-    c->value[field][k] = LACKING;
+    c->value[field][k] = lacking;
     for (uint32_t i = 0; i < p->n; i++)
         if (p->ids[i] == token) c->value[field][k] = c->level[c->first[k] + i];
 }
@@ -285,6 +287,7 @@ static void code_position(void *self, size_t k) {
     else
         code_composed(c, k, s->position, c->row->ids[s->token]);
 }
+
 static struct codes codes_new(const struct teacher_writer *w, const struct teacher_row *row,
                               size_t n) {
     struct codes c = {.w = w, .row = row, .positions = n, .ends = row->components ? 2 : 1};
@@ -311,7 +314,7 @@ static void codes_free(struct codes *c) {
 
 static bool lacks_none(const struct codes *c, enum teacher_field field) {
     for (size_t k = 0; c->value[field] && k < c->positions; k++)
-        if (c->value[field][k] == LACKING)
+        if (c->value[field][k] == lacking)
             return fail_set(
                 columns_fail(c->w->columns), EXIT_BADDATA, "a support lacks %s; it is no teacher's",
                 field == CODE_END ? "the end of sequence" : "the token that stands there");
@@ -321,12 +324,11 @@ static bool lacks_none(const struct codes *c, enum teacher_field field) {
 // A plane of a field: byte number `plane` of each value.
 static bool put(struct teacher_writer *w, const struct codes *c, enum teacher_field field,
                 size_t plane, uint8_t *bytes) {
-    size_t n = 0, ends = field == CODE_LEVEL ? c->ends : 1;
-    bool entries = field == CODE_SUPPORT || field == CODE_LEVEL;
+    size_t n = 0, each = values_each(c, field);
     for (size_t k = 0; k < c->positions; k++) {
         const uint32_t *x = c->value[field] + place_of(c, field, k);
-        size_t here = entries ? ends * c->value[CODE_ENTRIES][k] : room_of(c, field, k);
-        for (size_t i = 0; i < here; i++) bytes[n++] = (uint8_t)(x[i] >> 8 * plane);
+        size_t values = each * (of_entries(field) ? c->value[CODE_ENTRIES][k] : 1);
+        for (size_t i = 0; i < values; i++) bytes[n++] = (uint8_t)(x[i] >> 8 * plane);
     }
     return columns_append(w->columns, w->field[field] + plane, bytes, n);
 }

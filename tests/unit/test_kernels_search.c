@@ -72,10 +72,31 @@ static void check_pairs(const float *x, size_t n) {
         near((double)got[k], sum[k], 2e-6 * size[k], "pair_sums", n);
 }
 
+static void check_outside(const float *x, size_t n) {
+    float e[MOST], made = kernels()->exp_moment(e, x, n), z[MOST];
+    struct outside o;
+    kernels()->outside(&o, e, x, n);
+    assert_true(o.moment == made);
+    for (size_t l = 0; l < 16; l++) {
+        double mass = 0;
+        float most = -INFINITY;
+        for (size_t i = l; i < n; i += 16) {
+            mass += (double)e[i];
+            most = fmaxf(most, x[i]);
+        }
+        near((double)o.mass[l], mass, 1e-6 * mass, "outside, mass", n);
+        assert_true(o.most[l] == most);
+    }
+    for (size_t i = 0; i < n; i++) z[i] = i + 1 < n ? x[i] : -INFINITY;
+    e[n - 1] = 0;
+    kernels()->outside(&o, e, z, n);
+    assert_true(isfinite(o.moment));
+}
+
 // What finds the largest numbers of a row and sums the others.
 static void searches(void **state) {
     (void)state;
-    float x[MOST], e[MOST], p[MOST];
+    float x[MOST];
     for (size_t t = 0; t < LENGTHS; t++) {
         size_t n = lengths[t];
         fill(x, n, t, 3);
@@ -85,12 +106,7 @@ static void searches(void **state) {
         check_limit(x, n, INFINITY);
         check_limit(x, n, -10);
         check_pairs(x, n);
-        float made = kernels()->exp_moment(e, x, n);
-        assert_true(kernels()->moment(e, x, n) == made);
-        fill(p, n, 3, 1);
-        p[n - 1] = 0;
-        x[n - 1] = -INFINITY;
-        assert_true(isfinite(kernels()->moment(p, x, n)));
+        check_outside(x, n);
     }
 }
 
