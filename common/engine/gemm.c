@@ -3,6 +3,7 @@
 #include "common/base/mem.h"
 #include "common/base/parallel.h"
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,8 +70,8 @@ enum { ROWS_STEP = 24 }; // a multiple of every level's panel
 
 static void task(void *self, size_t i) {
     const struct product *p = self;
-    struct span r = piece(p->N, p->down, ROWS_STEP, i / p->right);
-    struct span c = piece(p->M, p->right, KERNEL_STRIPS, i % p->right);
+    struct span r = share(p->N, p->down, ROWS_STEP, i / p->right);
+    struct span c = share(p->M, p->right, KERNEL_STRIPS, i % p->right);
     if (!r.count || !c.count) return;
     if (!p->plan) add_inner(p, r, c, 0, p->K, p->add);
     for (size_t u = 0; p->plan && u < p->plan->units; u++)
@@ -87,24 +88,33 @@ static void stream_task(void *self, size_t first, size_t last) {
     add_more(p, r, c);
 }
 
-// Each piece of rows packs b again, each piece of columns a where that must be packed: the cut that
-// packs least. Few tasks leave threads waiting at the end.
+// What tasks (down, right) take beside multiplying, of that: each piece of rows packs b again, each
+// piece of columns a where that must be packed, and threads wait for the one that has a task more.
+static double overhead(const struct product *p, size_t down, size_t right) {
+    const double pack = 8; // a number takes so many multiply-adds
+    double b = p->b.inner ? 1 : 0.3, a = p->a.inner ? 0 : 1;
+    size_t tasks = down * right, threads = (size_t)parallel_threads();
+    double longest = (double)(pieces(tasks, threads) * threads) / (double)tasks;
+    return pack * (b * (double)down / (double)p->N + a * (double)right / (double)p->M) + longest;
+}
+
+// Three tasks a thread at least: few leave threads waiting for one that others keep busy.
 static void cut(struct product *p) {
-    size_t threads = (size_t)parallel_threads(), want = threads == 1 ? 1 : 6 * threads;
-    size_t strips = pieces(p->M, KERNEL_STRIPS), least = 0;
-    double best = 0, cost_b = p->b.inner ? 1 : 0.3, cost_a = p->a.inner ? 0 : 1;
+    size_t threads = (size_t)parallel_threads(), want = threads == 1 ? 1 : 3 * threads;
+    size_t strips = pieces(p->M, KERNEL_STRIPS);
+    double least = INFINITY;
     for (size_t down = pieces(p->N, KERNEL_ROWS); down <= pieces(p->N, ROWS_STEP); down++) {
-        size_t right = pieces(want, down);
+        size_t right = pieces(want, down), last = right + threads - 1;
         if (right > strips) right = strips;
-        double cost = cost_b * (double)down / (double)p->N + cost_a * (double)right / (double)p->M;
-        if (!least || cost < best) {
-            best = cost;
-            least = down;
+        for (; right <= last && right <= strips; right++) {
+            double o = overhead(p, down, right);
+            if (o >= least) continue;
+            least = o;
+            p->down = down;
             p->right = right;
         }
-        if (right == 1) break;
+        if (down > want) break;
     }
-    p->down = least;
 }
 
 // ---- by sgemm ----

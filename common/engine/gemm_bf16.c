@@ -116,8 +116,8 @@ static void pack_other(void *self, size_t i) {
 static void multiply_panels(void *self, size_t i) {
     const struct chunk *c = self;
     const struct span rows = c->a.lines, columns = c->b.lines;
-    struct span r = piece(rows.count, c->down, c->a.panel, i / c->across);
-    struct span m = piece(columns.count, c->across, c->b.panel, i % c->across);
+    struct span r = share(rows.count, c->down, c->a.panel, i / c->across);
+    struct span m = share(columns.count, c->across, c->b.panel, i % c->across);
     if (!r.count || !m.count) return;
     float *corner = c->p->c + (rows.first + r.first) * c->p->ldc + columns.first + m.first;
     struct bf16_product t = {
@@ -183,9 +183,9 @@ static void multiply_lines(const struct chunk *c, struct span lines, struct span
 
 static void multiply_own(void *self, size_t i) {
     const struct chunk *c = self;
-    struct span lines = piece(c->own->lines.count, c->down, c->own->panel, i);
-    struct span next = piece(c->own->lines.count, c->down, c->own->panel,
-                             i + (size_t)parallel_threads()); // that this thread most likely takes
+    size_t n = c->own->lines.count, panel = c->own->panel;
+    struct span lines = share(n, c->down, panel, i), next = {0};
+    if (i + 1 < c->down) next = share(n, c->down, panel, i + 1); // that it most likely takes
     if (lines.count) multiply_lines(c, lines, next);
 }
 

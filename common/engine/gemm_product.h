@@ -18,6 +18,12 @@ static inline struct span piece(size_t n, size_t k, size_t step, size_t i) {
     return (struct span){first, end - first};
 }
 
+// The same for tasks: the pieces differ by a step at most.
+static inline struct span share(size_t n, size_t k, size_t step, size_t i) {
+    size_t steps = pieces(n, step), first = steps * i / k * step, end = steps * (i + 1) / k * step;
+    return (struct span){first, (end < n ? end : n) - first};
+}
+
 enum { FEW_ROWS = 64 }; // of c: reading b takes as long as multiplying
 
 // c (N,M) [+]= a (N,K) b (K,M) cut into tasks of rows by columns. How it is cut does not show in

@@ -296,7 +296,8 @@ static struct reader also_reader(const struct fetcher *f, size_t steps, const vo
 
 struct left { // a as the tiles read it
     const float *at;
-    size_t lda;        // 0: panels, one behind the other
+    size_t lda;        // 0: panels,
+    size_t apart;      // so many floats from one to the next
     const float *last; // the panel of the rows that fill none, lda 0; NULL: one row by itself
 };
 
@@ -319,7 +320,7 @@ static void one_strip(const struct block *d, const struct left *a, size_t j, con
     for (size_t i = 0; i < d->rows; i += PANEL) {
         size_t rows = d->rows - i < PANEL ? d->rows - i : PANEL;
         t.c = d->c + i * d->ldc + j;
-        t.a = a->lda ? a->at + i * a->lda : a->at + i * d->k;
+        t.a = a->lda ? a->at + i * a->lda : a->at + i / PANEL * a->apart;
         if (rows < PANEL && a->lda && a->last) {
             t.a = a->last;
             t.lda = 0;
@@ -355,23 +356,24 @@ static void all_strips(const struct block *d, const struct left *a) {
     }
 }
 
-// Inner step `step` of all panels: n numbers.
-static void spread(float *panels, size_t steps, size_t step, const float *line, size_t n) {
+// An inner step of all panels, `apart` from each other: n numbers.
+static void spread(float *to, size_t apart, const float *line, size_t n) {
     size_t i = 0;
-    for (; i + PANEL <= n; i += PANEL)
-        memcpy(panels + i * steps + step * PANEL, line + i, PANEL * sizeof *line);
+    for (; i + PANEL <= n; i += PANEL, to += apart) memcpy(to, line + i, PANEL * sizeof *line);
     if (i == n) return;
-    float *to = panels + i * steps + step * PANEL;
     memset(to, 0, PANEL * sizeof *to);
     memcpy(to, line + i, (n - i) * sizeof *to);
 }
 
-// a (k,rows) as panels, read row by row as they lie
+// a (k,rows) as panels, read row by row as they lie. A row goes to all panels: they are an odd
+// number of cache lines apart, so as not to take each other's place in L1.
 static __attribute__((noinline)) void with_packed_a(const struct block *d, struct left *a) {
-    float packed[KERNEL_ROWS * KERNEL_DEPTH] __attribute__((aligned(64)));
+    enum { LINE = 16, MOST = KERNEL_DEPTH * PANEL + 2 * LINE };
+    float packed[KERNEL_ROWS / PANEL * MOST] __attribute__((aligned(64)));
+    a->apart = ((d->k * PANEL + LINE - 1) / LINE | 1) * LINE;
     for (size_t p = 0; p < d->k; p++) {
         for (size_t i = 0; i < d->rows; i += 16) fetch_at(&d->a, p + 4, i);
-        spread(packed, d->k, p, d->a.f32 + p * d->a.ld, d->rows);
+        spread(packed + p * PANEL, a->apart, d->a.f32 + p * d->a.ld, d->rows);
     }
     a->at = packed;
     a->lda = 0;

@@ -84,10 +84,9 @@ static struct teacher_composed compose_row(struct dump_pass *p, size_t i) {
     const struct online_logits *l = &p->logits;
     struct teacher_position *t = &p->info[p->chunk.first + i];
     float *row = p->star + (size_t)parallel_self() * 3 * V;
-    size_t next = i + (size_t)parallel_threads(); // that this thread most likely has after it
-    struct teacher_composed star = {
-        .logp = row, .p = row + V, .next = next < p->chunk.count ? l->dpo + next * V : NULL};
+    struct teacher_composed star = {.logp = row, .p = row + V};
     double tvd;
+    if (i + 1 < p->chunk.count) star.next = l->dpo + (i + 1) * V; // that it most likely has next
     t->alpha = (float)teacher_star_row(&p->d->rule, l->base + i * V, l->dpo + i * V,
                                        l->negative + i * V, V, &star, &tvd);
     t->tvd = (float)tvd;
