@@ -393,6 +393,7 @@ static void print_plan(struct generate *g) {
         tokens_bytes(&g->prompts) + generation_plan(slots, max_new < length ? max_new : length);
     bytes += g->model ? decoder_plan(&g->main->model, slots, length)
                       : teacher_sampler_plan(&g->sampler, slots, length);
+    bytes += sample_plan(g->model ? 1 : g->sampler.n, slots, g->main->model.config.vocab_used);
     double sampled = 0, kept = 0;
     for (size_t i = 0; i < g->prompts.rows; i++) {
         double prompt = (double)prompt_tokens(&g->prompts, i), most = (double)length - prompt;

@@ -240,10 +240,19 @@ static bool step(struct running *r) {
     return fill(r);
 }
 
+static size_t logits_bytes(size_t slots,
+                           size_t V) { // of a decoder; one that is begun has a row too
+    return (slots + 1) * V * sizeof(float);
+}
+
+size_t sample_plan(size_t decoders, size_t slots, size_t V) {
+    return decoders * logits_bytes(slots, V);
+}
+
 bool sample_queue_run(const struct sampler *s, const struct sample_queue *q) {
     size_t V = decoder_model(s->decoder[0])->config.vocab_used;
     struct running r = {.s = s, .q = q, .idle = s->slots, .V = V};
-    const size_t bytes = (s->slots + 1) * V * sizeof **r.z;
+    const size_t bytes = logits_bytes(s->slots, V);
     r.job = xmalloc(s->slots * sizeof *r.job);
     r.slot = xmalloc(s->slots * sizeof *r.slot);
     r.free = xmalloc(s->slots * sizeof *r.free);

@@ -40,6 +40,8 @@ struct sample_queue { // jobs as they come and go
     struct sample_job *(*next)(void *self);         // to be begun; NULL: none for now
     bool (*over)(void *self, struct sample_job *j); // it is complete. False: go no further
 };
+// Bytes that it takes besides the decoders: the logits of V tokens.
+size_t sample_plan(size_t decoders, size_t slots, size_t V);
 // Until there is no job. False: asked to stop, or `over` said so; the current jobs are incomplete.
 bool sample_queue_run(const struct sampler *s, const struct sample_queue *q);
 bool sample_run(const struct sampler *s, struct sample_job *jobs, size_t n); // of an array

@@ -354,7 +354,8 @@ static struct net_limits pass_limits(const struct group_policy *p) {
 size_t group_policy_plan(const struct group_policy *p) {
     struct net_limits l = pass_limits(p);
     size_t jobs = (size_t)p->train->batch_size * samples(p), each = jobs * p->max_new;
-    size_t bytes = decoder_plan(p->student, p->slots, p->source.span);
+    size_t bytes = decoder_plan(p->student, p->slots, p->source.span) +
+                   sample_plan(1, p->slots, p->student->config.vocab_used);
     bytes += model_bytes(p->reference) + net_plan(p->reference, &l);
     if (p->dpo) bytes += model_bytes(p->dpo) + net_plan(p->dpo, &l);
     bytes += scorer_plan(&p->options->scorer, p->source.span, (size_t)p->train->micro_tokens);

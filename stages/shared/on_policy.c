@@ -185,7 +185,8 @@ bool on_policy_source(struct on_policy *p, struct source *s, struct fail *f) {
 size_t on_policy_plan(const struct on_policy *p) {
     struct net_limits limits = train_limits(p->train, &p->source), i = limits;
     size_t bytes = online_teachers_plan(&p->teachers, &limits) +
-                   decoder_plan(p->student, p->slots, p->source.longest);
+                   decoder_plan(p->student, p->slots, p->source.longest) +
+                   sample_plan(1, p->slots, p->student->config.vocab_used);
     const struct model *all[] = {p->student, p->teachers.dpo, p->teachers.reverse, p->teachers.ref};
     bytes += models_bytes(4, all) - models_bytes(1, all);
     i.backward = false;
