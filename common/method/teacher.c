@@ -200,8 +200,10 @@ static float group_threshold(const float *logp, size_t V, size_t k) {
     for (size_t at = 0; at < V; at += LANES * each) {
         float most[LANES];
         kernels()->maxima(most, logp + at, V - at < LANES * each ? V - at : LANES * each, each);
-        for (int l = 0; l < LANES; l++)
-            if (most[l] > -INFINITY) group[n++] = (struct teacher_entry){(int32_t)n, most[l]};
+        for (int l = 0; l < LANES; l++) {
+            group[n] = (struct teacher_entry){(int32_t)n, most[l]};
+            n += most[l] > -INFINITY;
+        }
     }
     teacher_rank(group, n);
     float least = n < k ? -FLT_MAX : group[k - 1].logp;
@@ -270,6 +272,7 @@ static int by_id(const void *a, const void *b) {
     int32_t x = ((const struct teacher_entry *)a)->id, y = ((const struct teacher_entry *)b)->id;
     return (x > y) - (x < y);
 }
+
 // Mass of logp (V) from *from up to `to`, after which *from then stands.
 static double pass_over(const float *logp, size_t *from, size_t to) {
     double sum = row_sum_exp(logp + *from, to - *from, 0);
