@@ -259,9 +259,11 @@ static void truncation(void **state) {
     static const size_t top[] = {1, 2, 64, 0, V, V + 100};
     static const double mass[] = {0.5, 0.9, 0.999, 1};
     struct teacher_rule r = {0};
-    for (uint64_t salt = 0; salt < 6; salt++) {
+    for (uint64_t salt = 0; salt < 8; salt++) {
         make(z, V, salt, 1 + (double)salt);
         for (size_t v = 0; v < V && salt % 2; v++) z[v] = roundf(z[v]); // many ties
+        for (size_t v = 0; v < V && salt >= 6; v++)
+            z[v] = salt == 6 ? 1 : 0.01f * (float)(v % 700); // ties alone, ascending numbers
         for (size_t v = V - 4; v < V; v++) z[v] = -INFINITY;
         teacher_compose(&r, 0, z, z, z, V, z);
         for (int t = 0; t < 6; t++)
