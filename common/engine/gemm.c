@@ -98,15 +98,17 @@ static double overhead(const struct product *p, size_t down, size_t right) {
     return pack * (b * (double)down / (double)p->N + a * (double)right / (double)p->M) + longest;
 }
 
-// Three tasks a thread at least: few leave threads waiting for one that others keep busy.
+// Three tasks a thread at least: few leave threads waiting for one that others keep busy. Of all
+// cuts into rows those into columns that have as many tasks, or some more.
 static void cut(struct product *p) {
+    enum { TRIED = 4 };
     size_t threads = (size_t)parallel_threads(), want = threads == 1 ? 1 : 3 * threads;
     size_t strips = pieces(p->M, KERNEL_STRIPS);
     double least = INFINITY;
     for (size_t down = pieces(p->N, KERNEL_ROWS); down <= pieces(p->N, ROWS_STEP); down++) {
-        size_t right = pieces(want, down), last = right + threads - 1;
+        size_t right = pieces(want, down), last = right + TRIED;
         if (right > strips) right = strips;
-        for (; right <= last && right <= strips; right++) {
+        for (; right < last && right <= strips; right++) {
             double o = overhead(p, down, right);
             if (o >= least) continue;
             least = o;
