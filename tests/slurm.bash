@@ -45,7 +45,11 @@ sinfo -h -o %t 2>/dev/null | grep -q idle || skip "no node is idle: $(tail -n 1 
 
 over() { # JOB: waits until it and its tasks are gone; what waits to be queued again starts at once
     for try in $(seq 240); do
-        squeue -h -j "$1" -o %T 2>/dev/null | grep -q . || return 0
+        if squeue -h -j "$1" -o %T >queue 2>&1; then
+            [ -s queue ] || return 0
+        elif grep -q 'Invalid job id' queue; then # else it was too busy to answer
+            return 0
+        fi
         squeue -h -j "$1" -o '%i %r' | awk '/BeginTime/ { print $1 }' | while read -r id; do
             scontrol update jobid="$id" StartTime=now 2>/dev/null
         done

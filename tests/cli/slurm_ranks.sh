@@ -10,7 +10,7 @@ srun --mpi=list 2>&1 | grep -q pmix || skip 'this Slurm has no pmix; apt-get ins
 world 160
 export PATH=$mpi:$PATH
 train="--model $PWD/base.h5 --data $PWD/sft-data.h5 --batch-size 16 --unit-tokens 128 --lanes 2"
-long="$train --steps 400"
+long="$train --steps 1200"
 "$mpi/sft" -q $long -o want.h5 >out 2>err || fail "one rank: $(cat err)"
 
 steps() { tail -n 1 log.csv 2>/dev/null | cut -d, -f1 | grep -E '^[0-9]+$' || echo 0; }
