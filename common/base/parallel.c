@@ -18,9 +18,9 @@
 // Workers wait for a job by spinning for a moment, then asleep: a job of microseconds should not
 // pay for a system call, and a machine with other work should not pay for our spinning. Whoever
 // comes late to a job finds nothing left to do; nobody waits for a worker that has not begun.
-// The indices lie in shares, one a thread, the same ones in every job of n: what a thread has worked
-// on is in its caches, and near it in memory, when its next job comes to it, and threads do not meet
-// on one counter. Who is done with his own share helps with the next one's.
+// The indices lie in shares, one a thread, the same ones in every job of n: what a thread has
+// worked on is in its caches, and near it in memory, when its next job comes to it, and threads do
+// not meet on one counter. Who is done with his own share helps with the next one's.
 enum { SPINS = 2000, LINE = 64 };
 
 struct share {
@@ -62,8 +62,7 @@ static void work_on(struct share *s) {
 
 static void work(void) {
     busy = true;
-    for (int i = 0; i < team.threads; i++)
-        work_on(&team.share[(self_index + i) % team.threads]);
+    for (int i = 0; i < team.threads; i++) work_on(&team.share[(self_index + i) % team.threads]);
     busy = false;
 }
 
