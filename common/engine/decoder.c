@@ -191,10 +191,6 @@ static struct memory next_ahead(void *self, size_t most) {
 
 // ---- attention ----
 
-static void fetch(const char *x, size_t bytes) {
-    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(x + i, 0, 2);
-}
-
 // to (D) = the n values, by their weights p (n)
 static void mix_values(const struct decoder *d, float *to, const float *p, const struct seen *s) {
     size_t D = d->model->config.head_dim;
@@ -233,9 +229,10 @@ static void attend_row(const struct attend *a, size_t task, const struct seen *n
     float scale = model_score_scale(c);
     for (size_t i = 0, n; i < s.n; i += n) {
         n = s.n - i < 2 * KEYS ? s.n - i : KEYS;
-        fetch(s.value + i * size, n * size);
+        memory_fetch((struct memory){s.value + i * size, n * size});
         if (next && i < next->n)
-            fetch(next->key + i * size, (n < next->n - i ? n : next->n - i) * size);
+            memory_fetch(
+                (struct memory){next->key + i * size, (n < next->n - i ? n : next->n - i) * size});
         score_keys(d, score, q, heads, &s, i, n);
     }
     for (size_t h = 0; h < heads; h++) {

@@ -18,7 +18,8 @@ static inline struct span piece(size_t n, size_t k, size_t step, size_t i) {
     return (struct span){first, end - first};
 }
 
-// The same for tasks: the pieces differ by a step at most.
+// The same for tasks: they differ by a step at most. (The bits depend on the inner length's
+// pieces.)
 static inline struct span share(size_t n, size_t k, size_t step, size_t i) {
     size_t steps = pieces(n, step), first = steps * i / k * step, end = steps * (i + 1) / k * step;
     return (struct span){first, (end < n ? end : n) - first};

@@ -65,17 +65,12 @@ struct row_outside row_outside(const float *p, const float *logp, size_t n) {
     return sum;
 }
 
-static void fetch(const float *x, size_t n) {
-    enum { LINE = 16 };
-    for (size_t i = 0; i < n; i += LINE) __builtin_prefetch(x + i, 0, 2);
-}
-
 double row_exp_from(float *y, const float *x, size_t n, float shift, const float *next) {
     const struct kernels *k = kernels();
     double sum = 0;
     for (size_t i = 0; i < n; i += ROW_BLOCK) {
         size_t m = n - i < ROW_BLOCK ? n - i : ROW_BLOCK;
-        if (next) fetch(next + i, m);
+        if (next) memory_fetch((struct memory){(const char *)(next + i), m * sizeof *next});
         sum += (double)k->exp_sum(y + i, x + i, m, shift);
     }
     return sum;

@@ -240,8 +240,8 @@ static bool step(struct running *r) {
     return fill(r);
 }
 
-static size_t logits_bytes(size_t slots,
-                           size_t V) { // of a decoder; one that is begun has a row too
+// Of a decoder: a row for each slot, and one for the sequence that is begun.
+static size_t logits_bytes(size_t slots, size_t V) {
     return (slots + 1) * V * sizeof(float);
 }
 
