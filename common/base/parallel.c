@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -20,24 +21,29 @@
 // comes late to a job finds nothing left to do; nobody waits for a worker that has not begun.
 // The indices lie in shares, one a thread, the same ones in every job of n: what a thread has
 // worked on is in its caches, and near it in memory, when its next job comes to it, and threads do
-// not meet on one counter. Who is done with his own share helps with the next one's.
+// not meet on one counter. Who is done with his own share helps with the next one's. Of a range
+// half of what is left of a share is taken at a time: few pieces, and small ones at the end, where
+// one core may be slower than another.
 enum { SPINS = 2000, LINE = 64 };
 
 struct share {
     _Alignas(LINE) atomic_size_t next;
     size_t end;
+    atomic_bool inside; // its thread is at work on the open job
 };
 
-static struct { // the one team of the process; the signals and threads of C have no other place
+// The one team of the process; the signals and threads of C have no other place. What a worker
+// needs to begin is one cache line that only the caller writes, and its share.
+static struct {
+    _Alignas(LINE) atomic_int call; // futex: changes with every job
     int threads;
-    pthread_t *worker;
-    atomic_int call;     // futex: changes with every job
-    atomic_int sleepers; // workers asleep on it
     atomic_bool open, quit;
-    atomic_int inside;   // workers at work on the open job
     struct share *share; // one for each thread
-    void (*body)(void *self, size_t i);
+    size_t grain;        // of a range; 0: single indices
+    void (*body)(void *self, size_t first, size_t last);
     void *self;
+    _Alignas(LINE) atomic_int sleepers; // workers asleep on `call`
+    pthread_t *worker;
 } team = {.threads = 1};
 
 static _Thread_local int self_index;
@@ -53,10 +59,18 @@ static void relax(void) {
 #endif
 }
 
+static size_t next_piece(size_t left) {
+    if (!team.grain || left < 2 * team.grain) return team.grain ? left : 1;
+    return left / 2 > team.grain ? left / 2 : team.grain;
+}
+
 static void work_on(struct share *s) {
-    while (atomic_load(&s->next) < s->end) { // reads only where nothing is left
-        size_t i = atomic_fetch_add(&s->next, 1);
-        if (i < s->end) team.body(team.self, i);
+    size_t first = atomic_load(&s->next), n;
+    while (first < s->end) { // reads only where nothing is left
+        n = next_piece(s->end - first);
+        if (!atomic_compare_exchange_weak(&s->next, &first, first + n)) continue;
+        team.body(team.self, first, first + n);
+        first = atomic_load(&s->next);
     }
 }
 
@@ -78,13 +92,14 @@ static void wait_for_call(int seen) {
 
 static void *serve(void *index) {
     self_index = (int)(size_t)index;
+    atomic_bool *inside = &team.share[self_index].inside;
     int seen = 0;
     while (!atomic_load(&team.quit)) {
         wait_for_call(seen);
         seen = atomic_load(&team.call);
-        atomic_fetch_add(&team.inside, 1); // then look: the caller closes, then looks at `inside`
+        atomic_store(inside, true); // then look: the caller closes, then looks at `inside`
         if (atomic_load(&team.open)) work();
-        atomic_fetch_sub(&team.inside, 1);
+        atomic_store_explicit(inside, false, memory_order_release);
     }
     return NULL;
 }
@@ -94,46 +109,60 @@ static void call_workers(void) {
     if (atomic_load(&team.sleepers)) futex(&team.call, FUTEX_WAKE_PRIVATE, INT_MAX);
 }
 
-void parallel_for(size_t n, void (*body)(void *self, size_t i), void *self) {
-    const size_t threads = (size_t)team.threads;
-    if (n == 1 || team.threads == 1 || busy) {
-        for (size_t i = 0; i < n; i++) body(self, i);
-        return;
+// In `parts` shares, for as many threads.
+static void share_out(size_t n, size_t parts) {
+    for (size_t i = 0; i < (size_t)team.threads; i++) {
+        size_t first = i < parts ? n * i / parts : n;
+        team.share[i].end = i < parts ? n * (i + 1) / parts : n;
+        atomic_store(&team.share[i].next, first);
     }
-    if (!n) return;
-    team.body = body;
-    team.self = self;
-    for (size_t i = 0; i < threads; i++) {
-        team.share[i].end = n * (i + 1) / threads;
-        atomic_store(&team.share[i].next, n * i / threads);
-    }
-    atomic_store(&team.open, true);
-    call_workers();
-    work();
-    atomic_store(&team.open, false);
-    for (int spins = 0; atomic_load(&team.inside); spins++)
+}
+
+static void wait_until_outside(const atomic_bool *inside) {
+    for (int spins = 0; atomic_load(inside); spins++)
         if (spins < SPINS)
             relax();
         else
             sched_yield();
 }
 
-struct range {
-    size_t n, pieces;
-    void (*body)(void *self, size_t first, size_t last);
+static void run(size_t n, size_t grain, void (*body)(void *self, size_t first, size_t last),
+                void *self) {
+    size_t most = grain ? (n + grain - 1) / grain : n, threads = (size_t)team.threads;
+    if (!n) return;
+    if (most == 1 || threads == 1 || busy) {
+        body(self, 0, n);
+        return;
+    }
+    team.grain = grain;
+    team.body = body;
+    team.self = self;
+    share_out(n, most < threads ? most : threads);
+    atomic_store(&team.open, true);
+    call_workers();
+    work();
+    atomic_store(&team.open, false);
+    for (int i = 1; i < team.threads; i++) wait_until_outside(&team.share[i].inside);
+}
+
+struct each {
+    void (*body)(void *self, size_t i);
     void *self;
 };
 
-static void range_piece(void *self, size_t p) {
-    const struct range *r = self;
-    r->body(r->self, r->n * p / r->pieces, r->n * (p + 1) / r->pieces);
+static void each_index(void *self, size_t first, size_t last) {
+    const struct each *e = self;
+    for (size_t i = first; i < last; i++) e->body(e->self, i);
+}
+
+void parallel_for(size_t n, void (*body)(void *self, size_t i), void *self) {
+    struct each e = {body, self};
+    run(n, 0, each_index, &e);
 }
 
 void parallel_range(size_t n, size_t grain, void (*body)(void *self, size_t first, size_t last),
                     void *self) {
-    size_t pieces = (n + grain - 1) / grain, most = 4 * (size_t)parallel_threads();
-    struct range r = {n, pieces < most ? pieces : most, body, self};
-    parallel_for(r.pieces, range_piece, &r);
+    run(n, grain, body, self);
 }
 
 static int cgroup_limit(void) { // cgroup v2 quota in whole CPUs, or a large number
@@ -204,6 +233,7 @@ void parallel_init(int threads) {
     team.worker = xcalloc((size_t)n, sizeof *team.worker);
     team.share = aligned_alloc(LINE, (size_t)n * sizeof *team.share);
     if (!team.share) mem_lacks((size_t)n * sizeof *team.share);
+    memset(team.share, 0, (size_t)n * sizeof *team.share);
     for (int i = 1; i < n; i++) {
         if (pthread_create(&team.worker[i], NULL, serve, (void *)(size_t)i)) break;
         team.threads = i + 1;

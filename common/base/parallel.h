@@ -13,6 +13,7 @@ int parallel_self(void); // 0 .. parallel_threads()-1 inside a body
 // indices that is the same whenever n is, then takes what others have left. Called inside a body,
 // or by one thread alone, it is a plain loop. One caller at a time.
 void parallel_for(size_t n, void (*body)(void *self, size_t i), void *self);
-// The same with one contiguous share [first, last) a call; `grain` indices at least in each.
+// The same by contiguous pieces [first, last): half of what is left of a share a call, `grain`
+// indices at least where a share has them.
 void parallel_range(size_t n, size_t grain, void (*body)(void *self, size_t first, size_t last),
                     void *self);

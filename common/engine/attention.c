@@ -228,6 +228,7 @@ static void forward_task(void *self, size_t task) {
         float *out = r->out + (s->first + i) * r->ldo + h * D, sum = t.part[SUM][i];
         r->lse[(s->first + i) * H + h] = t.part[MOST][i] + logf(sum);
         kernels()->scale(out, out, 1 / sum, D);
+        if (r->a->rounded) kernels()->round(out, out, D);
     }
 }
 

@@ -17,6 +17,7 @@ struct attention {
     float *scratch;              // attention_scratch() floats
     size_t window;               // most keys a query sees; 0: all
     float scale;                 // of the scores; 0: 1 / sqrt(D)
+    bool rounded;                // numbers of out are rounded to bf16
 };
 size_t attention_scratch(size_t span, size_t dim); // floats, for all threads
 

@@ -10,12 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct ahead { // of a thread: the attention whose keys and values it fetches
-    _Alignas(64) size_t layer;
-    size_t task, end; // those it is likely to have
-    size_t done;      // bytes of the task's keys, then values
-};
-
 struct decoder {
     const struct model *model;
     size_t slots, length, rows; // rows: most of one pass
@@ -29,8 +23,6 @@ struct decoder {
     struct layer_rows pass;
     struct layer_state state; // `in`, `mid` and what a layer puts out are one: x (rows,C)
     float *score;             // (threads, H/G, length)
-    struct fetcher fetcher;
-    struct ahead *ahead; // (threads)
 };
 
 static size_t kv_width(const struct model_config *c) {
@@ -61,7 +53,6 @@ static void lay_out(struct decoder *d) {
     d->pass.linear.low = arena_take(&d->arena, N * linear_low_width(d->model) * f);
     d->score = arena_take(&d->arena,
                           (size_t)parallel_threads() * (c->heads / c->kv_heads) * d->length * f);
-    d->ahead = arena_take(&d->arena, (size_t)parallel_threads() * sizeof *d->ahead);
 }
 
 static struct decoder sized(const struct model *m, size_t slots, size_t length) {
@@ -79,7 +70,6 @@ size_t decoder_plan(const struct model *m, size_t slots, size_t length) {
 }
 
 static void attend(void *self, size_t l, const struct layer_state *s);
-static struct memory next_ahead(void *self, size_t most);
 
 struct decoder *decoder_new(const struct model *m, size_t slots, size_t length) {
     struct decoder *d = xmalloc(sizeof *d);
@@ -92,7 +82,6 @@ struct decoder *decoder_new(const struct model *m, size_t slots, size_t length) 
     d->pass.place = d->place;
     d->pass.self = d;
     d->pass.attend = attend;
-    d->fetcher = (struct fetcher){next_ahead, d};
     return d;
 }
 
@@ -116,6 +105,7 @@ static char *cached(const struct decoder *d, size_t layer, size_t slot, size_t g
 struct attend {
     struct decoder *d;
     size_t layer;
+    bool apart; // each row is of a sequence of its own
 };
 
 static void keep(const struct decoder *d, char *to, const float *x) {
@@ -126,18 +116,20 @@ static void keep(const struct decoder *d, char *to, const float *x) {
         memcpy(to, x, D * sizeof *x);
 }
 
-// The keys and values of row i go to the cache.
-static void keep_row(void *self, size_t i) {
-    const struct attend *a = self;
-    struct decoder *d = a->d;
+// Row i's keys and values of a key-value head go to the cache.
+static void keep_head(const struct attend *a, size_t i, size_t g) {
+    const struct decoder *d = a->d;
     const struct model_config *c = &d->model->config;
     size_t D = c->head_dim, turned = c->heads + c->kv_heads, size = D * number_size(d);
     const float *x = d->state.qkv + i * model_qkv_width(c);
-    for (size_t g = 0; g < c->kv_heads; g++) {
-        char *key = cached(d, a->layer, d->slot[i], g) + d->place[i] * size;
-        keep(d, key, x + (c->heads + g) * D);
-        keep(d, key + d->length * size, x + (turned + g) * D);
-    }
+    char *key = cached(d, a->layer, d->slot[i], g) + d->place[i] * size;
+    keep(d, key, x + (c->heads + g) * D);
+    keep(d, key + d->length * size, x + (turned + g) * D);
+}
+
+static void keep_row(void *self, size_t i) {
+    const struct attend *a = self;
+    for (size_t g = 0; g < a->d->model->config.kv_heads; g++) keep_head(a, i, g);
 }
 
 struct seen {            // what a row sees of a key-value head
@@ -158,107 +150,69 @@ static struct seen seen_by(const struct attend *a, size_t task) {
     return s;
 }
 
-// ---- what attention comes to next is fetched during the products before it ----
-
-// The attention of `layer` is next. A thread that has too much of it to keep near fetches nothing.
-static void look_ahead(struct decoder *d, size_t layer) {
-    enum { NEAR = 4 << 20 }; // bytes
-    const struct model_config *c = &d->model->config;
-    size_t tasks = d->pass.n * c->kv_heads, threads = (size_t)parallel_threads(), positions = 0;
-    for (size_t i = 0; i < d->pass.n; i++) positions += d->place[i] + 1;
-    if (positions * kv_width(c) * number_size(d) / threads > NEAR) tasks = 0;
-    for (size_t i = 0; i < threads; i++)
-        d->ahead[i] = (struct ahead){layer, tasks * i / threads, tasks * (i + 1) / threads, 0};
-}
-
-// Of layer 0 they are those of the step before: what is fetched in vain does no harm.
-static struct memory next_ahead(void *self, size_t most) {
-    struct decoder *d = self;
-    struct ahead *at = &d->ahead[parallel_self()];
-    if (at->task == at->end) return (struct memory){0};
-    struct seen s = seen_by(&(struct attend){d, at->layer}, at->task);
-    size_t bytes = s.n * d->model->config.head_dim * number_size(d);
-    bool values = at->done >= bytes;
-    size_t first = values ? at->done - bytes : at->done, left = first < bytes ? bytes - first : 0;
-    struct memory m = {(values ? s.value : s.key) + first, left < most ? left : most};
-    at->done += m.bytes;
-    if (values && left <= most) {
-        at->task++;
-        at->done = 0;
-    }
-    return m;
-}
-
-// ---- attention ----
-
 // to (D) = the n values, by their weights p (n)
-static void mix_values(const struct decoder *d, float *to, const float *p, const struct seen *s) {
+static void mix_values(const struct decoder *d, float *to, const float *p, const struct seen *s,
+                       const char *next) {
     size_t D = d->model->config.head_dim;
     if (d->half)
-        kernels()->mix_half(to, p, (const uint16_t *)(const void *)s->value, D, s->n, D);
+        kernels()->mix_half(to, p, (const uint16_t *)(const void *)s->value, D, s->n, D, next);
     else
-        kernels()->mix(to, p, (const float *)(const void *)s->value, D, s->n, D);
+        kernels()->mix(to, p, (const float *)(const void *)s->value, D, s->n, D, next);
 }
 
-// score (heads, length) = q (heads, D) times n keys from number `first` on
+// score (heads, length) = q (heads, D) times the n keys
 static void score_keys(const struct decoder *d, float *score, const float *q, size_t heads,
-                       const struct seen *s, size_t first, size_t n) {
+                       const struct seen *s, const char *next) {
     size_t D = d->model->config.head_dim;
-    const char *key = s->key + first * D * number_size(d);
-    score += first;
     if (d->half)
-        kernels()->rows_half(score, d->length, q, D, heads, (const uint16_t *)(const void *)key, n,
-                             D);
+        kernels()->rows_half(score, d->length, q, D, heads, (const uint16_t *)(const void *)s->key,
+                             s->n, D, next);
     else
-        kernels()->rows(score, d->length, q, D, heads, (const float *)(const void *)key, n, D);
+        kernels()->rows(score, d->length, q, D, heads, (const float *)(const void *)s->key, s->n, D,
+                        next);
 }
 
 // One row and key-value head, with the query heads that share it. The cache comes from memory:
-// while some keys are multiplied as many values are fetched, and as many keys of the task that
-// comes `next`; NULL: none.
-static void attend_row(const struct attend *a, size_t task, const struct seen *next) {
-    enum { KEYS = 16 };
+// with each line of keys one of the keys that come `next` is fetched, and so with values.
+static void attend_row(const struct attend *a, const struct seen *s, const struct seen *next) {
     struct decoder *d = a->d;
     const struct model_config *c = &d->model->config;
     const struct kernels *k = kernels();
-    const struct seen s = seen_by(a, task);
-    size_t heads = c->heads / c->kv_heads, D = c->head_dim, size = D * number_size(d);
-    const float *q = d->state.qkv + s.row * model_qkv_width(c) + s.head * heads * D;
+    size_t heads = c->heads / c->kv_heads, D = c->head_dim;
+    const float *q = d->state.qkv + s->row * model_qkv_width(c) + s->head * heads * D;
     float *score = d->score + (size_t)parallel_self() * heads * d->length;
-    float *out = d->state.att + (s.row * c->heads + s.head * heads) * D;
+    float *out = d->state.att + (s->row * c->heads + s->head * heads) * D;
     float scale = model_score_scale(c);
-    for (size_t i = 0, n; i < s.n; i += n) {
-        n = s.n - i < 2 * KEYS ? s.n - i : KEYS;
-        memory_fetch((struct memory){s.value + i * size, n * size});
-        if (next && i < next->n)
-            memory_fetch(
-                (struct memory){next->key + i * size, (n < next->n - i ? n : next->n - i) * size});
-        score_keys(d, score, q, heads, &s, i, n);
-    }
+    if (a->apart) keep_head(a, s->row, s->head);
+    score_keys(d, score, q, heads, s, next->key);
     for (size_t h = 0; h < heads; h++) {
         float *x = score + h * d->length, *to = out + h * D;
-        k->scale(x, x, scale, s.n);
-        float sum = k->exp_sum(x, x, s.n, k->max(x, s.n));
-        mix_values(d, to, x, &s);
+        k->scale(x, x, scale, s->n);
+        float sum = k->exp_sum(x, x, s->n, k->max(x, s->n));
+        mix_values(d, to, x, s, h ? s->value : next->value);
         k->scale(to, to, 1 / sum, D);
+        if (d->model->rounded) k->round(to, to, D);
     }
 }
 
 static void attend_rows(void *self, size_t first, size_t last) {
+    const struct attend *a = self;
+    size_t end = a->d->pass.n * a->d->model->config.kv_heads;
+    struct seen next = seen_by(a, first);
     for (size_t task = first; task < last; task++) {
-        struct seen next = {0};
-        if (task + 1 < last) next = seen_by(self, task + 1);
-        attend_row(self, task, task + 1 < last ? &next : NULL);
+        struct seen s = next;
+        if (task + 1 < end) next = seen_by(a, task + 1);
+        attend_row(a, &s, &next);
     }
 }
 
 static void attend(void *self, size_t l, const struct layer_state *s) {
     (void)s;
-    struct attend a = {.d = self, .layer = l};
-    size_t n = a.d->pass.n;
-    parallel_for(n, keep_row, &a);
-    parallel_range(n * a.d->model->config.kv_heads, 1, attend_rows, &a);
-    if (a.d->pass.linear.plan.also) look_ahead(a.d, (l + 1) % a.d->model->config.layers);
+    struct decoder *d = self;
+    struct attend a = {d, l, d->pass.linear.plan.apart};
+    size_t n = d->pass.n;
+    if (!a.apart) parallel_for(n, keep_row, &a);
+    parallel_range(n * d->model->config.kv_heads, 1, attend_rows, &a);
 }
 
 // The residual stream of n rows (ids, slots, places) through all layers.
@@ -267,8 +221,7 @@ static void run_layers(struct decoder *d, size_t n, const int32_t *ids, bool apa
     struct layer_rows *r = &d->pass;
     assert(d->half == d->model->rounded);
     r->n = n;
-    r->linear.plan = (struct rowplan){
-        .units = 1, .first = rows, .apart = apart, .also = apart ? &d->fetcher : NULL};
+    r->linear.plan = (struct rowplan){.units = 1, .first = rows, .apart = apart};
     layer_embed(r, ids, d->state.in);
     for (size_t l = 0; l < d->model->config.layers; l++)
         layer_forward(r, l, &d->state, d->state.mid);
@@ -276,8 +229,7 @@ static void run_layers(struct decoder *d, size_t n, const int32_t *ids, bool apa
 
 static void head(struct decoder *d, const float *x, size_t n, float *logits) {
     size_t rows[2] = {0, n};
-    struct linear_rows r = {
-        .plan = {.units = 1, .first = rows, .apart = true, .also = n > 1 ? &d->fetcher : NULL}};
+    struct linear_rows r = {.plan = {.units = 1, .first = rows, .apart = true}};
     layer_norm(d->model, d->pass.norm, x, NULL, n, d->model->norm);
     layer_logits(d->model, &r, d->pass.norm, logits);
 }

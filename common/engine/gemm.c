@@ -27,8 +27,7 @@ static void add_blocks(const struct product *p, const struct operand *b, struct 
                           .a = from(p->a, r.first, first + k.first),
                           .b = from(*b, c.first, first + k.first),
                           .add = add || i,
-                          .past = is_large(p),
-                          .also = also(p)};
+                          .past = is_large(p)};
         if (by_strip(p)) { // what comes next, as many columns
             size_t end = c.first + c.count, left = p->M - end;
             struct span next = {end, left < c.count ? left : c.count};

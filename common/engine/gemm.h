@@ -32,7 +32,6 @@ struct rowplan { // units of rows, in order; `first` has units + 1 entries
     size_t units;
     const size_t *first;
     bool apart; // a row's bits do not depend on the others of its unit, at level 'blas' either
-    const struct fetcher *also; // fetched while few rows are multiplied (kernels.h); NULL: nothing
 };
 
 // Bytes that products in bf16 take, for good.

@@ -37,7 +37,7 @@ struct chunk {
     size_t inners, steps, groups; // groups: GROUP inner numbers each
     size_t down, across;          // tasks
     bool add;
-    bool copies; // each thread packs a's lines for itself
+    bool *made; // (threads) where each packs a's lines for itself: whether it has; else NULL
 };
 
 size_t gemm_bf16_bytes(void) {
@@ -173,8 +173,7 @@ static void multiply_lines(const struct chunk *c, struct span lines, struct span
                                  .a_lines = c->a.from->inner,
                                  .b_pairs = strips,
                                  .add = c->add || k > c->inner,
-                                 .past = is_large(p),
-                                 .also = also(p)};
+                                 .past = is_large(p)};
         fetch_next(c, next, k, &t);
         if (!strips) kernels()->bf16_pack(packed, mine.apart, 0, &o, lines.count, k->count, right);
         kernels()->bf16_multiply(&t);
@@ -194,14 +193,17 @@ static void multiply_own(void *self, size_t i) {
 // for the others, and to fetch what they packed.
 static void multiply_strips(void *self, size_t first, size_t last) {
     struct chunk c = *(const struct chunk *)self;
-    size_t n = c.b.panel, M = c.b.lines.count;
+    size_t n = c.b.panel, M = c.b.lines.count, self_at = (size_t)parallel_self();
     c.own = &c.b;
-    if (c.copies) c.a.to += (size_t)parallel_self() * panels_of(&c.a) * stride(&c, &c.a);
-    for (size_t i = 0; c.copies && i < pack_tasks(&c, &c.a); i++) pack_other(&c, i);
+    if (c.made) {
+        c.a.to += self_at * panels_of(&c.a) * stride(&c, &c.a);
+        for (size_t i = 0; !c.made[self_at] && i < pack_tasks(&c, &c.a); i++) pack_other(&c, i);
+        c.made[self_at] = true;
+    }
     for (size_t i = first; i < last; i++) {
         struct span lines = {i * n, M - i * n < n ? M - i * n : n};
-        struct span next = {lines.first + lines.count, last > i + 1 ? n : 0};
-        multiply_lines(&c, lines, next);
+        size_t end = lines.first + lines.count;
+        multiply_lines(&c, lines, (struct span){end, M - end < n ? M - end : n});
     }
 }
 
@@ -224,13 +226,13 @@ static void do_own(struct chunk *c) {
 }
 
 static void do_strips(struct chunk *c) {
-    enum { STRETCH = 16 }; // strips: a's lines are packed for each stretch
-    size_t threads = (size_t)parallel_threads(), strips = pieces(c->p->M, c->own->panel);
-    size_t even = pieces(strips, threads), grain = pieces(even, pieces(even, STRETCH));
+    size_t threads = (size_t)parallel_threads();
+    bool copies = c->p->N <= FEW_ROWS && threads * panels_of(&c->a) * stride(c, &c->a) <= ROOM;
     c->a.to = room();
-    c->copies = c->p->N <= FEW_ROWS && threads * panels_of(&c->a) * stride(c, &c->a) <= ROOM;
-    if (!c->copies) parallel_for(pack_tasks(c, &c->a), pack_other, c);
-    parallel_range(strips, grain, multiply_strips, c);
+    c->made = copies ? xcalloc(threads, sizeof *c->made) : NULL;
+    if (!copies) parallel_for(pack_tasks(c, &c->a), pack_other, c);
+    parallel_range(pieces(c->p->M, c->own->panel), 1, multiply_strips, c);
+    free(c->made);
 }
 
 static void do_both(struct chunk *c) {

@@ -57,11 +57,6 @@ static inline bool is_large(const struct product *p) {
            (uintptr_t)p->c % LINE == 0;
 }
 
-// What each product of few rows has to fetch besides its own.
-static inline const struct fetcher *also(const struct product *p) {
-    return p->rows && is_stream(p) ? p->rows->also : NULL;
-}
-
 // Part i of n of lines that are one piece of memory: an operand's, one K numbers after the other.
 static inline struct memory part_of_lines(const struct operand *o, size_t K, struct span lines,
                                           size_t i, size_t n) {

@@ -267,38 +267,41 @@ static void k_narrow(uint16_t *y, const float *x, size_t n) {
 
 // J vectors of columns at once; rows in order.
 INLINE void mix_columns(float *y, const float *a, const void *x, size_t at, size_t ld, size_t n,
-                        size_t J, enum kind kind) {
+                        size_t J, enum kind kind, const void *next) {
     vec s[8];
     for (size_t j = 0; j < J; j++) s[j] = splat(0);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        fetch_weights(next, at + i * ld, J * LANES, kind);
 #pragma GCC unroll 8
         for (size_t j = 0; j < J; j++)
             s[j] += a[i] * load_weights(x, at + i * ld + LANES * j, kind);
+    }
     for (size_t j = 0; j < J; j++) store(y + LANES * j, s[j]);
 }
 
 INLINE void mix_rows(float *y, const float *a, const void *x, size_t ld, size_t n, size_t cols,
-                     enum kind kind) {
+                     enum kind kind, const void *next) {
     size_t c = 0;
     for (; LANES < 16 && c + 8 * LANES <= cols; c += 8 * LANES)
-        mix_columns(y + c, a, x, c, ld, n, 8, kind);
-    for (; c + 4 * LANES <= cols; c += 4 * LANES) mix_columns(y + c, a, x, c, ld, n, 4, kind);
-    for (; c + 3 * LANES <= cols; c += 3 * LANES) mix_columns(y + c, a, x, c, ld, n, 3, kind);
-    for (; c + 2 * LANES <= cols; c += 2 * LANES) mix_columns(y + c, a, x, c, ld, n, 2, kind);
-    for (; c + LANES <= cols; c += LANES) mix_columns(y + c, a, x, c, ld, n, 1, kind);
+        mix_columns(y + c, a, x, c, ld, n, 8, kind, next);
+    for (; c + 4 * LANES <= cols; c += 4 * LANES) mix_columns(y + c, a, x, c, ld, n, 4, kind, next);
+    for (; c + 3 * LANES <= cols; c += 3 * LANES) mix_columns(y + c, a, x, c, ld, n, 3, kind, next);
+    for (; c + 2 * LANES <= cols; c += 2 * LANES) mix_columns(y + c, a, x, c, ld, n, 2, kind, next);
+    for (; c + LANES <= cols; c += LANES) mix_columns(y + c, a, x, c, ld, n, 1, kind, next);
     for (; c < cols; c++) {
         y[c] = 0;
         for (size_t i = 0; i < n; i++) y[c] += a[i] * one_weight(x, i * ld + c, kind);
     }
 }
 
-static void k_mix(float *y, const float *a, const float *x, size_t ld, size_t n, size_t cols) {
-    mix_rows(y, a, x, ld, n, cols, FLOATS);
+static void k_mix(float *y, const float *a, const float *x, size_t ld, size_t n, size_t cols,
+                  const void *next) {
+    mix_rows(y, a, x, ld, n, cols, FLOATS, next);
 }
 
 static void k_mix_half(float *y, const float *a, const uint16_t *x, size_t ld, size_t n,
-                       size_t cols) {
-    mix_rows(y, a, x, ld, n, cols, HALVES);
+                       size_t cols, const void *next) {
+    mix_rows(y, a, x, ld, n, cols, HALVES, next);
 }
 
 static void k_axpy(float *y, float a, const float *x, size_t n) {

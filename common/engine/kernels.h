@@ -40,15 +40,10 @@ struct memory { // so many bytes from `at` on
     size_t bytes;
 };
 
-static inline void memory_fetch(struct memory m) { // into the core's second cache
+static inline void memory_fetch(struct memory m) { // into the core's first cache
     enum { LINE = 64 };
-    for (size_t i = 0; i < m.bytes; i += LINE) __builtin_prefetch(m.at + i, 0, 2);
+    for (size_t i = 0; i < m.bytes; i += LINE) __builtin_prefetch(m.at + i, 0, 3);
 }
-
-struct fetcher { // more memory for whom it will be read by next, at most `most` bytes; {0}: none
-    struct memory (*next)(void *self, size_t most);
-    void *self;
-};
 
 struct operand { // of a product: n lines (rows of c, or columns) of k inner steps each
     const float *f32;
@@ -69,8 +64,7 @@ struct block {
     size_t ldc, rows, cols, k;
     struct operand a, b;
     bool add, bf16;
-    struct memory ahead;        // what is fetched meanwhile, of b's next strip; float32 only
-    const struct fetcher *also; // and what is not b's; NULL: none
+    struct memory ahead; // what is fetched meanwhile, of b's next strip; float32 only
     bool past; // c, of whole cache lines, is written past the caches: it is large and read later
 };
 
@@ -96,9 +90,8 @@ struct bf16_product { // c (rows,cols) [+]= a b
     bool a_lines; // a was `inner`
     bool b_pairs; // b's panels are of words of two numbers at any level, as an operand's `pairs`
     bool add;
-    struct memory ahead; // as a block's, both; not by AMX
-    const struct fetcher *also;
-    bool past; // as a block's
+    struct memory ahead; // as a block's; not by AMX
+    bool past;           // as a block's
 };
 
 enum { PAIR_SUMS = 8 };
@@ -137,19 +130,23 @@ struct kernels {
                       const float *m, size_t n);
     float (*distance)(const float *x, const float *y, float a, size_t n); // sum |x - a y|
     float (*dot)(const float *x, const float *y, size_t n);
-    // y (n,M) = x (n,K) w(M,K)^T; each output by itself: its bits depend on its two rows only
+    // y (n,M) = x (n,K) w(M,K)^T; each output by itself: its bits depend on its two rows only.
+    // next: what is read after w and lies as it does, a line of it is fetched with each of w's; or
+    // w
     void (*rows)(float *y, size_t ldy, const float *x, size_t ldx, size_t n, const float *w,
-                 size_t M, size_t K);
+                 size_t M, size_t K, const void *next);
     // the same with w in bf16: the bits that its numbers give in float32
     void (*rows_half)(float *y, size_t ldy, const float *x, size_t ldx, size_t n, const uint16_t *w,
-                      size_t M, size_t K);
+                      size_t M, size_t K, const void *next);
     void (*round)(float *y, const float *x, size_t n); // to bf16, to nearest even, kept in float32
     void (*widen)(float *y, const uint16_t *x, size_t n);  // bf16 -> float32
     void (*narrow)(uint16_t *y, const float *x, size_t n); // the bf16 that `round` keeps in float32
-    // y (cols) = a (n) x (n,cols), row stride ld; rows are added in order
-    void (*mix)(float *y, const float *a, const float *x, size_t ld, size_t n, size_t cols);
+    // y (cols) = a (n) x (n,cols), row stride ld; rows are added in order. next: as in `rows`, or x
+    void (*mix)(float *y, const float *a, const float *x, size_t ld, size_t n, size_t cols,
+                const void *next);
     // the same with x in bf16: the bits that its numbers give in float32
-    void (*mix_half)(float *y, const float *a, const uint16_t *x, size_t ld, size_t n, size_t cols);
+    void (*mix_half)(float *y, const float *a, const uint16_t *x, size_t ld, size_t n, size_t cols,
+                     const void *next);
     void (*axpy)(float *y, float a, const float *x, size_t n);  // y += a x
     void (*scale)(float *y, const float *x, float a, size_t n); // y = a x
     // RMSNorm of a row (Zhang & Sennrich 2019): y = x r (w + plus), r = 1/sqrt(mean x^2 + eps);

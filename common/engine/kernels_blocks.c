@@ -92,7 +92,7 @@ struct tile {
     struct reader {
         const char *at; // memory fetched meanwhile,
         size_t advance; // so many bytes a step
-    } ahead, also;
+    } ahead;
 };
 
 INLINE vec splat_word(const float *p) {
@@ -133,7 +133,7 @@ INLINE void tile_sums(const struct tile *t, size_t rows, size_t vectors, bool pa
     const size_t apart = panel ? 1 : t->lda, next = panel ? PANEL : 1, ldb = t->ldb;
     const size_t numbers = step < FIRST_FIRST ? 1 : 2; // of a row, in a step
     const float *a = t->a, *b = t->b;
-    const char *ahead = t->ahead.at, *also = t->also.at;
+    const char *ahead = t->ahead.at;
     vec s[PANEL][VECTORS] = {0};
     const bool past = fetch && t->past;
 #pragma GCC unroll 8
@@ -143,9 +143,7 @@ INLINE void tile_sums(const struct tile *t, size_t rows, size_t vectors, bool pa
     for (size_t p = 0; p < t->steps; p++, a += numbers * next, b += ldb) {
         vec w[VECTORS], half[VECTORS];
         if (fetch) __builtin_prefetch(ahead, 0, 3);
-        if (fetch) __builtin_prefetch(also, 0, 2);
         if (fetch) ahead += t->ahead.advance;
-        if (fetch) also += t->also.advance;
         for (size_t v = 0; rows == 1 && v < vectors * LANES; v += 16)
             __builtin_prefetch(b + v + STREAM_AHEAD, 0, 3);
 #pragma GCC unroll 4
@@ -285,13 +283,6 @@ static struct reader reader_of(struct memory m, size_t steps, const void *near) 
     return (struct reader){m.at ? m.at : near, (m.bytes + steps - 1) / steps};
 }
 
-// Of what is fetched besides, a cache line a step at most.
-static struct reader also_reader(const struct fetcher *f, size_t steps, const void *near) {
-    enum { LINE = 64 };
-    struct memory none = {0};
-    return reader_of(f ? f->next(f->self, steps * LINE) : none, steps, near);
-}
-
 // ---- a block ----
 
 struct left { // a as the tiles read it
@@ -325,7 +316,6 @@ static void one_strip(const struct block *d, const struct left *a, size_t j, con
             t.a = a->last;
             t.lda = 0;
         }
-        t.also = also_reader(d->also, t.steps, b);
         any_tile(&t, rows, cols);
         t.ahead.at += t.ahead.advance * t.steps;
     }
@@ -426,7 +416,6 @@ void AT_LEVEL(bf16_multiply)(const struct bf16_product *p) {
             size_t rows = p->rows - i < PANEL ? p->rows - i : PANEL;
             t.c = p->c + i * p->ldc + j;
             t.a = (const float *)p->a.at + i * a_line + (p->a_lines ? a_first : a_first * PANEL);
-            t.also = also_reader(p->also, t.steps, p->a.at);
             any_tile(&t, rows, cols);
             t.ahead.at += t.ahead.advance * t.steps;
         }

@@ -61,12 +61,16 @@ INLINE void sums(float *y, float t[16][16], size_t n) {
 // To s: part p of the 16 lanes of R x J sums over K numbers, in the order of k_dot whatever R and J
 // are.
 INLINE void rows_part(vec *s, size_t p, const float *x, size_t ldx, size_t R, const void *w,
-                      size_t at, size_t ldw, size_t J, size_t K, enum kind kind) {
+                      size_t at, size_t ldw, size_t J, size_t K, enum kind kind, const void *next) {
+    const size_t line = kind == HALVES ? 32 : 16; // numbers of a cache line
     size_t k = p * LANES;
     for (; k + 16 - p * LANES <= K; k += 16) {
         vec b[16];
 #pragma GCC unroll 16
-        for (size_t j = 0; j < J; j++) b[j] = load_weights(w, at + j * ldw + k, kind);
+        for (size_t j = 0; j < J; j++) {
+            if (k % line == 0) fetch_weights(next, at + j * ldw + k, line, kind);
+            b[j] = load_weights(w, at + j * ldw + k, kind);
+        }
 #pragma GCC unroll 16
         for (size_t r = 0; r < R; r++) {
             vec a = load(x + r * ldx + k);
@@ -101,12 +105,12 @@ INLINE void put_sixteen(float *y, size_t ldy, const vec *s) {
 
 // R rows of x times J rows of w, R J <= 4 FEW.
 INLINE void rows_tile(float *y, size_t ldy, const float *x, size_t ldx, size_t R, const void *w,
-                      size_t at, size_t J, size_t K, enum kind kind) {
+                      size_t at, size_t J, size_t K, enum kind kind, const void *next) {
     vec s[16];
 #if defined(__AVX512F__)
     if (R == 4 && J == 4) { // all in registers
         clear(s, 16);
-        rows_part(s, 0, x, ldx, 4, w, at, K, 4, K, kind);
+        rows_part(s, 0, x, ldx, 4, w, at, K, 4, K, kind, next);
         put_sixteen(y, ldy, s);
         return;
     }
@@ -116,7 +120,7 @@ INLINE void rows_tile(float *y, size_t ldy, const float *x, size_t ldx, size_t R
     for (size_t i = R * J; i < n; i++) memset(t[i], 0, sizeof t[i]);
     for (size_t p = 0; p < PARTS; p++) {
         clear(s, R * J);
-        rows_part(s, p, x, ldx, R, w, at, K, J, K, kind);
+        rows_part(s, p, x, ldx, R, w, at, K, J, K, kind, next);
 #pragma GCC unroll 16
         for (size_t i = 0; i < R * J; i++) store(t[i] + p * LANES, s[i]);
     }
@@ -128,27 +132,28 @@ INLINE void rows_tile(float *y, size_t ldy, const float *x, size_t ldx, size_t R
 enum { SHORT = 128 }; // numbers of rows that are no stream, as the keys of a head
 
 // y (16) = x times sixteen short rows
-INLINE void short_rows(float *y, const float *x, const void *w, size_t at, size_t K,
-                       enum kind kind) {
+INLINE void short_rows(float *y, const float *x, const void *w, size_t at, size_t K, enum kind kind,
+                       const void *next) {
     vec s[16];
     clear(s, 16);
-    rows_part(s, 0, x, 0, 1, w, at, K, 16, K, kind);
+    rows_part(s, 0, x, 0, 1, w, at, K, 16, K, kind, next);
     store(y, sum_vectors(s));
 }
 #endif
 
 // y (16) = x times sixteen rows, one after the other: a single stream
 INLINE void sixteen_rows(float *y, const float *x, const void *w, size_t at, size_t K,
-                         enum kind kind) {
+                         enum kind kind, const void *next) {
 #if defined(__AVX512F__)
     if (K <= SHORT) {
-        short_rows(y, x, w, at, K, kind);
+        short_rows(y, x, w, at, K, kind, next);
         return;
     }
 #endif
     float t[16][16];
     for (size_t j = 0; j < 16; j++) {
         vec s[PARTS];
+        fetch_weights(next, at + j * K, K, kind);
         dot_lanes(s, x, w, at + j * K, K, kind);
         memcpy(t[j], s, sizeof t[j]);
     }
@@ -156,45 +161,46 @@ INLINE void sixteen_rows(float *y, const float *x, const void *w, size_t at, siz
 }
 
 // The last sixteen, where they are no multiple, some of them again.
-INLINE void one_row(float *y, const float *x, const void *w, size_t M, size_t K, enum kind kind) {
+INLINE void one_row(float *y, const float *x, const void *w, size_t M, size_t K, enum kind kind,
+                    const void *next) {
     size_t m = 0;
-    for (; m + 16 <= M; m += 16) sixteen_rows(y + m, x, w, m * K, K, kind);
+    for (; m + 16 <= M; m += 16) sixteen_rows(y + m, x, w, m * K, K, kind, next);
     if (m && m < M) {
-        sixteen_rows(y + M - 16, x, w, (M - 16) * K, K, kind);
+        sixteen_rows(y + M - 16, x, w, (M - 16) * K, K, kind, next);
         return;
     }
-    for (; m < M; m++) rows_tile(y + m, 0, x, 0, 1, w, m * K, 1, K, kind);
+    for (; m < M; m++) rows_tile(y + m, 0, x, 0, 1, w, m * K, 1, K, kind, next);
 }
 
 // n rows of x times all of w.
 INLINE void any_rows(float *y, size_t ldy, const float *x, size_t ldx, size_t n, const void *w,
-                     size_t M, size_t K, enum kind kind) {
+                     size_t M, size_t K, enum kind kind, const void *next) {
     size_t fours = n / 4 * 4;
     if (n == 1) {
-        one_row(y, x, w, M, K, kind);
+        one_row(y, x, w, M, K, kind, next);
         return;
     }
-    for (size_t i = 0; i < n; i += i < fours ? 4 : 1) {
+    for (size_t i = 0; i < n; i += i < fours ? 4 : 1, next = w) {
         const float *from = x + i * ldx;
         float *to = y + i * ldy;
         size_t m = 0;
         for (; m + FEW <= M; m += FEW)
             if (i < fours)
-                rows_tile(to + m, ldy, from, ldx, 4, w, m * K, FEW, K, kind);
+                rows_tile(to + m, ldy, from, ldx, 4, w, m * K, FEW, K, kind, next);
             else
-                rows_tile(to + m, ldy, from, ldx, 1, w, m * K, FEW, K, kind);
+                rows_tile(to + m, ldy, from, ldx, 1, w, m * K, FEW, K, kind, next);
         for (; m < M; m++)
             for (size_t r = 0; r < (i < fours ? 4 : 1); r++)
-                rows_tile(to + r * ldy + m, ldy, from + r * ldx, ldx, 1, w, m * K, 1, K, kind);
+                rows_tile(to + r * ldy + m, ldy, from + r * ldx, ldx, 1, w, m * K, 1, K, kind, w);
     }
 }
 
 void AT_LEVEL(rows)(float *y, size_t ldy, const float *x, size_t ldx, size_t n, const float *w,
-                    size_t M, size_t K) {
-    any_rows(y, ldy, x, ldx, n, w, M, K, FLOATS);
+                    size_t M, size_t K, const void *next) {
+    any_rows(y, ldy, x, ldx, n, w, M, K, FLOATS, next);
 }
 
 void AT_LEVEL(rows_half)(float *y, size_t ldy, const float *x, size_t ldx, size_t n,
-                         const uint16_t *w, size_t M, size_t K) {
-    any_rows(y, ldy, x, ldx, n, w, M, K, HALVES);
+                         const uint16_t *w, size_t M, size_t K, const void *next) {
+    any_rows(y, ldy, x, ldx, n, w, M, K, HALVES, next);
 }

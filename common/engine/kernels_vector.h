@@ -44,9 +44,9 @@ enum { PAIRS = 0, BF16_WORDS = 2 };
 enum { TILE = 16 };
 // See struct kernels.
 void AT_LEVEL(rows)(float *y, size_t ldy, const float *x, size_t ldx, size_t n, const float *w,
-                    size_t M, size_t K);
+                    size_t M, size_t K, const void *next);
 void AT_LEVEL(rows_half)(float *y, size_t ldy, const float *x, size_t ldx, size_t n,
-                         const uint16_t *w, size_t M, size_t K);
+                         const uint16_t *w, size_t M, size_t K, const void *next);
 void AT_LEVEL(pack)(float *to, const float *from, size_t ld, size_t n, size_t k, bool across);
 void AT_LEVEL(block)(const struct block *b);
 void AT_LEVEL(bf16_block)(const struct block *b);
@@ -224,6 +224,13 @@ INLINE vec some_weights(const void *w, size_t at, size_t n, enum kind kind) {
     vec v = splat(0);
     for (size_t i = 0; i < LANES && i < n; i++) v[i] = one_weight(w, at + i, kind);
     return v;
+}
+
+// The cache lines of n numbers from number `at` on.
+INLINE void fetch_weights(const void *w, size_t at, size_t n, enum kind kind) {
+    size_t size = kind == HALVES ? sizeof(uint16_t) : sizeof(float);
+    for (size_t i = 0; i < n * size; i += 64)
+        __builtin_prefetch((const char *)w + at * size + i, 0, 3);
 }
 
 // s: the 16 lanes of x w, whose sum lanes_sum has.

@@ -93,13 +93,6 @@ static void finish_qkv(void *self, size_t first, size_t last) {
     }
 }
 
-static void round_attended(void *self, size_t first, size_t last) {
-    const struct rows_job *j = self;
-    size_t n = j->model->config.heads * j->model->config.head_dim;
-    float *x = j->state->att + first * n;
-    kernels()->round(x, x, (last - first) * n);
-}
-
 static void gated_rows(void *self, size_t first, size_t last) {
     const struct rows_job *j = self;
     size_t F = j->model->config.hidden, C = j->model->config.width;
@@ -148,7 +141,6 @@ void layer_inside(const struct layer_rows *r, size_t l, const struct layer_state
     linear_forward(m, &r->linear, l, PROJECT_QKV, s->qkv, x, false);
     parallel_range(r->n, GRAIN, finish_qkv, &j);
     r->attend(r->self, l, s);
-    if (m->rounded) parallel_range(r->n, GRAIN, round_attended, &j);
     add_to_stream(r, l, PROJECT_OUT, s->mid, s->att, o->post1, s->att_out);
     x = layer_input(r, s->mid, o->norm2);
     linear_forward(m, &r->linear, l, PROJECT_GATE_UP, s->gate_up, x, false);

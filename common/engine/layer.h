@@ -27,7 +27,7 @@ struct layer_rows { // the rows on their way through the layers
     const uint32_t *place;   // (n) position of a row in its sequence
     float *norm, *act;       // (n,C) (n,F) scratch
     void *self;
-    // att from qkv, of layer l
+    // att from qkv, of layer l; rounded where the model is
     void (*attend)(void *self, size_t l, const struct layer_state *s);
 };
 

@@ -108,8 +108,8 @@ bool level_proves(const struct kernels *k, const struct kernels *oracle) {
     float mine[FEW_ROWS * COLUMNS], right[FEW_ROWS * COLUMNS];
     fill(&o);
     if (!products_agree(k, oracle, &o)) return false;
-    k->rows(mine, COLUMNS, o.a, LD, FEW_ROWS, o.b, COLUMNS, INNER);
-    oracle->rows(right, COLUMNS, o.a, LD, FEW_ROWS, o.b, COLUMNS, INNER);
+    k->rows(mine, COLUMNS, o.a, LD, FEW_ROWS, o.b, COLUMNS, INNER, o.b);
+    oracle->rows(right, COLUMNS, o.a, LD, FEW_ROWS, o.b, COLUMNS, INNER, o.b);
     return near(mine, right, FEW_ROWS * COLUMNS) && packed_agree(k, oracle, &o);
 }
 

@@ -138,6 +138,7 @@ size_t net_vocab(const struct net *net) {
 struct attention net_attention(const struct net *net, size_t l) {
     struct attention a = net->attention;
     a.window = model_window(&net->model->config, l);
+    a.rounded = net->model->rounded;
     return a;
 }
 

@@ -102,7 +102,7 @@ static void few_rows(void **state) {
             size_t K = lengths[t];
             fill(x, n * K, t, 1);
             fill(w, M * K, 60 + t, 1);
-            kernels()->rows(y, M, x, K, n, w, M, K);
+            kernels()->rows(y, M, x, K, n, w, M, K, w);
             for (size_t i = 0; i < n; i++)
                 for (size_t m = 0; m < M; m++) {
                     float one = kernels()->dot(x + i * K, w + m * K, K);
@@ -121,7 +121,7 @@ static void mixture(void **state) {
     fill(a, N, 1, 1);
     fill(x, N * LD, 2, 1);
     for (size_t cols = 1; cols <= 140; cols += 11) {
-        kernels()->mix(y, a, x, LD, N, cols);
+        kernels()->mix(y, a, x, LD, N, cols, x);
         for (size_t c = 0; c < cols; c++) {
             double sum = 0, size = 0;
             for (size_t i = 0; i < N; i++) {
@@ -132,8 +132,8 @@ static void mixture(void **state) {
         }
         kernels()->narrow(halves, x, N * LD);
         kernels()->round(rounded, x, N * LD);
-        kernels()->mix(y, a, rounded, LD, N, cols);
-        kernels()->mix_half(same, a, halves, LD, N, cols);
+        kernels()->mix(y, a, rounded, LD, N, cols, rounded);
+        kernels()->mix_half(same, a, halves, LD, N, cols, halves);
         assert_memory_equal(y, same, cols * sizeof *y);
     }
 }

@@ -36,8 +36,8 @@ static void beside_its_place(const struct block *b) {
 }
 
 static void wrong_rows(float *y, size_t ldy, const float *x, size_t ldx, size_t n, const float *w,
-                       size_t M, size_t K) {
-    kernels()->rows(y, ldy, x, ldx, n, w, M, K);
+                       size_t M, size_t K, const void *next) {
+    kernels()->rows(y, ldy, x, ldx, n, w, M, K, next);
     y[M - 1] += 1e-2f;
 }
 

@@ -14,7 +14,10 @@ static void count(void *self, size_t i) {
     if (parallel_self() < 0 || parallel_self() >= parallel_threads()) abort();
 }
 
+enum { GRAIN = 10 };
+
 static void count_range(void *self, size_t first, size_t last) {
+    if (last - first < GRAIN) abort();
     for (size_t i = first; i < last; i++) ((int *)self)[i]++;
 }
 
@@ -25,7 +28,7 @@ static void test_each_once(void **state) {
         parallel_init(threads);
         assert_int_equal(parallel_threads(), threads);
         parallel_for(N, count, hits);
-        parallel_range(N, 10, count_range, ranges);
+        parallel_range(N, GRAIN, count_range, ranges);
         for (size_t i = 0; i < N; i++) assert_true(hits[i] == 1 && ranges[i] == 1);
         for (size_t n = 1; n <= 7; n++) { // fewer than threads, and shares of different length
             int few[7] = {0};
@@ -33,7 +36,7 @@ static void test_each_once(void **state) {
             for (size_t i = 0; i < 7; i++) assert_int_equal(few[i], i < n);
         }
         parallel_for(0, count, NULL);
-        parallel_range(0, 10, count_range, NULL);
+        parallel_range(0, GRAIN, count_range, NULL);
     }
 }
 
