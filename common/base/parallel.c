@@ -60,14 +60,15 @@ static void relax(void) {
 }
 
 static size_t next_piece(size_t left) {
-    if (!team.grain || left < 2 * team.grain) return team.grain ? left : 1;
+    if (!team.grain) return 1;
+    if (left < 2 * team.grain) return left;
     return left / 2 > team.grain ? left / 2 : team.grain;
 }
 
 static void work_on(struct share *s) {
-    size_t first = atomic_load(&s->next), n;
+    size_t first = atomic_load(&s->next);
     while (first < s->end) { // reads only where nothing is left
-        n = next_piece(s->end - first);
+        size_t n = next_piece(s->end - first);
         if (!atomic_compare_exchange_weak(&s->next, &first, first + n)) continue;
         team.body(team.self, first, first + n);
         first = atomic_load(&s->next);

@@ -193,12 +193,12 @@ static void multiply_own(void *self, size_t i) {
 // for the others, and to fetch what they packed.
 static void multiply_strips(void *self, size_t first, size_t last) {
     struct chunk c = *(const struct chunk *)self;
-    size_t n = c.b.panel, M = c.b.lines.count, self_at = (size_t)parallel_self();
+    size_t n = c.b.panel, M = c.b.lines.count, me = (size_t)parallel_self();
     c.own = &c.b;
     if (c.made) {
-        c.a.to += self_at * panels_of(&c.a) * stride(&c, &c.a);
-        for (size_t i = 0; !c.made[self_at] && i < pack_tasks(&c, &c.a); i++) pack_other(&c, i);
-        c.made[self_at] = true;
+        c.a.to += me * panels_of(&c.a) * stride(&c, &c.a);
+        for (size_t i = 0; !c.made[me] && i < pack_tasks(&c, &c.a); i++) pack_other(&c, i);
+        c.made[me] = true;
     }
     for (size_t i = first; i < last; i++) {
         struct span lines = {i * n, M - i * n < n ? M - i * n : n};

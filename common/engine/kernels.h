@@ -40,11 +40,6 @@ struct memory { // so many bytes from `at` on
     size_t bytes;
 };
 
-static inline void memory_fetch(struct memory m) { // into the core's first cache
-    enum { LINE = 64 };
-    for (size_t i = 0; i < m.bytes; i += LINE) __builtin_prefetch(m.at + i, 0, 3);
-}
-
 struct operand { // of a product: n lines (rows of c, or columns) of k inner steps each
     const float *f32;
     const uint16_t *bf16; // instead, b only

@@ -70,7 +70,7 @@ double row_exp_from(float *y, const float *x, size_t n, float shift, const float
     double sum = 0;
     for (size_t i = 0; i < n; i += ROW_BLOCK) {
         size_t m = n - i < ROW_BLOCK ? n - i : ROW_BLOCK;
-        if (next) memory_fetch((struct memory){(const char *)(next + i), m * sizeof *next});
+        for (size_t j = 0; next && j < m; j += LANES) __builtin_prefetch(next + i + j, 0, 3);
         sum += (double)k->exp_sum(y + i, x + i, m, shift);
     }
     return sum;
