@@ -126,8 +126,8 @@ struct kernels {
     float (*distance)(const float *x, const float *y, float a, size_t n); // sum |x - a y|
     float (*dot)(const float *x, const float *y, size_t n);
     // y (n,M) = x (n,K) w(M,K)^T; each output by itself: its bits depend on its two rows only.
-    // next: what is read after w and lies as it does, a line of it is fetched with each of w's; or
-    // w
+    // next: what is read after w, in the same layout: of it a cache line is fetched with each of
+    // w's. Where nothing comes next, w itself.
     void (*rows)(float *y, size_t ldy, const float *x, size_t ldx, size_t n, const float *w,
                  size_t M, size_t K, const void *next);
     // the same with w in bf16: the bits that its numbers give in float32

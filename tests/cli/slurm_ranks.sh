@@ -10,7 +10,8 @@ srun --mpi=list 2>&1 | grep -q pmix || skip 'this Slurm has no pmix; apt-get ins
 world 160
 export PATH=$mpi:$PATH
 train="--model $PWD/base.h5 --data $PWD/sft-data.h5 --batch-size 16 --unit-tokens 128 --lanes 2"
-seconds "$mpi/sft" -q $train --steps 1200 -o want.h5 >out 2>err
+seconds "$mpi/sft" -q $train --steps 1200 -o short.h5 >out 2>err
+[ -e short.h5 ] || fail "one rank: $(cat err)"
 long="$train --steps $(awk -v t="$took" 'BEGIN { print 1200 * int(1 + 8 / t) }')" # still at work when it is told to stop
 "$mpi/sft" -q $long -o want.h5 >out 2>err || fail "one rank: $(cat err)"
 
