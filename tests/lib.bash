@@ -158,8 +158,8 @@ disturb_all() { # OUT LEFT command...
 # ---- several ranks
 
 # needs_mpi: $mpi, a folder of the training stages built with MPI; skips where there is no MPI. Where $bin
-# is built without, they are built beside it (build/MODE-mpi). MPIRUN: the launcher of the build's MPI, into
-# $mpirun with the options that all tests need.
+# is built without, they are built beside it (build/MODE-mpi), by one test at a time. MPIRUN: the launcher of
+# the build's MPI, into $mpirun with the options that all tests need.
 needs_mpi() {
     mpirun="${MPIRUN:-mpirun} -bind-to none"
     command -v ${mpirun%% *} >/dev/null || skip 'no mpirun; apt-get install libopenmpi-dev openmpi-bin'
@@ -175,7 +175,8 @@ build_mpi() {
     mpi=$root/build/${MODE:-release}-mpi/bin
     for stage in aligndistil sft dpo-train distill; do echo "$mpi/$stage"; done |
         sed "s,^$root/,," | (unset MAKEFLAGS MFLAGS MAKELEVEL BUILD
-            xargs make --no-print-directory -C "$root" -j"$(nproc)" MPI=1 MODE="${MODE:-release}") >mpi.log 2>&1 ||
+            xargs flock "$root/Makefile" make --no-print-directory -C "$root" -j"$(nproc)" MPI=1 \
+                MODE="${MODE:-release}") >mpi.log 2>&1 ||
         fatal "the build with MPI: $(grep -v '^  [A-Z]' mpi.log | head -n 20)"
 }
 # ranks N command...: under mpirun, which speaks for itself on stderr too
