@@ -1,6 +1,6 @@
 #!/bin/bash
 # Runs the tests, one line each, and ends with "N passed, N failed, N skipped". `make test` calls it.
-# From the environment: MODE, BUILD, ONLY (a pattern; unit/options, cli/*, ...), AT_ONCE (tests that run at
+# From the environment: MODE, BUILD, ONLY (patterns; unit/options, cli/*, ...), AT_ONCE (tests that run at
 # once, 2; most keep one CPU busy), BLESS, TEST_TIMEOUT, and REQUIRE_SHARED=1, which makes a skip for want of
 # ../shared a failure where ../shared is there.
 #
@@ -127,10 +127,17 @@ collect() { # from those that have ended: shows their reports, adds their counts
     done
 }
 
-wanted() {
-    [ -z "$ONLY" ] && return 0
-    # shellcheck disable=SC2053
-    [[ $1 == *$ONLY* || $1 == $ONLY ]]
+wanted() { # NAME
+    local only
+    [ -n "$ONLY" ] || return 0
+    set -f
+    for only in $ONLY; do
+        # shellcheck disable=SC2053
+        [[ $1 == *$only* || $1 == $only ]] && break
+        only=
+    done
+    set +f
+    [ -n "$only" ]
 }
 
 wanted layers && begin run_script layers tests/check-layers.sh

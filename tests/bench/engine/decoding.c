@@ -61,6 +61,13 @@ static double products_seconds(const struct model *m, size_t steps, float *logit
     return seconds;
 }
 
+// Numbers of keys and values that attention reads in such a step, in the mean, for one of weights.
+static double kept_share(const struct model *m, size_t steps) {
+    const struct model_config *c = &m->config;
+    size_t width = 2 * c->kv_heads * c->head_dim, before = prompt_length() + (steps + 1) / 2;
+    return (double)(MANY * c->layers * width * before) / (double)weight_floats(m);
+}
+
 // FLOPs of a token's products with weights.
 static double token_flops(const struct model *m) {
     return 2 * (double)weight_floats(m);
@@ -104,12 +111,15 @@ static void bench_bf16(struct report *r, const struct shape *s, const struct mod
     half.rounded = true;
     linear_pack(&half);
     struct decoder *d = decoder_new(&half, MANY, PROMPT + 2 * steps);
-    struct series many = {0}, products = {0}, peak = {0};
+    struct series many = {0}, products = {0}, peak = {0}, parts = {0};
+    const float *weights = (const float *)(const void *)half.half;
     struct others before = others_now();
     for (size_t i = 0; i < rounds; i++) {
         begin(d, s, logits);
+        double read = bench_read(weights, weight_floats(m) / 2);
         peak.at[peak.n++] = MANY * token_flops(m) / bench_peak(true);
         products.at[products.n++] = products_seconds(&half, steps, logits);
+        parts.at[parts.n++] = products.at[i] + kept_share(m, steps) * read;
         many.at[many.n++] = steps_seconds(d, s, MANY, steps, logits);
     }
     report_section(r, before);
@@ -117,6 +127,8 @@ static void bench_bf16(struct report *r, const struct shape *s, const struct mod
         "multiply-add peak of bf16 (aim 0.65)");
     add(r, s, "decoding, 32 sequences, bf16", MANY, &many, series_ratio(&peak, &many),
         "multiply-add peak of bf16 (aim 0.65)");
+    add(r, s, "32 sequences, of the parts, bf16", MANY, &many, series_ratio(&parts, &many),
+        "its products, then reading keys and values");
     decoder_free(d);
     model_release(&half);
 }
@@ -126,7 +138,8 @@ static void bench_float32(struct report *r, const struct shape *s, struct model 
                           size_t steps, float *logits) {
     struct decoder *d = decoder_new(m, MANY, PROMPT + 2 * steps);
     int32_t ids[PROMPT];
-    struct series one = {0}, many = {0}, products = {0}, peak = {0}, read = {0}, prefill = {0};
+    struct series one = {0}, many = {0}, products = {0}, parts = {0};
+    struct series peak = {0}, read = {0}, prefill = {0};
     for (size_t i = 0; i < PROMPT; i++) ids[i] = bench_token(s, 1, i);
     struct others before = others_now();
     for (size_t i = 0; i < rounds; i++) {
@@ -138,6 +151,7 @@ static void bench_float32(struct report *r, const struct shape *s, struct model 
         one.at[one.n++] = steps_seconds(d, s, 1, steps, logits);
         peak.at[peak.n++] = MANY * token_flops(m) / bench_peak(false);
         products.at[products.n++] = products_seconds(m, steps, logits);
+        parts.at[parts.n++] = products.at[i] + kept_share(m, steps) * read.at[i];
         many.at[many.n++] = steps_seconds(d, s, MANY, steps, logits);
     }
     report_section(r, before);
@@ -147,6 +161,8 @@ static void bench_float32(struct report *r, const struct shape *s, struct model 
         "multiply-add peak (aim 0.7)");
     add(r, s, "decoding, 32 sequences", MANY, &many, series_ratio(&peak, &many),
         "multiply-add peak (aim 0.7)");
+    add(r, s, "32 sequences, of the parts", MANY, &many, series_ratio(&parts, &many),
+        "its products, then reading keys and values");
     add(r, s, "prefill of 64 tokens", PROMPT, &prefill, NAN, "");
     decoder_free(d);
 }
