@@ -130,7 +130,9 @@ enum { STREAM_AHEAD = 1024 }; // floats
 // `rows` rows, PANEL or 1, and `vectors` of columns. One row waits for what it multiplies.
 INLINE void tile_sums(const struct tile *t, size_t rows, size_t vectors, bool panel, bool fetch,
                       enum step step) {
-    const size_t apart = panel ? 1 : t->lda, next = panel ? PANEL : 1, ldb = t->ldb;
+    const size_t apart = panel ? 1 : t->lda, next = panel ? PANEL : 1;
+    const size_t ldb = LANES == 16 ? t->ldb : STRIP; // see in_place
+    const size_t steps = t->steps;
     const size_t numbers = step < FIRST_FIRST ? 1 : 2; // of a row, in a step
     const float *a = t->a, *b = t->b;
     const char *ahead = t->ahead.at;
@@ -140,7 +142,8 @@ INLINE void tile_sums(const struct tile *t, size_t rows, size_t vectors, bool pa
     for (size_t r = 0; r < rows; r++)
         for (size_t v = 0; v < vectors * LANES && !past; v += 16)
             __builtin_prefetch(t->c + r * t->ldc + v, 1, 3);
-    for (size_t p = 0; p < t->steps; p++, a += numbers * next, b += ldb) {
+#pragma GCC unroll UNROLL
+    for (size_t p = 0; p < steps; p++, a += numbers * next, b += ldb) {
         vec w[VECTORS], half[VECTORS];
         if (fetch) __builtin_prefetch(ahead, 0, 3);
         if (fetch) ahead += t->ahead.advance;
@@ -239,27 +242,52 @@ static void panel_tile(const struct tile *t, size_t vectors) {
         (!t->lda ? f32_panel : t->ahead.advance ? f32_rows_fetching : f32_rows)(t);
 }
 
-// One row, by strips that are whole.
-static void row_tile(const struct tile *t) {
+// Fewer rows, each by its place, and whole strips.
+INLINE void few_rows_by(const struct tile *t, size_t rows, enum step step) {
+    switch (rows) {
+    case 1:
+        tile_sums(t, 1, VECTORS, false, false, step);
+        break;
+    case 2:
+        tile_sums(t, 2, VECTORS, false, true, step);
+        break;
+    case 3:
+        tile_sums(t, 3, VECTORS, false, true, step);
+        break;
+    case 4:
+        tile_sums(t, PANEL < 4 ? PANEL : 4, VECTORS, false, true, step);
+        break;
+    case 5:
+        tile_sums(t, PANEL < 5 ? PANEL : 5, VECTORS, false, true, step);
+        break;
+    case 6:
+        tile_sums(t, PANEL < 6 ? PANEL : 6, VECTORS, false, true, step);
+        break;
+    default:
+        tile_sums(t, PANEL < 7 ? PANEL : 7, VECTORS, false, true, step);
+    }
+}
+
+static void few_rows(const struct tile *t, size_t rows) {
     if (t->step == FIRST_FIRST)
-        tile_sums(t, 1, VECTORS, false, false, FIRST_FIRST);
+        few_rows_by(t, rows, FIRST_FIRST);
     else if (t->step == SECOND_FIRST)
-        tile_sums(t, 1, VECTORS, false, false, SECOND_FIRST);
+        few_rows_by(t, rows, SECOND_FIRST);
     else if (t->step == PAIR_STEP)
-        tile_sums(t, 1, VECTORS, false, false, PAIR_STEP);
+        few_rows_by(t, rows, PAIR_STEP);
     else
-        tile_sums(t, 1, VECTORS, false, false, FLOAT_STEP);
+        few_rows_by(t, rows, FLOAT_STEP);
 }
 
 static void any_tile(const struct tile *t, size_t rows, size_t cols) {
     size_t vectors = t->step < FIRST_FIRST ? (cols + LANES - 1) / LANES : VECTORS;
+    const bool few = rows < PANEL && t->lda;
     if (rows == PANEL && cols == vectors * LANES) {
         panel_tile(t, vectors);
         return;
     }
-    bool alone = rows == 1 && t->lda;
-    if (alone && cols == STRIP) {
-        row_tile(t);
+    if (few && cols == STRIP) {
+        few_rows(t, rows);
         return;
     }
     float part[PANEL * STRIP];
@@ -267,8 +295,8 @@ static void any_tile(const struct tile *t, size_t rows, size_t cols) {
     whole.c = part;
     whole.ldc = STRIP;
     whole.add = whole.past = false;
-    if (alone)
-        row_tile(&whole);
+    if (few)
+        few_rows(&whole, rows);
     else
         panel_tile(&whole, vectors);
     for (size_t r = 0; r < rows; r++)
@@ -276,6 +304,13 @@ static void any_tile(const struct tile *t, size_t rows, size_t cols) {
             float *to = t->c + r * t->ldc + j;
             *to = t->add ? *to + part[r * STRIP + j] : part[r * STRIP + j];
         }
+}
+
+// Rows of the next tile, of those that are left. By their places two tiles of few rows are better
+// than a whole one and one of a row or two, which waits for what it adds.
+static size_t next_rows(size_t left, bool places) {
+    if (left <= PANEL) return left;
+    return places && left < 2 * PANEL ? (left + 1) / 2 : PANEL;
 }
 
 // Reads m in so many steps; where there is nothing, what is near anyway.
@@ -287,9 +322,8 @@ static struct reader reader_of(struct memory m, size_t steps, const void *near) 
 
 struct left { // a as the tiles read it
     const float *at;
-    size_t lda;        // 0: panels,
-    size_t apart;      // so many floats from one to the next
-    const float *last; // the panel of the rows that fill none, lda 0; NULL: one row by itself
+    size_t lda;   // 0: panels,
+    size_t apart; // so many floats from one to the next
 };
 
 static void one_strip(const struct block *d, const struct left *a, size_t j, const float *b,
@@ -308,24 +342,22 @@ static void one_strip(const struct block *d, const struct left *a, size_t j, con
         t.step = FIRST_FIRST;
     }
     t.ahead = reader_of(d->ahead, panels * t.steps, b);
-    for (size_t i = 0; i < d->rows; i += PANEL) {
-        size_t rows = d->rows - i < PANEL ? d->rows - i : PANEL;
+    for (size_t i = 0, rows; i < d->rows; i += rows) {
+        rows = next_rows(d->rows - i, a->lda);
         t.c = d->c + i * d->ldc + j;
         t.a = a->lda ? a->at + i * a->lda : a->at + i / PANEL * a->apart;
-        if (rows < PANEL && a->lda && a->last) {
-            t.a = a->last;
-            t.lda = 0;
-        }
         any_tile(&t, rows, cols);
         t.ahead.at += t.ahead.advance * t.steps;
     }
 }
 
-// b is read from its rows where they lie near enough for L1's prefetching to follow.
+// b is read from its rows where they lie near enough for L1's prefetching to follow. Few rows want
+// whole strips.
 static bool in_place(const struct block *d, size_t cols) {
     enum { NEAR = 2048 / sizeof(float) };
     const struct operand *b = &d->b;
-    return LANES == 16 && b->f32 && !b->inner && cols % LANES == 0 && b->ld < NEAR;
+    const bool whole = cols == STRIP || (cols % LANES == 0 && d->rows % PANEL == 0);
+    return LANES == 16 && b->f32 && !b->inner && whole && b->ld < NEAR;
 }
 
 static void all_strips(const struct block *d, const struct left *a) {
@@ -375,16 +407,7 @@ void AT_LEVEL(block)(const struct block *d) {
         AT_LEVEL(bf16_block)(d);
         return;
     }
-    float last[KERNEL_DEPTH * PANEL];
-    struct left a = {.at = d->a.f32, .lda = d->a.ld, .last = last};
-    size_t rest = d->rows % PANEL;
-    bool strips = d->b.packed || d->b.pairs || d->b.inner; // filled up, in packed or in the room
-    if (rest == 1 && strips) {
-        a.last = NULL;
-    } else if (rest && d->a.inner) {
-        struct operand o = from_line(&d->a, d->rows - rest);
-        pack_lines(last, &o, rest, d->k, PANEL);
-    }
+    struct left a = {.at = d->a.f32, .lda = d->a.ld};
     if (d->a.inner)
         all_strips(d, &a);
     else
@@ -412,8 +435,8 @@ void AT_LEVEL(bf16_multiply)(const struct bf16_product *p) {
     for (size_t j = 0; j < p->cols; j += STRIP) {
         size_t cols = p->cols - j < STRIP ? p->cols - j : STRIP;
         t.b = (const float *)p->b.at + j * b_line + b_first * STRIP;
-        for (size_t i = 0; i < p->rows; i += PANEL) {
-            size_t rows = p->rows - i < PANEL ? p->rows - i : PANEL;
+        for (size_t i = 0, rows; i < p->rows; i += rows) {
+            rows = next_rows(p->rows - i, p->a_lines);
             t.c = p->c + i * p->ldc + j;
             t.a = (const float *)p->a.at + i * a_line + (p->a_lines ? a_first : a_first * PANEL);
             any_tile(&t, rows, cols);

@@ -18,13 +18,15 @@
 #define AT_LEVEL(name) AT_LEVEL_IN(name, KERNELS) // as in rows_kernels_avx2
 
 // What a level's registers hold: LANES numbers each; PANEL x VECTORS of them are the sums of a
-// block's tile, 4 x FEW those of a tile of dot products.
+// block's tile, 4 x FEW those of a tile of dot products. UNROLL: steps of a tile in its loop: with
+// half the lanes, what goes round with it would be a seventh of all instructions, which a core that
+// runs another thread beside this one can not spare.
 #if defined(__AVX512F__)
-enum { LANES = 16, PANEL = 8, VECTORS = 3, FEW = 4 };
+enum { LANES = 16, PANEL = 8, VECTORS = 3, FEW = 4, UNROLL = 1 };
 #elif defined(__AVX__)
-enum { LANES = 8, PANEL = 6, VECTORS = 2, FEW = 3 };
+enum { LANES = 8, PANEL = 6, VECTORS = 2, FEW = 3, UNROLL = 4 };
 #else
-enum { LANES = 4, PANEL = 4, VECTORS = 3, FEW = 3 };
+enum { LANES = 4, PANEL = 4, VECTORS = 3, FEW = 3, UNROLL = 1 };
 #endif
 enum { STRIP = VECTORS * LANES, PARTS = 16 / LANES }; // PARTS registers are 16 lanes
 

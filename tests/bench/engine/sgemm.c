@@ -87,13 +87,28 @@ static double run_child(const char *core, const char *what, char name[64]) {
 
 static char best_core[16]; // of the library; empty: its own choice
 
+// Core types of OpenBLAS that this CPU can run; NULL: the library's own choice.
+static size_t cores_here(const char *core[4]) {
+    size_t n = 0;
+    core[n++] = NULL;
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512f")) core[n++] = "SKYLAKEX";
+    if (__builtin_cpu_supports("avx2")) {
+        core[n++] = "ZEN";
+        core[n++] = "HASWELL";
+    }
+#endif
+    return n;
+}
+
 void bench_sgemm(struct report *r) {
-    static const char *const cores[] = {NULL, "SKYLAKEX", "ZEN", "HASWELL"};
+    const char *cores[4];
+    size_t n = cores_here(cores);
     char best[64] = "", name[64];
     double most = 0;
     if (!blas_name()) return;
     struct others before = others_now();
-    for (size_t i = 0; i < (bench_quick() ? 2 : 4); i++) {
+    for (size_t i = 0; i < n && (i < 2 || !bench_quick()); i++) {
         double share = run_child(cores[i], "sgemm", name);
         if (share > most) {
             strcpy(best, name);
