@@ -127,7 +127,7 @@ INLINE void tile_step(vec s[PANEL][VECTORS], const float *a, size_t apart, const
 
 enum { STREAM_AHEAD = 1024 }; // floats
 
-// `rows` rows, PANEL or 1, and `vectors` of columns. One row waits for what it multiplies.
+// `rows` rows, PANEL or fewer, and `vectors` of columns. One row waits for what it multiplies.
 INLINE void tile_sums(const struct tile *t, size_t rows, size_t vectors, bool panel, bool fetch,
                       enum step step) {
     const size_t apart = panel ? 1 : t->lda, next = panel ? PANEL : 1;

@@ -109,7 +109,7 @@ static void tell(struct report *r, const struct shape *s, const struct ceilings 
     add(r, s, "replay of the step's products, bf16", tokens, &t->replay_bf16, share,
         "multiply-add peak of bf16");
     add(r, s, "sft step, bf16", tokens, &t->step_bf16, series_ratio(&t->step, &t->step_bf16),
-        "speed of the float32 step (aim 1.5)");
+        isnan(share) ? "speed of the float32 step" : "speed of the float32 step (aim 1.5)");
     add(r, s, "sft step, --recompute", tokens, &t->recompute, series_ratio(&t->recompute, &t->step),
         "time of the plain step (aim < 1.35)");
     add(r, s, "sft step of an adapter, rank 16", tokens, &t->adapter,
