@@ -98,7 +98,10 @@ static void agrees_with_double(void **state) {
 // float32 to the last bits, bf16 to its rounding: 2^-8 of each term at most.
 static void agrees_with_blas(void **state) {
     (void)state;
-    if (!blas_name()) skip();
+    if (!blas_name()) {
+        print_message("SKIP: a build without a BLAS\n");
+        skip();
+    }
     float *x = random_matrix(N * K, 1), *w = random_matrix(M * K, 2), *dy = random_matrix(N * M, 3);
     struct results r = run(x, w, dy, 3, false), half = run(x, w, dy, 3, true);
     float *y = calloc(N * M, sizeof *y), *dx = calloc(N * K, sizeof *dx);

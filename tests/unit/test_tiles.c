@@ -16,6 +16,12 @@
 #include <string.h>
 #include <cmocka.h>
 
+static void needs(bool there, const char *what_lacks) {
+    if (there) return;
+    print_message("SKIP: %s\n", what_lacks);
+    skip();
+}
+
 #if defined(LEVEL_amx)
 extern const struct kernels kernels_portable, kernels_avx512bf16, kernels_emulated;
 
@@ -84,7 +90,7 @@ static void check_bits(const struct kernels *k) {
 
 static void bits(void **state) {
     (void)state;
-    if (!__builtin_cpu_supports("avx512bf16")) skip();
+    needs(__builtin_cpu_supports("avx512bf16"), "the CPU has no AVX512-BF16");
     check_bits(&kernels_emulated);
     if (kernels()->tiles) check_bits(kernels());
 }
@@ -92,7 +98,7 @@ static void bits(void **state) {
 // Float32 is that of AVX-512; bf16 is of another kind than its neighbours', and near them.
 static void level(void **state) {
     (void)state;
-    if (!__builtin_cpu_supports("avx512bf16")) skip();
+    needs(__builtin_cpu_supports("avx512bf16"), "the CPU has no AVX512-BF16");
     assert_true(kernels_emulated.tiles && !kernels_avx512bf16.tiles);
     assert_string_equal(kernels_emulated.bits, kernels_avx512bf16.bits);
     assert_true(level_proves(&kernels_emulated, &kernels_portable));
@@ -155,7 +161,7 @@ static void check_products(size_t n, size_t M, size_t K) {
 // Products larger than a chunk, each way (gemm_bf16.c).
 static void chunks(void **state) {
     (void)state;
-    if (!__builtin_cpu_supports("avx512bf16")) skip();
+    needs(__builtin_cpu_supports("avx512bf16"), "the CPU has no AVX512-BF16");
     if (!kernels()->tiles) kernels_use(&kernels_emulated);
     parallel_init(2);
     check_products(8300, 33, 40);
@@ -168,7 +174,7 @@ static void chunks(void **state) {
 static void packed(void **state) {
     (void)state;
     enum { N = 37, M = 75, K = 1696 };
-    if (!__builtin_cpu_supports("avx512bf16")) skip();
+    needs(__builtin_cpu_supports("avx512bf16"), "the CPU has no AVX512-BF16");
     if (!kernels()->tiles) kernels_use(&kernels_emulated);
     float *x = numbers(N * K), *w = numbers(M * K), *y = numbers(N * M), *again = numbers(N * M);
     float row[K];
@@ -200,22 +206,22 @@ static void packed(void **state) {
 #else // the compiler does not know AMX
 static void bits(void **state) {
     (void)state;
-    skip();
+    needs(false, "the compiler does not know AMX");
 }
 
 static void level(void **state) {
     (void)state;
-    skip();
+    needs(false, "the compiler does not know AMX");
 }
 
 static void chunks(void **state) {
     (void)state;
-    skip();
+    needs(false, "the compiler does not know AMX");
 }
 
 static void packed(void **state) {
     (void)state;
-    skip();
+    needs(false, "the compiler does not know AMX");
 }
 #endif
 
