@@ -15,7 +15,7 @@ cd "$(dirname "$0")/.." || exit 1
 export MODE=${MODE:-release}
 export BUILD=${BUILD:-build/$MODE}
 export BIN=$BUILD/bin LC_ALL=C.UTF-8
-case $MODE in release) limit=${TEST_TIMEOUT:-600} ;; *) limit=${TEST_TIMEOUT:-1200} ;; esac
+case $MODE in release) limit=${TEST_TIMEOUT:-300} ;; *) limit=${TEST_TIMEOUT:-1200} ;; esac
 passed=0 failed=0 skipped=0 # of one test
 all_passed=0 all_failed=0 all_skipped=0 begun=0 ended=0
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/aligndistil-test.XXXXXX") || exit 1
