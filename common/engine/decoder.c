@@ -14,7 +14,7 @@ struct decoder {
     const struct model *model;
     size_t slots, length, rows; // rows: most of one pass
     struct arena arena;
-    struct rope rope[2]; // (length, D/2) by kind of layer
+    struct rope rope[2]; // (length, R/2) by kind of layer
     bool half;           // the cache is in bf16: keys and values are rounded anyway
     char *cache;         // (L, S, G, 2, length, D): keys, then values, of a key-value head
     uint32_t *used;      // (S) positions that a slot holds

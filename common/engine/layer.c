@@ -79,16 +79,17 @@ static void finish_qkv(void *self, size_t first, size_t last) {
     const struct layer_state *s = j->state;
     const struct kernels *k = kernels();
     size_t C = c->width, D = c->head_dim, W = model_qkv_width(c), turned = c->heads + c->kv_heads;
+    size_t R = model_rope_width(c);
     for (size_t i = first; i < last; i++) {
         float *x = s->qkv + i * W;
-        size_t at = j->rows->place[i] * (D / 2);
+        size_t at = j->rows->place[i] * (R / 2);
         if (s->mid != s->in) memcpy(s->mid + i * C, s->in + i * C, C * sizeof *x);
         if (c->qkv_bias) k->axpy(x, 1, model_vector(m, j->offsets->q_bias), W);
         if (m->rounded) k->round(x, x, W);
         if (s->raw) memcpy(s->raw + i * turned * D, x, turned * D * sizeof *x);
         if (c->qk_norm) norm_heads(m, j->offsets, x);
         for (size_t h = 0; h < turned; h++)
-            k->rope(x + h * D, j->rope->cosine + at, j->rope->sine + at, 1, D);
+            k->rope(x + h * D, j->rope->cosine + at, j->rope->sine + at, 1, R);
         if (m->rounded) k->round(x, x, W);
     }
 }

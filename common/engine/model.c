@@ -26,6 +26,10 @@ float model_score_scale(const struct model_config *c) {
     return 1 / sqrtf((float)(c->score_size > 0 ? c->score_size : (double)c->head_dim));
 }
 
+size_t model_rope_width(const struct model_config *c) {
+    return c->rope_dim ? c->rope_dim : c->head_dim;
+}
+
 size_t model_outputs(const struct model_config *c) {
     return c->reward_head ? 1 : c->vocab_used;
 }
@@ -131,6 +135,15 @@ static bool within(double x, double least, double most) {
     return x >= least && x <= most; // not so for a NaN
 }
 
+// Divisors for all frequencies, or for none.
+static bool rotation_sane(const struct model_config *c) {
+    size_t n = model_rope_width(c) / 2, known = 0;
+    for (size_t i = 0; i < n; i++) known += within(c->rope_divisor[i], 1e-9, 1e9);
+    bool none = true;
+    for (size_t i = 0; i < MODEL_FREQUENCIES; i++) none = none && c->rope_divisor[i] == 0;
+    return within(c->rope_gain, 0, 1e3) && (none || known == n);
+}
+
 static bool constants_sane(const struct model_config *c) {
     bool scaled = c->rope_original > 0; // as llama3
     return within(c->norm_eps, 0, 1) && within(c->rope_theta, 1, 1e15) &&
@@ -138,7 +151,7 @@ static bool constants_sane(const struct model_config *c) {
            within(c->rope_high, 0, 1e6) && within(c->rope_original, 0, 1e9) &&
            within(c->embed_scale, 0, 1e6) && within(c->score_size, 0, 1e9) &&
            (c->rope_local == 0 || within(c->rope_local, 1, 1e15)) &&
-           (!scaled || (c->rope_low > 0 && c->rope_high > c->rope_low));
+           (!scaled || (c->rope_low > 0 && c->rope_high > c->rope_low)) && rotation_sane(c);
 }
 
 static bool config_sane(const struct model_config *c, char *why, size_t size) {
@@ -146,7 +159,7 @@ static bool config_sane(const struct model_config *c, char *why, size_t size) {
         !c->vocab)
         return refuse(why, size, "a size of the model is zero");
     if (c->layers > MODEL_LAYERS || c->width > 1 << 17 || c->hidden > 1 << 20 ||
-        c->vocab > MODEL_VOCAB || c->heads > 4096 || c->head_dim > 256)
+        c->vocab > MODEL_VOCAB || c->heads > 4096 || c->head_dim > MODEL_HEAD)
         return refuse(why, size, "a size of the model is out of range");
     if (c->vocab_used > c->vocab)
         return refuse(why, size, "its tokens are more than its vocabulary's rows");
@@ -154,6 +167,8 @@ static bool config_sane(const struct model_config *c, char *why, size_t size) {
         return refuse(why, size, "the number of heads is not a multiple of the key-value heads");
     if (c->reward_head && c->tied) return refuse(why, size, "the head of a reward model is tied");
     if (c->head_dim % 2) return refuse(why, size, "the head dimension is odd");
+    if (c->rope_dim > c->head_dim || c->rope_dim % 2)
+        return refuse(why, size, "the part of a head that turns is odd or larger than the head");
     if (c->window_first > c->layers || c->window_period > c->layers ||
         (!c->window && (c->window_first || c->window_period)))
         return refuse(why, size, "its sliding window's layers are out of range");

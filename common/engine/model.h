@@ -14,6 +14,7 @@
 
 // Most tokens of a vocabulary, here and in every file; most layers.
 enum { MODEL_VOCAB = 1 << 24, MODEL_LAYERS = 1000 };
+enum { MODEL_HEAD = 256, MODEL_FREQUENCIES = MODEL_HEAD / 2 }; // most of a head: numbers, rotations
 
 enum model_norms { // where the residual stream is normed
     NORMS_BEFORE,  // what goes into attention and the feed-forward part: Llama
@@ -42,6 +43,9 @@ struct model_config {
     double embed_scale; // of what the embedding gives (0: 1)
     double score_size;  // attention's scores are divided by its root (0: head_dim)
     double rope_local;  // theta in layers with a window, unscaled (0: as in the others)
+    size_t rope_dim;    // numbers of a head that turn, the first ones (0: all)
+    double rope_gain;   // what turns is multiplied by it, unless by rope_local (0: 1)
+    double rope_divisor[MODEL_FREQUENCIES]; // of each frequency, in place of scaling (0: none)
 };
 
 struct tensor {
@@ -93,6 +97,7 @@ size_t model_qkv_width(const struct model_config *c); // (H+2G)D
 // Most keys that a query of the layer sees; 0: all.
 size_t model_window(const struct model_config *c, size_t layer);
 float model_score_scale(const struct model_config *c); // 1 / sqrt(score_size)
+size_t model_rope_width(const struct model_config *c); // numbers of a head that turn
 size_t
 model_outputs(const struct model_config *c); // of the head: vocab_used, or 1 with reward_head
 

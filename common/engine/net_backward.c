@@ -128,11 +128,12 @@ static void unfinish_qkv(void *self, size_t first, size_t last) {
     const struct model *m = j->net->model;
     const struct model_config *c = &m->config;
     size_t D = c->head_dim, W = model_qkv_width(c), turned = c->heads + c->kv_heads;
+    size_t R = model_rope_width(c);
     for (size_t i = first; i < last; i++) {
-        const float *cosine = j->rope->cosine + j->net->place[i] * (D / 2);
-        const float *sine = j->rope->sine + j->net->place[i] * (D / 2);
+        const float *cosine = j->rope->cosine + j->net->place[i] * (R / 2);
+        const float *sine = j->rope->sine + j->net->place[i] * (R / 2);
         for (size_t h = 0; h < turned; h++)
-            kernels()->rope(j->net->dqkv + i * W + h * D, cosine, sine, -1, D);
+            kernels()->rope(j->net->dqkv + i * W + h * D, cosine, sine, -1, R);
     }
 }
 

@@ -13,7 +13,7 @@ struct net {
     struct attention attention;
     struct layer_state *layer; // (L), which share what need not be kept
     uint16_t *kept;            // (L,N,net_kept_width) of them in bf16, or NULL; net_kept.c
-    struct rope rope[2];       // (span, D/2) by kind of layer
+    struct rope rope[2];       // (span, R/2) by kind of layer
     uint32_t *place;           // (N) position of a row in its sequence
     float *out;                // (N,C) the residual stream after the last layer
     float *hidden, *dhidden;   // (P,C) normed rows of the positions, and their gradients

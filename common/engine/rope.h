@@ -1,10 +1,11 @@
 // Rotary position embedding (Su et al. 2021) in Hugging Face's half-split form, with `linear` and
-// `llama3` scaling of the frequencies.
+// `llama3` scaling of the frequencies or a divisor for each (YaRN, LongRoPE), on the first R
+// numbers of a head (model_rope_width).
 #pragma once
 #include "common/base/arena.h"
 #include "common/engine/model.h"
 
-struct rope { // (positions, D/2)
+struct rope { // (positions, R/2)
     float *cosine, *sine;
 };
 

@@ -5,6 +5,7 @@
 #include "formats/bytes/json.h"
 #include "formats/bytes/whole_file.h"
 #include "formats/models/gguf_tokenizer.h"
+#include "formats/models/huggingface.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,7 +105,40 @@ static bool gemma_fits(const struct model_config *c, struct fail *f) {
                     size);
 }
 
-static void put_shape(struct gguf *g, const struct family *family, const struct model_config *c) {
+// What llama.cpp must know of YaRN or LongRoPE.
+static bool read_rope(const struct model_file *m, const struct family *family, struct hf_rope *rope,
+                      struct fail *f) {
+    struct hf_config c;
+    *rope = (struct hf_rope){0};
+    if (!(m->model.config.rope_divisor[0] > 0)) return true;
+    const char *text = m->config_json;
+    if (!huggingface_config(text, strlen(text), "config.json", &c, f)) return false;
+    *rope = c.rope;
+    bool usual = !rope->gain_given && rope->fast == 32 && rope->slow == 1;
+    if (rope->kind == SCALING_YARN ? usual : !strcmp(family->architecture, "phi3")) return true;
+    return fail_set(f, EXIT_BADDATA,
+                    "llama.cpp takes YaRN without attention_factor and betas of its own, and "
+                    "LongRoPE of Phi-3 alone; export to Hugging Face's format");
+}
+
+static void put_scaling(struct gguf *g, const char *architecture, const struct model_config *c,
+                        const struct hf_rope *rope) {
+    const char *type = rope->kind == SCALING_YARN ? "yarn" : "longrope";
+    bool linear = !(c->rope_original > 0) && c->rope_factor != 1, extended = c->rope_divisor[0] > 0;
+    char name[96];
+    snprintf(name, sizeof name, "%s.rope.scaling.type", architecture);
+    if (linear || extended) gguf_text(g, name, linear ? "linear" : type);
+    if (linear) put_real(g, architecture, "rope.scaling.factor", c->rope_factor);
+    if (!extended) return; // llama3's is a tensor
+    put_size(g, architecture, "rope.scaling.original_context_length", (size_t)rope->original);
+    if (rope->kind == SCALING_YARN)
+        put_real(g, architecture, "rope.scaling.factor", rope->factor);
+    else
+        put_real(g, architecture, "rope.scaling.attn_factor", c->rope_gain);
+}
+
+static void put_shape(struct gguf *g, const struct family *family, const struct model_config *c,
+                      const struct hf_rope *rope) {
     const char *a = family->architecture;
     put_size(g, a, "block_count", c->layers);
     put_size(g, a, "context_length", gguf_context(c));
@@ -115,15 +149,11 @@ static void put_shape(struct gguf *g, const struct family *family, const struct 
     put_size(g, a, "attention.key_length", c->head_dim);
     put_size(g, a, "attention.value_length", c->head_dim);
     put_real(g, a, "attention.layer_norm_rms_epsilon", c->norm_eps);
-    put_size(g, a, "rope.dimension_count", c->head_dim);
+    put_size(g, a, "rope.dimension_count", model_rope_width(c));
     put_real(g, a, "rope.freq_base", c->rope_theta);
     put_size(g, a, "vocab_size", c->vocab);
     if (c->rope_local > 0) put_size(g, a, "attention.sliding_window", c->window);
-    if (c->rope_original > 0 || c->rope_factor == 1) return; // llama3's is a tensor
-    char name[96];
-    snprintf(name, sizeof name, "%s.rope.scaling.type", a);
-    gguf_text(g, name, "linear");
-    put_real(g, a, "rope.scaling.factor", c->rope_factor);
+    put_scaling(g, a, c, rope);
 }
 
 // ---- tensors
@@ -197,20 +227,41 @@ static void put_tensors(struct gguf *g, const struct family *family, const struc
     }
 }
 
-// llama3's scaling: what each frequency is divided by.
-static float *put_factors(struct gguf *g, const struct model_config *c) {
+static void put_vector(struct gguf *g, const char *name, const float *x, size_t n) {
+    struct gguf_tensor t = {.cols = n, .data = x};
+    snprintf(t.name, sizeof t.name, "%s", name);
+    gguf_add(g, &t);
+}
+
+// What each frequency is divided by: LongRoPE's for short texts and for long ones.
+static float *put_longrope(struct gguf *g, const struct model_config *c,
+                           const struct hf_rope *rope) {
+    size_t half = model_rope_width(c) / 2;
+    float *factor = xmalloc(2 * half * sizeof *factor);
+    for (size_t i = 0; i < half; i++) {
+        factor[i] = (float)c->rope_divisor[i];
+        factor[half + i] = (float)rope->longer[i];
+    }
+    put_vector(g, "rope_factors_short.weight", factor, half);
+    put_vector(g, "rope_factors_long.weight", factor + half, half);
+    return factor;
+}
+
+// The same of llama3's scaling.
+static float *put_factors(struct gguf *g, const struct model_config *c,
+                          const struct hf_rope *rope) {
+    if (rope->kind == SCALING_LONGROPE) return put_longrope(g, c, rope);
     if (!(c->rope_original > 0)) return NULL;
-    size_t half = c->head_dim / 2;
+    size_t half = model_rope_width(c) / 2;
     float *factor = xmalloc(half * sizeof *factor);
     for (size_t i = 0; i < half; i++) {
-        double f = pow(c->rope_theta, -2.0 * (double)i / (double)c->head_dim);
+        double f = pow(c->rope_theta, -2.0 * (double)i / (double)model_rope_width(c));
         double wave = 2 * M_PI / f,
                smooth = (c->rope_original / wave - c->rope_low) / (c->rope_high - c->rope_low);
         double share = smooth < 0 ? 0 : smooth > 1 ? 1 : smooth;
         factor[i] = (float)(1 / ((1 - share) / c->rope_factor + share));
     }
-    struct gguf_tensor t = {.name = "rope_freqs.weight", .cols = half, .data = factor};
-    gguf_add(g, &t);
+    put_vector(g, "rope_freqs.weight", factor, half);
     return factor;
 }
 
@@ -219,12 +270,14 @@ bool gguf_export(const char *path, enum gguf_type type, const struct model_file 
     const struct family *family = family_of(m, f);
     if (!family) return false;
     const struct model_config *c = &m->model.config;
+    struct hf_rope rope;
     if (c->rope_local > 0 && !gemma_fits(c, f)) return false;
+    if (!read_rope(m, family, &rope, f)) return false;
     struct gguf *g = begin_file(l);
     gguf_text(g, "general.architecture", family->architecture);
     gguf_size(g, "general.file_type", file_type(type));
-    put_shape(g, family, c);
-    float *factors = put_factors(g, c);
+    put_shape(g, family, c, &rope);
+    float *factors = put_factors(g, c, &rope);
     put_tensors(g, family, &m->model, type);
     if (gguf_tokenizer(g, m, c->vocab, f)) gguf_write(g, path, f);
     gguf_free(g);

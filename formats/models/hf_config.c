@@ -1,7 +1,6 @@
 // config.json of the supported families; see formats/models/huggingface.h.
-#include "formats/models/huggingface.h"
+#include "formats/models/hf_reader.h"
 #include "common/base/mem.h"
-#include "formats/models/hf_family.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,61 +79,13 @@ static const char *const harmless[] = {
     "use_sliding_window",
 };
 
-struct reader {
-    const struct json *root;
-    const char *name;
-    struct hf_config *c;
-    struct fail *f;
-    const struct hf_family *family;
-};
-
-static bool is_null(const struct json *v) {
-    return json_type(v) == JSON_NULL;
-}
-
-// A positive whole number; `fallback` where it is missing or null, 0 there: required.
-static size_t read_size(struct reader *r, const char *key, size_t fallback) {
-    const struct json *v = json_get(r->root, key);
-    if (is_null(v) && fallback) return fallback;
-    if (!json_is_integer(v) || json_int(v) <= 0 || json_int(v) > 1 << 28) {
-        fail_set(r->f, EXIT_BADDATA,
-                 is_null(v) ? "'%s' is missing in '%s'" : "'%s' in '%s' is not a positive integer",
-                 key, r->name);
-        return 1;
-    }
-    return (size_t)json_int(v);
-}
-
-static double read_real(struct reader *r, const struct json *object, const char *key,
-                        double fallback) {
-    const struct json *v = json_get(object, key);
-    if (is_null(v) && fallback > 0) return fallback;
-    double x = json_number(v);
-    if (!(x > 0) || !isfinite(x))
-        fail_set(r->f, EXIT_BADDATA, "'%s' in '%s' is not a positive number", key, r->name);
-    return x;
-}
-
-static bool read_flag(struct reader *r, const char *key, bool fallback) {
-    const struct json *v = json_get(r->root, key);
-    if (is_null(v)) return fallback;
-    if (json_type(v) != JSON_BOOL)
-        fail_set(r->f, EXIT_BADDATA, "'%s' in '%s' is not true or false", key, r->name);
-    return json_bool(v);
-}
-
-static void must_be_off(struct reader *r, const char *key) {
-    if (read_flag(r, key, false))
-        fail_set(r->f, EXIT_BADDATA, "'%s' in '%s' is true; this is not supported", key, r->name);
-}
-
 // ---- parts of a config --------------------------------------------------------------------------
 
-static void read_tokens(struct reader *r) {
+static void read_tokens(struct hf_reader *r) {
     const struct json *bos = json_get(r->root, "bos_token_id");
     const struct json *eos = json_get(r->root, "eos_token_id");
     r->c->bos = json_is_integer(bos) ? (int32_t)json_int(bos) : -1;
-    size_t n = json_type(eos) == JSON_ARRAY ? json_size(eos) : !is_null(eos);
+    size_t n = json_type(eos) == JSON_ARRAY ? json_size(eos) : !hf_is_null(eos);
     if (n > HF_STOPS) fail_set(r->f, EXIT_BADDATA, "too many eos_token_id in '%s'", r->name);
     for (size_t i = 0; i < n && i < HF_STOPS; i++) {
         const struct json *v = json_type(eos) == JSON_ARRAY ? json_at(eos, i) : eos;
@@ -145,104 +96,29 @@ static void read_tokens(struct reader *r) {
     }
 }
 
-static const char *const rope_keys[] = {
-    "type",
-    "rope_type",
-    "factor",
-    "low_freq_factor",
-    "high_freq_factor",
-    "original_max_position_embeddings",
-    "rope_theta",
-};
-
-static bool listed(const char *key, const char *const *list, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        if (!strcmp(key, list[i])) return true;
-    return false;
-}
-
-static void read_scaling(struct reader *r, const struct json *v) {
-    struct model_config *m = &r->c->model;
-    const char *type = json_text(json_get(v, "rope_type"), NULL);
-    if (!type) type = json_text(json_get(v, "type"), NULL);
-    if (!type) type = "missing";
-    if (strcmp(type, "default") && strcmp(type, "linear") && strcmp(type, "llama3")) {
-        fail_set(r->f, EXIT_BADDATA,
-                 "rope scaling '%s' in '%s' is not supported; only linear and llama3 are", type,
-                 r->name);
-        return;
-    }
-    for (size_t i = 0; i < json_size(v); i++)
-        if (!listed(json_key(v, i), rope_keys, sizeof rope_keys / sizeof *rope_keys) &&
-            !is_null(json_value(v, i)))
-            fail_set(r->f, EXIT_BADDATA, "rope scaling of '%s' has a key '%s' not understood here",
-                     r->name, json_key(v, i));
-    if (!strcmp(type, "default")) return;
-    m->rope_factor = read_real(r, v, "factor", 0);
-    if (m->rope_factor < 1)
-        fail_set(r->f, EXIT_BADDATA, "rope scaling factor in '%s' is below 1", r->name);
-    if (!strcmp(type, "linear")) return;
-    m->rope_low = read_real(r, v, "low_freq_factor", 0);
-    m->rope_high = read_real(r, v, "high_freq_factor", 0);
-    m->rope_original = read_real(r, v, "original_max_position_embeddings", 0);
-    if (!(m->rope_high > m->rope_low))
-        fail_set(r->f, EXIT_BADDATA, "high_freq_factor in '%s' is not above low_freq_factor",
-                 r->name);
-}
-
-// Theta of layers with a window. `parameters`: theirs, of transformers 5, or null.
-static void read_local_rope(struct reader *r, const struct json *parameters) {
-    const char *type = json_text(json_get(parameters, "rope_type"), NULL);
-    if (is_null(parameters))
-        r->c->model.rope_local = read_real(r, r->root, "rope_local_base_freq", 10000);
-    else if (type && strcmp(type, "default"))
-        fail_set(r->f, EXIT_BADDATA, "rope scaling '%s' of sliding layers in '%s' is not supported",
-                 type, r->name);
-    else
-        r->c->model.rope_local = read_real(r, parameters, "rope_theta", 10000);
-}
-
-static void read_rope(struct reader *r) {
-    struct model_config *m = &r->c->model;
-    const struct json *scaling = json_get(r->root, "rope_scaling");
-    const struct json *parameters = json_get(r->root, "rope_parameters"); // transformers 5
-    if (r->family->gemma) {
-        read_local_rope(r, json_get(parameters, "sliding_attention"));
-        if (json_get(parameters, "full_attention"))
-            parameters = json_get(parameters, "full_attention");
-    }
-    m->rope_factor = 1;
-    m->rope_theta =
-        read_real(r, json_get(parameters, "rope_theta") ? parameters : r->root, "rope_theta",
-                  r->family->rope_theta > 0 ? r->family->rope_theta : 1e4);
-    if (!is_null(parameters)) read_scaling(r, parameters);
-    if (!is_null(scaling)) read_scaling(r, scaling);
-    must_be_off(r, "rope_interleaved");
-    const struct json *part = json_get(r->root, "partial_rotary_factor");
-    if (!is_null(part) && json_number(part) != 1)
-        fail_set(r->f, EXIT_BADDATA, "'partial_rotary_factor' in '%s' is not 1", r->name);
-}
-
 // ---- sliding windows
 
 // Gemma's own keys: every n-th layer sees all, the others have a window.
-static size_t read_period(struct reader *r) {
+static size_t read_period(struct hf_reader *r) {
     const char *key = json_get(r->root, "sliding_window_pattern") ? "sliding_window_pattern"
                                                                   : "_sliding_window_pattern";
-    return r->family->gemma ? read_size(r, key, 6) : 0;
+    return r->family->gemma ? hf_size(r, key, 6) : 0;
 }
 
 // Whether each layer has a window (L): as layer_types says, or the family's rule. False: no layer.
-static bool read_window_layers(struct reader *r, bool *slides) {
+static bool read_window_layers(struct hf_reader *r, bool *slides) {
     const struct json *types = json_get(r->root, "layer_types"), *from = NULL;
     size_t layers = r->c->model.layers, first = 0, period = read_period(r);
     bool qwen = !strncmp(r->c->family, "qwen", 4), any = false;
-    bool off = qwen && !read_flag(r, "use_sliding_window", false);
+    bool off = qwen && !hf_flag(r, "use_sliding_window", false);
     if (qwen) {
         from = json_get(r->root, "max_window_layers");
-        first = off ? layers : is_null(from) ? 28 : json_int(from) < 0 ? 0 : (size_t)json_int(from);
+        first = off                  ? layers
+                : hf_is_null(from)   ? 28
+                : json_int(from) < 0 ? 0
+                                     : (size_t)json_int(from);
     }
-    if (!is_null(types) && json_size(types) != layers)
+    if (!hf_is_null(types) && json_size(types) != layers)
         fail_set(r->f, EXIT_BADDATA, "layer_types in '%s' has not one type for each layer",
                  r->name);
     for (size_t l = 0; l < layers && !r->f->code; l++) {
@@ -251,7 +127,7 @@ static bool read_window_layers(struct reader *r, bool *slides) {
             type && (!strcmp(type, "full_attention") || !strcmp(type, "sliding_attention"));
         slides[l] = known ? type[0] == 's' : l >= first && !(period && (l + 1) % period == 0);
         any = any || slides[l];
-        if (!is_null(types) && !known)
+        if (!hf_is_null(types) && !known)
             fail_set(r->f, EXIT_BADDATA, "layer_types in '%s' has a type '%s', not supported here",
                      r->name, type ? type : "(not a string)");
     }
@@ -276,12 +152,12 @@ static bool fit_window_layers(struct model_config *m, const bool *slides) {
     return false;
 }
 
-static void read_window(struct reader *r) {
+static void read_window(struct hf_reader *r) {
     struct model_config *m = &r->c->model;
     const struct json *v = json_get(r->root, "sliding_window");
     size_t missing = v ? 0 : r->family->window;
-    if ((is_null(v) && !missing) || m->layers > MODEL_LAYERS) return; // too many: refused later
-    size_t window = read_size(r, "sliding_window", missing);
+    if ((hf_is_null(v) && !missing) || m->layers > MODEL_LAYERS) return; // too many: refused later
+    size_t window = hf_size(r, "sliding_window", missing);
     bool *slides = xcalloc(m->layers, sizeof *slides);
     bool matters = window < m->max_positions || m->rope_local > 0;
     if (matters && read_window_layers(r, slides)) {
@@ -295,27 +171,26 @@ static void read_window(struct reader *r) {
     free(slides);
 }
 
-static void read_shape(struct reader *r) {
+static void read_shape(struct hf_reader *r) {
     struct model_config *m = &r->c->model;
     const struct hf_family *family = r->family;
-    m->layers = read_size(r, "num_hidden_layers", 0);
-    m->width = read_size(r, "hidden_size", 0);
-    m->heads = read_size(r, "num_attention_heads", 0);
-    m->kv_heads = read_size(r, "num_key_value_heads", family->all_heads ? m->heads : 0);
-    m->hidden = read_size(r, "intermediate_size", 0);
-    m->max_positions = read_size(r, "max_position_embeddings", family->positions);
+    m->layers = hf_size(r, "num_hidden_layers", 0);
+    m->width = hf_size(r, "hidden_size", 0);
+    m->heads = hf_size(r, "num_attention_heads", 0);
+    m->kv_heads = hf_size(r, "num_key_value_heads", family->all_heads ? m->heads : 0);
+    m->hidden = hf_size(r, "intermediate_size", 0);
+    m->max_positions = hf_size(r, "max_position_embeddings", family->positions);
     const struct json *dim = json_get(r->root, "head_dim");
-    if (is_null(dim) && !family->head_dim && m->width % m->heads)
+    if (hf_is_null(dim) && !family->head_dim && m->width % m->heads)
         fail_set(r->f, EXIT_BADDATA, "hidden_size %zu in '%s' is not a multiple of %zu heads",
                  m->width, r->name, m->heads);
-    m->head_dim =
-        read_size(r, "head_dim", family->head_dim ? family->head_dim : m->width / m->heads);
-    m->vocab = is_null(json_get(r->root, "vocab_size")) ? 0 : read_size(r, "vocab_size", 0);
+    m->head_dim = hf_size(r, "head_dim", family->head_dim ? family->head_dim : m->width / m->heads);
+    m->vocab = hf_is_null(json_get(r->root, "vocab_size")) ? 0 : hf_size(r, "vocab_size", 0);
     m->norm_eps =
-        read_real(r, r->root, "rms_norm_eps", family->norm_eps > 0 ? family->norm_eps : 1e-6);
+        hf_real(r, r->root, "rms_norm_eps", family->norm_eps > 0 ? family->norm_eps : 1e-6);
 }
 
-static void read_family(struct reader *r) {
+static void read_family(struct hf_reader *r) {
     const char *type = json_text(json_get(r->root, "model_type"), NULL);
     r->family = type ? hf_family_find(type) : NULL;
     if (!r->family) {
@@ -332,13 +207,14 @@ static void read_family(struct reader *r) {
     r->c->model = r->family->config;
 }
 
-static void read_switches(struct reader *r) {
-    r->c->model.tied = read_flag(r, "tie_word_embeddings", r->family->tied);
-    if (!r->family->config.qkv_bias) must_be_off(r, "attention_bias"); // biases o as well
-    must_be_off(r, "mlp_bias");
+static void read_switches(struct hf_reader *r) {
+    r->c->model.tied = hf_flag(r, "tie_word_embeddings", r->family->tied);
+    if (!r->family->config.qkv_bias) hf_must_be_off(r, "attention_bias"); // biases o as well
+    hf_must_be_off(r, "mlp_bias");
+    hf_must_be_off(r, "lm_head_bias");
     const struct json *act = json_get(r->root, "hidden_act");
     const char *name = json_text(act, NULL);
-    if (!is_null(act) && (!name || (strcmp(name, "silu") && strcmp(name, "swish"))))
+    if (!hf_is_null(act) && (!name || (strcmp(name, "silu") && strcmp(name, "swish"))))
         fail_set(r->f, EXIT_BADDATA, "hidden_act '%s' in '%s' is not supported; silu is",
                  name ? name : "(not a string)", r->name);
 }
@@ -349,20 +225,20 @@ static bool is_key_of(const struct hf_family *family, const char *key) {
     return false;
 }
 
-static void read_gemma(struct reader *r) {
+static void read_gemma(struct hf_reader *r) {
     const struct json *act = json_get(r->root, "hidden_activation");
     const char *name = json_text(act, NULL);
-    if (!is_null(act) && (!name || strcmp(name, "gelu_pytorch_tanh")))
+    if (!hf_is_null(act) && (!name || strcmp(name, "gelu_pytorch_tanh")))
         fail_set(r->f, EXIT_BADDATA,
                  "hidden_activation '%s' in '%s' is not supported; gelu_pytorch_tanh is",
                  name ? name : "(not a string)", r->name);
     r->c->model.embed_scale = sqrt((double)r->c->model.width);
-    r->c->model.score_size = read_real(r, r->root, "query_pre_attn_scalar", 256);
-    must_be_off(r, "use_bidirectional_attention");
+    r->c->model.score_size = hf_real(r, r->root, "query_pre_attn_scalar", 256);
+    hf_must_be_off(r, "use_bidirectional_attention");
 }
 
 // Nothing is left over.
-static void check_keys(struct reader *r) {
+static void check_keys(struct hf_reader *r) {
     static const char *const read[] = {
         "attention_bias",    "bos_token_id",        "eos_token_id",
         "head_dim",          "hidden_act",          "hidden_size",
@@ -378,10 +254,10 @@ static void check_keys(struct reader *r) {
         const struct json *v = json_value(r->root, i);
         bool window = !strcmp(key, "sliding_window") && r->family->windows;
         bool pruned = !strcmp(key, "pruned_heads") && !json_size(v);
-        bool known = listed(key, read, sizeof read / sizeof *read) ||
-                     listed(key, harmless, sizeof harmless / sizeof *harmless) ||
+        bool known = hf_listed(key, read, sizeof read / sizeof *read) ||
+                     hf_listed(key, harmless, sizeof harmless / sizeof *harmless) ||
                      is_key_of(r->family, key);
-        if (is_null(v) || window || pruned || known) continue;
+        if (hf_is_null(v) || window || pruned || known) continue;
         fail_set(r->f, EXIT_BADDATA,
                  "key '%s' in '%s' is not understood and may change the computation; remove it if "
                  "it doesn't",
@@ -394,13 +270,13 @@ bool huggingface_config(const char *text, size_t n, const char *name, struct hf_
     *c = (struct hf_config){0};
     struct json *root = json_parse(text, n, name, f);
     if (!root) return false;
-    struct reader r = {root, name, c, f, NULL};
+    struct hf_reader r = {root, name, c, f, NULL};
     if (json_type(root) != JSON_OBJECT) fail_set(f, EXIT_BADDATA, "'%s' is not an object", name);
     if (!f->code) read_family(&r);
     if (!f->code) check_keys(&r);
     if (!f->code) read_shape(&r);
     if (!f->code) {
-        read_rope(&r);
+        hf_read_rope(&r);
         read_window(&r);
         read_switches(&r);
         if (r.family->gemma) read_gemma(&r);

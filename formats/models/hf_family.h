@@ -14,6 +14,7 @@ struct hf_family {
     double rope_theta;             // where it is missing; 0: 1e4
     bool tied;                     // tie_word_embeddings where it is missing
     bool gemma;                    // has the keys of Gemma 3
+    bool partial;                  // partial_rotary_factor means something
     const char *keys[9];           // theirs alone: understood, or without effect
 };
 

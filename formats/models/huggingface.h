@@ -14,11 +14,22 @@
 
 enum { HF_STOPS = 16 };
 
+enum hf_scaling { SCALING_NONE, SCALING_LINEAR, SCALING_LLAMA3, SCALING_YARN, SCALING_LONGROPE };
+
+struct hf_rope { // of YaRN and LongRoPE, what model_config has no place for
+    enum hf_scaling kind;
+    double original, factor;          // positions; how many times as many it is made for
+    bool gain_given;                  // rope_gain is not the one that follows from these
+    double slow, fast;                // YaRN's betas
+    double longer[MODEL_FREQUENCIES]; // LongRoPE's divisors of texts beyond the original length
+};
+
 struct hf_config {
     struct model_config model; // vocab 0: the file has no vocab_size
-    char family[16];           // its model_type
-    int32_t bos;               // -1: none
-    int32_t eos[HF_STOPS];     // (n_eos)
+    struct hf_rope rope;
+    char family[16];       // its model_type
+    int32_t bos;           // -1: none
+    int32_t eos[HF_STOPS]; // (n_eos)
     size_t n_eos;
 };
 

@@ -59,6 +59,8 @@ static const struct field fields[] = {
     LATER("embed_scale", REAL, model.config.embed_scale, 0),
     LATER("score_size", REAL, model.config.score_size, 0),
     LATER("rope_local", REAL, model.config.rope_local, 0),
+    LATER("rope_dim", SIZE, model.config.rope_dim, 0),
+    LATER("rope_gain", REAL, model.config.rope_gain, 0),
 };
 enum { FIELDS = sizeof fields / sizeof *fields };
 
@@ -129,10 +131,25 @@ static void digest_blobs(const struct model_file *m, struct str *digest) {
     }
 }
 
+static const char divisors_name[] = "rope_divisors";
+
+static size_t divisors(const struct model_config *c) { // 0: there are none
+    return c->rope_divisor[0] > 0 ? model_rope_width(c) / 2 : 0;
+}
+
+static void digest_divisors(const struct model_config *c, struct str *digest) {
+    size_t n = divisors(c);
+    char hash[33];
+    if (!n) return;
+    hash_text(hash_bytes(c->rope_divisor, n * sizeof *c->rope_divisor), hash);
+    str_printf(digest, "%s float64 %zu %s\n", divisors_name, n, hash);
+}
+
 static struct hash128 content_of(const struct model_file *m, const struct hash128 *weights) {
     struct str digest = {0};
     digest_fields(m, &digest);
     digest_blobs(m, &digest);
+    digest_divisors(&m->model.config, &digest);
     tensor_file_digest(m->model.tensors, m->model.n_tensors, weights, &digest);
     struct hash128 hash = hash_bytes(digest.text, digest.length);
     str_release(&digest);
@@ -161,6 +178,12 @@ static void write_texts(struct h5 *h, const struct model_file *m) {
     }
 }
 
+static void write_divisors(struct h5 *h, const struct model_config *c) {
+    size_t n = divisors(c);
+    struct h5_shape s = {.type = H5_FLOAT64, .rank = 1, .dims = {n, 1}, .count = n};
+    if (n) h5_write(h, divisors_name, &s, c->rope_divisor);
+}
+
 // The content hash is known when the last weight has passed; its place is kept for it.
 bool model_file_write(const char *path, const struct model_file *m, const struct tensor_source *w,
                       const struct lineage *l, struct fail *f) {
@@ -171,6 +194,7 @@ bool model_file_write(const char *path, const struct model_file *m, const struct
     artefact_put(h, "model", l, (struct hash128){0});
     write_fields(h, m);
     write_texts(h, m);
+    write_divisors(h, &m->model.config);
     tensor_file_write(h, m->model.tensors, m->model.n_tensors, w, hash);
     artefact_put_content(h, content_of(m, hash));
     h5_close(h);
@@ -226,6 +250,16 @@ static bool read_blobs(struct h5 *h, const char *path, struct model_file *m) {
     return !h5_fail(h)->code;
 }
 
+static bool read_divisors(struct h5 *h, const char *path, struct model_config *c) {
+    struct h5_shape s;
+    size_t n = model_rope_width(c) / 2;
+    if (!h5_shape(h, divisors_name, &s)) return !h5_fail(h)->code;
+    if (s.type == H5_FLOAT64 && s.rank == 1 && s.count == n && n <= MODEL_FREQUENCIES)
+        return h5_read(h, divisors_name, 0, n, c->rope_divisor);
+    return fail_set(h5_fail(h), EXIT_BADDATA, "'%s': dataset '%s' is not %zu of float64", path,
+                    divisors_name, n);
+}
+
 static bool read_tensor(struct h5 *h, struct model *m, const struct tensor *t, float *buffer,
                         struct hash128 *hash) {
     struct hasher *hasher = hasher_new();
@@ -265,7 +299,9 @@ static bool ids_fit(const struct model_file *m) {
 
 static bool read_outline(struct h5 *h, const char *path, bool bf16, struct model_file *m) {
     char why[200];
-    if (!read_fields(h, path, m) || !read_blobs(h, path, m)) return false;
+    if (!read_fields(h, path, m) || !read_blobs(h, path, m) ||
+        !read_divisors(h, path, &m->model.config))
+        return false;
     struct model_config config = m->model.config;
     if (!(bf16 ? model_init_bf16 : model_init)(&m->model, &config, why, sizeof why))
         return fail_set(h5_fail(h), EXIT_BADDATA, "'%s' is not a usable model: %s", path, why);

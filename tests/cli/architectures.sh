@@ -54,6 +54,11 @@ check phi3 "{\"model_type\": \"phi3\", $small, \"num_hidden_layers\": 2, \"slidi
 grep -q '"target_modules": \["qkv_proj", "o_proj", "gate_up_proj", "down_proj"\]' peft/adapter_config.json ||
     fail "phi3: other modules: $(grep target peft/adapter_config.json)"
 expect 2 "one projection 'qkv'" "$bin/sft" -q --model phi3.h5 --data sft-data.h5 -o x.h5 --lora-rank 2 --lora-targets q,v
+check phi4-mini "{\"model_type\": \"phi3\", $small, \"num_hidden_layers\": 2, \"partial_rotary_factor\": 0.75,
+    \"original_max_position_embeddings\": 120, \"rope_scaling\": {\"type\": \"longrope\",
+    \"short_factor\": [1.0, 1.5, 2.25], \"long_factor\": [2, 4, 8]}}"
+check qwen3-yarn "{\"model_type\": \"qwen3\", $small, \"num_hidden_layers\": 2, \"head_dim\": 8, \"rope_theta\": 1000,
+    \"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 4.0, \"original_max_position_embeddings\": 32}}"
 check gemma3 "{\"model_type\": \"gemma3_text\", $small, \"num_hidden_layers\": 3, \"head_dim\": 8, \"query_pre_attn_scalar\": 8,
     \"hidden_activation\": \"gelu_pytorch_tanh\", \"sliding_window\": 9, \"sliding_window_pattern\": 3}"
 # Gemma's tokenizer has a special token more than its text models have rows

@@ -64,6 +64,9 @@ qwen2|qwen2|, "tie_word_embeddings": true
 qwen3|qwen3|, "head_dim": 16
 olmo2|olmo2|, "rope_theta": 500000.0
 phi3|phi3|, "sliding_window": 100
+phi4-mini|phi3|, "partial_rotary_factor": 0.75, "tie_word_embeddings": true, "original_max_position_embeddings": 120, "rope_scaling": {"type": "longrope", "short_factor": [1.0, 1.5, 2.25], "long_factor": [2, 4, 8]}
+yarn|qwen2|, "rope_theta": 1000.0, "rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}
+yarn-llama|llama|, "rope_theta": 1000.0, "rope_scaling": {"type": "yarn", "factor": 2.0, "original_max_position_embeddings": 64}
 gemma3|gemma3_text|, "num_hidden_layers": 7, "head_dim": 16, "query_pre_attn_scalar": 16, "sliding_window": 12, "rope_scaling": {"rope_type": "linear", "factor": 8.0}
 LIST
 for type in f16 bf16 q8_0; do
@@ -90,6 +93,9 @@ base=
 grep -q 'up to date' err || fail "made again: $(cat err)"
 expect 1 'no-clobber' "$bin/export" -q --model llama.h5 --format gguf --gguf-type f16 --no-clobber -o llama.gguf
 expect 3 'takes an adapter' "$bin/export" -q --model llama.h5 --format gguf-lora -o x.gguf
+config llama ', "rope_scaling": {"rope_type": "yarn", "factor": 2, "original_max_position_embeddings": 64, "beta_fast": 16}'
+quiet "$bin/import" -q --init config.json --tokenizer tok.json -o own.h5
+expect 3 'takes YaRN without' "$bin/export" -q --model own.h5 --format gguf -o x.gguf
 expect 2 'gguf-type' "$bin/export" -q --model llama.h5 --type bf16 --format gguf -o x.gguf
 
 # tokenizers that people bring

@@ -150,7 +150,8 @@ static inline void image_model(struct str *s, const struct image *m) {
         "tied",          "qkv_bias",    "qk_norm",       "bos",           "eos",
         "reward_beta",   "reversed",    "reward_head",   "window",        "window_first",
         "window_period", "norms",       "qk_norm_whole", "fused",         "norm_plus_one",
-        "gelu",          "embed_scale", "score_size",    "rope_local"};
+        "gelu",          "embed_scale", "score_size",    "rope_local",    "rope_dim",
+        "rope_gain"};
     static const char *const texts[] = {"config.json",
                                         "tokenizer.json",
                                         "tokenizer_config.json",
@@ -162,6 +163,7 @@ static inline void image_model(struct str *s, const struct image *m) {
         image_attr_line(s, image_attr(m, attrs[i]));
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         image_whole(s, image_data(m, texts[i]));
+    image_whole(s, image_data(m, "rope_divisors"));
     image_weights(s, m);
 }
 

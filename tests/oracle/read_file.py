@@ -328,7 +328,7 @@ rope_theta rope_factor rope_low rope_high rope_original tied qkv_bias qk_norm bo
 reversed""".split()
 # absent: as before there were such attributes
 LATER = """reward_head window window_first window_period norms qk_norm_whole fused norm_plus_one
-gelu embed_scale score_size rope_local""".split()
+gelu embed_scale score_size rope_local rope_dim rope_gain""".split()
 TEXTS = """config.json tokenizer.json tokenizer_config.json special_tokens_map.json
 generation_config.json chat_template""".split()
 
@@ -343,6 +343,9 @@ def model_hash(f):
         if name in f:
             data = f[name][()]
             lines.append(f"{name} uint8 {data.size} {xxh3(data.tobytes())}")
+    if "rope_divisors" in f:
+        data = f["rope_divisors"][()]
+        lines.append(f"rope_divisors float64 {data.size} {xxh3(data.tobytes())}")
     for name in sorted(f["weights"], key=str.encode):
         data = f["weights"][name][()]
         shape = "x".join(str(d) for d in data.shape)

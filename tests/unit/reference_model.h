@@ -27,11 +27,16 @@ static bool ref_slides(const struct model_config *c, size_t layer) {
     return c->window && layer >= c->window_first;
 }
 
+static size_t ref_rope_dim(const struct model_config *c) {
+    return c->rope_dim ? c->rope_dim : c->head_dim;
+}
+
 // Angle a position of pair i, with Hugging Face's `linear` and `llama3` scaling written out.
 static double ref_frequency(const struct model_config *c, size_t layer, size_t i) {
     if (c->rope_local > 0 && ref_slides(c, layer))
-        return 1 / pow(c->rope_local, (double)(2 * i) / (double)c->head_dim);
-    double f = 1 / pow(c->rope_theta, (double)(2 * i) / (double)c->head_dim);
+        return 1 / pow(c->rope_local, (double)(2 * i) / (double)ref_rope_dim(c));
+    double f = 1 / pow(c->rope_theta, (double)(2 * i) / (double)ref_rope_dim(c));
+    if (c->rope_divisor[0] > 0) return f / c->rope_divisor[i];
     double factor = c->rope_factor > 0 ? c->rope_factor : 1, old = c->rope_original;
     if (old <= 0) return f / factor;
     double wave = 2 * 3.14159265358979323846 / f;
@@ -42,9 +47,12 @@ static double ref_frequency(const struct model_config *c, size_t layer, size_t i
 }
 
 static void ref_rope(double *x, const struct model_config *c, size_t layer, size_t position) {
-    size_t half = c->head_dim / 2;
+    size_t half = ref_rope_dim(c) / 2;
+    bool local = c->rope_local > 0 && ref_slides(c, layer);
+    double gain = c->rope_gain > 0 && !local ? c->rope_gain : 1;
     for (size_t i = 0; i < half; i++) {
-        double a = (double)position * ref_frequency(c, layer, i), u = x[i], v = x[i + half];
+        double a = (double)position * ref_frequency(c, layer, i);
+        double u = gain * x[i], v = gain * x[i + half];
         x[i] = u * cos(a) - v * sin(a);
         x[i + half] = v * cos(a) + u * sin(a);
     }

@@ -72,6 +72,22 @@ static const struct {
               "\"original_max_position_embeddings\": 64, \"rms_norm_eps\": 1e-05, "
               "\"rope_scaling\": null, \"rope_theta\": 10000.0, \"sliding_window\": 11, "
               "\"tie_word_embeddings\": false}"},
+    {"phi 4 mini: longrope, a part of each head",
+     "{\"model_type\": \"phi3\", " SIZES "\"num_key_value_heads\": 2, "
+     "\"original_max_position_embeddings\": 32, \"partial_rotary_factor\": 0.75, "
+     "\"rms_norm_eps\": 1e-05, \"rope_theta\": 20.0, \"sliding_window\": 262144, "
+     "\"rope_scaling\": {\"type\": \"longrope\", \"short_factor\": [1.1, 1.7], "
+     "\"long_factor\": [2, 9]}, \"tie_word_embeddings\": true}"},
+    {"qwen 2.5 with yarn",
+     "{\"model_type\": \"qwen2\", " SIZES "\"num_key_value_heads\": 2, \"rms_norm_eps\": 1e-06, "
+     "\"rope_theta\": 50.0, \"rope_scaling\": {\"type\": \"yarn\", \"factor\": 4.0, "
+     "\"beta_fast\": 2, \"original_max_position_embeddings\": 16}, "
+     "\"tie_word_embeddings\": true}"},
+    {"qwen 3 with yarn, normed q and k",
+     "{\"model_type\": \"qwen3\", " SIZES "\"num_key_value_heads\": 2, \"head_dim\": 8, "
+     "\"rms_norm_eps\": 1e-06, \"rope_theta\": 50, \"rope_scaling\": {\"rope_type\": \"yarn\", "
+     "\"factor\": 2.0, \"beta_fast\": 4, \"original_max_position_embeddings\": 32}, "
+     "\"tie_word_embeddings\": false}"},
     {"gemma 3", "{\"model_type\": \"gemma3_text\", " GEMMA
                 "\"rope_scaling\": {\"rope_type\": \"linear\", \"factor\": 8.0}, "
                 "\"query_pre_attn_scalar\": 10, \"sliding_window\": 6, "

@@ -1,5 +1,6 @@
 #include "formats/models/huggingface.h"
 #include "formats/bytes/slurp.h"
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -7,6 +8,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#define TWELVE(x) x "," x "," x "," x "," x "," x "," x "," x "," x "," x "," x "," x
 #define LLAMA                                                                                      \
     "\"model_type\":\"llama\",\"hidden_size\":64,\"intermediate_size\":96,"                        \
     "\"num_hidden_layers\":2,\"num_attention_heads\":4"
@@ -71,16 +73,78 @@ static void rope(void **state) {
     assert_true(c.model.rope_original == 8192);
     c = accept("{" LLAMA ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2}}");
     assert_true(c.model.rope_factor == 2 && c.model.rope_original == 0);
-    refuse("{" LLAMA ",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":2}}", "'yarn'");
+    refuse("{" LLAMA ",\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":2}}", "'dynamic'");
     refuse("{" LLAMA ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2,\"mscale\":1}}",
            "'mscale'");
     refuse("{" LLAMA ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":0.5}}", "below 1");
     refuse("{" LLAMA ",\"rope_scaling\":{\"type\":\"linear\"}}", "'factor'");
     refuse("{" LLAMA ",\"partial_rotary_factor\":0.5}", "partial_rotary_factor");
-    refuse("{" PHI3 ",\"partial_rotary_factor\":0.75}", "partial_rotary_factor");
-    refuse("{" PHI3
-           ",\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1],\"long_factor\":[2]}}",
-           "'longrope'");
+    refuse("{" PHI3 ",\"lm_head_bias\":true}", "lm_head_bias");
+    refuse("{" PHI3 ",\"partial_rotary_factor\":0.1}", "partial_rotary_factor");
+    refuse("{" PHI3 ",\"partial_rotary_factor\":1.5}", "partial_rotary_factor");
+    refuse("{" PHI3 ",\"partial_rotary_factor\":0.45}", "partial_rotary_factor");
+    assert_int_equal(accept("{" PHI3 ",\"partial_rotary_factor\":0.75}").model.rope_dim, 12);
+    assert_int_equal(accept("{" PHI3 ",\"partial_rotary_factor\":1.0}").model.rope_dim, 0);
+    c = accept("{" PHI3 ",\"rope_parameters\":{\"rope_type\":\"default\",\"rope_theta\":5e3,"
+               "\"partial_rotary_factor\":0.5}}");
+    assert_true(c.model.rope_dim == 8 && c.model.rope_theta == 5000);
+}
+
+#define YARN(more)                                                                                 \
+    "{\"model_type\":\"qwen2\",\"hidden_size\":64,\"intermediate_size\":96,"                       \
+    "\"num_hidden_layers\":2,\"num_attention_heads\":4,\"num_key_value_heads\":2,"                 \
+    "\"head_dim\":64,\"max_position_embeddings\":131072,\"rope_theta\":1000000.0,"                 \
+    "\"rope_scaling\":{\"factor\":4.0,\"type\":\"yarn\"" more "}}"
+#define OLD ",\"original_max_position_embeddings\":32768"
+
+// Divisors as transformers' formula gives them, worked out apart: of 32 frequencies the first 12
+// are kept, those from the 20th on divided by the factor.
+static void yarn(void **state) {
+    (void)state;
+    static const double ramp[] = {12. / 11, 1.2, 4. / 3, 1.5, 12. / 7, 2, 2.4, 3};
+    struct hf_config c = accept(YARN(OLD));
+    for (size_t i = 0; i < MODEL_FREQUENCIES; i++) {
+        double want = i < 12 ? 1 : i < 20 ? ramp[i - 12] : i < 32 ? 4 : 0;
+        assert_true(fabs(c.model.rope_divisor[i] - want) < 1e-12);
+    }
+    assert_true(fabs(c.model.rope_gain - 1.138629436111989) < 1e-12);
+    assert_int_equal(c.model.max_positions, 131072);
+    assert_true(c.model.rope_factor == 1 && !c.rope.gain_given);
+    c = accept(YARN(OLD ",\"attention_factor\":1.5,\"beta_fast\":16,\"beta_slow\":2"));
+    assert_true(c.model.rope_gain == 1.5 && c.rope.gain_given && c.rope.fast == 16);
+    assert_true(c.model.rope_divisor[11] == 1 && c.model.rope_divisor[19] == 4);
+    refuse(YARN(""), "'original_max_position_embeddings'");
+    refuse(YARN(OLD ",\"mscale\":1.0"), "'mscale'");
+    refuse(YARN(OLD ",\"truncate\":false"), "'truncate'");
+    refuse(YARN(OLD ",\"attention_factor\":-1"), "'attention_factor'");
+}
+
+#define LONG(type, factors)                                                                        \
+    "{" PHI3 ",\"max_position_embeddings\":131072," factors                                        \
+    "\"partial_rotary_factor\":0.25,\"rope_scaling\":{\"type\":\"" type "\","                      \
+    "\"short_factor\":[1.0,1.25],\"long_factor\":[2,30]"
+
+static void longrope(void **state) {
+    (void)state;
+    struct hf_config c =
+        accept(LONG("longrope", "\"original_max_position_embeddings\":4096,") "}}");
+    assert_true(c.model.rope_divisor[0] == 1 && c.model.rope_divisor[1] == 1.25);
+    assert_true(c.model.rope_divisor[2] == 0 && c.rope.longer[1] == 30 && c.rope.factor == 32);
+    assert_int_equal(c.model.rope_dim, 4);
+    assert_int_equal(c.model.max_positions, 4096); // a longer text turns otherwise from the start
+    assert_true(fabs(c.model.rope_gain - 1.1902380714238083) < 1e-12);
+    c = accept(LONG("su", "\"original_max_position_embeddings\":4096,") "}}"); // its old name
+    assert_int_equal(c.rope.kind, SCALING_LONGROPE);
+    c = accept(LONG("longrope", "") ",\"original_max_position_embeddings\":8192,"
+                                    "\"attention_factor\":1.1}}");
+    assert_true(c.model.rope_gain == 1.1 && c.model.max_positions == 8192);
+    refuse(LONG("longrope", "") "}}", "'original_max_position_embeddings'");
+    refuse("{" PHI3 ",\"original_max_position_embeddings\":64,\"rope_scaling\":{\"type\":"
+           "\"longrope\",\"short_factor\":[1],\"long_factor\":[2]}}",
+           "'short_factor' in 'config.json' is not a list of 8 numbers");
+    refuse("{" PHI3 ",\"original_max_position_embeddings\":64,\"partial_rotary_factor\":0.25,"
+           "\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1,0],\"long_factor\":[2,2]}}",
+           "not positive");
 }
 
 #define QWEN_WINDOW(n, first)                                                                      \
@@ -249,6 +313,26 @@ static const struct {
      "\"rms_norm_eps\":1e-05,\"rope_scaling\":null,\"rope_theta\":250000,"
      "\"sliding_window\":null,\"tie_word_embeddings\":false,\"vocab_size\":100352}",
      14659507200, 0, 0},
+    {"Phi-4-mini-instruct, its factors made simple",
+     "{\"architectures\":[\"Phi3ForCausalLM\"],\"attention_bias\":false,"
+     "\"attention_dropout\":0.0,\"auto_map\":{\"AutoConfig\":\"configuration_phi3.Phi3Config\"},"
+     "\"bos_token_id\":199999,\"embd_pdrop\":0.0,\"eos_token_id\":199999,"
+     "\"full_attn_mod\":1,\"hidden_act\":\"silu\",\"hidden_size\":3072,"
+     "\"initializer_range\":0.02,\"intermediate_size\":8192,\"interpolate_factor\":1,"
+     "\"lm_head_bias\":false,\"max_position_embeddings\":131072,\"mlp_bias\":false,"
+     "\"model_type\":\"phi3\",\"num_attention_heads\":24,\"num_hidden_layers\":32,"
+     "\"num_key_value_heads\":8,\"original_max_position_embeddings\":4096,"
+     "\"pad_token_id\":199999,\"partial_rotary_factor\":0.75,\"resid_pdrop\":0.0,"
+     "\"rms_norm_eps\":1e-05,\"rope_scaling\":{\"long_factor\":[" TWELVE("1") "," TWELVE("2") "," TWELVE("9.5") "," TWELVE("32") "],\"short_factor\":[" TWELVE(
+         "1.0") "," TWELVE("1.0") "," TWELVE("1.0") "," TWELVE("1.0") "],\"type\":\"longrope\"},"
+                                                                      "\"rope_theta\":10000.0,"
+                                                                      "\"sliding_window\":262144,"
+                                                                      "\"tie_word_embeddings\":"
+                                                                      "true,\"torch_dtype\":"
+                                                                      "\"bfloat16\",\"use_cache\":"
+                                                                      "true,"
+                                                                      "\"vocab_size\":200064}",
+     3836021760, 0, 0},
     {"gemma-3-1b-it",
      "{\"architectures\":[\"Gemma3ForCausalLM\"],\"attention_bias\":false,"
      "\"attention_dropout\":0.0,\"attn_logit_softcapping\":null,\"bos_token_id\":2,"
@@ -295,9 +379,9 @@ static void published_texts(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(families),        cmocka_unit_test(rope),  cmocka_unit_test(windows),
-        cmocka_unit_test(refusals),        cmocka_unit_test(gemma), cmocka_unit_test(published),
-        cmocka_unit_test(published_texts),
+        cmocka_unit_test(families), cmocka_unit_test(rope),      cmocka_unit_test(windows),
+        cmocka_unit_test(yarn),     cmocka_unit_test(longrope),  cmocka_unit_test(refusals),
+        cmocka_unit_test(gemma),    cmocka_unit_test(published), cmocka_unit_test(published_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
