@@ -267,10 +267,12 @@ format:
 help:
 	@echo 'make            build everything into build/MODE/bin'
 	@echo 'make deps       install missing Debian packages, or name the command'
-	@echo 'make test       deps, build, run every test; ONLY=PATTERN picks, as ONLY=unit/options'
+	@echo 'make test       deps, build, run the tests; ONLY=PATTERN picks, as ONLY=unit/options;'
+	@echo '                BUILDS=1: other builds too; AT_ONCE=N tests at once'
 	@echo 'make demo       deps, build, run the whole method on an embedded world'
 	@echo 'make fuzz       fuzz every reader of foreign bytes, SECONDS=60 each (clang)'
-	@echo 'make fault      faults at every call, KILLS=100 random kills, disks of every size'
+	@echo 'make fault      faults at every call site, KILLS=100 random kills, disks of every size;'
+	@echo '                FAULTS=all: at every call'
 	@echo 'make bench      deps, build and run the benchmarks; QUICK=1 in a minute'
 	@echo 'make bench-results   the same, into the table of tests/bench/RESULTS.md'
 	@echo 'make bless      write the golden files again; then read the diff'
@@ -278,9 +280,9 @@ help:
 	@echo 'make install    into PREFIX (/usr/local), below DESTDIR; make uninstall takes it back'
 	@echo 'make format     clang-format all sources'
 	@echo 'make clean      remove build/'
-	@echo 'Variables: MODE=release|asan|ubsan|tsan, CC, CFLAGS, LDFLAGS, PREFIX, DESTDIR, and'
+	@echo 'Variables: MODE=release|asan|ubsan|tsan, BUILD, CC, CFLAGS, LDFLAGS, PREFIX, DESTDIR, V=1, and'
 	@echo '           MPI=1 (training on several ranks, into build/MODE-mpi), MPICC, MPI_CFLAGS, MPI_LIBS'
-	@echo '           DEPS_CFLAGS, DEPS_LIBS where libraries are not found by pkg-config'
+	@echo '           DEPS_CFLAGS, DEPS_LIBS where libraries are not found by pkg-config; BLAS_LIBS'
 
 clean:
 	rm -rf build

@@ -68,6 +68,10 @@ static bool grouped(const struct distill *d) {
 static void check_options(struct distill *d, const struct options *o) {
     lora_check(&d->lora, o, d->model);
     group_training_check(&d->group, &d->policy, o, grouped(d));
+    double share =
+        choice_is(d->student.divergence, "jsd") ? choice_number(d->student.divergence) : 0.5;
+    if (!(share > 0 && share < 1))
+        die(EXIT_USAGE, "--divergence jsd:N takes a number between 0 and 1, not %g", share);
     if (d->on_policy && d->cache.teacher.n)
         die(EXIT_USAGE, "--teacher and --on-policy exclude each other; give one of them");
     if (d->on_policy) cache_training_refuse(o);

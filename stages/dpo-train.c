@@ -48,8 +48,8 @@ static void declare(struct options *o, struct dpo *d) {
         {"output", OPT_TEXT, OPT_OUTPUT, &d->output, .letter = 'o', .metavar = "FILE",
          .help = "the trained model", .required = true},
         {"reference", OPT_TEXT, OPT_OUTPUT, &d->reference, .metavar = "FILE",
-         .help = "keep the reference's log-probabilities here for other runs; if not given, in "
-                 "OUT.reference.h5"},
+         .help = "keep the reference's log-probabilities here for other runs, and those of --valid "
+                 "beside them; if not given, after -o x.h5 in x.h5.reference.h5"},
         {"loss", OPT_CHOICE, OPT_RESULT, &d->loss, .value = "dpo", .choices = d->losses,
          .help = "preference loss"},
         {"reverse", OPT_FLAG, OPT_RESULT, &d->options.reverse,

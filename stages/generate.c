@@ -76,7 +76,8 @@ static void declare(struct options *o, struct generate *g) {
          .help = "sample N responses for each prompt and keep the one with the highest score of "
                  "--scorer or --reward-model, 0 = off"},
         {"candidates", OPT_TEXT, OPT_OUTPUT, &g->candidates, .metavar = "FILE.h5",
-         .help = "where all N are kept and found again; OUT.candidates.h5 if not given"},
+         .help = "where all N are kept and found again; if not given, after -o x.h5 in "
+                 "x.h5.candidates.h5"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
     scorer_rows(o, &g->scorer);

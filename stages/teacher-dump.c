@@ -20,7 +20,7 @@ static void declare(struct options *o, struct dump_job *d) {
     recipe_row(o, &d->recipe);
     teacher_options_rows(o, &d->teacher);
     target_kl_rows(o, &d->target);
-    teacher_cut_rows(o, &d->teacher);
+    teacher_cut_rows(o, &d->teacher, true);
     const struct opt_row rest[] = {
         {"layout", OPT_CHOICE, OPT_RESULT, &d->layout, .value = "composed",
          .choices = "composed|components",
@@ -79,7 +79,8 @@ static int run(struct dump_job *d) {
 int main(int argc, char **argv) {
     struct dump_job d = {0};
     struct options o = {.program = "teacher-dump",
-                        .usage = "--dpo FILE --reverse FILE --data FILE... -o FILE [options]",
+                        .usage =
+                            "--dpo FILE --reverse FILE --ref FILE --data FILE... -o FILE [options]",
                         .summary = "Compute the teachers' distributions once, into a cache."};
     declare(&o, &d);
     options_parse(&o, argc, argv, NULL);

@@ -65,7 +65,7 @@ static void declare(struct options *o, struct tokenize *s) {
         {"syntax", OPT_CHOICE, OPT_RESULT, &s->syntax, .choices = "auto|csv|tsv|jsonl|json|text",
          .value = "auto", .help = "syntax of the files"},
         {"split", OPT_TEXT, OPT_RESULT, &s->split, .metavar = "valid=X",
-         .help = "share of the prompts that goes to OUT.valid.h5"},
+         .help = "share of the prompts that goes to x.valid.h5 of -o x.h5"},
         {"eos", OPT_TEXT, OPT_RESULT, &s->eos, .metavar = "TOKEN",
          .help = "token that ends a text, where the tokenizer's is not known"},
         {"parse-special", OPT_FLAG, OPT_RESULT, &s->parse_special,

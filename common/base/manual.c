@@ -62,7 +62,16 @@ void manual_begin(struct str *s, const char *program, const char *usage, const c
     str_release(&name);
 }
 
-void manual_end(struct str *s) {
+void manual_see(struct str *s, const char *program) {
+    struct str name = {0};
+    page_name(&name, program);
+    str_puts(s, ".BR ");
+    manual_text(s, name.text);
+    str_puts(s, " (1)\n");
+    str_release(&name);
+}
+
+void manual_end(struct str *s, const char *program) {
     static const char *const codes[][2] = {
         {"0", "done"},
         {"1", "failed"},
@@ -74,7 +83,7 @@ void manual_end(struct str *s) {
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
         manual_item(s, codes[i][0], codes[i][1]);
     manual_section(s, "see also");
-    str_puts(s, ".BR aligndistil (1)\n");
+    if (strcmp(program, "aligndistil") != 0) manual_see(s, "aligndistil");
 }
 
 char *options_man(const struct options *o) {
@@ -92,7 +101,7 @@ char *options_man(const struct options *o) {
             manual_item(&s, left.text, right.text);
         }
     }
-    manual_end(&s);
+    manual_end(&s, o->program);
     str_release(&left);
     str_release(&right);
     return s.text;

@@ -8,5 +8,6 @@
 void manual_begin(struct str *s, const char *program, const char *usage, const char *summary);
 void manual_section(struct str *s, const char *title);
 void manual_item(struct str *s, const char *left, const char *right); // a term and its text
-void manual_text(struct str *s, const char *text); // with troff's own characters escaped
-void manual_end(struct str *s);                    // exit codes, see also
+void manual_text(struct str *s, const char *text);   // with troff's own characters escaped
+void manual_end(struct str *s, const char *program); // exit codes, see also
+void manual_see(struct str *s, const char *program); // one more page to see

@@ -6,7 +6,9 @@ void recipe_row(struct options *o, const char **recipe) {
     const struct opt_row row[] = {
         {"recipe", OPT_CHOICE, OPT_RESULT, recipe, .value = "adaptive",
          .choices = "adaptive|published",
-         .help = "preset of the method's options; an option that is given counts more"},
+         .help =
+             "preset of the method's options; an option that is given counts more, and training "
+             "from a cache has the cache's"},
     };
     options_add(o, row, 1);
 }
@@ -30,8 +32,8 @@ void teacher_options_rows(struct options *o, struct teacher_options *t) {
     options_add(o, rows, sizeof rows / sizeof *rows);
 }
 
-void teacher_cut_rows(struct options *o, struct teacher_options *t) {
-    const struct opt_row rows[] = {
+void teacher_cut_rows(struct options *o, struct teacher_options *t, bool defaults) {
+    struct opt_row rows[] = {
         {"mass", OPT_REAL, OPT_RESULT, &t->mass, .value = "1", .low = 0, .high = 1, .metavar = "X",
          .help = "keep the smallest set of tokens with this probability; 1 = no limit"},
         {"top-k", OPT_INT, OPT_RESULT, &t->top_k, .value = "256", .low = 1, .high = 65000,
@@ -41,6 +43,7 @@ void teacher_cut_rows(struct options *o, struct teacher_options *t) {
          .metavar = "P",
          .help = "leave out tokens less likely than this, except the most likely one"},
     };
+    for (size_t i = 0; !defaults && i < sizeof rows / sizeof *rows; i++) rows[i].value = NULL;
     options_add(o, rows, sizeof rows / sizeof *rows);
 }
 
@@ -49,7 +52,7 @@ void student_options_rows(struct options *o, struct student_options *s) {
         {"divergence", OPT_CHOICE, OPT_RESULT, &s->divergence, .value = "rkl",
          .choices = "fkl|rkl|jsd:",
          .help = "what is minimised: fkl KL(p* || p), rkl KL(p || p*), jsd Jensen-Shannon's with "
-                 "this weight"},
+                 "this weight of p*, between 0 and 1"},
         {"token-weight", OPT_CHOICE, OPT_RESULT, &s->token_weight, .value = "uniform",
          .choices = "uniform|inverse-alpha",
          .help = "weight of a position in the loss: 1, or b0 / alpha"},

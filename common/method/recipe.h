@@ -17,7 +17,8 @@ struct student_options {
 
 void recipe_row(struct options *o, const char **recipe);
 void teacher_options_rows(struct options *o, struct teacher_options *t);
-void teacher_cut_rows(struct options *o, struct teacher_options *t); // --mass --top-k --least
+// --mass --top-k --least; without `defaults` the program settles what is not given.
+void teacher_cut_rows(struct options *o, struct teacher_options *t, bool defaults);
 void student_options_rows(struct options *o, struct student_options *s);
 
 // Fill in what the command line did not give (o), then translate. `on_policy` matters for the

@@ -51,7 +51,10 @@ void train_options_rows(struct options *o, struct train_options *t, enum rate_ki
         {"recompute", OPT_FLAG, OPT_EXEC, &t->recompute,
          .help = "save memory by computing the activations twice"},
         {"checkpoint-every", OPT_EVERY, OPT_EXEC, &t->checkpoint_every, .value = "10m",
-         .metavar = "T", .help = "save OUT.ckpt every so many steps, or after a time such as 10m"},
+         .metavar = "T",
+         .help =
+             "save a checkpoint, x.h5.ckpt of -o x.h5, every so many steps or after a time such "
+             "as 10m"},
         {"stop-after", OPT_TIME, OPT_EXEC, &t->stop_after, .value = "0", .metavar = "T",
          .help = "save and exit 75 after a time such as 3h50m, 0 = never"},
         {"continue", OPT_FLAG, OPT_EXEC, &t->longer,
@@ -59,7 +62,7 @@ void train_options_rows(struct options *o, struct train_options *t, enum rate_ki
                  "are those of the longer run from there on; the output records where"},
         {"snapshot-every", OPT_INT, OPT_EXEC, &t->snapshot_every, .value = "0", .low = 0,
          .high = 1e12, .metavar = "N",
-         .help = "also save the model every N steps, as OUT.step-N.h5; 0 = never"},
+         .help = "also save the model every N steps, as x.step-N.h5 of -o x.h5; 0 = never"},
         {"shard-optimizer", OPT_FLAG, OPT_EXEC, &t->shard_optimizer,
          .help = "several ranks: each holds the moments of its share of the weights only (ZeRO-1)"},
         {"ranks", OPT_INT, OPT_EXEC, &t->ranks, .value = "0", .low = 0, .high = 65536,

@@ -432,7 +432,8 @@ void frozen_dtype_row(struct options *o, const char **dtype, const char *help) {
 void precision_row(struct options *o, const char **precision) {
     const struct opt_row row[] = {
         {"precision", OPT_CHOICE, OPT_RESULT, precision, .value = "f32", .choices = "f32|bf16",
-         .help = "of the large matrix products: bf16 rounds what they multiply, and is faster"},
+         .help = "of the large matrix products: bf16 rounds what they multiply, and is faster "
+                 "where the CPU has AMX or multiplies it in pairs fast"},
     };
     options_add(o, row, 1);
 }

@@ -16,7 +16,7 @@ TEMPERATURES ?= 0
 TURNS ?= 1
 need = $(foreach v,$(1),$(if $($(v)),,$(error give $(v)=...; see pipelines/benchmarks/README.md)))
 $(call need,MODEL QUESTIONS PROMPTS)
-# make runs here; what the user names is below the folder that make was called from
+# make runs here; relative names are below this Makefile's folder
 MODEL := $(abspath $(MODEL))
 QUESTIONS := $(abspath $(QUESTIONS))
 PROMPTS := $(abspath $(PROMPTS))

@@ -18,7 +18,7 @@ $(cat "$out/table.txt")
 
 ![gold reward on validation prompts on the way](steps.svg)
 
-Settings$([ ! -e TRIALS.md ] || echo ' ([TRIALS.md](TRIALS.md) lists those that were tried)'):
+Settings$([ ! -e TRIALS.md ] || echo ' ([TRIALS.md](TRIALS.md): what was tried, on an earlier build)'):
 
 HEAD
 for name in SFT DPO_1 DPO DUMP ADAPTIVE_1 TUNED_1 DISTILL_1 ADAPTIVE PUBLISHED TUNED DISTILL SAMPLE; do

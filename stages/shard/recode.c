@@ -18,14 +18,15 @@ struct recode {
 
 static void declare(struct options *o, struct recode *s) {
     const struct opt_row rows[] = {
-        shard_output_row(&s->output, "the recoded cache; OUT-00000-of-00003.h5 and so on of a set"),
+        shard_output_row(&s->output,
+                         "the recoded cache; of a set x.h5 makes x-00000-of-00003.h5 and so on"),
         {"bits", OPT_CHOICE, OPT_RESULT, &s->bits_text, .value = "as-stored",
          .choices = "as-stored|32|16|12|8|6", .help = "levels of log p*; no more than are stored"},
         {"zstd-level", OPT_INT, OPT_RESULT, &s->zstd_level, .value = "0", .low = 0, .high = 19,
          .metavar = "N", .help = "compression level, 0 = as stored"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
-    teacher_cut_rows(o, &s->cut);
+    teacher_cut_rows(o, &s->cut, false);
 }
 
 // ---- no more than there is

@@ -14,7 +14,7 @@ int shard_split(int argc, char **argv) {
     const char *output = NULL;
     int64_t parts, per;
     const struct opt_row rows[] = {
-        shard_output_row(&output, "OUT.h5 makes OUT-00000-of-00003.h5 and so on"),
+        shard_output_row(&output, "x.h5 makes x-00000-of-00003.h5 and so on"),
         {"parts", OPT_INT, OPT_EXEC, &parts, .value = "0", .low = 0, .high = 1e5, .metavar = "N",
          .help = "how many shards, of equal rows but for the last; or as near as that comes"},
         {"rows-per-shard", OPT_INT, OPT_EXEC, &per, .value = "0", .low = 0, .high = 1e12,

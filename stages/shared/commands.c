@@ -36,7 +36,13 @@ static _Noreturn void man(const struct commands *c) {
     manual_begin(&s, c->program, c->usage, c->summary);
     manual_section(&s, "commands");
     for (size_t i = 0; i < c->n; i++) manual_item(&s, c->items[i].name, c->items[i].summary);
-    manual_end(&s);
+    manual_end(&s, c->program);
+    bool top = !strcmp(c->program, "aligndistil");
+    for (size_t i = 0; i < c->n; i++) {
+        char *page = xasprintf("%s%s%s", top ? "" : c->program, top ? "" : " ", c->items[i].name);
+        manual_see(&s, page);
+        free(page);
+    }
     print(&s);
 }
 
@@ -57,7 +63,6 @@ static int run(const struct commands *c, int argc, char **argv) {
     die(EXIT_USAGE, "unknown %s '%s'; see --help", c->what, argv[0]);
 }
 
-// help NAME...: NAME... --help
 // help NAME...: NAME... --help
 static int help_of(const struct commands *c, int argc, char **argv) {
     char **words = xcalloc((size_t)argc + 2, sizeof *words);

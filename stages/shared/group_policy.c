@@ -18,7 +18,8 @@ void group_policy_rows(struct options *o, struct group_policy_options *p) {
          .help = "--reward-level group: a token's probability counts up to 1 + C times, down to "
                  "1 - C times, what it was when sampled"},
         {"group-kl", OPT_REAL, OPT_RESULT, &p->kl, .value = "0.04", .low = 0, .high = 1e6,
-         .metavar = "X", .help = "--reward-level group: weight of the KL to the start model"},
+         .metavar = "X",
+         .help = "--reward-level group: weight of the KL to --ref, or to the start model"},
     };
     options_add(o, rows, sizeof rows / sizeof *rows);
     scorer_rows(o, &p->scorer);

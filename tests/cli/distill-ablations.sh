@@ -49,6 +49,11 @@ for base in dpo ref; do
         done
     done
 done
+for share in 0 1 1.5 -1; do
+    "$BIN/distill" --model "$D/sft.h5" --teacher "$TMP/cache.h5" -o "$TMP/none.h5" --divergence jsd:$share \
+        >"$TMP/out" 2>"$TMP/err" && fail "jsd:$share was taken"
+    grep -q "between 0 and 1, not $share" "$TMP/err" || fail "jsd:$share: $(cat "$TMP/err")"
+done
 [ $n = 216 ] || fail "only $n combinations"
 [ "$(sort -u "$TMP/sums" | wc -l)" = 216 ] || fail "some of the 216 models are the same"
 

@@ -51,6 +51,7 @@ for page in aligndistil aligndistil-{import,tokenize,sft,dpo-train,teacher-dump,
     done
 done
 grep -q '^\.B "\\-\\-batch\\-size N"$' "$man/aligndistil-sft.1" || fatal 'sft.1 lacks --batch-size'
+grep -q '^\.BR aligndistil\\-shard\\-diff (1)$' "$man/aligndistil-shard.1" || fatal 'shard.1 names no page of shard diff'
 ! grep -q 'describe' "$man"/*.1 || fatal 'a hidden option is in the manual'
 if command -v groff >/dev/null; then
     for page in "$man"/*.1; do
