@@ -116,7 +116,7 @@ static void print_plan(const struct export *s, const struct model *m, const char
     bool hf = choice_is(s->format, "hf"), whole = hf || choice_is(s->format, "gguf");
     const char *type = hf ? s->type : choice_is(s->format, "peft") ? "f32" : s->gguf_type;
     double each = choice_is(type, "f32") ? 4 : choice_is(type, "q8_0") ? 34.0 / 32 : 2;
-    double n = (double)(whole ? model_count(m) : m->adapter->trained.n);
+    double n = (double)(whole ? model_count(m) : parameters_count(&m->adapter->trained));
     struct plan plan = {.memory = (double)(model_bytes(m) + MEM_PROGRAM),
                         .disk = n * each,
                         .seconds = -1,

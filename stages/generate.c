@@ -7,6 +7,7 @@
 #include "common/method/recipe.h"
 #include "common/method/teacher_sampler.h"
 #include "common/base/stop.h"
+#include "common/base/value.h"
 #include "stages/shared/plan.h"
 #include "stages/shared/best_of.h"
 #include "stages/shared/generation.h"
@@ -267,9 +268,8 @@ static void finished(void *self, const char *path) {
 
 // The files that the responses go to, `samples` of each prompt.
 static void plan_files(struct generate *g, size_t samples) {
-    unsigned long i = 0, n = 1;
-    char junk;
-    if (g->shard && (sscanf(g->shard, "%lu/%lu%c", &i, &n, &junk) != 2 || i >= n))
+    size_t i = 0, n = 1;
+    if (g->shard && !value_share(g->shard, &i, &n))
         die(EXIT_USAGE, "--shard '%s' is not I/N with 0 <= I < N", g->shard);
     g->plan = (struct columns_plan){.rows_total = g->prompts.rows * samples,
                                     .rows_per_shard = (size_t)g->rows_per_shard,

@@ -213,7 +213,8 @@ static void make_adapter(struct import *s, const char *options) {
     if (!current && !s->common.dry_run) adapter_file_save(s->output, &m, base, &l, &f);
     die_if(&f);
     const struct adapter_config *c = &m.model.adapter->config;
-    log_note(s->log, "%zu parameters of rank %zu", m.model.adapter->trained.n, c->rank);
+    log_note(s->log, "%zu parameters of rank %zu", parameters_count(&m.model.adapter->trained),
+             c->rank);
     if (!s->common.dry_run) print_result("%s", s->output);
     parents_release(&l.parents);
     model_file_release(&m);

@@ -45,8 +45,8 @@ static void write_merged(struct merge *s, const struct lineage *l) {
     model_shelf_load(&shelf, s->adapter, false, &m, &f);
     die_if(&f);
     model_shelf_release(&shelf);
-    log_note(s->log, "%zu parameters, of which %zu in the adapter", model_count(&m.model),
-             m.model.adapter->trained.n);
+    log_note(s->log, "%zu parameters, and %zu of the adapter", model_count(&m.model),
+             parameters_count(&m.model.adapter->trained));
     double bytes = 4 * (double)m.model.n_params;
     struct plan plan = {bytes + MEM_PROGRAM, bytes, -1, s->output};
     if (s->common.dry_run) plan_print(s->log, &plan);

@@ -57,11 +57,12 @@ static void load_tokens(const struct sft *s, const struct opt_list *data, struct
     data_check(&s->start, t->tokenizer, t->top, t->longest, t->rows, data->items[0]);
     if (choice_is(s->loss_on, "all")) memset(t->mask, 1, t->first[t->rows]);
     size_t targets = 0;
-    for (size_t i = 0; i < t->first[t->rows]; i++) targets += t->mask[i];
+    for (size_t row = 0; row < t->rows; row++) // a row's first token is no target
+        for (size_t i = t->first[row] + 1; i < t->first[row + 1]; i++) targets += t->mask[i];
     if (!targets)
         die(EXIT_BADDATA,
-            "'%s' has no loss tokens (kind prompt?); sft takes tokenize --kind text "
-            "or sft",
+            "'%s' has no loss tokens (kind prompt, or rows of one token?); sft takes tokenize "
+            "--kind text or sft",
             data->items[0]);
 }
 

@@ -1,4 +1,5 @@
 #include "common/base/value.h"
+#include "common/base/mem.h"
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
@@ -68,6 +69,17 @@ bool value_time(const char *word, double *seconds) {
     if (!*word) return false;
     *seconds = total;
     return true;
+}
+
+bool value_share(const char *word, size_t *i, size_t *n) {
+    char *part = xstrdup(word), *slash = strchr(part, '/');
+    int64_t a = 0, b = 0;
+    if (slash) *slash = 0;
+    bool good = slash && value_int(part, &a) && value_int(slash + 1, &b) && a >= 0 && a < b;
+    if (good) *i = (size_t)a;
+    if (good) *n = (size_t)b;
+    free(part);
+    return good;
 }
 
 bool value_flag(const char *word, bool *v) {

@@ -1,7 +1,8 @@
 // Vectorised primitives over rows of floats. common/engine/kernels.c is compiled once for each
-// vector level (portable, avx2, avx512) and the best one that the CPU has is picked at start; the
-// environment variable ALIGNDISTIL_KERNELS names a lower one. Reductions run in 16 explicit lanes,
-// products in one chain per number, so that avx2 and avx512 give the same bits.
+// vector level (portable, avx2, avx512, avx512bf16, amx) and the best one that the CPU has is
+// picked at start; the environment variable ALIGNDISTIL_KERNELS names a lower one. Reductions run
+// in 16 explicit lanes, products in one chain per number, so that avx2 and avx512 give the same
+// bits.
 //
 // Against float64 (tests/unit/test_kernels*.c hold every level to it): exp 2.5e-7 relative from -87
 // to 88, 0 below, e^88 above, NaN of NaN (max alone passes over a NaN); sums and dot products

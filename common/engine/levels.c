@@ -153,7 +153,7 @@ static int best_proven(const struct kernels *const level[], int n) {
 
 const struct kernels *levels_best(const struct kernels *const level[], int n) {
     int best = best_proven(level, n);
-    while (level[best]->pairs) {
+    while (level[best]->pairs && !level[best]->tiles) { // tiles have bits of their own
         int next = best_proven(level, best);
         if (faster_in_bf16(level[best], level[next])) break;
         best = next;

@@ -9,6 +9,6 @@
 bool level_proves(const struct kernels *k, const struct kernels *oracle);
 // The best of n levels, the best last, of which the first is trusted: the others are used only if
 // they prove themselves, and one that does not is left out with a warning. A level that multiplies
-// in pairs must also be faster at that than the one below it, whose bits it has: on some CPUs the
-// instruction is a slow one.
+// in pairs must also be faster at that than the one below it, whose bits it has (tiles have their
+// own): on some CPUs the instruction is a slow one.
 const struct kernels *levels_best(const struct kernels *const level[], int n);

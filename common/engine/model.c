@@ -386,10 +386,14 @@ void model_randomise(struct model *m, uint64_t seed) {
     }
 }
 
-size_t model_count(const struct model *m) {
+size_t parameters_count(const struct parameters *p) {
     size_t n = 0;
-    for (size_t i = 0; i < m->n_tensors; i++) n += m->tensors[i].rows * m->tensors[i].cols;
+    for (size_t i = 0; i < p->n_tensors; i++) n += p->tensors[i].rows * p->tensors[i].cols;
     return n;
+}
+
+size_t model_count(const struct model *m) {
+    return parameters_count(&(struct parameters){.tensors = m->tensors, .n_tensors = m->n_tensors});
 }
 
 const struct tensor *model_tensor(const struct model *m, const char *name) {

@@ -132,6 +132,8 @@ void model_randomise(struct model *m, uint64_t seed);
 // The same for numbers first .. first+n-1 of a tensor of m's table; m needs no weights in memory.
 void model_random(const struct model *m, const struct tensor *t, uint64_t seed, size_t first,
                   size_t n, float *to);
-size_t model_count(const struct model *m); // trainable numbers, without padding
+// Numbers, without padding; of a model its own, without an adapter's.
+size_t parameters_count(const struct parameters *p);
+size_t model_count(const struct model *m);
 const struct tensor *model_tensor(const struct model *m, const char *name); // NULL: none
 void model_release(struct model *m);

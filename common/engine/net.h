@@ -31,7 +31,7 @@ struct chunk { // positions first .. first+count-1 of one unit
 size_t net_vocab(const struct net *net);                         // V (a reward model: 1)
 size_t net_chunks(const struct net *net, const struct batch *b); // how many chunks b has
 struct chunk net_chunk(const struct net *net, const struct batch *b, size_t i);
-// logits (count,V) of the chunk; padded vocabulary columns are -INFINITY.
+// logits (count,V) of the chunk, V: vocab_used.
 void net_logits(struct net *net, const struct batch *b, struct chunk c, float *logits);
 float *net_logits_buffer(struct net *net); // (CHUNK_POSITIONS, V), in the arena
 

@@ -254,8 +254,9 @@ void net_watch(struct net *net, void (*watch)(void *self, size_t from), void *se
 
 // The first gradient of a layer; those of later ones and of the final norm and head lie behind.
 static size_t layer_begin(const struct model *m, size_t l) {
+    const struct layer_offsets *o = &m->layer[l];
     size_t first = SIZE_MAX;
-    if (!m->adapter) return m->layer[l].norm1;
+    if (!m->adapter) return o->norm1 < o->q ? o->norm1 : o->q; // or it has no norm there
     for (size_t t = 0; t < ADAPTER_TARGETS; t++)
         if (m->adapter->layer[l][t].a < first) first = m->adapter->layer[l][t].a;
     return first;

@@ -147,7 +147,7 @@ void optim_free(struct optim *o) {
 }
 
 double optim_rate(const struct optim_options *s, uint64_t step, uint64_t steps) {
-    double warm = s->warmup < 1 ? floor(s->warmup * (double)steps) : s->warmup;
+    double warm = floor(s->warmup < 1 ? s->warmup * (double)steps : s->warmup);
     if ((double)step < warm) return s->lr * ((double)step + 1) / warm;
     if (choice_is(s->schedule, "constant")) return s->lr;
     double span = (double)steps - 1 - warm, done = span > 0 ? ((double)step - warm) / span : 0;

@@ -152,12 +152,12 @@ static size_t reach(const float *x, size_t V, double bound) {
 int32_t sample_token(const struct sample_options *o, float *z, size_t V, double u) {
     float max = kernels()->max(z, V);
     if (!is_distribution(z, V, max)) return -1;
-    if (o->temperature == 0) {
+    float scale = (float)(1 / o->temperature);
+    if (!isfinite(max * scale)) { // a temperature of 0, or as good as that
         size_t best = 0;
         while (z[best] != max) best++;
         return (int32_t)best;
     }
-    float scale = (float)(1 / o->temperature);
     if (scale != 1) kernels()->scale(z, z, scale, V);
     max *= scale;
     if (o->top_p < 1 || (o->top_k > 0 && (size_t)o->top_k < V)) restrict_to_top(o, z, V, max);
@@ -240,19 +240,14 @@ static bool step(struct running *r) {
     return fill(r);
 }
 
-// Of a decoder: a row for each slot, and one for the sequence that is begun.
-static size_t logits_bytes(size_t slots, size_t V) {
-    return (slots + 1) * V * sizeof(float);
-}
-
 size_t sample_plan(size_t decoders, size_t slots, size_t V) {
-    return decoders * logits_bytes(slots, V);
+    return decoders * slots * V * sizeof(float);
 }
 
 bool sample_queue_run(const struct sampler *s, const struct sample_queue *q) {
     size_t V = decoder_model(s->decoder[0])->config.vocab_used;
     struct running r = {.s = s, .q = q, .idle = s->slots, .V = V};
-    const size_t bytes = logits_bytes(s->slots, V);
+    const size_t bytes = sample_plan(1, s->slots, V);
     r.job = xmalloc(s->slots * sizeof *r.job);
     r.slot = xmalloc(s->slots * sizeof *r.slot);
     r.free = xmalloc(s->slots * sizeof *r.free);

@@ -27,6 +27,7 @@ struct step_totals { // over the whole optimiser step, all micro-batches
 struct objective {
     void *self;
     size_t vocab; // V, of logits rows
+    size_t bytes; // that it takes for a chunk of logits; the rest is small
     void (*begin_step)(void *self, const struct step_totals *t);
     void (*begin)(void *self, const struct batch *b);
     void (*first_pass)(void *self, const struct batch *b, size_t first, size_t count,

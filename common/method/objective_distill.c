@@ -2,6 +2,7 @@
 #include "common/method/objective.h"
 #include "common/base/parallel.h"
 #include "common/base/ranks.h"
+#include "common/engine/net.h"
 #include "common/engine/rowmath.h"
 #include "common/base/stats.h"
 #include <assert.h>
@@ -251,8 +252,10 @@ struct objective objective_distill_new(const struct distill_options *o, size_t v
     struct distill *d = xcalloc(1, sizeof *d);
     d->o = *o;
     d->V = vocab;
+    size_t chunks = (o->teacher && diverges(d)) + o->exact; // logp, copy
     return (struct objective){.self = d,
                               .vocab = vocab,
+                              .bytes = chunks * CHUNK_POSITIONS * vocab * sizeof(float),
                               .begin_step = distill_begin_step,
                               .begin = distill_begin,
                               .backward = distill_backward,

@@ -1,6 +1,7 @@
 #include "common/base/mem.h"
 #include "common/method/objective.h"
 #include "common/base/parallel.h"
+#include "common/engine/net.h"
 #include "common/engine/rowmath.h"
 #include <assert.h>
 #include <math.h>
@@ -191,6 +192,9 @@ struct objective objective_preference_new(const struct preference_options *o, si
     p->V = vocab;
     return (struct objective){.self = p,
                               .vocab = vocab,
+                              .bytes = preference_needs_distribution(o->loss)
+                                           ? CHUNK_POSITIONS * vocab * sizeof *p->ref_logp
+                                           : 0,
                               .begin_step = pref_begin_step,
                               .begin = pref_begin,
                               .first_pass = pref_first_pass,

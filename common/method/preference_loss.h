@@ -44,7 +44,7 @@ struct preference_kind {
 };
 const struct preference_kind *preference_kind(enum preference_loss loss);
 void preference_names(char *names, size_t size); // "dpo|cdpo|...", in `size` bytes
-bool preference_parse(const char *name, enum preference_loss *loss); // "dpo" ... "tdpo2"
+bool preference_parse(const char *name, enum preference_loss *loss); // "dpo" ... "reward"
 bool preference_needs_reference(enum preference_loss loss);          // ref_logp or the callback
 bool preference_is_scored(enum preference_loss loss);                // trains a reward model
 bool preference_needs_distribution(enum preference_loss loss);       // tdpo: the callback

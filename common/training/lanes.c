@@ -120,6 +120,7 @@ static void join(struct lanes *l, size_t times, size_t first, size_t end) {
 // The last own lane joins whatever waits, from the end of the buffer on, and goes to its owners.
 static void finish(void *self, size_t from) {
     struct lanes *l = self;
+    assert(from <= l->final);
     if (from < l->final) join(l, l->depth - 1, from, l->final);
     l->final = from;
     exchange_ready(l->exchange, from);

@@ -127,22 +127,33 @@ static bool add_batch(void *self, const struct batch *b, struct fail *f) {
     return true;
 }
 
+enum { TOKENS = 1000 };
+
+static struct measure distance_run(const struct model *m, const struct model *start,
+                                   struct source *s, size_t micro_tokens) {
+    return (struct measure){.models = 2,
+                            .model = {m, start},
+                            .source = s,
+                            .tokens = micro_tokens < TOKENS ? micro_tokens : TOKENS,
+                            .chunk = add_chunk,
+                            .batch = add_batch};
+}
+
+size_t outcome_distance_plan(const struct model *m, struct source *s, size_t micro_tokens) {
+    struct measure run = distance_run(m, m, s, micro_tokens);
+    return measure_plan(&run);
+}
+
 double outcome_distance(const struct model *m, const struct model *start, const struct source *s,
                         size_t micro_tokens, struct fail *f) {
-    enum { TOKENS = 1000 };
     struct source few = *s;
     struct step_totals totals = {0};
     size_t tokens = 0;
     for (few.rows = 0; few.rows < s->rows && tokens < TOKENS; few.rows++)
         tokens += few.measure(few.self, few.rows, &totals);
     struct distance d = {.V = m->config.vocab_used};
-    struct measure run = {.models = 2,
-                          .model = {m, start},
-                          .source = &few,
-                          .tokens = micro_tokens < TOKENS ? micro_tokens : TOKENS,
-                          .self = &d,
-                          .chunk = add_chunk,
-                          .batch = add_batch};
+    struct measure run = distance_run(m, start, &few, micro_tokens);
+    run.self = &d;
     d.kl = xmalloc(measure_positions(&run) * sizeof *d.kl);
     bool fine = tokens && measure_run(&run, f);
     free(d.kl);

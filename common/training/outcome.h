@@ -32,3 +32,5 @@ void outcome_json(const struct outcome *o, struct str *s);
 // them; NaN where there are none or f is set.
 double outcome_distance(const struct model *m, const struct model *start, const struct source *s,
                         size_t micro_tokens, struct fail *f);
+// Bytes that it takes besides the weights.
+size_t outcome_distance_plan(const struct model *m, struct source *s, size_t micro_tokens);

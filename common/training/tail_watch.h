@@ -20,3 +20,6 @@ struct tail_watch {
 // Takes a step's mean of the student's mass outside the cache; a warning, once a run, or NULL.
 // free() it. Above TAIL_MOST, with a budget also above 1.5 times the mean of the first window.
 char *tail_watch_step(struct tail_watch *w, double tail);
+// The state as a line of text, for a checkpoint, and back; false: it is none.
+void tail_watch_save(const struct tail_watch *w, struct str *to);
+bool tail_watch_restore(struct tail_watch *w, const char *text);

@@ -83,6 +83,10 @@ static uint64_t repeats(const struct train_options *o) {
     return o->repeat ? o->repeat : 1;
 }
 
+size_t train_batch(const struct train_options *o, size_t rows) {
+    return (size_t)o->batch_size < rows ? (size_t)o->batch_size : rows;
+}
+
 uint64_t train_steps(const struct train_options *o, size_t rows) {
     if (o->steps) return (uint64_t)o->steps;
     return (uint64_t)o->epochs * epoch_steps(o, rows) * repeats(o);
@@ -98,13 +102,13 @@ static size_t larger(size_t a, size_t b) {
 }
 
 struct net_limits train_limits(const struct train_options *o, const struct source *s) {
-    size_t unit = larger((size_t)o->unit_tokens, s->longest);
+    size_t unit = larger((size_t)o->unit_tokens, s->longest), batch = train_batch(o, s->rows);
     // No step has more rows than its batch, however large the micro-batch may be.
-    size_t most = (size_t)o->batch_size * s->longest;
+    size_t most = batch * s->longest;
     size_t rows = larger((size_t)o->micro_tokens, unit);
     if (rows > most) rows = larger(most, s->longest);
     return (struct net_limits){.rows = rows,
-                               .positions = rows + 2 * (size_t)o->batch_size,
+                               .positions = rows + 2 * batch,
                                .trees_tokens = s->span,
                                .backward = true,
                                .recompute = o->recompute};
@@ -335,8 +339,9 @@ int train_run(struct train *t, struct fail *f) {
                      .steps = train_steps(t->options, s->rows)};
     l.net = net_new(t->model, &l.limits);
     l.lanes = lanes_new(t->optim, t->exchange, t->options->lanes ? (size_t)t->options->lanes : 1);
-    l.rows = xmalloc((size_t)t->options->batch_size * sizeof *l.rows);
-    l.tokens = xmalloc((size_t)t->options->batch_size * sizeof *l.tokens);
+    size_t batch = train_batch(t->options, s->rows);
+    l.rows = xmalloc(batch * sizeof *l.rows);
+    l.tokens = xmalloc(batch * sizeof *l.tokens);
     order_init(&l.order, t->seed, s->rows, s->parts, (size_t)t->options->window, s->part_rows,
                s->self);
     int code = run(&l);

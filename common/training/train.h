@@ -71,6 +71,8 @@ struct train {
     struct log *log;
 };
 
+// Most rows of a step: no more than there are.
+size_t train_batch(const struct train_options *o, size_t rows);
 uint64_t train_steps(const struct train_options *o, size_t rows);
 struct net_limits train_limits(const struct train_options *o, const struct source *s);
 // Of the order of the rows; parts are taken to have as many rows each.

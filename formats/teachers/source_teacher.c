@@ -61,6 +61,16 @@ static bool in_vocabulary(const struct teacher_source *t, size_t row, struct fai
     return true;
 }
 
+static bool divisible(const struct teacher_source *t, size_t row, struct fail *f) {
+    for (size_t i = 0; t->divided && i < t->row.positions; i++)
+        if (!(t->row.position[i].alpha > 0))
+            return fail_set(f, EXIT_BADDATA,
+                            "row %zu of the cache has an alpha of %g at its response position %zu, "
+                            "by which --token-weight inverse-alpha divides",
+                            t->first + row, (double)t->row.position[i].alpha, i);
+    return true;
+}
+
 static bool fetch(struct teacher_source *t, size_t row) {
     if (t->current == row) return true;
     if (t->prefetch)
@@ -84,7 +94,7 @@ static size_t teacher_measure(void *self, size_t row, struct step_totals *totals
 static bool teacher_add(void *self, struct batch *b, size_t row, struct fail *f) {
     struct teacher_source *t = self;
     if (!fetch(t, row)) return fail_pass(f, teacher_set_fail(t->set));
-    if (!in_vocabulary(t, row, f)) return false;
+    if (!in_vocabulary(t, row, f) || !divisible(t, row, f)) return false;
     size_t first = b->positions;
     batch_sequence(b, t->row.ids, t->row.mask, t->row.n, row, RESPONSE_ONLY);
     assert(b->positions - first == t->row.positions);

@@ -20,6 +20,7 @@ struct teacher_source {
     struct teacher_set *set;
     size_t first, rows; // of the set: the rows to train on; rows 0: all from `first` on
     size_t vocab;       // of the student: mass of ids from here on goes to the tail; 0: any
+    bool divided;       // the loss divides by alpha_t: a row where it is 0 is refused
     // internal
     struct teacher_row row; // the one read last
     size_t current;

@@ -199,15 +199,17 @@ void tokens_release(struct tokens *t) {
     *t = (struct tokens){0};
 }
 
-static void measure(struct pairs *p) {
+static bool measure(struct pairs *p) { // false: a prompt or a response is empty
     for (size_t i = 0; i < p->rows; i++) {
         size_t np = p->prompt_first[i + 1] - p->prompt_first[i];
         size_t nc = p->chosen_first[i + 1] - p->chosen_first[i];
         size_t nr = p->rejected_first[i + 1] - p->rejected_first[i];
         size_t one = np + (nc > nr ? nc : nr), all = np + nc + nr;
+        if (!np || !nc || !nr) return false;
         if (one > p->longest) p->longest = one;
         if (all > p->longest_shared) p->longest_shared = all;
     }
+    return true;
 }
 
 static bool read_pairs(struct pairs *p, struct token_set *set) {
@@ -221,7 +223,10 @@ static bool read_pairs(struct pairs *p, struct token_set *set) {
     p->vocab = set->vocab;
     p->top = set->top;
     p->tokenizer = set->tokenizer;
-    measure(p);
+    if (!measure(p))
+        return fail_set(set->fail, EXIT_BADDATA,
+                        "'%s' has a pair with an empty prompt or response; tokenize it again",
+                        columns_path(set->readers[0]));
     return token_set_verify(set);
 }
 

@@ -2,6 +2,7 @@
 #include "common/engine/linear.h"
 #include "common/base/parallel.h"
 #include "common/base/path.h"
+#include "common/base/value.h"
 #include "common/engine/kernels.h"
 #include "stages/shared/data_check.h"
 #include "stages/shared/plan.h"
@@ -87,10 +88,8 @@ void task_model(struct task *t, const char *path, struct model_file *m,
 
 // Of n rows: how many are this share's, from t->first_row on.
 static size_t share_of(struct task *t, size_t n) {
-    unsigned long i = 0, shares = 1;
-    char junk;
-    if (t->shard &&
-        (sscanf(t->shard, "%lu/%lu%c", &i, &shares, &junk) != 2 || i >= shares || shares > n))
+    size_t i = 0, shares = 1;
+    if (t->shard && (!value_share(t->shard, &i, &shares) || shares > n))
         die(EXIT_USAGE, "--shard '%s' is not I/N with 0 <= I < N, and N at most the %zu rows",
             t->shard, n);
     t->first_row = n * i / shares;

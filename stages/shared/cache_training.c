@@ -108,6 +108,7 @@ void cache_training_choose(struct cache_training *c, const struct options *o, co
     choose_rows(c);
     parents_add(&t->lineage.parents, "teacher", teacher_set_content(s, 0));
     die_if(&c->fail);
+    c->source.divided = student->weight == DISTILL_INVERSE_ALPHA;
     source_teacher(&t->source, &c->source);
     t->read_fail = &c->fail;
     t->more_bytes = teacher_set_bytes(s, 2 * (size_t)t->train->window); // two windows
@@ -240,6 +241,14 @@ static bool stop_reading(void *self, struct parents *rest, struct fail *f) {
     return true;
 }
 
+static void keep_warnings(void *self, struct str *extra) {
+    monitor_keep(&((struct cache_training *)self)->monitor, extra);
+}
+
+static bool restore_warnings(void *self, const struct str *extra) {
+    return monitor_restore(&((struct cache_training *)self)->monitor, extra->text);
+}
+
 static void read_ahead(void *self) {
     struct cache_training *c = self;
     source_teacher_start(&c->source, c->train);
@@ -249,9 +258,12 @@ void cache_training_start(struct cache_training *c, struct distill_options *d, s
     monitor_tail(&c->monitor, teacher_set_info(c->source.set)->error_budget, d);
     if (c->monitor.teachers) monitor_start(&c->monitor, t, d);
     c->train = t->train;
-    training_add_hook(
-        t, (struct training_hook){
-               .self = c, .begin = read_ahead, .after_step = after_step, .finish = stop_reading});
+    training_add_hook(t, (struct training_hook){.self = c,
+                                                .begin = read_ahead,
+                                                .after_step = after_step,
+                                                .finish = stop_reading,
+                                                .keep = keep_warnings,
+                                                .restore = restore_warnings});
     find_row(c);
     look_for_shift(c, t);
 }

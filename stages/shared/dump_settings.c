@@ -1,5 +1,6 @@
 // What the options come to once the inputs are known; see dump_job.h.
 #include "stages/shared/dump_job.h"
+#include "common/base/value.h"
 #include "stages/shared/cache_rule.h"
 #include "common/method/support.h"
 #include "formats/teachers/teacher_gather.h"
@@ -14,9 +15,8 @@ static void finished(void *self, const char *path) {
 }
 
 void dump_plan_shards(struct dump_job *d) {
-    unsigned long i = 0, n = 1;
-    char junk;
-    if (d->shard && (sscanf(d->shard, "%lu/%lu%c", &i, &n, &junk) != 2 || i >= n))
+    size_t i = 0, n = 1;
+    if (d->shard && !value_share(d->shard, &i, &n))
         die(EXIT_USAGE, "--shard '%s' is not I/N with 0 <= I < N", d->shard);
     if (d->shard && !d->rows_per_shard)
         die(EXIT_USAGE, "--shard needs --rows-per-shard, which cuts the set into shards");
@@ -70,7 +70,8 @@ void dump_settle_layout(struct dump_job *d) {
 void dump_check_room(const struct dump_job *d) {
     struct teacher_cut most = d->run.cut;
     most.n_must = d->error_budget > 0 ? 0 : d->run.student_k;
-    if (most.least > 0 && 1 / most.least < (double)most.top_k)
+    bool bound = !(d->error_budget > 0); // else --least adds tokens and leaves none out
+    if (bound && most.least > 0 && 1 / most.least < (double)most.top_k)
         most.top_k = (size_t)(1 / most.least) + 1; // so many can be as likely
     const struct teacher_grid *g = &d->run.grid;
     size_t room = teacher_gather_room(g, &most, d->teachers.dpo_model.model.config.vocab_used);

@@ -220,16 +220,20 @@ static bool check_scores(const struct group_policy *p, struct fail *f) {
     return true;
 }
 
+// Of a draw.
+static size_t most_jobs(const struct group_policy *p) {
+    return train_batch(p->train, p->source.rows) * samples(p);
+}
+
 static bool prepare(void *self, uint64_t step, const size_t *rows, size_t n, struct fail *f) {
     struct group_policy *p = self;
     uint64_t draw = step / (uint64_t)p->options->inner_steps;
     p->first = draw != p->draw;
     if (!p->first) return true;
     p->whole = false;
-    memset(p->behaviour, 0,
-           (size_t)p->train->batch_size * samples(p) * p->max_new *
-               sizeof *p->behaviour); // each rank records what it runs
-    p->draw = UINT64_MAX;             // these samples are no draw's until all are scored
+    // each rank records what it runs
+    memset(p->behaviour, 0, most_jobs(p) * p->max_new * sizeof *p->behaviour);
+    p->draw = UINT64_MAX; // these samples are no draw's until all are scored
     if (!sample_draw(p, draw, rows, n)) return false;
     bool good = p->dpo ? implicit_reward(p, f)
                        : pass(p, p->reference_net, p->reference_logp, NULL, f) && run_scorer(p, f);
@@ -299,7 +303,7 @@ static bool restore_jobs(struct group_policy *p) {
 bool group_policy_restore(void *self, const struct str *extra) {
     struct group_policy *p = self;
     struct field field[6];
-    size_t at = sizeof p->draw + sizeof p->n, most = (size_t)p->train->batch_size * samples(p);
+    size_t at = sizeof p->draw + sizeof p->n, most = most_jobs(p);
     if (extra->length < at) return false;
     memcpy(&p->draw, extra->text, sizeof p->draw);
     memcpy(&p->n, extra->text + sizeof p->draw, sizeof p->n);
@@ -341,7 +345,7 @@ bool group_policy_source(struct group_policy *p, struct source *s, struct fail *
                          .add = add};
     p->source = *s;
     p->draw = UINT64_MAX;
-    size_t jobs = (size_t)p->train->batch_size * samples(p);
+    size_t jobs = most_jobs(p);
     if (jobs < p->slots) p->slots = jobs;
     return true;
 }
@@ -354,7 +358,7 @@ static struct net_limits pass_limits(const struct group_policy *p) {
 
 size_t group_policy_plan(const struct group_policy *p) {
     struct net_limits l = pass_limits(p);
-    size_t jobs = (size_t)p->train->batch_size * samples(p), each = jobs * p->max_new;
+    size_t jobs = most_jobs(p), each = jobs * p->max_new;
     size_t bytes = decoder_plan(p->student, p->slots, p->source.span) +
                    sample_plan(1, p->slots, p->student->config.vocab_used);
     bytes += model_bytes(p->reference) + net_plan(p->reference, &l);
@@ -365,7 +369,7 @@ size_t group_policy_plan(const struct group_policy *p) {
 }
 
 void group_policy_open(struct group_policy *p) {
-    size_t jobs = (size_t)p->train->batch_size * samples(p), each = jobs * p->max_new;
+    size_t jobs = most_jobs(p), each = jobs * p->max_new;
     struct net_limits l = pass_limits(p);
     p->decoder = decoder_new(p->student, p->slots, p->source.span);
     p->sampler = (struct sampler){.decoders = 1,

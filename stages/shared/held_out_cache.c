@@ -51,6 +51,7 @@ void held_out_cache_start(struct held_out_cache *h, const struct distill_options
                                      .weight = student->weight,
                                      .normalise = student->normalise,
                                      .reward_beta = student->reward_beta};
+    h->source.divided = student->weight == DISTILL_INVERSE_ALPHA;
     source_teacher(&source, &h->source);
     t->more_bytes += teacher_set_bytes(h->source.set, teacher_set_parts(h->source.set));
     validation_start(&h->validation, &h->options, &source,

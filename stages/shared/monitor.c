@@ -3,6 +3,7 @@
 #include "common/method/recipe.h"
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 void monitor_rows(struct options *o, struct monitor *w) {
     const struct opt_row rows[] = {
@@ -89,6 +90,16 @@ void monitor_step(struct monitor *w, uint64_t step) {
         runaway_step(&w->runaway, &(struct runaway_numbers){step, NAN, kl, w->numbers.outside});
     if (text) warn("%s", text);
     free(text);
+}
+
+void monitor_keep(const struct monitor *w, struct str *to) {
+    runaway_save(&w->runaway, to);
+    tail_watch_save(&w->tail, to);
+}
+
+bool monitor_restore(struct monitor *w, const char *text) {
+    const char *end = text ? strchr(text, '\n') : NULL;
+    return end && runaway_restore(&w->runaway, text) && tail_watch_restore(&w->tail, end + 1);
 }
 
 void monitor_close(struct monitor *w) {

@@ -35,4 +35,7 @@ void monitor_tail(struct monitor *w, double error_budget, struct distill_options
 // Takes the memory and puts the watch into d.
 void monitor_start(struct monitor *w, const struct training *t, struct distill_options *d);
 void monitor_step(struct monitor *w, uint64_t step); // after it: warnings of its numbers
-void monitor_close(struct monitor *w);               // a w of zeros is fine
+// What the warnings have seen, for a checkpoint, and back; false: it is none.
+void monitor_keep(const struct monitor *w, struct str *to);
+bool monitor_restore(struct monitor *w, const char *text);
+void monitor_close(struct monitor *w); // a w of zeros is fine

@@ -178,7 +178,8 @@ bool on_policy_source(struct on_policy *p, struct source *s, struct fail *f) {
                          .measure = measure,
                          .add = add};
     p->source = *s;
-    if ((size_t)p->train->batch_size < p->slots) p->slots = (size_t)p->train->batch_size;
+    size_t batch = train_batch(p->train, s->rows);
+    if (batch < p->slots) p->slots = batch;
     return true;
 }
 
@@ -191,11 +192,13 @@ size_t on_policy_plan(const struct on_policy *p) {
     bytes += models_bytes(4, all) - models_bytes(1, all);
     i.backward = false;
     bytes += p->source.rows * sizeof *p->place;
-    return bytes + (weighted(p) ? net_plan(p->student, &i) : 0);
+    if (!weighted(p)) return bytes;
+    return bytes + net_plan(p->student, &i) +
+           CHUNK_POSITIONS * p->student->config.vocab_used * sizeof *p->logp;
 }
 
 void on_policy_open(struct on_policy *p) {
-    size_t batch = (size_t)p->train->batch_size, longest = p->source.longest;
+    size_t batch = train_batch(p->train, p->source.rows), longest = p->source.longest;
     struct net_limits limits = train_limits(p->train, &p->source);
     p->decoder = decoder_new(p->student, p->slots, longest);
     p->sampler = (struct sampler){.decoders = 1,

@@ -251,18 +251,23 @@ static bool first_loss(void *self, double loss, struct fail *f) {
 
 // ---- the dry run ----
 
+// The passes: those of the training, and when these are over those of its outcome.
+static size_t passes_bytes(struct training *t, const struct model *m) {
+    struct net_limits limits = train_limits(t->train, &t->source);
+    size_t passes = net_plan(m, &limits), last = training_outcome_plan(t, m);
+    return passes > last ? passes : last;
+}
+
 // Weights, what is trained with its gradient and moments, and the passes.
-static double training_bytes(const struct model *m, const struct net_limits *limits) {
+static double training_bytes(struct training *t, const struct model *m) {
     const struct model *held[] = {m};
-    return (double)(models_bytes(1, held) + net_plan(m, limits)) +
-           12.0 * (double)model_trained(m).n;
+    return (double)(models_bytes(1, held) + passes_bytes(t, m)) + 12.0 * (double)model_trained(m).n;
 }
 
 // The memory of training the other way: by an adapter in place of all, or all in place of that.
-static void tell_other_way(const struct training *t, double memory) {
+static void tell_other_way(struct training *t, double memory) {
     enum { RANK = 16 };
     const struct model *m = &t->model->model;
-    struct net_limits limits = train_limits(t->train, &t->source);
     struct adapter_config c = {.rank = RANK, .alpha = 2 * RANK};
     bool half = !m->adapter && !strcmp(model_file_came_in(t->start), "bf16");
     struct model other;
@@ -272,7 +277,7 @@ static void tell_other_way(const struct training *t, double memory) {
     other.rounded = m->rounded;
     adapter_targets_all(&m->config, c.target);
     if (!m->adapter && !adapter_attach(&other, &c, why, sizeof why)) die(EXIT_FAILED, "%s", why);
-    memory += training_bytes(&other, &limits) - training_bytes(m, &limits);
+    memory += training_bytes(t, &other) - training_bytes(t, m);
     if (m->adapter)
         log_note(t->log, "without --lora-rank, all trained: %.2f GiB", memory / (1 << 30));
     else
@@ -283,15 +288,15 @@ static void tell_other_way(const struct training *t, double memory) {
 
 static void print_plan(struct training *t) {
     const struct model *m = &t->model->model;
-    struct net_limits limits = train_limits(t->train, &t->source);
     const struct model *held[] = {m};
     size_t trained = model_trained(m).n;
     double state = (double)models_bytes(1, held),
-           arena = (double)(net_plan(m, &limits) + train_order_bytes(t->train, &t->source) +
-                            t->more_bytes);
+           arena = (double)(passes_bytes(t, m) + t->objective->bytes +
+                            train_order_bytes(t->train, &t->source) + t->more_bytes);
     uint64_t steps = train_steps(t->train, t->source.rows);
-    double rows = (double)(t->train->steps ? steps * (uint64_t)t->train->batch_size
-                                           : t->source.rows * (uint64_t)t->train->epochs);
+    uint64_t repeat = t->train->repeat ? t->train->repeat : 1;
+    double rows = (double)(t->train->steps ? steps * train_batch(t->train, t->source.rows)
+                                           : t->source.rows * (uint64_t)t->train->epochs * repeat);
     double sample = 0, tokens = 0;
     for (size_t i = 0; i < t->source.rows; i += 1 + t->source.rows / 1000, sample++) {
         struct step_totals totals = {0};

@@ -45,10 +45,19 @@ static bool load_start(struct training *t, struct model_file *start, struct fail
     return false;
 }
 
+static bool has_distance(const struct training *t) {
+    return !t->own_samples && t->start && !t->model->model.config.reward_head;
+}
+
+size_t training_outcome_plan(struct training *t, const struct model *m) {
+    size_t tokens = (size_t)t->train->micro_tokens;
+    return has_distance(t) ? outcome_distance_plan(m, &t->source, tokens) : 0;
+}
+
 // NaN where the start model is gone or another: the run is not lost for it.
 static double distance(struct training *t, struct fail *f) {
     struct model_file start;
-    if (t->model->model.config.reward_head || !load_start(t, &start, f)) return NAN;
+    if (!load_start(t, &start, f)) return NAN;
     double kl = outcome_distance(&t->model->model, &start.model, &t->source,
                                  (size_t)t->train->micro_tokens, f);
     model_file_release(&start);
@@ -72,7 +81,7 @@ static bool finish(void *self, struct parents *rest, struct fail *f) {
     struct training_outcome *r = self;
     struct training *t = r->training;
     (void)rest;
-    if (!t->own_samples && t->start && !ranks_self()) r->outcome.kl_start = distance(t, f);
+    if (has_distance(t) && !ranks_self()) r->outcome.kl_start = distance(t, f);
     write_record(r);
     t->lineage.record = r->record;
     return !f->code;

@@ -14,6 +14,8 @@ struct training_outcome {
 };
 // Adds the hook, which must be the last: other hooks may put other weights into the model.
 void training_outcome_start(struct training_outcome *r, struct training *t);
+// Bytes that the distance takes besides the weights, when the training's passes are over.
+size_t training_outcome_plan(struct training *t, const struct model *m);
 // The closing line of a run that ended.
 void training_outcome_tell(const struct training_outcome *r);
 void training_outcome_close(struct training_outcome *r);

@@ -133,7 +133,8 @@ void validation_start(struct validation *v, const struct validation_options *o,
                              .number = {NAN, NAN}};
     for (size_t i = 0; i < VALIDATION_NUMBERS; i++) v->name[i] = name ? name[i] : NULL;
     struct net_limits limits = score_limits(&v->source, (size_t)t->train->micro_tokens);
-    t->more_bytes += net_plan(m, &limits) + (o->save_best ? v->trained.n * sizeof(float) : 0);
+    t->more_bytes +=
+        net_plan(m, &limits) + objective.bytes + (o->save_best ? v->trained.n * sizeof(float) : 0);
     v->net = net_new(m, &limits);
     if (o->save_best && !ranks_self()) v->weights = big_alloc(v->trained.n * sizeof *v->weights);
     training_add_hook(t, (struct training_hook){.self = v,

@@ -80,6 +80,12 @@ bad 3 "'pairs.h5' is a file of kind 'pairs', not 'teacher'" $distill pairs.h5
 bad 3 "'base.h5' is a file of kind 'model'" "$bin/teacher-dump" -q --dpo dpo.h5 --reverse reverse.h5 --data base.h5
 bad 3 "'prompts.h5' has no tokens of responses" "$bin/teacher-dump" -q --dpo dpo.h5 --reverse reverse.h5 --data prompts.h5
 bad 3 "prompts.h5' has no loss tokens" "$bin/sft" -q --model base.h5 --data prompts.h5
+head -n 2 sft.csv >one.csv
+quiet "$bin/tokenize" -q --model base.h5 --kind sft --input one.csv -o one.h5
+last=$("$bin/shard" head --json one.h5 | sed 's/.*"length": \([0-9]*\).*/\1/')
+for i in $(seq 0 $((last - 1))); do "$tools/poison" element one.h5 mask $i $((i == 0)); done # nothing comes before it
+quiet "$bin/shard" check one.h5
+bad 3 "one.h5' has no loss tokens" "$bin/sft" -q --model base.h5 --data one.h5
 quiet "$bin/tokenize" -q --model base.h5 --kind text --input corpus.txt -o texts.h5
 bad 3 "'texts.h5' has no prompts; tokenize with --kind prompt" "$bin/generate" -q --model base.h5 --data texts.h5
 bad 3 "'texts.h5' has no prompts; tokenize with --kind prompt" "$bin/distill" -q --model sft.h5 --on-policy \

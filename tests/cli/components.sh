@@ -60,5 +60,18 @@ expect 2 'goes with --layout components' $dump -o x.h5 --alpha-grid 0,1,2
 for grid in 0,1 0,2,1 0,1,x 0,1,2, 1,1,2; do
     expect 2 'is not 3 to 16 ascending numbers' $dump -o x.h5 --layout components --alpha-grid $grid
 done
+# a budget may keep --top-k tokens at each alpha, however likely --least would have them
+config 64
+sed -i 's/"hidden_size": [0-9]*/"hidden_size": 8/; s/"intermediate_size": [0-9]*/"intermediate_size": 8/' config.json
+ids=$("$bin/shard" stat sft.h5 | awk '$1 == "vocab" { print $2 }') # and 70000 more
+awk -v first="$ids" '{ at = index($0, "\"vocab\":") }
+    at && !done { done = 1; open = at + index(substr($0, at), "{") - 1; printf "%s", substr($0, 1, open)
+        for (i = 0; i < 70000; i++) printf "\"~%d\": %d, ", i, first + i
+        $0 = substr($0, open + 1) } { print }' tok.json >wide.json
+for seed in 1 2 3; do quiet "$bin/import" -q --init config.json --tokenizer wide.json --seed $seed -o w$seed.h5; done
+head -n 3 pairs.csv >two.csv
+quiet "$bin/tokenize" -q --model w1.h5 --kind pref --input two.csv -o two.h5
+expect 2 'may keep [0-9]* tokens per position' "$bin/teacher-dump" -q --dpo w1.h5 --reverse w2.h5 --ref w3.h5 --data two.h5 -o x.h5 \
+    --layout components --alpha fixed:10 --alpha-grid 0,20,40 --error-budget 1e-9 --top-k 60000 --least 0.001
 expect 2 'outside --alpha-grid' $dump -o x.h5 --layout components --alpha-grid 0,0.2,0.5
 finish

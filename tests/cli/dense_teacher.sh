@@ -52,6 +52,17 @@ train="--progress never --model sft.h5 --unit-tokens 256 --batch-size 16 --epoch
 expect 0 'leaves out [0-9.]* % of the student.s probability (mean of 20 steps, more than 2.0 %).*--student' "$bin/distill" \
     $train --teacher cut.h5 --steps 24 -o cut-student.h5
 [ "$(grep -c 'leaves out' err)" = 1 ] || fail "not one warning: $(cat err)"
+# stopped on its way it warns once too
+: >all
+for after in $(afters); do
+    "$bin/distill" $train --teacher cut.h5 --steps 24 -o parts.h5 --checkpoint-every 0 --stop-after $after >out 2>err
+    code=$?
+    cat err >>all
+    [ $code = 75 ] || break
+done
+[ $code = 0 ] && grep -q 'at step [1-9]' all || fail "exit $code, never stopped: $(cat err)"
+[ "$(grep -c 'leaves out' all)" = 1 ] || fail "not one warning: $(cat all)"
+same cut-student.h5 parts.h5 'in parts'
 expect 0 '' "$bin/distill" $train --teacher cut.h5 --steps 19 -o short.h5
 grep 'leaves out' err && fail 'a warning before 20 steps'
 quiet $dump --ref sft.h5 --error-budget 0.03 --least 0 -o budget.h5

@@ -54,6 +54,12 @@ for share in 0 1 1.5 -1; do
         >"$TMP/out" 2>"$TMP/err" && fail "jsd:$share was taken"
     grep -q "between 0 and 1, not $share" "$TMP/err" || fail "jsd:$share: $(cat "$TMP/err")"
 done
+# a cache may have an alpha of 0, by which nothing can be divided
+"$BUILD/tests/cli/make_files" teacher "$TMP/made.h5" 20 >/dev/null || fail 'make_files teacher'
+"$BUILD/tests/cli/make_files" model "$TMP/made-model.h5" 1 >/dev/null || fail 'make_files model'
+"$BIN/distill" --model "$TMP/made-model.h5" --teacher "$TMP/made.h5" -o "$TMP/none.h5" --token-weight inverse-alpha \
+    --reward-beta 0.1 >"$TMP/out" 2>"$TMP/err"
+[ $? = 3 ] && grep -q 'has an alpha of 0 at its response position' "$TMP/err" || fail "alpha 0: $(cat "$TMP/err")"
 [ $n = 216 ] || fail "only $n combinations"
 [ "$(sort -u "$TMP/sums" | wc -l)" = 216 ] || fail "some of the 216 models are the same"
 

@@ -65,13 +65,15 @@ both_ways "$bin/distill" --model large.h5 --teacher t.h5 -o x.h5
 stages
 ls x* 2>/dev/null && fail 'a dry run wrote'
 
+{ head -n 1 sft.csv; for i in $(seq 200); do tail -n +2 sft.csv; done; } >many.csv
+quiet "$bin/tokenize" -q --model large.h5 --kind sft --input many.csv -o many.h5
 # what ulimit leaves is what there is; a plan beyond it says so
 (
     ulimit -v $((6 << 20))
     all=6.00
     problems=0
     check "$memory; $disk; $hours" "$bin/sft" --model base.h5 --data sft-data.h5 -o x.h5
-    expect 0 'too little; less is needed with a smaller --micro-tokens' "$bin/sft" --model base.h5 --data sft-data.h5 --dry-run \
+    expect 0 'too little; less is needed with a smaller --micro-tokens' "$bin/sft" --model large.h5 --data many.h5 --dry-run \
         --micro-tokens 100000000 --batch-size 1000000 -o x.h5
     exit $problems
 ) || fail 'with ulimit -v'

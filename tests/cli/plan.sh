@@ -49,6 +49,35 @@ check 0 "$bin/teacher-dump" -q $models --data pairs.h5 --rows-per-shard 10 --sha
 check 75 "$bin/generate" -q --model m.h5 --data sft.h5 --slots 4 --max-new 16 --stop-after 0.2
 check 0 "$bin/distill" -q --model m.h5 --on-policy $models --data sft.h5 --max-new 16 $few --steps 1
 
+# a batch is no larger than the data; the steps of a group's samples are counted in both ways
+quiet "$bin/tokenize" -q --model m.h5 --kind sft --input <(head -n 60 sft.csv) -o few-sft.h5
+planned() { "$@" --dry-run -o x.h5 2>err | awk '{ print $1, $2 }' >plan || fail "$*: $(cat err)"; }
+planned "$bin/sft" -q --model m.h5 --data few-sft.h5 --batch-size 59 --epochs 2
+mv plan 59
+planned "$bin/sft" -q --model m.h5 --data few-sft.h5 --batch-size 1000000 --epochs 2
+paste 59 plan | awk '$1 == "memory_bytes" && $2 == $4 { n++ } END { exit n != 1 }' || fail "a batch of 1000000: $(cat plan)"
+group="--on-policy --reward-level group --scorer true --data few-sft.h5 --batch-size 59 --inner-steps 5 --max-new 8"
+planned "$bin/distill" -q --model m.h5 $group --epochs 8
+mv plan epochs
+planned "$bin/distill" -q --model m.h5 $group --steps 40
+paste epochs plan | awk '$1 == "estimated_seconds" && $2 < 1.5 * $4 + 2 && $4 < 1.5 * $2 + 2 { n++ } END { exit n != 1 }' ||
+    fail "40 steps: $(grep seconds epochs plan)"
+
+# a large vocabulary, whose logits are most of the memory: the loss's own, and those of the distance to the
+# start model, which is measured when the training is over
+awk -v first=300 '{ at = index($0, "\"vocab\":") }
+    at && !done { done = 1; open = at + index(substr($0, at), "{") - 1; printf "%s", substr($0, 1, open)
+        for (i = 0; i < 60000; i++) printf "\"~%d\": %d, ", i, first + i
+        $0 = substr($0, open + 1) } { print }' tok.json >wide.json
+for seed in 1 2; do quiet "$bin/import" -q --init config.json --tokenizer wide.json --seed $seed -o w$seed.h5; done
+quiet "$bin/tokenize" -q --model w1.h5 --kind sft --input <(head -n 9 sft.csv) -o wide-sft.h5
+quiet "$bin/tokenize" -q --model w1.h5 --kind pref --input <(head -n 9 pairs.csv) -o wide-pairs.h5
+few="--batch-size 4 --micro-tokens 1 --unit-tokens 1 --steps 1"
+check 0 "$bin/sft" -q --model w1.h5 --data wide-sft.h5 $few
+check 0 "$bin/dpo-train" -q --model w1.h5 --data wide-pairs.h5 --loss tdpo1 $few
+check 0 "$bin/distill" -q --model w1.h5 --on-policy --dpo w1.h5 --reverse w2.h5 --data wide-sft.h5 --max-new 300 --exact $few
+few="--batch-size 4 --micro-tokens 1 --unit-tokens 1"
+
 # Caches of 24 shards, of which two windows are in memory at a time; counting positions takes no more.
 cache() { # ROWS option...: its shards
     head -n $(($1 * 24 + 1)) pairs.csv >few.csv

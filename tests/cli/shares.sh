@@ -38,6 +38,7 @@ rows nll.csv "$bin/eval" nll -q --model dpo.h5 --data sft-data.h5 --per-token
 rows kl.csv "$bin/eval" kl -q --model dpo.h5 --base sft.h5 --data sft-data.h5
 rows pairs.csv "$bin/eval" pairs -q --dpo dpo.h5 --reverse reverse.h5 --ref sft.h5 --data pairs.h5
 rows tokens.csv "$bin/eval" tokens -q --dpo dpo.h5 --reverse reverse.h5 --ref sft.h5 --data sft-data.h5
+expect 2 'is not I/N' "$bin/teacher-dump" -q --dpo dpo.h5 --ref sft.h5 --negative ref --data sft-data.h5 -o x.h5 --rows-per-shard 25 --shard ' 1/-3'
 expect 2 'is not I/N' "$bin/eval" nll --model dpo.h5 --data sft-data.h5 --shard 3/3
 expect 2 'at most the 60 rows' "$bin/eval" nll --model dpo.h5 --data sft-data.h5 --shard 3/61
 finish

@@ -151,6 +151,37 @@ static struct net *make_net(const struct model *m, bool recompute) {
     return net_new(m, &l);
 }
 
+// What net_watch says is done: from `from` on, and it stays so.
+struct done {
+    const float *grads;
+    float *copy;
+    size_t from;
+};
+
+static void is_done(void *self, size_t from) {
+    struct done *d = self;
+    assert_true(from < d->from);
+    memcpy(d->copy + from, d->grads + from, (d->from - from) * sizeof *d->copy);
+    d->from = from;
+}
+
+static void check_watch(struct net *net, const struct model *m, const struct batch *b) {
+    struct objective o = objective_sft_new(37);
+    struct step_totals totals = {.rows = 1, .tokens = b->positions, .responses = 1};
+    float *grads = calloc(m->n_params, sizeof *grads);
+    struct done d = {grads, calloc(m->n_params, sizeof *d.copy), m->n_params};
+    o.begin_step(o.self, &totals);
+    net_watch(net, is_done, &d);
+    assert_true(passes_run(&o, net, b, grads));
+    net_watch(net, NULL, NULL);
+    net_end_step(net, grads);
+    assert_true(d.from <= m->layer[0].q); // all layers
+    assert_memory_equal(d.copy + d.from, grads + d.from, (m->n_params - d.from) * sizeof *grads);
+    objective_free(&o);
+    free(d.copy);
+    free(grads);
+}
+
 static float *gradient(struct net *net, const struct model *m, const struct batch *b) {
     struct objective o = objective_sft_new(37);
     struct step_totals totals = {.rows = 1, .tokens = b->positions, .responses = 1};
@@ -210,6 +241,7 @@ static void forward_and_gradient(void **state) {
         assert_memory_equal(grads, again, m.n_params * sizeof *grads);
         free(again);
         net_free(lean);
+        check_watch(net, &m, &b);
         free(grads);
         free(lp);
         free(P);

@@ -1,4 +1,5 @@
 #include "common/base/options.h"
+#include "common/base/value.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -98,6 +99,14 @@ static void test_defaults_and_json(void **state) {
     assert_true(v.every.seconds == 600 && v.every.steps == 0 && !v.reverse);
     assert_false(options_given(&o, "rows"));
     assert_true(isnan(choice_number("none")));
+    size_t i = 7, n = 7;
+    assert_true(value_share("0/1", &i, &n) && i == 0 && n == 1);
+    assert_true(value_share("2/3", &i, &n) && i == 2 && n == 3);
+    static const char *const shares[] = {"3/3",  "-1/3", "1/-3", " 1/3", "1/ 3",
+                                         "1/3x", "1",    "/3",   ""};
+    for (size_t k = 0; k < sizeof shares / sizeof *shares; k++)
+        assert_false(value_share(shares[k], &i, &n));
+    assert_true(i == 2 && n == 3);
     char *json = options_json(&o);
     assert_string_equal(json,
                         "{\"lr\":0.3,\"big\":1,\"rows\":3,\"alpha\":\"tvd:1.5\",\"name\":null,"

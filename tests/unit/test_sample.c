@@ -165,7 +165,8 @@ static void draws(void **state) {
     struct sample_options two = {.temperature = 1, .top_k = 2, .top_p = 1};
     struct sample_options nucleus = {.temperature = 1, .top_p = 0.65};
     struct sample_options greedy = {.temperature = 0, .top_p = 1},
-                          cold = {.temperature = 0.5, .top_p = 1};
+                          cold = {.temperature = 0.5, .top_p = 1},
+                          icy = {.temperature = 1e-39, .top_p = 0.9, .top_k = 3};
     const struct {
         const struct sample_options *o;
         double u;
@@ -183,6 +184,7 @@ static void draws(void **state) {
         {&nucleus, 0.58, 1},
         {&nucleus, 0.99, 1},
         {&greedy, 0.99, 0},
+        {&icy, 0.99, 0},
         {&cold, 16.0 / 30 - 0.01, 0},
         {&cold, 16.0 / 30 + 0.01, 1},
     };
@@ -190,6 +192,12 @@ static void draws(void **state) {
         float z[5];
         memcpy(z, logits, sizeof z);
         assert_int_equal(sample_token(cases[i].o, z, 5, cases[i].u), cases[i].id);
+    }
+    for (double t = 1; t > 1e-320; t *= 0.1) { // the most likely token, the colder the surer
+        float z[4] = {-20, 3, 30, 29.9f};
+        int32_t id =
+            sample_token(&(struct sample_options){.temperature = t, .top_p = 1}, z, 4, 0.5);
+        assert_int_equal(id, 2);
     }
 }
 

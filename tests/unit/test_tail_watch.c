@@ -44,10 +44,33 @@ static void within_a_budget(void **state) {
     assert_int_equal(warned(0.04, 0.001, 20, 0.019, 80, &times), 0); // below 2 % nothing matters
 }
 
+// Kept and restored after any step, it warns when an undisturbed one does.
+static void continued(void **state) {
+    (void)state;
+    struct tail_watch w = {.budget = 0.04}, next;
+    int at = 0;
+    for (int step = 1; step <= 80; step++) {
+        struct str kept = {0};
+        char *text = tail_watch_step(&w, step <= 20 ? 0.15 : 0.24);
+        if (text) assert_int_equal(at, 0);
+        if (text) at = step;
+        free(text);
+        tail_watch_save(&w, &kept);
+        next = (struct tail_watch){.budget = 0.04};
+        assert_true(tail_watch_restore(&next, kept.text));
+        w = next;
+        str_release(&kept);
+    }
+    assert_int_equal(at, 37);
+    assert_false(tail_watch_restore(&w, "runaway 1"));
+    assert_false(tail_watch_restore(&w, NULL));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_a_budget),
         cmocka_unit_test(within_a_budget),
+        cmocka_unit_test(continued),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -184,6 +184,18 @@ static void test_pairs_and_reference(void **state) {
     assert_false(reference_load(kept, &(struct parents){0}, 2, chosen, rejected, NULL, &f));
     assert_non_null(strstr(f.text, "other pairs"));
     pairs_release(&p);
+    for (size_t empty = 0; empty < 3; empty++) { // a prompt or a response of no tokens
+        f = (struct fail){0};
+        w = pairs_writer_open(path, &origin, &info, &plan, &f);
+        assert_true(pairs_write(w, (int32_t[]){1}, empty != 0, (int32_t[]){2}, empty != 1,
+                                (int32_t[]){3}, empty != 2));
+        assert_true(columns_commit(w, NULL));
+        assert_false(pairs_load(&p, 1, (const char *[]){path}, &f));
+        assert_non_null(strstr(f.text, "empty prompt or response"));
+        assert_int_equal(f.code, EXIT_BADDATA);
+        f = (struct fail){0};
+        assert_false(pairs_check(path, &f));
+    }
     free(path);
     free(kept);
 }

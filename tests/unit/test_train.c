@@ -217,6 +217,8 @@ static void rates(void **state) {
     o.warmup = 3;
     assert_true(fabs(optim_rate(&o, 1, 100) - 2.0 / 3) < 1e-12);
     assert_true(fabs(optim_rate(&o, 60, 100) - 1) < 1e-12);
+    o.warmup = 1.5; // a step, and nothing is above lr
+    assert_true(optim_rate(&o, 0, 100) == 1 && optim_rate(&o, 1, 100) == 1);
 }
 
 // One update by hand: p -= lr (m^ / (sqrt v^ + eps) + decay p), the gradient clipped by its norm.
