@@ -3,6 +3,7 @@
 #include "stages/shared/reference_pass.h"
 #include "formats/teachers/sources.h"
 #include "stages/shared/data_check.h"
+#include "common/base/path.h"
 #include "common/base/ranks.h"
 #include "stages/shared/lora_training.h"
 #include "stages/shared/training.h"
@@ -92,8 +93,7 @@ static void load_pairs(struct referred *r, const struct opt_list *data, const st
     struct fail f = {0};
     pairs_load(&r->pairs, data->n, data->items, &f);
     die_if(&f);
-    for (size_t i = 0; i < r->pairs.parents.n; i++)
-        parents_add(parents, r->pairs.parents.items[i].kind, r->pairs.parents.items[i].hash);
+    parents_add_all(parents, &r->pairs.parents);
     check_pairs(r, data, m);
     r->source.pairs = &r->pairs;
 }
@@ -127,15 +127,9 @@ static char *reference_path(const struct dpo *d) {
     return d->reference ? xstrdup(d->reference) : xasprintf("%s.reference.h5", d->output);
 }
 
-// The held-out pairs' file is told apart as tokenize --split does: FILE.valid.h5.
-static char *held_out_path(const char *path) {
-    size_t n = strlen(path), ending = n > 3 && !strcmp(path + n - 3, ".h5") ? 3 : 0;
-    return xasprintf("%.*s.valid%s", (int)(n - ending), path, path + n - ending);
-}
-
 static void sweep_references(const struct dpo *d) {
     const struct model_file *m = d->own_ref ? &d->ref_model : &d->policy;
-    char *path = reference_path(d), *valid = held_out_path(path);
+    char *path = reference_path(d), *valid = path_part(path, "valid");
     reference_sweep(path, m, &d->train_pairs.pairs);
     if (d->valid.data.n) reference_sweep(valid, m, &d->held_out.pairs);
     free(path);
@@ -159,7 +153,7 @@ static int find_references(struct dpo *d, struct log *log) {
     if (!ranks_self())
         whole_file_prepare(d->output, &f); // an output that cannot be is found before the work
     die_if(&f);
-    char *path = reference_path(d), *valid = held_out_path(path);
+    char *path = reference_path(d), *valid = path_part(path, "valid");
     int code = refer(d, &d->train_pairs, path, log);
     if (code == EXIT_DONE && d->valid.data.n) code = refer(d, &d->held_out, valid, log);
     free(path);

@@ -104,11 +104,6 @@ static void declare(struct options *o, struct generate *g) {
     common_options_rows(o, &g->common);
 }
 
-static bool ends_with(const char *s, const char *end) {
-    size_t n = strlen(s), k = strlen(end);
-    return n >= k && !strcmp(s + n - k, end);
-}
-
 static void check_options(struct generate *g, const struct options *o) {
     static const char *const teachers[] = {"reverse",  "ref",   "recipe",   "base",
                                            "negative", "alpha", "plausible"};
@@ -126,7 +121,7 @@ static void check_options(struct generate *g, const struct options *o) {
     if (g->data.n) options_refuse(o, "template-args", "is for prompts of --input");
     if (g->data.n) options_refuse(o, "on-bad", "is for prompts of --input");
     if (g->data.n) options_refuse(o, "on-long", "is for prompts of --input; tokenize has it too");
-    if (ends_with(g->output, ".jsonl") || ends_with(g->output, ".csv"))
+    if (text_ends(g->output, ".jsonl") || text_ends(g->output, ".csv"))
         die(EXIT_USAGE, "-o names the file of sampled ids (.h5); give '%s' to --text", g->output);
     if (g->best_of) options_refuse(o, "rows-per-shard", "has no part in --best-of");
     if (g->shard && !g->rows_per_shard)
@@ -135,7 +130,7 @@ static void check_options(struct generate *g, const struct options *o) {
         options_refuse(o, "text",
                        "needs all shares: when they are done run it without --shard, "
                        "which then writes the text alone");
-    if (g->text && !ends_with(g->text, ".jsonl") && !ends_with(g->text, ".csv"))
+    if (g->text && !text_ends(g->text, ".jsonl") && !text_ends(g->text, ".csv"))
         die(EXIT_USAGE, "--text '%s' must end in .jsonl or .csv", g->text);
     struct fail f = {0};
     if (g->teachers.dpo) teachers_check(&g->teachers, &g->rule, &f);
@@ -207,31 +202,16 @@ static void load_prompts(struct generate *g) {
     else
         read_prompts(g, &f);
     die_if(&f);
-    for (size_t i = 0; i < g->prompts.parents.n; i++)
-        parents_add(&g->lineage.parents, g->prompts.parents.items[i].kind,
-                    g->prompts.parents.items[i].hash);
+    parents_add_all(&g->lineage.parents, &g->prompts.parents);
     data_check(m, g->prompts.tokenizer, g->prompts.top, g->prompts.longest, g->prompts.rows,
                g->data.n ? g->data.items[0] : g->input.items[0]);
 }
 
-static size_t prompt_tokens(const struct tokens *t, size_t row) {
-    return t->kind == TOKENS_SFT ? (size_t)t->prompt_length[row]
-                                 : t->first[row + 1] - t->first[row];
-}
-
 static size_t sequence_length(const struct generate *g) {
-    size_t longest = 0, most = g->main->model.config.max_positions;
-    const struct tokens *t = &g->prompts;
-    for (size_t i = 0; i < t->rows; i++) {
-        size_t n = prompt_tokens(t, i);
-        if (!n) die(EXIT_BADDATA, "prompt %zu is empty; a prompt needs one token at least", i);
-        if (n + 1 > most)
-            die(EXIT_BADDATA,
-                "prompt %zu has %zu tokens, which leaves no room in the model's %zu; tokenize "
-                "with --max-length %zu --on-long truncate (or drop)",
-                i, n, most, most - 1);
-        if (n > longest) longest = n;
-    }
+    struct fail f = {0};
+    size_t most = g->main->model.config.max_positions;
+    size_t longest = tokens_longest_prompt(&g->prompts, most, &f);
+    die_if(&f);
     size_t want = longest + (size_t)g->sampling.max_new;
     return want < most ? want : most;
 }
@@ -370,7 +350,7 @@ static double trial_seconds(struct generate *g, double all_tokens) {
     if (s.options.max_new > MOST) s.options.max_new = MOST;
     for (size_t i = 0; i < n; i++)
         jobs[i] = (struct sample_job){.prompt = t->ids + t->first[i],
-                                      .n = prompt_tokens(t, i),
+                                      .n = tokens_prompt_length(t, i),
                                       .row = i,
                                       .ids = ids + i * MOST};
     double start = clock_seconds(), tokens = 0;
@@ -397,7 +377,8 @@ static void print_plan(struct generate *g) {
     bytes += sample_plan(g->model ? 1 : g->sampler.n, slots, g->main->model.config.vocab_used);
     double sampled = 0, kept = 0;
     for (size_t i = 0; i < g->prompts.rows; i++) {
-        double prompt = (double)prompt_tokens(&g->prompts, i), most = (double)length - prompt;
+        double prompt = (double)tokens_prompt_length(&g->prompts, i),
+               most = (double)length - prompt;
         sampled += most < (double)g->sampling.max_new ? most : (double)g->sampling.max_new;
         kept += prompt;
     }

@@ -6,8 +6,10 @@
 #include "common/engine/adapter.h"
 #include "formats/models/huggingface.h"
 #include "formats/models/peft.h"
+#include "formats/models/tokenizer_json.h"
 #include "stages/shared/import_corpus.h"
 #include "stages/shared/import_plan.h"
+#include "stages/shared/tokenizer_train.h"
 #include "formats/bytes/stream.h"
 #include "formats/bytes/whole_file.h"
 #include <stdio.h>

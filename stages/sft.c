@@ -52,8 +52,7 @@ static void load_tokens(const struct sft *s, const struct opt_list *data, struct
     struct fail f = {0};
     tokens_load(t, data->n, data->items, &f);
     die_if(&f);
-    for (size_t i = 0; i < t->parents.n; i++)
-        parents_add(parents, t->parents.items[i].kind, t->parents.items[i].hash);
+    parents_add_all(parents, &t->parents);
     data_check(&s->start, t->tokenizer, t->top, t->longest, t->rows, data->items[0]);
     if (choice_is(s->loss_on, "all")) memset(t->mask, 1, t->first[t->rows]);
     size_t targets = 0;

@@ -1,4 +1,5 @@
 // tokenize: text, prompts, responses or preference pairs to token files.
+#include "common/base/path.h"
 #include "common/base/log.h"
 #include "common/base/options.h"
 #include "common/base/parallel.h"
@@ -227,8 +228,7 @@ static void name_parts(struct tokenize *s, const struct options *o) {
     size_t n = strlen(s->options[0]);
     if (!s->split || !s->output) return;
     s->options[1] = xasprintf("%.*s, \"part\": \"valid\"}", (int)n - 1, s->options[0]);
-    size_t k = strlen(s->output), ending = k > 3 && !strcmp(s->output + k - 3, ".h5") ? 3 : 0;
-    s->valid_path = xasprintf("%.*s.valid%s", (int)(k - ending), s->output, s->output + k - ending);
+    s->valid_path = path_part(s->output, "valid");
 }
 
 static bool all_there(struct tokenize *s) {

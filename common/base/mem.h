@@ -27,6 +27,8 @@ void grow(void *p, size_t *capacity, size_t need, size_t size);
 #endif
 
 // A growing byte string, always NUL-terminated once something was added.
+bool text_ends(const char *text, const char *end); // whether text ends in it
+
 struct str {
     char *text;
     size_t length, capacity;

@@ -26,11 +26,6 @@ struct metrics {
     struct column *columns; // without "step"
 };
 
-static bool ends_in(const char *path, const char *ending) {
-    size_t n = strlen(path), e = strlen(ending);
-    return n > e && !strcmp(path + n - e, ending);
-}
-
 static _Noreturn void failed(const struct metrics *m, const char *what) {
     die(EXIT_FAILED, "cannot %s '%s': %s; see --log", what, m->path, strerror(errno));
 }
@@ -78,8 +73,8 @@ static void cut_back(struct metrics *m, uint64_t resume_step) {
 }
 
 void metrics_check(const char *path) {
-    bool csv = path && ends_in(path, ".csv");
-    if (path && !csv && !ends_in(path, ".jsonl"))
+    bool csv = path && text_ends(path, ".csv");
+    if (path && !csv && !text_ends(path, ".jsonl"))
         die(EXIT_USAGE, "log '%s' ends in neither .csv nor .jsonl; see --log", path);
     const char *begin = csv ? "step," : "{\"step\":";
     char head[8];
@@ -105,7 +100,7 @@ struct metrics *metrics_open(const char *path, uint64_t resume_step) {
     if (!path) return m;
     metrics_check(path);
     m->path = xstrdup(path);
-    m->csv = ends_in(path, ".csv");
+    m->csv = text_ends(path, ".csv");
     m->file = resume_step ? fopen(path, "r+") : NULL;
     if (m->file)
         cut_back(m, resume_step);

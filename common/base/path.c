@@ -1,4 +1,5 @@
 #include "common/base/path.h"
+#include "common/base/mem.h"
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -25,4 +26,9 @@ bool path_may_write(const char *path, struct fail *f) {
     if (stat(path, &st) || S_ISREG(st.st_mode)) return true;
     return fail_set(f, EXIT_FAILED, "cannot write '%s': it is %s; name a file", path,
                     path_kind(st.st_mode));
+}
+
+char *path_part(const char *path, const char *part) {
+    int stem = (int)strlen(path) - (text_ends(path, ".h5") ? 3 : 0);
+    return xasprintf("%.*s.%s%s", stem, path, part, path + stem);
 }

@@ -130,6 +130,26 @@ struct rowplan batch_rows(const struct batch *b) {
     return (struct rowplan){.units = b->units, .first = b->unit_row};
 }
 
+// Chunks of a unit.
+static size_t chunks_of(const struct batch *b, size_t unit) {
+    size_t n = b->unit_position[unit + 1] - b->unit_position[unit];
+    return (n + CHUNK_POSITIONS - 1) / CHUNK_POSITIONS;
+}
+
+size_t batch_chunks(const struct batch *b) {
+    size_t n = 0;
+    for (size_t u = 0; u < b->units; u++) n += chunks_of(b, u);
+    return n;
+}
+
+struct chunk batch_chunk(const struct batch *b, size_t i) {
+    size_t u = 0;
+    for (; i >= chunks_of(b, u); u++) i -= chunks_of(b, u);
+    size_t first = b->unit_position[u] + i * CHUNK_POSITIONS,
+           left = b->unit_position[u + 1] - first;
+    return (struct chunk){first, left < CHUNK_POSITIONS ? left : CHUNK_POSITIONS};
+}
+
 void batch_release(struct batch *b) {
     free(b->ids);
     free(b->segment);

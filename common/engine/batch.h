@@ -56,6 +56,13 @@ struct batch {
     struct response *response;
 };
 
+enum { CHUNK_POSITIONS = 256 }; // most positions in a chunk of logits; fixed, for the bits
+struct chunk {                  // positions first .. first+count-1 of one unit
+    size_t first, count;
+};
+size_t batch_chunks(const struct batch *b); // how many it has
+struct chunk batch_chunk(const struct batch *b, size_t i);
+
 void batch_clear(struct batch *b);
 void batch_begin_unit(struct batch *b); // what follows belongs to a new unit
 // Adds a whole sequence: ids (n), mask (n) 1 where the token is a target. A target at index i is

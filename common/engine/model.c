@@ -349,11 +349,6 @@ void model_embedding(const struct model *m, int32_t id, float *to) {
         memcpy(to, m->params + at, C * sizeof *to);
 }
 
-static bool ends_with(const char *s, const char *end) {
-    size_t n = strlen(s), k = strlen(end);
-    return n >= k && !strcmp(s + n - k, end);
-}
-
 struct draw { // random numbers of a tensor
     uint64_t seed, tensor;
     double scale;
@@ -369,8 +364,8 @@ static void draw_normals(void *self, size_t first, size_t last) {
 
 void model_random(const struct model *m, const struct tensor *t, uint64_t seed, size_t first,
                   size_t n, float *to) {
-    bool residual = ends_with(t->name, "o_proj.weight") || ends_with(t->name, "down_proj.weight");
-    bool zero = ends_with(t->name, ".bias") || m->config.norm_plus_one;
+    bool residual = text_ends(t->name, "o_proj.weight") || text_ends(t->name, "down_proj.weight");
+    bool zero = text_ends(t->name, ".bias") || m->config.norm_plus_one;
     struct draw d = {seed, (uint64_t)(t - m->tensors), 0.02, first, to};
     if (residual) d.scale /= sqrt(2 * (double)m->config.layers);
     if (!t->vector)

@@ -13,7 +13,8 @@ static void lay_out_layer(struct net *net, struct layer_state *s) {
     const struct model_config *c = &net->model->config;
     size_t N = net->limits.rows, HD = c->heads * c->head_dim;
     s->qkv = take_matrix(net, N, model_qkv_width(c));
-    s->raw = c->qk_norm ? take_matrix(net, N, (c->heads + c->kv_heads) * c->head_dim) : NULL;
+    bool raw = c->qk_norm && net->limits.backward;
+    s->raw = raw ? take_matrix(net, N, (c->heads + c->kv_heads) * c->head_dim) : NULL;
     s->lse = take_matrix(net, N, c->heads);
     s->att = take_matrix(net, N, HD);
     s->mid = net->limits.backward ? take_matrix(net, N, c->width) : NULL;
@@ -196,31 +197,7 @@ void net_forward(struct net *net, const struct batch *b) {
 
 // ---- chunks of positions ----
 
-size_t net_chunks(const struct net *net, const struct batch *b) {
-    (void)net;
-    size_t n = 0;
-    for (size_t u = 0; u < b->units; u++)
-        n +=
-            (b->unit_position[u + 1] - b->unit_position[u] + CHUNK_POSITIONS - 1) / CHUNK_POSITIONS;
-    return n;
-}
-
-struct chunk net_chunk(const struct net *net, const struct batch *b, size_t i) {
-    (void)net;
-    for (size_t u = 0;; u++) {
-        size_t first = b->unit_position[u], count = b->unit_position[u + 1] - first;
-        size_t n = (count + CHUNK_POSITIONS - 1) / CHUNK_POSITIONS;
-        if (i < n) {
-            size_t left = count - i * CHUNK_POSITIONS;
-            return (struct chunk){first + i * CHUNK_POSITIONS,
-                                  left < CHUNK_POSITIONS ? left : CHUNK_POSITIONS};
-        }
-        i -= n;
-    }
-}
-
-void net_logits(struct net *net, const struct batch *b, struct chunk c, float *logits) {
-    (void)b;
+void net_logits(struct net *net, struct chunk c, float *logits) {
     size_t rows[2] = {0, c.count};
     struct linear_rows r = {.plan = {.units = 1, .first = rows}};
     layer_logits(net->model, &r, net->hidden + c.first * net->model->config.width, logits);

@@ -17,22 +17,15 @@ struct net_limits {
     bool recompute;      // keep only the layers' inputs and make the rest again: the same bits
 };
 
-enum { CHUNK_POSITIONS = 256 }; // positions in a chunk of logits; fixed, for the bits
-
 size_t net_plan(const struct model *m, const struct net_limits *l); // arena bytes
 struct net *net_new(const struct model *m, const struct net_limits *l);
 void net_free(struct net *net);
 
 void net_forward(struct net *net, const struct batch *b);
 
-struct chunk { // positions first .. first+count-1 of one unit
-    size_t first, count;
-};
-size_t net_vocab(const struct net *net);                         // V (a reward model: 1)
-size_t net_chunks(const struct net *net, const struct batch *b); // how many chunks b has
-struct chunk net_chunk(const struct net *net, const struct batch *b, size_t i);
+size_t net_vocab(const struct net *net); // V (a reward model: 1)
 // logits (count,V) of the chunk, V: vocab_used.
-void net_logits(struct net *net, const struct batch *b, struct chunk c, float *logits);
+void net_logits(struct net *net, struct chunk c, float *logits);
 float *net_logits_buffer(struct net *net); // (CHUNK_POSITIONS, V), in the arena
 
 // Dropout of the adapter, if it has one, from here on; rows are counted from the step's first one.
@@ -43,8 +36,7 @@ void net_begin_rows(struct net *net, size_t before);
 
 // grads, laid out as model_trained() says, is added to. dlogits (count,V): with respect to the
 // chunk's logits.
-void net_head_backward(struct net *net, const struct batch *b, struct chunk c, const float *dlogits,
-                       float *grads);
+void net_head_backward(struct net *net, struct chunk c, const float *dlogits, float *grads);
 void net_backward(struct net *net, const struct batch *b, float *grads);
 // From now on net_backward calls watch(self, from) whenever it has added the last of its own to all
 // gradients from number `from` on; `from` falls. NULL: no more.

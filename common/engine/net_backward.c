@@ -7,9 +7,7 @@
 
 enum { GRAIN = 16, COLUMNS = 64 };
 
-void net_head_backward(struct net *net, const struct batch *b, struct chunk c, const float *dlogits,
-                       float *grads) {
-    (void)b;
+void net_head_backward(struct net *net, struct chunk c, const float *dlogits, float *grads) {
     size_t at = c.first * net->model->config.width, rows[2] = {0, c.count};
     struct linear_rows r = {.plan = {.units = 1, .first = rows}};
     linear_backward(net->model, &r, 0, PROJECT_HEAD, net->dhidden + at, dlogits, net->hidden + at,
@@ -185,7 +183,7 @@ static void backward_qkv(struct net *net, const struct batch *b, size_t l, float
     const struct layer_offsets *o = &m->layer[l];
     const struct layer_state *s = &net->layer[l];
     size_t W = model_qkv_width(c);
-    struct back_job j = {.net = net, .batch = b, .state = s, .offsets = o};
+    struct back_job j = {.net = net, .state = s, .offsets = o};
     j.rope = rope_of_layer(c, net->rope, l);
     parallel_range(b->n, GRAIN, unfinish_qkv, &j);
     if (c->qk_norm) {
@@ -218,7 +216,7 @@ static void backward_layer(struct net *net, const struct batch *b, size_t l, flo
     const struct layer_offsets *o = &m->layer[l];
     const struct layer_state *s = &net->layer[l];
     const struct layer_rows *r = &net->rows;
-    struct back_job j = {.net = net, .batch = b, .state = s, .offsets = o};
+    struct back_job j = {.net = net, .state = s, .offsets = o};
     if (net->limits.recompute && l + 1 < c->layers) make_again(net, l);
     net_recall(net, l, b->n);
     // feed-forward part

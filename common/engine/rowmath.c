@@ -10,6 +10,10 @@ static double add_lanes(const float lane[LANES]) {
     return sum;
 }
 
+double row_log_mass(double p) {
+    return p > 1e-30 ? log(p) : (double)ROW_LOG_FLOOR;
+}
+
 float row_max(const float *x, size_t n) {
     return n ? kernels()->max(x, n) : -INFINITY;
 }

@@ -12,6 +12,7 @@ enum { ROW_BLOCK = 512 };
 // log 1e-30: what stands for the logarithm of nothing wherever logarithms enter a loss.
 #define ROW_LOG_FLOOR (-69.07755279f)
 
+double row_log_mass(double p); // log p, but ROW_LOG_FLOOR where p is 1e-30 at most
 float row_max(const float *x, size_t n);
 double row_sum(const float *x, size_t n);
 // *sum: of the numbers up to `limit`; returns how many are above it.

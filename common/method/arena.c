@@ -2,6 +2,7 @@
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 #include "common/base/stats.h"
+#include "common/method/winrate.h"
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
@@ -70,7 +71,7 @@ static struct design design_new(const struct arena_battle *b, size_t n, size_t m
     bool ridge = r->version == ARENA_V01 && d.styles;
     size_t first_style = models + ridge;
     d.k = first_style + d.styles;
-    assert(d.k <= STATS_FEATURES);
+    assert(d.k <= WINRATE_FEATURES);
     d.x = xcalloc(n * d.k, sizeof *d.x);
     d.y = xmalloc(n * sizeof *d.y);
     d.weight = xmalloc(n * sizeof *d.weight);
@@ -98,7 +99,7 @@ static void design_release(struct design *d) {
 // rate (models): predicted wins over the baseline at the mean style. w (k): the coefficients.
 static void fit(const struct design *d, const double *weight, double *rate, double *w) {
     struct logistic_data data = {d->n, d->k, d->x, d->y, weight, NULL, d->ridge};
-    stats_logistic(&data, w);
+    winrate_logistic(&data, w);
     double baseline = d->ridge > 0 ? w[d->models] : 0;
     for (size_t m = 0; m < d->models; m++) rate[m] = 1 / (1 + exp(-d->scale * (w[m] - baseline)));
 }
@@ -166,7 +167,7 @@ void arena_scores(const struct arena_battle *b, size_t n, size_t models,
     struct design d = design_new(b, n, models, rules);
     double *rate = xmalloc(models * sizeof *rate), *weight = xmalloc(n * sizeof *weight);
     double *rounds = xmalloc((models * rules->rounds + 1) * sizeof *rounds); // (models,rounds)
-    double w[STATS_FEATURES];
+    double w[WINRATE_FEATURES];
     estimate(&d, b, d.weight, rate, w);
     for (size_t m = 0; m < models; m++) score[m] = (struct arena_score){rate[m], NAN, NAN};
     for (size_t s = 0, column = d.k - d.styles; s < ARENA_STYLES; s++)

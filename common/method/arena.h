@@ -33,7 +33,7 @@ struct arena_score { // shares of 1
     double score, lower, upper;
 };
 // b (n); score (models); style (ARENA_STYLES): coefficients of what is controlled, else NaN. A
-// model without battles gets NaN. models + 1 + ARENA_STYLES <= STATS_FEATURES.
+// model without battles gets NaN. models + 1 + ARENA_STYLES <= WINRATE_FEATURES.
 void arena_scores(const struct arena_battle *b, size_t n, size_t models,
                   const struct arena_rules *rules, struct arena_score *score,
                   double style[ARENA_STYLES]);

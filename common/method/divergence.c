@@ -4,10 +4,6 @@
 
 static const double tiny = 1e-30; // the floor of P and Q, METHOD section 4
 
-static double log_of_mass(double p) {
-    return p > tiny ? log(p) : (double)ROW_LOG_FLOOR;
-}
-
 // One bucket of student mass p, log p and teacher mass q, log q: its share of the divergence, and
 // *a, its A of METHOD section 4. What has no mass adds nothing, whatever its logarithm is.
 static double bucket(const struct divergence *d, double p, double logp, double q, double logq,
@@ -111,9 +107,9 @@ static struct buckets sum_buckets(const struct divergence *d, float *e, size_t V
     s.capped.p = s.tail;
     s.capped.q = exp(logq);
     find_capped(e, V, total, exp((double)t->log_most), &s.capped);
-    if (s.capped.n) logq = log_of_mass(s.capped.q);
+    if (s.capped.n) logq = row_log_mass(s.capped.q);
     add_capped(d, e, total, (double)t->log_most, &s);
-    s.loss += bucket(d, s.capped.p, log_of_mass(s.capped.p), s.capped.q, logq, &s.tail_a);
+    s.loss += bucket(d, s.capped.p, row_log_mass(s.capped.p), s.capped.q, logq, &s.tail_a);
     s.mean_a += s.capped.p * s.tail_a;
     s.ratio = s.capped.q / fmax(s.capped.p, tiny);
     return s;

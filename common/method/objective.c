@@ -52,3 +52,10 @@ void tally_release(struct tally *t) {
     free(t->all);
     *t = (struct tally){0};
 }
+
+double distill_share(enum distill_normalise n, const struct step_totals *t, const struct batch *b,
+                     size_t at) {
+    if (n == DISTILL_TOKEN) return 1 / (double)t->tokens;
+    double one = 1 / (double)t->responses;
+    return n == DISTILL_SUM ? one : one / (double)b->response[b->owner[at]].count;
+}

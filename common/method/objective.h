@@ -51,6 +51,9 @@ struct objective objective_preference_new(const struct preference_options *o, si
 // or from online teachers (the callback: full log p*).
 enum distill_weight { DISTILL_UNIFORM, DISTILL_INVERSE_ALPHA }; // 1, b0 / alpha_t (alpha_t > 0)
 enum distill_normalise { DISTILL_SEQUENCE, DISTILL_TOKEN, DISTILL_SUM };
+// Factor of position `at` in the step's loss, for a token weight of 1.
+double distill_share(enum distill_normalise n, const struct step_totals *t, const struct batch *b,
+                     size_t at);
 struct distill_options {
     struct divergence divergence;
     enum distill_weight weight;

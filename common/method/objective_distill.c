@@ -48,14 +48,6 @@ struct rows { // logits (count,V) of positions first ..
     float *logits;
 };
 
-// Factor of position `at` in the step's loss, for a token weight of 1.
-static double position_share(const struct distill *d, const struct batch *b, size_t at) {
-    if (d->o.normalise == DISTILL_TOKEN) return 1 / (double)d->totals.tokens;
-    double length = (double)b->response[b->owner[at]].count;
-    double one = 1 / (double)d->totals.responses;
-    return d->o.normalise == DISTILL_SUM ? one : one / length;
-}
-
 static bool diverges(const struct distill *d) {
     return d->o.level == REWARD_DISTRIBUTION;
 }
@@ -64,7 +56,8 @@ static bool diverges(const struct distill *d) {
 static void diverge(struct distill *d, const struct rows *c, size_t i, float *z) {
     size_t at = c->first + i;
     const struct teacher_position *t = d->o.teacher ? &d->info[i] : &c->b->teacher[at];
-    double alpha = (double)t->alpha, tail = 0, value, weight = position_share(d, c->b, at);
+    double alpha = (double)t->alpha, tail = 0, value,
+           weight = distill_share(d->o.normalise, &d->totals, c->b, at);
     if (d->o.weight == DISTILL_INVERSE_ALPHA) {
         assert(alpha > 0);
         weight *= d->o.reward_beta / alpha;
@@ -84,7 +77,7 @@ static void diverge(struct distill *d, const struct rows *c, size_t i, float *z)
 // logits z (V) -> dlogits of -A log p(y), A the position's weight.
 static void score(struct distill *d, const struct rows *c, size_t i, float *z) {
     size_t at = c->first + i, y = (size_t)c->b->target[at];
-    double weight = position_share(d, c->b, at) * (double)c->b->weight[at];
+    double weight = distill_share(d->o.normalise, &d->totals, c->b, at) * (double)c->b->weight[at];
     double lse = row_lse(z, d->V);
     d->tally[LOSS].value[at] -= weight * ((double)z[y] - lse);
     row_softmax_known(z, d->V, lse, weight);

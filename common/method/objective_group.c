@@ -37,12 +37,6 @@ static void begin(void *self, const struct batch *b) {
     for (int k = 0; k < TALLIES; k++) tally_begin(&g->tally[k], b->positions);
 }
 
-static double position_share(const struct group *g, const struct batch *b, size_t at) {
-    if (g->o.normalise == DISTILL_TOKEN) return 1 / (double)g->totals.tokens;
-    double one = 1 / (double)g->totals.responses;
-    return g->o.normalise == DISTILL_SUM ? one : one / (double)b->response[b->owner[at]].count;
-}
-
 // The loss of one position and its derivative with respect to log p of the target.
 static double position_loss(struct group *g, const struct batch *b, size_t at, double logp,
                             double *slope) {
@@ -63,7 +57,7 @@ static void backward_row(void *self, size_t i) {
     size_t at = r->first + i;
     float *z = r->logits + i * g->V;
     double lse = row_lse(z, g->V), logp = (double)z[r->b->target[at]] - lse, slope;
-    double share = position_share(g, r->b, at);
+    double share = distill_share(g->o.normalise, &g->totals, r->b, at);
     g->tally[LOSS].value[at] = share * position_loss(g, r->b, at, logp, &slope);
     if (g->o.record) g->o.record(g->o.record_ctx, r->b, at, logp);
     row_softmax_known(z, g->V, lse, -share * slope);

@@ -280,10 +280,6 @@ static double pass_over(const float *logp, size_t *from, size_t to) {
     return sum;
 }
 
-static double log_mass(double mass) {
-    return mass > 1e-30 ? log(mass) : (double)ROW_LOG_FLOOR;
-}
-
 static double complement(const float *logp, size_t V, struct teacher_entry *entries, size_t n) {
     double sum = 0;
     size_t from = 0;
@@ -291,14 +287,14 @@ static double complement(const float *logp, size_t V, struct teacher_entry *entr
     for (size_t i = 0; i < n; i++) sum += pass_over(logp, &from, (size_t)entries[i].id);
     sum += pass_over(logp, &from, V);
     qsort(entries, n, sizeof *entries, by_rank);
-    return log_mass(sum);
+    return row_log_mass(sum);
 }
 
 double teacher_tail(const float *logp, size_t V, const int32_t *ids, size_t n) {
     double sum = 0;
     size_t from = 0;
     for (size_t i = 0; i < n; i++) sum += pass_over(logp, &from, (size_t)ids[i]);
-    return log_mass(sum + pass_over(logp, &from, V));
+    return row_log_mass(sum + pass_over(logp, &from, V));
 }
 
 float teacher_most(const float *logp, size_t V, struct teacher_entry *entries, size_t n) {
@@ -343,7 +339,7 @@ static struct teacher_rest measure_rest(struct teacher_composed *row, size_t V,
     }
     struct row_outside o = row_outside(row->p, row->logp, V);
     for (size_t i = 0; i < n; i++) row->logp[entries[i].id] = entries[i].logp;
-    return (struct teacher_rest){.log_tail = log_mass(o.mass / row->sum),
+    return (struct teacher_rest){.log_tail = row_log_mass(o.mass / row->sum),
                                  .entropy = -(moment + o.moment) / row->sum,
                                  .log_most = fminf(fmaxf(o.most, ROW_LOG_FLOOR), 0)};
 }

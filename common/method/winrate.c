@@ -1,4 +1,4 @@
-// Win rates and the regression behind the length-controlled one; see stats.h.
+#include "common/method/winrate.h"
 #include "common/base/mem.h"
 #include "common/base/stats.h"
 #include <assert.h>
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct win_rate stats_win_rate(const double *preference, size_t n) {
+struct win_rate winrate_plain(const double *preference, size_t n) {
     struct win_rate w = {.total = n};
     for (size_t i = 0; i < n; i++) {
         w.wins += preference[i] > 0.5;
@@ -21,7 +21,7 @@ struct win_rate stats_win_rate(const double *preference, size_t n) {
 }
 
 struct normal_equations {
-    double value, gradient[STATS_FEATURES], hessian[STATS_FEATURES][STATS_FEATURES];
+    double value, gradient[WINRATE_FEATURES], hessian[WINRATE_FEATURES][WINRATE_FEATURES];
 };
 
 static double softplus(double x) {
@@ -58,9 +58,9 @@ static struct normal_equations evaluate(const struct logistic_data *d, const dou
 }
 
 // Solves a x = b (k) by Cholesky; a must be positive definite.
-static bool solve(const double a[STATS_FEATURES][STATS_FEATURES], const double *b, size_t k,
+static bool solve(const double a[WINRATE_FEATURES][WINRATE_FEATURES], const double *b, size_t k,
                   double *x) {
-    double l[STATS_FEATURES][STATS_FEATURES];
+    double l[WINRATE_FEATURES][WINRATE_FEATURES];
     for (size_t i = 0; i < k; i++)
         for (size_t j = 0; j <= i; j++) {
             double sum = a[i][j];
@@ -93,12 +93,12 @@ static bool is_better(const struct normal_equations *after, const struct normal_
            largest(after->gradient, k) < largest(before->gradient, k);
 }
 
-double stats_logistic(const struct logistic_data *d, double *w) {
-    assert(d->k <= STATS_FEATURES);
+double winrate_logistic(const struct logistic_data *d, double *w) {
+    assert(d->k <= WINRATE_FEATURES);
     memset(w, 0, d->k * sizeof *w);
     struct normal_equations e = evaluate(d, w);
     for (int step = 0; step < 100 && largest(e.gradient, d->k) > 1e-10; step++) {
-        double move[STATS_FEATURES], next[STATS_FEATURES];
+        double move[WINRATE_FEATURES], next[WINRATE_FEATURES];
         if (!solve(e.hessian, e.gradient, d->k, move)) break;
         struct normal_equations after = e;
         double part = 1;
@@ -132,7 +132,7 @@ static void gamed_rows(double *x, double *y, double *weight, const double *diffi
 // Standard error of the mean prediction at zero length difference.
 static double mean_error(const struct logistic_data *d, const double *w, size_t n) {
     struct normal_equations e = evaluate(d, w);
-    double slope[STATS_FEATURES] = {0}, x[STATS_FEATURES], variance = 0;
+    double slope[WINRATE_FEATURES] = {0}, x[WINRATE_FEATURES], variance = 0;
     for (size_t i = 0; i < n; i++) {
         double s = sigmoid(w[1] * d->x[3 * i + 1] + w[2]);
         slope[1] += s * (1 - s) * d->x[3 * i + 1] / (double)n;
@@ -143,10 +143,10 @@ static double mean_error(const struct logistic_data *d, const double *w, size_t 
     return sqrt(variance);
 }
 
-struct length_control stats_length_control(const double *preference,
-                                           const double *length_difference,
-                                           const double *difficulty, size_t n,
-                                           const struct gamed_moments *gamed) {
+struct length_control winrate_length_control(const double *preference,
+                                             const double *length_difference,
+                                             const double *difficulty, size_t n,
+                                             const struct gamed_moments *gamed) {
     assert(!gamed || difficulty);
     size_t rows = gamed ? 3 * n : n;
     double *x = xcalloc(3 * rows, sizeof *x), *y = xcalloc(rows, sizeof *y);
@@ -165,7 +165,7 @@ struct length_control stats_length_control(const double *preference,
         linear[1] = gamed->lambda / 2 * gamed->difficulty;
     }
     struct logistic_data d = {rows, 3, x, y, weight, linear, 1e-4};
-    stats_logistic(&d, w);
+    winrate_logistic(&d, w);
     double *equal = xcalloc(n, sizeof *equal); // predictions at equal lengths
     for (size_t i = 0; i < n; i++) equal[i] = sigmoid(w[1] * x[3 * i + 1] + w[2]);
     struct length_control r = {.rate = stats_mean(equal, n),

@@ -20,9 +20,9 @@ static void run_chunks(const struct measure *m, struct net *const *net, const st
         net_forward(net[k], b);
         logits[k] = net_logits_buffer(net[k]);
     }
-    for (size_t i = 0; i < net_chunks(net[0], b); i++) {
-        struct chunk c = net_chunk(net[0], b, i);
-        for (size_t k = 0; k < m->models; k++) net_logits(net[k], b, c, logits[k]);
+    for (size_t i = 0; i < batch_chunks(b); i++) {
+        struct chunk c = batch_chunk(b, i);
+        for (size_t k = 0; k < m->models; k++) net_logits(net[k], c, logits[k]);
         m->chunk(m->self, b, c, logits);
     }
 }

@@ -71,7 +71,7 @@ static const float *logits(struct online_teachers *l, int k, const struct batch 
     bool same = l->held[k].batch == b && l->held[k].serial == b->serial;
     if (same && l->held[k].chunk.first == c.first && l->held[k].chunk.count == c.count) return z;
     if (!same) net_forward(l->net[k], b);
-    net_logits(l->net[k], b, c, z);
+    net_logits(l->net[k], c, z);
     l->held[k].batch = b;
     l->held[k].serial = b->serial;
     l->held[k].chunk = c;

@@ -33,9 +33,9 @@ static void score_batch(struct net *net, struct batch *b, double *score) {
     float *z = net_logits_buffer(net);
     batch_end(b);
     net_forward(net, b);
-    for (size_t i = 0; i < net_chunks(net, b); i++) {
-        struct chunk c = net_chunk(net, b, i);
-        net_logits(net, b, c, z);
+    for (size_t i = 0; i < batch_chunks(b); i++) {
+        struct chunk c = batch_chunk(b, i);
+        net_logits(net, c, z);
         for (size_t k = 0; k < c.count; k++)
             score[b->response[b->owner[c.first + k]].row] = (double)z[k];
     }

@@ -26,9 +26,9 @@ void score_chunk(const struct batch *b, struct chunk c, const float *logits, siz
 void score_positions(struct net *net, const struct batch *b, double *logp) {
     float *logits = net_logits_buffer(net);
     net_forward(net, b);
-    for (size_t i = 0; i < net_chunks(net, b); i++) {
-        struct chunk c = net_chunk(net, b, i);
-        net_logits(net, b, c, logits);
+    for (size_t i = 0; i < batch_chunks(b); i++) {
+        struct chunk c = batch_chunk(b, i);
+        net_logits(net, c, logits);
         score_chunk(b, c, logits, net_vocab(net), logp);
     }
 }

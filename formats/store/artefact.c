@@ -20,6 +20,10 @@ void parents_add(struct parents *p, const char *kind, struct hash128 hash) {
     snprintf(item->kind, sizeof item->kind, "%s", kind);
 }
 
+void parents_add_all(struct parents *p, const struct parents *from) {
+    for (size_t i = 0; i < from->n; i++) parents_add(p, from->items[i].kind, from->items[i].hash);
+}
+
 bool parents_equal(const struct parents *a, const struct parents *b) {
     bool same = a->n == b->n;
     for (size_t i = 0; same && i < a->n; i++)

@@ -22,6 +22,7 @@ struct parents { // every input, in order
     struct parent *items;
 };
 void parents_add(struct parents *p, const char *kind, struct hash128 hash);
+void parents_add_all(struct parents *p, const struct parents *from);
 bool parents_equal(const struct parents *a, const struct parents *b);
 void parents_release(struct parents *p);
 

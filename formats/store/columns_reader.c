@@ -70,11 +70,6 @@ static bool is_typed(const char *kind, const char *name, enum column_type type) 
     return !coded || type == COLUMN_U8;
 }
 
-static bool ends_in(const char *name, const char *end) {
-    size_t n = strlen(name), k = strlen(end);
-    return n >= k && !strcmp(name + n - k, end);
-}
-
 static size_t find(const struct columns_reader *r, const char *column) {
     size_t c = 0;
     while (c < r->n && strcmp(r->columns[c].name, column) != 0) c++;
@@ -91,7 +86,7 @@ static bool read_columns(struct columns_reader *r) {
         if (!h5_shape(r->file, name, &s) || s.rank != 1 ||
             !is_typed(r->artefact.kind, name, (enum column_type)s.type))
             return columns_unfit(r, "column", name);
-        bool of_rows = ends_in(name, "length") || !strcmp(name, "step") ||
+        bool of_rows = text_ends(name, "length") || !strcmp(name, "step") ||
                        !strcmp(r->artefact.kind, "reference");
         if (find(r, name) < r->n) return columns_unfit(r, "column", name);
         if (of_rows && s.count != r->part.rows)

@@ -52,8 +52,7 @@ static void copy_lineage(struct columns_writer *w, const struct lineage *l) {
     w->options = xstrdup(l->options ? l->options : "{}");
     w->lineage = (struct lineage){.kind = w->kind, .stage = w->stage, .options = w->options};
     w->lineage.version = l->version ? l->version : artefact_version(l->kind);
-    for (size_t i = 0; i < l->parents.n; i++)
-        parents_add(&w->lineage.parents, l->parents.items[i].kind, l->parents.items[i].hash);
+    parents_add_all(&w->lineage.parents, &l->parents);
 }
 
 static void copy_extras(struct columns_writer *w, const struct columns_attr *attrs,

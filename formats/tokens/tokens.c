@@ -177,6 +177,27 @@ bool tokens_load_prompts(struct tokens *t, size_t n, const char *const *paths, s
                     paths[0]);
 }
 
+size_t tokens_prompt_length(const struct tokens *t, size_t row) {
+    if (t->kind == TOKENS_SFT) return (size_t)t->prompt_length[row];
+    return t->first[row + 1] - t->first[row];
+}
+
+size_t tokens_longest_prompt(const struct tokens *t, size_t most, struct fail *f) {
+    size_t longest = 0;
+    for (size_t i = 0; i < t->rows && !f->code; i++) {
+        size_t n = tokens_prompt_length(t, i);
+        if (!n)
+            fail_set(f, EXIT_BADDATA, "prompt %zu is empty; a prompt needs one token at least", i);
+        else if (n + 1 > most)
+            fail_set(f, EXIT_BADDATA,
+                     "prompt %zu has %zu tokens, which leaves no room in the model's %zu; tokenize "
+                     "with --max-length %zu --on-long truncate (or drop)",
+                     i, n, most, most - 1);
+        if (n > longest) longest = n;
+    }
+    return f->code ? 0 : longest;
+}
+
 void tokens_keep_rows(struct tokens *t, size_t first, size_t rows) {
     memmove(t->first, t->first + first, (rows + 1) * sizeof *t->first);
     memmove(t->prompt_length, t->prompt_length + first, rows * sizeof *t->prompt_length);

@@ -28,6 +28,10 @@ bool tokens_load(struct tokens *t, size_t n, const char *const *paths, struct fa
 bool tokens_check(const char *path, struct fail *f);
 // As tokens_load, and refuses tokens of kind text: a row is a prompt, or begins with one (sft).
 bool tokens_load_prompts(struct tokens *t, size_t n, const char *const *paths, struct fail *f);
+size_t tokens_prompt_length(const struct tokens *t, size_t row); // of a row of prompts
+// The longest prompt; 0, with f set, where one is empty or leaves a model of `most` positions no
+// room for a response.
+size_t tokens_longest_prompt(const struct tokens *t, size_t most, struct fail *f);
 // Leaves rows first .. first + rows - 1, as one part.
 void tokens_keep_rows(struct tokens *t, size_t first, size_t rows);
 size_t tokens_bytes(const struct tokens *t); // in memory

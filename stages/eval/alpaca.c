@@ -7,7 +7,7 @@
 // predictions of the instructions differ; lc_fit_error is how well their mean is known.
 #include "common/base/log.h"
 #include "common/base/options.h"
-#include "common/base/stats.h"
+#include "common/method/winrate.h"
 #include "common/base/value.h"
 #include "formats/records/records.h"
 #include "formats/bytes/slurp.h"
@@ -171,10 +171,10 @@ static void read_annotations(struct annotations *x, const struct alpaca *a, cons
 }
 
 static void measure(const struct annotations *x, const struct alpaca *a, double m[METRICS]) {
-    struct win_rate w = stats_win_rate(x->preference, x->kept);
-    struct length_control c = stats_length_control(x->preference, x->length_difference,
-                                                   a->difficulty ? x->difficulty : NULL, x->kept,
-                                                   a->gamed ? &a->moments : NULL);
+    struct win_rate w = winrate_plain(x->preference, x->kept);
+    struct length_control c = winrate_length_control(x->preference, x->length_difference,
+                                                     a->difficulty ? x->difficulty : NULL, x->kept,
+                                                     a->gamed ? &a->moments : NULL);
     const double all[METRICS] = {100 * w.rate,
                                  100 * w.standard_error,
                                  (double)w.wins,

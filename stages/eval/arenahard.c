@@ -3,7 +3,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/options.h"
-#include "common/base/stats.h"
+#include "common/method/winrate.h"
 #include "common/method/arena.h"
 #include "formats/records/benchmark.h"
 #include "formats/records/judgments.h"
@@ -60,9 +60,9 @@ static void set_rules(struct arenahard *a) {
     if (strcmp(a->style, "none") && (!a->answers.n || !a->baseline_path))
         die(EXIT_USAGE, "--style %s needs --answers and --baseline, which hold the counts",
             a->style);
-    if (a->j.models + 1 + ARENA_STYLES > STATS_FEATURES)
+    if (a->j.models + 1 + ARENA_STYLES > WINRATE_FEATURES)
         die(EXIT_USAGE, "%zu models at once are too many; give %d at most", a->j.models,
-            STATS_FEATURES - 1 - ARENA_STYLES);
+            WINRATE_FEATURES - 1 - ARENA_STYLES);
 }
 
 static void load_verdicts(struct arenahard *a) {

@@ -1,7 +1,7 @@
 // eval judge: responses A against B by the preferences of a command, asked in both orders.
 #include "common/base/jsonout.h"
 #include "common/base/pump.h"
-#include "common/base/stats.h"
+#include "common/method/winrate.h"
 #include "common/base/stop.h"
 #include "formats/records/responses.h"
 #include "formats/records/verdicts.h"
@@ -176,7 +176,7 @@ struct measured {
 };
 
 static struct measured compute(const struct judge *j) {
-    struct measured m = {.win = stats_win_rate(j->preference, j->n)};
+    struct measured m = {.win = winrate_plain(j->preference, j->n)};
     double *difference = xmalloc(j->n * sizeof *difference), *hard = xmalloc(j->n * sizeof *hard);
     bool difficulty = true;
     for (size_t i = 0; i < j->n; i++) {
@@ -189,7 +189,7 @@ static struct measured compute(const struct judge *j) {
         difficulty = difficulty && !isnan(hard[i]);
     }
     m.controlled =
-        stats_length_control(j->preference, difference, difficulty ? hard : NULL, j->n, NULL);
+        winrate_length_control(j->preference, difference, difficulty ? hard : NULL, j->n, NULL);
     free(difference);
     free(hard);
     return m;

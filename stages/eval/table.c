@@ -115,18 +115,13 @@ static void json_rows(const struct table *t, struct str *s) {
     str_puts(s, t->cells ? "}\n]\n" : "]\n");
 }
 
-static bool ends_in(const char *text, const char *end) {
-    size_t n = strlen(text), m = strlen(end);
-    return n > m && !strcmp(text + n - m, end);
-}
-
 bool table_output_ok(const char *output) {
-    return !output || ends_in(output, ".csv") || ends_in(output, ".json");
+    return !output || text_ends(output, ".csv") || text_ends(output, ".json");
 }
 
 static bool write_table(const struct table *t, const char *output, struct fail *f) {
     struct str s = {0};
-    if (ends_in(output, ".json"))
+    if (text_ends(output, ".json"))
         json_rows(t, &s);
     else
         csv_rows(t, &s);

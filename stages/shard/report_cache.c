@@ -95,13 +95,10 @@ static void compare_chunk(struct cache_pass *p) {
 
 static void compare_batch(struct cache_pass *p) {
     const struct batch *b = &p->batch;
-    for (size_t u = 0; u < b->units; u++)
-        for (size_t at = b->unit_position[u]; at < b->unit_position[u + 1];) {
-            size_t left = b->unit_position[u + 1] - at;
-            p->chunk = (struct chunk){at, left < CHUNK_POSITIONS ? left : CHUNK_POSITIONS};
-            compare_chunk(p);
-            at += p->chunk.count;
-        }
+    for (size_t i = 0; i < batch_chunks(b); i++) {
+        p->chunk = batch_chunk(b, i);
+        compare_chunk(p);
+    }
 }
 
 static void compare_rows(struct cache_pass *p) {

@@ -89,14 +89,11 @@ static void note(struct verify *v, size_t at, size_t first_row) {
 
 static void compare_batch(struct verify *v, size_t first_row) {
     const struct batch *b = &v->batch;
-    for (size_t u = 0; u < b->units; u++)
-        for (size_t at = b->unit_position[u]; at < b->unit_position[u + 1];) {
-            size_t left = b->unit_position[u + 1] - at;
-            v->chunk = (struct chunk){at, left < CHUNK_POSITIONS ? left : CHUNK_POSITIONS};
-            v->logits = online_teachers_logits(v->online, b, at, v->chunk.count);
-            parallel_for(v->chunk.count, compare_position, v);
-            at += v->chunk.count;
-        }
+    for (size_t i = 0; i < batch_chunks(b); i++) {
+        v->chunk = batch_chunk(b, i);
+        v->logits = online_teachers_logits(v->online, b, v->chunk.first, v->chunk.count);
+        parallel_for(v->chunk.count, compare_position, v);
+    }
     for (size_t i = 0; i < b->positions; i++) note(v, i, first_row);
 }
 

@@ -108,9 +108,7 @@ void dump_load_data(struct dump_job *d) {
         tokens_load(&d->tokens, d->data.n, d->data.items, &f);
         die_if(&f);
     }
-    for (size_t i = 0; i < d->tokens.parents.n; i++)
-        parents_add(&d->lineage.parents, d->tokens.parents.items[i].kind,
-                    d->tokens.parents.items[i].hash);
+    parents_add_all(&d->lineage.parents, &d->tokens.parents);
     data_check(&d->teachers.dpo_model, d->tokens.tokenizer, d->tokens.top, d->tokens.longest,
                d->tokens.rows, d->data.items[0]);
     size_t positions = 0;

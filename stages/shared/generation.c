@@ -19,11 +19,6 @@ struct window {
     double saved;
 };
 
-static size_t prompt_length(const struct tokens *t, size_t row) {
-    size_t n = t->first[row + 1] - t->first[row];
-    return t->kind == TOKENS_SFT ? (size_t)t->prompt_length[row] : n;
-}
-
 static struct sample_job *next_job(void *self) {
     struct window *w = self;
     const struct generation *g = w->g;
@@ -31,7 +26,7 @@ static struct sample_job *next_job(void *self) {
     size_t i = w->next % w->room, row = w->next / g->samples;
     w->done[i] = false;
     w->jobs[i] = (struct sample_job){.prompt = g->prompts->ids + g->prompts->first[row],
-                                     .n = prompt_length(g->prompts, row),
+                                     .n = tokens_prompt_length(g->prompts, row),
                                      .row = row,
                                      .sample = w->next % g->samples,
                                      .ids = w->ids + i * w->stride};

@@ -38,11 +38,6 @@ static size_t samples(const struct group_policy *p) {
     return (size_t)p->options->samples;
 }
 
-static size_t prompt_length(const struct tokens *t, size_t row) {
-    if (t->kind == TOKENS_SFT) return (size_t)t->prompt_length[row];
-    return t->first[row + 1] - t->first[row];
-}
-
 static size_t part_rows(void *self, size_t part) {
     return ((struct group_policy *)self)->prompts->part_rows[part];
 }
@@ -50,7 +45,7 @@ static size_t part_rows(void *self, size_t part) {
 static size_t measure(void *self, size_t row, struct step_totals *totals) {
     const struct group_policy *p = self;
     size_t G = samples(p), at = p->place ? p->place[row] : SIZE_MAX;
-    size_t n = prompt_length(p->prompts, row), tokens = 0;
+    size_t n = tokens_prompt_length(p->prompts, row), tokens = 0;
     for (size_t k = 0; k < G; k++) // of a plan: the most it can be
         tokens += at == SIZE_MAX ? p->max_new : p->jobs[at + k].count;
     totals->tokens += tokens;
@@ -145,7 +140,7 @@ static bool sample_draw(struct group_policy *p, uint64_t draw, const size_t *row
         size_t row = rows[i / G];
         p->place[row] = i / G * G;
         p->jobs[i] = (struct sample_job){.prompt = t->ids + t->first[row],
-                                         .n = prompt_length(t, row),
+                                         .n = tokens_prompt_length(t, row),
                                          .row = draw * (uint64_t)p->train->batch_size + i / G,
                                          .sample = i % G,
                                          .ids = p->ids + i * p->max_new};
@@ -292,7 +287,7 @@ static bool restore_jobs(struct group_policy *p) {
             size_t i = p->place[row] + k;
             if (!p->count[i] || p->count[i] > p->max_new) return false;
             p->jobs[i] = (struct sample_job){.prompt = t->ids + t->first[row],
-                                             .n = prompt_length(t, row),
+                                             .n = tokens_prompt_length(t, row),
                                              .ids = p->ids + i * p->max_new,
                                              .count = p->count[i]};
         }
@@ -322,17 +317,8 @@ bool group_policy_restore(void *self, const struct str *extra) {
 
 bool group_policy_source(struct group_policy *p, struct source *s, struct fail *f) {
     const struct tokens *t = p->prompts;
-    size_t longest = 0, most = p->student->config.max_positions;
-    for (size_t i = 0; i < t->rows; i++) {
-        size_t n = prompt_length(t, i);
-        if (!n)
-            return fail_set(f, EXIT_BADDATA, "prompt %zu is empty; a prompt needs one token", i);
-        if (n + 1 > most)
-            return fail_set(f, EXIT_BADDATA,
-                            "prompt %zu has %zu tokens, which leaves no room in the model's %zu", i,
-                            n, most);
-        if (n > longest) longest = n;
-    }
+    size_t most = p->student->config.max_positions, longest = tokens_longest_prompt(t, most, f);
+    if (f->code) return false;
     if (p->max_new > most - longest) p->max_new = most - longest;
     *s = (struct source){.self = p,
                          .rows = t->rows,

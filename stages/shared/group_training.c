@@ -43,8 +43,7 @@ void group_training_load(struct group_training *g, struct policy_training *p, co
     scorer_load(&g->options.scorer, student, parents);
     tokens_load_prompts(&g->prompts, p->data.n, p->data.items, &f);
     die_if(&f);
-    for (size_t i = 0; i < g->prompts.parents.n; i++)
-        parents_add(parents, g->prompts.parents.items[i].kind, g->prompts.parents.items[i].hash);
+    parents_add_all(parents, &g->prompts.parents);
     g->policy.reward_beta = beta > 0 ? beta : g->dpo.reward_beta;
     if (p->teachers.dpo && !(g->policy.reward_beta > 0))
         die(EXIT_USAGE, "'%s' does not state its beta; give --reward-beta", p->teachers.dpo);

@@ -26,18 +26,13 @@ void on_policy_rows(struct options *o, struct on_policy_options *p) {
 
 // ---- the rows ----
 
-static size_t prompt_length(const struct tokens *t, size_t row) {
-    if (t->kind == TOKENS_SFT) return (size_t)t->prompt_length[row];
-    return t->first[row + 1] - t->first[row];
-}
-
 static size_t part_rows(void *self, size_t part) {
     return ((struct on_policy *)self)->prompts->part_rows[part];
 }
 
 static size_t measure(void *self, size_t row, struct step_totals *totals) {
     const struct on_policy *p = self;
-    size_t n = prompt_length(p->prompts, row), i = p->place ? p->place[row] : SIZE_MAX;
+    size_t n = tokens_prompt_length(p->prompts, row), i = p->place ? p->place[row] : SIZE_MAX;
     size_t count = p->source.longest - n; // of a plan: the most it can be
     if (i != SIZE_MAX)
         count = p->jobs[i].count;
@@ -80,7 +75,7 @@ static bool sample_step(struct on_policy *p, uint64_t step, const size_t *rows, 
     for (size_t i = 0; i < n; i++) {
         p->place[rows[i]] = i;
         p->jobs[i] = (struct sample_job){.prompt = t->ids + t->first[rows[i]],
-                                         .n = prompt_length(t, rows[i]),
+                                         .n = tokens_prompt_length(t, rows[i]),
                                          .row = step * (uint64_t)p->train->batch_size + i,
                                          .ids = p->ids + i * p->max_new};
     }
@@ -105,9 +100,9 @@ static bool add_weighed(void *self, struct batch *b, size_t i, struct fail *f) {
 static void measure_batch(struct on_policy *p, size_t offset) {
     float *logits = net_logits_buffer(p->net);
     net_forward(p->net, &p->batch);
-    for (size_t i = 0; i < net_chunks(p->net, &p->batch); i++) {
-        struct chunk c = net_chunk(p->net, &p->batch, i);
-        net_logits(p->net, &p->batch, c, logits);
+    for (size_t i = 0; i < batch_chunks(&p->batch); i++) {
+        struct chunk c = batch_chunk(&p->batch, i);
+        net_logits(p->net, c, logits);
         online_teachers_compose(p->online, &p->batch, c.first, c.count, p->logp, p->info);
         online_teachers_measure(p->online, &p->batch, c.first, c.count, logits, p->logp, p->info,
                                 p->position + offset + c.first);
@@ -151,21 +146,8 @@ static bool prepare(void *self, uint64_t step, const size_t *rows, size_t n, str
 
 bool on_policy_source(struct on_policy *p, struct source *s, struct fail *f) {
     const struct tokens *t = p->prompts;
-    size_t longest = 0, most = p->student->config.max_positions;
-    for (size_t i = 0; i < t->rows; i++) {
-        size_t n = prompt_length(t, i);
-        if (!n)
-            return fail_set(f, EXIT_BADDATA,
-                            "prompt %zu is empty; a prompt needs one token at "
-                            "least",
-                            i);
-        if (n + 1 > most)
-            return fail_set(f, EXIT_BADDATA,
-                            "prompt %zu has %zu tokens, which leaves no room in "
-                            "the model's %zu",
-                            i, n, most);
-        if (n > longest) longest = n;
-    }
+    size_t most = p->student->config.max_positions, longest = tokens_longest_prompt(t, most, f);
+    if (f->code) return false;
     longest += p->max_new;
     if (longest > most) longest = most;
     *s = (struct source){.self = p,

@@ -49,8 +49,7 @@ void policy_training_load(struct policy_training *p, const char *recipe, const s
     die_if(&f);
     tokens_load_prompts(&p->prompts, p->data.n, p->data.items, &f);
     die_if(&f);
-    for (size_t i = 0; i < p->prompts.parents.n; i++)
-        parents_add(parents, p->prompts.parents.items[i].kind, p->prompts.parents.items[i].hash);
+    parents_add_all(parents, &p->prompts.parents);
 }
 
 // ---- hooks ----

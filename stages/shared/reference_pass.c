@@ -127,8 +127,7 @@ static struct lineage lineage_of(const struct model_file *ref, const struct pair
         l.options = ref->model.rounded ? "{\"frozen-dtype\": \"bf16\", \"precision\": \"bf16\"}"
                                        : "{\"frozen-dtype\": \"bf16\"}";
     parents_add(&l.parents, model_file_kind(ref), ref->content);
-    for (size_t i = 0; i < pairs->parents.n; i++)
-        parents_add(&l.parents, pairs->parents.items[i].kind, pairs->parents.items[i].hash);
+    parents_add_all(&l.parents, &pairs->parents);
     return l;
 }
 

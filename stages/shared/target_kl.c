@@ -60,11 +60,6 @@ static bool add(void *self, struct batch *b, size_t i, struct fail *f) {
     return true;
 }
 
-static size_t prompt_length(const struct tokens *t, size_t row) {
-    if (t->kind == TOKENS_SFT) return (size_t)t->prompt_length[row];
-    return t->first[row + 1] - t->first[row];
-}
-
 // The prompts of the search: the first rows of a seeded order.
 static void choose_prompts(struct trial *r) {
     const struct tokens *t = r->t->prompts;
@@ -72,7 +67,7 @@ static void choose_prompts(struct trial *r) {
     rng_permute(r->t->seed, RNG_ORDER, UINT64_MAX, t->rows, order);
     for (size_t i = 0; i < r->n; i++)
         r->jobs[i] = (struct sample_job){.prompt = t->ids + t->first[order[i]],
-                                         .n = prompt_length(t, order[i]),
+                                         .n = tokens_prompt_length(t, order[i]),
                                          .row = i,
                                          .ids = r->ids + i * max_new};
     free(order);
@@ -81,7 +76,7 @@ static void choose_prompts(struct trial *r) {
 static size_t sequence_length(const struct target_kl *t) {
     size_t longest = 0, most = t->models.dpo->config.max_positions;
     for (size_t i = 0; i < t->prompts->rows; i++) {
-        size_t n = prompt_length(t->prompts, i);
+        size_t n = tokens_prompt_length(t->prompts, i);
         if (n > longest) longest = n;
     }
     longest += (size_t)t->options->max_new;
@@ -143,17 +138,15 @@ static void kl_row(void *self, size_t i) {
 
 // first: the number of the batch's first response
 static void add_batch(struct kl_pass *p, const struct batch *b, size_t first, struct sums *s) {
-    for (size_t u = 0; u < b->units; u++)
-        for (size_t at = b->unit_position[u], n; at < b->unit_position[u + 1]; at += n) {
-            size_t left = b->unit_position[u + 1] - at;
-            n = left < CHUNK_POSITIONS ? left : CHUNK_POSITIONS;
-            online_teachers_compose(p->online, b, at, n, p->star, p->info);
-            online_teachers_reference(p->online, b, at, n, p->ref);
-            parallel_for(n, kl_row, p);
-            for (size_t i = 0; i < n; i++) s->kl[first + b->owner[at + i]] += p->kl[i];
-            for (size_t i = 0; i < n; i++) s->alpha += (double)p->info[i].alpha;
-            s->positions += (double)n;
-        }
+    for (size_t k = 0; k < batch_chunks(b); k++) {
+        struct chunk c = batch_chunk(b, k);
+        online_teachers_compose(p->online, b, c.first, c.count, p->star, p->info);
+        online_teachers_reference(p->online, b, c.first, c.count, p->ref);
+        parallel_for(c.count, kl_row, p);
+        for (size_t i = 0; i < c.count; i++) s->kl[first + b->owner[c.first + i]] += p->kl[i];
+        for (size_t i = 0; i < c.count; i++) s->alpha += (double)p->info[i].alpha;
+        s->positions += (double)c.count;
+    }
 }
 
 static bool sum_kl(struct trial *r, const struct teacher_rule *rule, struct sums *s) {
@@ -288,7 +281,7 @@ static bool check_prompts(const struct target_kl *t, struct fail *f) {
     if (t->prompts->kind == TOKENS_TEXT)
         return fail_set(f, EXIT_BADDATA, "--target-kl needs prompts, and these are texts");
     for (size_t i = 0; i < t->prompts->rows; i++) {
-        size_t n = prompt_length(t->prompts, i);
+        size_t n = tokens_prompt_length(t->prompts, i);
         if (!n || n + 1 > most)
             return fail_set(f, EXIT_BADDATA,
                             "prompt %zu has %zu tokens; --target-kl needs from 1 to "

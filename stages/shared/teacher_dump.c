@@ -256,14 +256,11 @@ static bool write_rows(struct dump_pass *p) {
 
 static bool dump_batch(struct dump_pass *p) {
     const struct batch *b = &p->batch;
-    for (size_t u = 0; u < b->units; u++)
-        for (size_t at = b->unit_position[u]; at < b->unit_position[u + 1];) {
-            size_t left = b->unit_position[u + 1] - at;
-            p->chunk = (struct chunk){at, left < CHUNK_POSITIONS ? left : CHUNK_POSITIONS};
-            dump_chunk(p);
-            at += p->chunk.count;
-            if (stop_requested()) return true; // the batch is dropped
-        }
+    for (size_t i = 0; i < batch_chunks(b); i++) {
+        p->chunk = batch_chunk(b, i);
+        dump_chunk(p);
+        if (stop_requested()) return true; // the batch is dropped
+    }
     if (p->sizes) add_sizes(p);
     return p->sizes ? true : write_rows(p);
 }
@@ -476,7 +473,6 @@ bool teacher_dump_responses(const struct pairs *p, bool chosen, bool rejected, s
             append(t, x, np, p->rejected + p->rejected_first[i],
                    p->rejected_first[i + 1] - p->rejected_first[i]);
     }
-    for (size_t i = 0; i < p->parents.n; i++)
-        parents_add(&t->parents, p->parents.items[i].kind, p->parents.items[i].hash);
+    parents_add_all(&t->parents, &p->parents);
     return t->rows > 0;
 }

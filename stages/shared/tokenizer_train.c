@@ -1,3 +1,4 @@
+#include "stages/shared/tokenizer_train.h"
 #include "common/base/jsonout.h"
 #include "formats/models/tokenizer_json.h"
 #include <stdlib.h>

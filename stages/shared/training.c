@@ -75,9 +75,7 @@ static struct lineage whole_lineage(const struct training *t) {
     struct lineage l = t->lineage;
     const struct parents *known[] = {&t->lineage.parents, &t->rest};
     l.parents = (struct parents){0};
-    for (size_t k = 0; k < 2; k++)
-        for (size_t i = 0; i < known[k]->n; i++)
-            parents_add(&l.parents, known[k]->items[i].kind, known[k]->items[i].hash);
+    for (size_t k = 0; k < 2; k++) parents_add_all(&l.parents, known[k]);
     return l;
 }
 

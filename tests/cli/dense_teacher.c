@@ -151,12 +151,12 @@ static void compare_batch(struct compared *c) {
     const struct batch *b = &c->batch;
     for (size_t m = 0; m < MODELS; m++)
         if (c->net[m]) net_forward(c->net[m], b);
-    for (size_t k = 0; k < net_chunks(c->net[STUDENT], b); k++) {
-        struct chunk chunk = net_chunk(c->net[STUDENT], b, k);
+    for (size_t k = 0; k < batch_chunks(b); k++) {
+        struct chunk chunk = batch_chunk(b, k);
         for (size_t m = 0; m < MODELS; m++) {
             if (!c->net[m]) continue;
             float *z = net_logits_buffer(c->net[m]);
-            net_logits(c->net[m], b, chunk, z);
+            net_logits(c->net[m], chunk, z);
             c->z[m] = z;
         }
         c->first = chunk.first;

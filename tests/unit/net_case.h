@@ -75,10 +75,10 @@ static inline double net_loss(struct net *net, const struct model *m, const stru
     size_t V = m->config.vocab_used;
     double loss = 0;
     net_forward(net, b);
-    for (size_t i = 0; i < net_chunks(net, b); i++) {
-        struct chunk c = net_chunk(net, b, i);
+    for (size_t i = 0; i < batch_chunks(b); i++) {
+        struct chunk c = batch_chunk(b, i);
         float *z = net_logits_buffer(net);
-        net_logits(net, b, c, z);
+        net_logits(net, c, z);
         for (size_t r = 0; r < c.count; r++) {
             float *row = z + r * V, w = (float)weight_of(b, c.first + r);
             float max = kernels()->max(row, V), sum = kernels()->sum_exp(row, V, max);
@@ -87,7 +87,7 @@ static inline double net_loss(struct net *net, const struct model *m, const stru
             kernels()->exp_scale(row, row, V, max, w / sum);
             row[target] -= w;
         }
-        if (grads) net_head_backward(net, b, c, z, grads);
+        if (grads) net_head_backward(net, c, z, grads);
     }
     if (grads) net_backward(net, b, grads);
     return loss;

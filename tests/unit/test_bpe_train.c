@@ -2,6 +2,7 @@
 #include "common/text/bpe_word.h"
 #include "common/base/rng.h"
 #include "formats/models/tokenizer_json.h"
+#include "stages/shared/tokenizer_train.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -3,6 +3,7 @@
 #include "common/text/template_named.h"
 #include "formats/bytes/slurp.h"
 #include "formats/models/tokenizer_json.h"
+#include "stages/shared/tokenizer_train.h"
 #include "formats/records/encode.h"
 #include "formats/records/token_source.h"
 #include <setjmp.h>

@@ -5,6 +5,7 @@
 #include "common/base/jsonout.h"
 #include "common/text/bpe_train.h"
 #include "formats/models/tokenizer_json.h"
+#include "stages/shared/tokenizer_train.h"
 #include "formats/records/chat_cut.h"
 #include "formats/records/encode.h"
 #include "formats/records/token_source.h"

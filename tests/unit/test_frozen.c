@@ -69,8 +69,8 @@ static void logits_of(const struct model *m, float *logits) { // (ROWS - 1, V)
     batch_sequence(&b, ids, mask, ROWS, 0, RESPONSE_ONLY);
     batch_end(&b);
     net_forward(net, &b);
-    assert_int_equal(net_chunks(net, &b), 1);
-    net_logits(net, &b, net_chunk(net, &b, 0), logits);
+    assert_int_equal(batch_chunks(&b), 1);
+    net_logits(net, batch_chunk(&b, 0), logits);
     batch_release(&b);
     net_free(net);
 }

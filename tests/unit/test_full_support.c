@@ -89,9 +89,9 @@ static double run(const struct objective *o, struct net *net, const struct batch
     o->begin_step(o->self, totals);
     net_forward(net, b);
     o->begin(o->self, b);
-    for (size_t i = 0; i < net_chunks(net, b); i++) {
-        struct chunk c = net_chunk(net, b, i);
-        net_logits(net, b, c, logits);
+    for (size_t i = 0; i < batch_chunks(b); i++) {
+        struct chunk c = batch_chunk(b, i);
+        net_logits(net, c, logits);
         o->backward(o->self, b, c.first, c.count, logits);
         memcpy(dlogits + c.first * net_vocab(net), logits,
                c.count * net_vocab(net) * sizeof *logits);
@@ -218,10 +218,10 @@ static double published_step(struct world *w, struct source *s, struct batch *b,
     struct online_teachers *live = online_teachers_new(&w->live, &w->rule, &limits);
     double loss = 0, p[V], star[V];
     net_forward(net, b);
-    for (size_t i = 0; i < net_chunks(net, b); i++) {
-        struct chunk c = net_chunk(net, b, i);
+    for (size_t i = 0; i < batch_chunks(b); i++) {
+        struct chunk c = batch_chunk(b, i);
         float *student = net_logits_buffer(net);
-        net_logits(net, b, c, student);
+        net_logits(net, c, student);
         struct online_logits z = online_teachers_logits(live, b, c.first, c.count);
         for (size_t k = 0; k < c.count; k++) {
             double weight = published(student + k * V, z.dpo + k * V, z.negative + k * V,

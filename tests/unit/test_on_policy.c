@@ -172,7 +172,7 @@ static void weights_are_in_place(void **state) {
         struct policy_position mine[MOST], theirs[MOST];
         float *z = net_logits_buffer(net);
         net_forward(net, &b);
-        net_logits(net, &b, (struct chunk){0, b.positions}, z);
+        net_logits(net, (struct chunk){0, b.positions}, z);
         online_teachers_compose(live, &b, 0, b.positions, logp, info);
         online_teachers_measure(live, &b, 0, b.positions, z, logp, info, mine);
         on_policy_watch(&x.policy, &b, 0, b.positions, z, NULL, NULL, theirs);

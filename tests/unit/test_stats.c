@@ -1,6 +1,7 @@
 // Statistics against closed forms.
 #include "common/base/rng.h"
 #include "common/base/stats.h"
+#include "common/method/winrate.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -33,7 +34,7 @@ static void moments(void **state) {
 static void win_rates(void **state) {
     (void)state;
     const double p[] = {1, 0.9, 0.5, 0.2, 0};
-    struct win_rate w = stats_win_rate(p, 5);
+    struct win_rate w = winrate_plain(p, 5);
     assert_true(near(w.rate, 0.52, 1e-15) && near(w.discrete, 0.5, 1e-15));
     assert_true(w.wins == 2 && w.losses == 2 && w.draws == 1 && w.total == 5);
     assert_true(near(w.standard_error, sqrt(0.748 / 4 / 5), 1e-12));
@@ -46,19 +47,19 @@ static void logistic_closed_forms(void **state) {
     const double weight[] = {1, 1, 1, 2, 1};
     struct logistic_data d = {5, 2, x, y, weight, NULL, 0};
     double w[2], low = log(0.3 / 0.7), p = (0.9 + 2 + 0.5) / 4, high = log(p / (1 - p));
-    assert_true(stats_logistic(&d, w) < 1e-9);
+    assert_true(winrate_logistic(&d, w) < 1e-9);
     assert_true(near(w[0], low, 1e-9) && near(w[1], high - low, 1e-9));
     // labels may come as a linear term instead
     const double none[5] = {0}, linear[2] = {0.6 + 0.9 + 2 + 0.5, 0.9 + 2 + 0.5};
     struct logistic_data e = {5, 2, x, none, weight, linear, 0};
     double v[2];
-    stats_logistic(&e, v);
+    winrate_logistic(&e, v);
     assert_true(near(v[0], w[0], 1e-8) && near(v[1], w[1], 1e-8));
     // separable: finite with a ridge, w the root of n (1 - s) = ridge w
     const double ones[] = {1, 1, 1, 1, 1};
     struct logistic_data s = {5, 1, ones, ones, NULL, NULL, 1e-3};
     double u[1];
-    stats_logistic(&s, u);
+    winrate_logistic(&s, u);
     assert_true(near(5 / (1 + exp(u[0])), 1e-3 * u[0], 1e-9));
 }
 
@@ -71,7 +72,7 @@ static void logistic_stationary(void **state) { // 1e-9 of gradient in a random 
         y[i] = rng_uniform(2, RNG_TEST, i, 1) < 1 / (1 + exp(-4 * x[i * K] + 2 * x[i * K + 1]));
     struct logistic_data d = {N, K, x, y, NULL, NULL, 1e-4};
     double w[K];
-    assert_true(stats_logistic(&d, w) < 1e-8);
+    assert_true(winrate_logistic(&d, w) < 1e-8);
     assert_true(w[0] > 1 && w[1] < -0.5);
 }
 
@@ -91,11 +92,11 @@ static void length_control(void **state) {
         q[i] = 1 / (1 + exp(-(w0 * t + w2)));
         expect += 1 / (1 + exp(-(w1 * difficulty[i] + w2))) / N;
     }
-    struct length_control r = stats_length_control(p, length, difficulty, N, NULL);
+    struct length_control r = winrate_length_control(p, length, difficulty, N, NULL);
     assert_true(near(r.rate, expect, 1e-6) && near(r.length, w0, 1e-4));
     assert_true(near(r.difficulty, w1, 1e-4) && near(r.constant, w2, 1e-4));
-    assert_true(stats_win_rate(p, N).rate > r.rate + 0.05); // what length had earned
-    r = stats_length_control(q, length, NULL, N, NULL);
+    assert_true(winrate_plain(p, N).rate > r.rate + 0.05); // what length had earned
+    r = winrate_length_control(q, length, NULL, N, NULL);
     assert_true(near(r.rate, 1 / (1 + exp(-w2)), 1e-6) && r.difficulty == 0);
     // sqrt(s (1 - s) / n) at the least, as for a known length effect
     assert_true(r.fit_error > 0.9 * sqrt(0.24 / N) && r.fit_error < 0.02);
@@ -106,14 +107,14 @@ static void length_control(void **state) {
         same.length += t * s;
         same.difficulty += d * s;
     }
-    struct length_control fit = stats_length_control(p, length, difficulty, N, &same);
+    struct length_control fit = winrate_length_control(p, length, difficulty, N, &same);
     assert_true(near(fit.rate, expect, 1e-6) && near(fit.length, w0, 1e-4));
     assert_true(near(fit.difficulty, w1, 1e-4) && near(fit.constant, w2, 1e-4));
     struct gamed_moments heavy = {0, 0, 1e6}; // moments 0 pull both weights to theirs
-    r = stats_length_control(p, length, difficulty, N, &heavy);
+    r = winrate_length_control(p, length, difficulty, N, &heavy);
     assert_true(fabs(r.length - w0) > 1);
     for (size_t i = 0; i < N; i++) length[i] = 7; // all alike: the plain rate
-    r = stats_length_control(q, length, NULL, N, NULL);
+    r = winrate_length_control(q, length, NULL, N, NULL);
     assert_true(near(r.rate, stats_mean(q, N), 1e-6));
 }
 

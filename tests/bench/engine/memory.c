@@ -49,8 +49,8 @@ static double run_half(const struct shape *s, const char *path) {
     struct net_limits limits = {.rows = b.n, .positions = b.n, .trees_tokens = s->length};
     struct net *net = net_new(&m.model, &limits);
     net_forward(net, &b);
-    for (size_t i = 0; i < net_chunks(net, &b); i++)
-        net_logits(net, &b, net_chunk(net, &b, i), net_logits_buffer(net));
+    for (size_t i = 0; i < batch_chunks(&b); i++)
+        net_logits(net, batch_chunk(&b, i), net_logits_buffer(net));
     return (double)(model_bytes(&m.model) + net_plan(&m.model, &limits) + MEM_PROGRAM);
 }
 

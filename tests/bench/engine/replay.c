@@ -129,8 +129,8 @@ static void layer_products(struct replay *r, size_t l, bool backward) {
 static void head_chunks(struct replay *r, bool backward) {
     const struct model *m = r->m;
     size_t C = m->config.width, V = m->config.vocab_used;
-    for (size_t i = 0, n = net_chunks(NULL, r->b); i < n; i++) {
-        struct chunk c = net_chunk(NULL, r->b, i);
+    for (size_t i = 0, n = batch_chunks(r->b); i < n; i++) {
+        struct chunk c = batch_chunk(r->b, i);
         size_t rows[2] = {0, c.count};
         struct rowplan plan = {.units = 1, .first = rows};
         const float *x = r->in + c.first * C;

@@ -40,8 +40,8 @@ static double whole_step(const struct step_bench *s, struct batch *b) {
 static double forward(const struct step_bench *s, struct batch *b) {
     double start = bench_clock();
     net_forward(s->net, b);
-    for (size_t i = 0, n = net_chunks(s->net, b); i < n; i++)
-        net_logits(s->net, b, net_chunk(s->net, b, i), net_logits_buffer(s->net));
+    for (size_t i = 0, n = batch_chunks(b); i < n; i++)
+        net_logits(s->net, batch_chunk(b, i), net_logits_buffer(s->net));
     return bench_clock() - start;
 }
 
