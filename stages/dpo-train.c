@@ -88,12 +88,12 @@ static void check_pairs(const struct referred *r, const struct opt_list *data,
     data_check(m, p->tokenizer, p->top, p->longest, p->rows, data->items[0]);
 }
 
-static void load_pairs(struct referred *r, const struct opt_list *data, const struct model_file *m,
-                       struct parents *parents) {
+static void load_pairs(struct referred *r, const struct opt_list *data, bool held_out,
+                       const struct model_file *m, struct parents *parents) {
     struct fail f = {0};
     pairs_load(&r->pairs, data->n, data->items, &f);
     die_if(&f);
-    parents_add_all(parents, &r->pairs.parents);
+    (held_out ? parents_add_valid : parents_add_all)(parents, &r->pairs.parents);
     check_pairs(r, data, m);
     r->source.pairs = &r->pairs;
 }
@@ -110,8 +110,8 @@ static void load_inputs(struct dpo *d, struct parents *parents) {
     lora_load(&d->lora, &d->shelf, d->model, &d->policy);
     d->policy.model.rounded = precision_is_bf16(d->precision);
     parents_add(parents, "model", d->policy.content);
-    load_pairs(&d->train_pairs, &d->data, &d->policy, parents);
-    if (d->valid.data.n) load_pairs(&d->held_out, &d->valid.data, &d->policy, parents);
+    load_pairs(&d->train_pairs, &d->data, false, &d->policy, parents);
+    if (d->valid.data.n) load_pairs(&d->held_out, &d->valid.data, true, &d->policy, parents);
     if (!d->ref) return;
     model_shelf_load(&d->shelf, d->ref, d->policy.model.bf16, &d->ref_model, &f);
     d->ref_model.model.rounded = precision_is_bf16(d->precision);
@@ -166,6 +166,7 @@ static struct online_teachers *run_beside(struct dpo *d, const struct net_limits
                                           struct training *t) {
     struct teacher_models m = {.ref = &d->ref_model.model};
     t->more_bytes += online_teachers_plan(&m, limits);
+    t->more_passes = 1;
     return online_teachers_new(&m, NULL, limits);
 }
 
@@ -271,6 +272,8 @@ static int run(struct dpo *d, struct training *t) {
         code = find_references(d, t->log);
     source_pairs(&t->source, &d->train_pairs.source);
     t->more_bytes = bytes_of(&d->train_pairs);
+    if (d->common.dry_run && preference_needs_reference(d->options.loss))
+        t->more_tokens = training_tokens(&t->source);
     if (preference_needs_distribution(d->options.loss)) start_live(d, t);
     lora_attach(&d->lora, &d->policy.model, (uint64_t)d->common.seed);
     struct objective objective =

@@ -52,7 +52,7 @@ static void load_tokens(const struct sft *s, const struct opt_list *data, struct
     struct fail f = {0};
     tokens_load(t, data->n, data->items, &f);
     die_if(&f);
-    parents_add_all(parents, &t->parents);
+    (t == &s->tokens ? parents_add_all : parents_add_valid)(parents, &t->parents);
     data_check(&s->start, t->tokenizer, t->top, t->longest, t->rows, data->items[0]);
     if (choice_is(s->loss_on, "all")) memset(t->mask, 1, t->first[t->rows]);
     size_t targets = 0;

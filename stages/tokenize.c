@@ -116,6 +116,22 @@ static char *folder_of(const char *path) {
     return slash ? xasprintf("%.*s", slash == path ? 1 : (int)(slash - path), path) : xstrdup(".");
 }
 
+static enum record_syntax syntax_option(const struct tokenize *s) {
+    return (enum record_syntax)choice_index("auto|csv|tsv|jsonl|json|text", s->syntax);
+}
+
+// The bytes of a file, and how they are read, which its name may say.
+static void add_input(struct tokenize *s, const char *path, struct fail *f) {
+    static const char *const kinds[] = {[SYNTAX_CSV] = "data-csv",
+                                        [SYNTAX_TSV] = "data-tsv",
+                                        [SYNTAX_JSONL] = "data-jsonl",
+                                        [SYNTAX_JSON] = "data-json",
+                                        [SYNTAX_TEXT] = "data-text"};
+    struct hash128 hash;
+    enum record_syntax syntax = records_syntax_of(path, syntax_option(s), f);
+    if (!f->code && stream_hash(path, &hash, f)) parents_add(&s->parents, kinds[syntax], hash);
+}
+
 // Each file's hash is a parent; what comes through a pipe is kept so that it can be read again.
 static void take_inputs(struct tokenize *s) {
     struct fail f = {0};
@@ -125,8 +141,7 @@ static void take_inputs(struct tokenize *s) {
         char *folder = folder_of(s->output);
         paths[i] = stream_passes(path) ? stream_keep(path, folder, &f) : path;
         free(folder);
-        struct hash128 hash;
-        if (!f.code && stream_hash(paths[i], &hash, &f)) parents_add(&s->parents, "data", hash);
+        if (!f.code) add_input(s, paths[i], &f);
         die_if(&f);
     }
     s->data.paths = paths;
@@ -155,6 +170,16 @@ static void open_tokenizer(struct tokenize *s) {
     parents_add(&s->parents, "tokenizer", t->hash);
 }
 
+// What a model says besides its tokenizer: the tokens around a text, and the template's variables.
+static void add_settings(struct tokenize *s) {
+    const struct token_source *t = &s->source;
+    struct str text = {0};
+    str_printf(&text, "bos %d eos %d vocabulary %zu\n", (int)t->bos, (int)t->eos, t->vocab);
+    if (s->chat.jinja && t->config) str_puts(&text, t->config);
+    parents_add(&s->parents, "settings", hash_bytes(text.text, text.length));
+    str_release(&text);
+}
+
 // What the template is counts, not where it came from: its text is a parent.
 static void choose_template(struct tokenize *s) {
     struct fail f = {0};
@@ -168,6 +193,7 @@ static void choose_template(struct tokenize *s) {
         log_note(s->log, "chat template: %s", s->template);
     }
     s->template = t->jinja ? t->label : "none";
+    add_settings(s);
 }
 
 static void set_up(struct tokenize *s) {
@@ -187,7 +213,7 @@ static void set_up(struct tokenize *s) {
         .on_long = (enum on_long)choice_index(ON_LONG_NAMES, s->on_long),
     };
     d->shape = shape_named(s->format);
-    d->syntax = (enum record_syntax)choice_index("auto|csv|tsv|jsonl|json|text", s->syntax);
+    d->syntax = syntax_option(s);
     d->skip_bad = !strcmp(s->on_bad, "skip");
     d->keep_equal = !strcmp(s->on_equal, "keep");
     d->min_margin = s->min_margin;

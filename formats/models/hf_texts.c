@@ -5,8 +5,10 @@
 #include "formats/bytes/json.h"
 #include "formats/models/hf_family.h"
 #include "formats/models/tokenizer_json.h"
+#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 // ---- config.json --------------------------------------------------------------------------------
 
@@ -113,6 +115,21 @@ char *hf_tokenizer_config_text(const struct model_file *m, struct fail *f) {
     return s.text;
 }
 
+// All tokens that config.json stops at, where it has a list.
+static void add_stops(struct writer *w, const struct model_file *m) {
+    struct fail ignored = {0};
+    const char *text = m->config_json ? m->config_json : "{}";
+    struct json *root = json_parse(text, strlen(text), "config.json", &ignored);
+    const struct json *list = json_get(root, "eos_token_id");
+    if (json_type(list) == JSON_ARRAY && json_size(list)) {
+        key(w, "eos_token_id");
+        json_write(w->to, list, 0);
+    } else if (m->eos >= 0) {
+        add_number(w, NULL, "eos_token_id", m->eos);
+    }
+    json_free(root);
+}
+
 char *hf_generation_config_text(const struct model_file *m) {
     if (m->generation_config_json) return xstrdup(m->generation_config_json);
     struct str s = {0};
@@ -120,7 +137,7 @@ char *hf_generation_config_text(const struct model_file *m) {
     key(&w, "_from_model_config");
     str_puts(&s, "true");
     if (m->bos >= 0) add_number(&w, NULL, "bos_token_id", m->bos);
-    if (m->eos >= 0) add_number(&w, NULL, "eos_token_id", m->eos);
+    add_stops(&w, m);
     str_puts(&s, "\n}\n");
     return s.text;
 }
@@ -136,7 +153,28 @@ bool hf_template_is_apart(const struct model_file *m, struct fail *f) {
 
 // ---- provenance ---------------------------------------------------------------------------------
 
-char *hf_mark(const struct lineage *l) {
+static const char mark_name[] = "aligndistil.json";
+
+static void add_files(struct str *s, const char *folder, bool (*is_ours)(const char *name)) {
+    struct dirent **files;
+    int n = scandir(folder, &files, NULL, alphasort), written = 0;
+    for (int i = 0; i < n; i++) {
+        const char *name = files[i]->d_name;
+        char *path = xasprintf("%s/%s", folder, name);
+        struct stat st;
+        bool weights = text_ends(name, ".safetensors");
+        if (is_ours(name) && strcmp(name, mark_name) != 0 && !stat(path, &st)) {
+            str_printf(s, "%s{\"name\": \"%s\"", written++ ? ", " : "", name);
+            if (weights) str_printf(s, ", \"bytes\": %lld", (long long)st.st_size);
+            str_puts(s, "}");
+        }
+        free(path);
+        free(files[i]);
+    }
+    if (n >= 0) free(files);
+}
+
+char *hf_mark(const struct lineage *l, const char *folder, bool (*is_ours)(const char *name)) {
     struct str s = {0};
     char hash[33];
     str_printf(&s, "{\n  \"created_by\": \"aligndistil %s\",\n  \"options\": %s,\n  \"parents\": [",
@@ -146,6 +184,8 @@ char *hf_mark(const struct lineage *l) {
         str_printf(&s, "%s{\"kind\": \"%s\", \"hash\": \"%s\"}", i ? ", " : "",
                    l->parents.items[i].kind, hash);
     }
+    str_puts(&s, "],\n  \"files\": [");
+    add_files(&s, folder, is_ours);
     str_puts(&s, "]\n}\n");
     return s.text;
 }

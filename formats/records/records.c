@@ -114,6 +114,13 @@ void records_close(struct records *r) {
     free(r);
 }
 
+enum record_syntax records_syntax_of(const char *path, enum record_syntax wanted, struct fail *f) {
+    struct records *r = records_open(1, &path, wanted, f);
+    enum record_syntax s = next_file(r) ? r->syntax : SYNTAX_AUTO;
+    records_close(r);
+    return s;
+}
+
 static void start(struct records *r, struct record *out) {
     json_free(out->json);
     out->json = NULL;

@@ -19,21 +19,6 @@ const char *shape_name(enum shape s) {
 
 // ---- names of fields ----------------------------------------------------------------------------
 
-bool field_map_parse(struct field_map *m, const char *text, struct fail *f) {
-    *m = (struct field_map){0};
-    while (text && *text) {
-        size_t n = strcspn(text, ","), equal = strcspn(text, "=");
-        if (!equal || equal + 1 >= n)
-            return fail_set(f, EXIT_USAGE, "bad --map '%s': give ours=theirs,...", text);
-        m->ours = xrealloc(m->ours, (m->n + 1) * sizeof *m->ours);
-        m->theirs = xrealloc(m->theirs, (m->n + 1) * sizeof *m->theirs);
-        m->ours[m->n] = xasprintf("%.*s", (int)equal, text);
-        m->theirs[m->n++] = xasprintf("%.*s", (int)(n - equal - 1), text + equal + 1);
-        text += n + (text[n] == ',');
-    }
-    return true;
-}
-
 void field_map_release(struct field_map *m) {
     for (size_t i = 0; i < m->n; i++) {
         free(m->ours[i]);
@@ -56,6 +41,70 @@ static const char *const response_names[] = {"response", "completion", "output",
 static const char *const dialogue_names[] = {"messages", "conversations", "conversation", NULL};
 static const char *const chosen_names[] = {"chosen", "response_j", NULL};
 static const char *const rejected_names[] = {"rejected", "response_k", NULL};
+
+static const char *const *const aliases[] = {prompt_names, response_names, dialogue_names,
+                                             chosen_names, rejected_names};
+static const char *const other_names[] = {"instruction", "input",           "text",
+                                          "ids",         "chosen_messages", "rejected_messages"};
+
+// The field that a name stands for: the first of its names. NULL: none of ours.
+static const char *field_of(const char *name) {
+    for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++)
+        for (const char *const *a = aliases[i]; *a; a++)
+            if (!strcmp(name, *a)) return aliases[i][0];
+    for (size_t i = 0; i < sizeof other_names / sizeof *other_names; i++)
+        if (!strcmp(name, other_names[i])) return other_names[i];
+    return columns_field(name);
+}
+
+static bool add_pair(struct field_map *m, const char *ours, const char *theirs, struct fail *f) {
+    const char *field = field_of(ours);
+    if (!field)
+        return fail_set(f, EXIT_USAGE, "--map '%s': tokenize has no field of that name", ours);
+    for (size_t i = 0; i < m->n; i++)
+        if (!strcmp(m->ours[i], field))
+            return fail_set(f, EXIT_USAGE, "--map names '%s' twice", field);
+    m->ours = xrealloc(m->ours, (m->n + 1) * sizeof *m->ours);
+    m->theirs = xrealloc(m->theirs, (m->n + 1) * sizeof *m->theirs);
+    m->ours[m->n] = xstrdup(field);
+    m->theirs[m->n++] = xstrdup(theirs);
+    return true;
+}
+
+bool field_map_parse(struct field_map *m, const char *text, struct fail *f) {
+    *m = (struct field_map){0};
+    while (text && *text && !f->code) {
+        size_t n = strcspn(text, ","), equal = strcspn(text, "=");
+        if (!equal || equal + 1 >= n)
+            return fail_set(f, EXIT_USAGE, "bad --map '%s': give ours=theirs,...", text);
+        char *ours = xasprintf("%.*s", (int)equal, text);
+        char *theirs = xasprintf("%.*s", (int)(n - equal - 1), text + equal + 1);
+        add_pair(m, ours, theirs, f);
+        free(ours);
+        free(theirs);
+        text += n + (text[n] == ',');
+    }
+    return !f->code;
+}
+
+// A column that --map names is there. Those beside the conversation may be missing in a row of
+// JSON, and `none` leaves them out.
+static bool map_fits(struct record *row, const struct field_map *map) {
+    for (size_t i = 0; i < map->n; i++) {
+        const char *theirs = map->theirs[i];
+        bool beside = columns_field(map->ours[i]) != NULL;
+        if (record_names_it(row, theirs) || (beside && (!row->header || !strcmp(theirs, "none"))))
+            continue;
+        struct str names = {0};
+        str_puts(&names, "");
+        record_names(row, &names);
+        row_bad(row, "no column '%s', which --map has for '%s'; there are: %s", theirs,
+                map->ours[i], names.text);
+        str_release(&names);
+        return false;
+    }
+    return true;
+}
 
 static const char *pick(const struct record *row, const struct field_map *map,
                         const char *const *names) {
@@ -136,6 +185,8 @@ static void tell_missing(struct record *row, enum data_kind kind, const struct f
 
 enum shape shape_tell(struct record *row, enum data_kind kind, const struct field_map *map,
                       bool *sure) {
+    *sure = false;
+    if (!map_fits(row, map)) return SHAPE_AUTO;
     enum shape s = recognise(row, kind, map);
     *sure = s != SHAPE_AUTO;
     if (*sure) return s;
@@ -262,10 +313,28 @@ static bool read_messages(struct record *row, enum data_kind kind, const struct 
     return true;
 }
 
+static bool read_length(struct record *row, size_t n, struct example *e) {
+    const struct json *length = record_json(row, "prompt_length");
+    if (!json_is_integer(length) || json_int(length) < 1 || (uint64_t)json_int(length) >= n)
+        return row_bad(row, "'prompt_length' is not from 1 to %zu", n - 1);
+    e->prompt_length = (size_t)json_int(length);
+    return true;
+}
+
+// Rows of ids train what follows the prompt. A `mask` that says otherwise is not taken for that.
+static bool mask_agrees(struct record *row, enum data_kind kind, size_t n, size_t prompt) {
+    const struct json *mask = record_json(row, "mask");
+    if (json_type(mask) != JSON_ARRAY || kind == DATA_PROMPT) return true;
+    bool agrees = json_size(mask) == n;
+    for (size_t i = 1; agrees && i < n; i++)
+        agrees = json_number(json_at(mask, i)) == (i >= prompt);
+    return agrees || row_bad(row, "its 'mask' is not that of the tokens after 'prompt_length'; "
+                                  "bring the texts, or leave the mask out");
+}
+
 static bool read_ids(struct record *row, enum data_kind kind, const struct field_map *map,
                      struct example *e) {
     const struct json *v = record_json(row, mapped(map, "ids"));
-    const struct json *length = record_json(row, "prompt_length");
     size_t n = json_size(v);
     if (json_type(v) != JSON_ARRAY || !n) return row_bad(row, "'ids' is not a list of token ids");
     grow(&e->ids.id, &e->ids.capacity, n, sizeof *e->ids.id);
@@ -276,11 +345,8 @@ static bool read_ids(struct record *row, enum data_kind kind, const struct field
         e->ids.id[e->ids.n++] = (int32_t)id;
     }
     e->prompt_length = kind == DATA_PROMPT ? n : 0;
-    if (kind != DATA_SFT) return true;
-    if (!json_is_integer(length) || json_int(length) < 1 || (uint64_t)json_int(length) >= n)
-        return row_bad(row, "'prompt_length' is not from 1 to %zu", n - 1);
-    e->prompt_length = (size_t)json_int(length);
-    return true;
+    if (kind == DATA_SFT && !read_length(row, n, e)) return false;
+    return mask_agrees(row, kind, n, e->prompt_length);
 }
 
 static bool read_v1(struct record *row, const struct field_map *map, struct example *e) {

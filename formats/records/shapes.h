@@ -67,6 +67,7 @@ bool texts_check(struct record *row, enum data_kind kind, const struct text_rule
 
 // ---- between the files of this module
 
+const char *columns_field(const char *name); // of a column beside the conversation; NULL: none
 const char *mapped(const struct field_map *map, const char *name);
 bool row_bad(struct record *row, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool turns_add(struct record *row, const struct json *list, struct example *e);

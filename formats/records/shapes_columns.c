@@ -16,12 +16,37 @@ struct cell {
     size_t n;
 };
 
-// Whether the row has something in the first of the names that it has; an empty text, list or
-// object is nothing.
+static const char *const label_names[] = {"label", "kto_tag", NULL};
+static const char *const weight_names[][2] = {{"weight"}, {"loss_weight"}, {"train"}};
+static const char *const media_names[][2] = {{"images"}, {"image"},  {"videos"},
+                                             {"video"},  {"audios"}, {"audio"}};
+static const char *const system_names[] = {"system", "system_prompt", "system_message", NULL};
+static const char *const history_names[] = {"history", NULL};
+static const char *const tools_names[] = {"tools", "functions", NULL};
+static const char *const chosen_scores[] = {"score_chosen", "chosen_score", "chosen_rating",
+                                            "chosen_avg_rating", NULL};
+static const char *const rejected_scores[] = {"score_rejected", "rejected_score", "rejected_rating",
+                                              "rejected_avg_rating", NULL};
+
+static const char *const *const columns[] = {
+    label_names,    weight_names[0], weight_names[1], weight_names[2], media_names[0],
+    media_names[1], media_names[2],  media_names[3],  media_names[4],  media_names[5],
+    system_names,   history_names,   tools_names,     chosen_scores,   rejected_scores};
+
+const char *columns_field(const char *name) {
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
+        for (const char *const *a = columns[i]; *a; a++)
+            if (!strcmp(name, *a)) return columns[i][0];
+    return NULL;
+}
+
+// Whether the row has something in the first of the names that it has, or in the one that --map
+// gives; an empty text, list or object is nothing.
 static bool find_cell(const struct record *row, const struct field_map *map,
                       const char *const *names, struct cell *to) {
-    for (; *names; names++) {
-        *to = (struct cell){.name = mapped(map, *names)};
+    const char *own = mapped(map, names[0]), *const only[] = {own, NULL};
+    for (names = own == names[0] ? names : only; *names; names++) {
+        *to = (struct cell){.name = *names};
         to->json = record_json(row, to->name);
         to->text = record_text(row, to->name, &to->n);
         enum json_type t = json_type(to->json);
@@ -84,9 +109,8 @@ bool weight_read(struct record *row, const char *name, const struct json *v, con
 // A label of 0 may be the class of a text or the better one of two: there words alone count.
 static bool check_label(struct record *row, enum data_kind kind, const struct field_map *map,
                         struct example *e) {
-    static const char *const labels[] = {"label", "kto_tag", NULL};
     struct cell c;
-    if (!find_cell(row, map, labels, &c)) return true;
+    if (!find_cell(row, map, label_names, &c)) return true;
     bool digit = json_type(c.json) == JSON_NUMBER || (c.text && strchr("01", *c.text));
     int yes = digit && kind != DATA_SFT ? -1 : verdict(c.json, c.text, c.n);
     if (yes < 0) example_unused(e, "%s", c.name);
@@ -94,11 +118,10 @@ static bool check_label(struct record *row, enum data_kind kind, const struct fi
 }
 
 static bool check_weight(struct record *row, const struct field_map *map) {
-    static const char *const names[][2] = {{"weight"}, {"loss_weight"}, {"train"}};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    for (size_t i = 0; i < sizeof weight_names / sizeof *weight_names; i++) {
         struct cell c;
         bool on = true;
-        if (!find_cell(row, map, names[i], &c)) continue;
+        if (!find_cell(row, map, weight_names[i], &c)) continue;
         if (!weight_read(row, c.name, c.json, c.text, c.n, &on)) return false;
         if (!on) return row_bad(row, "its %s is zero: nothing to train on", c.name);
     }
@@ -106,11 +129,9 @@ static bool check_weight(struct record *row, const struct field_map *map) {
 }
 
 static bool check_media(struct record *row, const struct field_map *map) {
-    static const char *const names[][2] = {{"images"}, {"image"},  {"videos"},
-                                           {"video"},  {"audios"}, {"audio"}};
     struct cell c;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (find_cell(row, map, names[i], &c))
+    for (size_t i = 0; i < sizeof media_names / sizeof *media_names; i++)
+        if (find_cell(row, map, media_names[i], &c))
             return row_bad(row,
                            "it has '%s'; only texts can be trained on (pass --map %s=none to "
                            "leave the column out)",
@@ -121,9 +142,8 @@ static bool check_media(struct record *row, const struct field_map *map) {
 // ---- system, history, tools ---------------------------------------------------------------------
 
 static bool add_system(struct record *row, const struct field_map *map, struct example *e) {
-    static const char *const names[] = {"system", "system_prompt", "system_message", NULL};
     struct cell c;
-    if (!find_cell(row, map, names, &c)) return true;
+    if (!find_cell(row, map, system_names, &c)) return true;
     if (!c.text) return row_bad(row, "'%s' is not a text", c.name);
     struct turn t = {.role = ROLE_SYSTEM, .text = c.text, .n = c.n};
     if (!e->n || e->turns[0].role != ROLE_SYSTEM)
@@ -147,9 +167,8 @@ static bool add_exchange(struct record *row, const struct json *pair, size_t *at
 
 // Earlier turns: pairs of prompt and response (LLaMA-Factory), or messages.
 static bool add_history(struct record *row, const struct field_map *map, struct example *e) {
-    static const char *const names[] = {"history", NULL};
     struct cell c;
-    const struct json *list = find_cell(row, map, names, &c) ? list_of(row, &c, e) : NULL;
+    const struct json *list = find_cell(row, map, history_names, &c) ? list_of(row, &c, e) : NULL;
     size_t at = e->n && e->turns[0].role == ROLE_SYSTEM;
     for (size_t i = 0; i < json_size(list); i++) {
         const struct json *one = json_at(list, i);
@@ -179,10 +198,9 @@ static bool put_tool(struct record *row, struct str *to, const struct json *tool
 }
 
 static bool add_tools(struct record *row, const struct field_map *map, struct example *e) {
-    static const char *const names[] = {"tools", "functions", NULL};
     struct cell c;
     struct str s = {0};
-    const struct json *list = find_cell(row, map, names, &c) ? list_of(row, &c, e) : NULL;
+    const struct json *list = find_cell(row, map, tools_names, &c) ? list_of(row, &c, e) : NULL;
     if (!list) return !row->bad.code;
     bool ok = true;
     str_puts(&s, "[");
@@ -237,12 +255,8 @@ static const char *score(const struct record *row, const struct field_map *map,
 }
 
 static void read_scores(const struct record *row, const struct field_map *map, struct example *e) {
-    static const char *const good[] = {"score_chosen", "chosen_score", "chosen_rating",
-                                       "chosen_avg_rating", NULL};
-    static const char *const bad[] = {"score_rejected", "rejected_score", "rejected_rating",
-                                      "rejected_avg_rating", NULL};
-    const char *one = score(row, map, good, e, &e->score_chosen),
-               *other = score(row, map, bad, e, &e->score_rejected);
+    const char *one = score(row, map, chosen_scores, e, &e->score_chosen),
+               *other = score(row, map, rejected_scores, e, &e->score_rejected);
     e->scored = one && other;
     if (!e->scored && (one || other)) example_unused(e, "%s", one ? one : other);
 }

@@ -24,6 +24,14 @@ void parents_add_all(struct parents *p, const struct parents *from) {
     for (size_t i = 0; i < from->n; i++) parents_add(p, from->items[i].kind, from->items[i].hash);
 }
 
+void parents_add_valid(struct parents *p, const struct parents *from) {
+    for (size_t i = 0; i < from->n; i++) {
+        char *kind = xasprintf("valid-%s", from->items[i].kind);
+        parents_add(p, kind, from->items[i].hash);
+        free(kind);
+    }
+}
+
 bool parents_equal(const struct parents *a, const struct parents *b) {
     bool same = a->n == b->n;
     for (size_t i = 0; same && i < a->n; i++)

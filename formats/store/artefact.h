@@ -23,6 +23,8 @@ struct parents { // every input, in order
 };
 void parents_add(struct parents *p, const char *kind, struct hash128 hash);
 void parents_add_all(struct parents *p, const struct parents *from);
+// The same of data that is held out, which are no inputs of training: kinds `valid-tokens` ...
+void parents_add_valid(struct parents *p, const struct parents *from);
 bool parents_equal(const struct parents *a, const struct parents *b);
 void parents_release(struct parents *p);
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { TABLES = 4 };
+
 struct teacher_compare {
     struct teacher_rule rule;
     struct teacher_grid grid;
@@ -12,14 +14,26 @@ struct teacher_compare {
     size_t V, levels;
     float *level; // (levels) as stored; NULL: nothing is coded
     double tolerance;
-    int times;                     // coded: 2 where it may have been recoded
-    struct teacher_gather *gather; // components
+    int times;                           // coded: 2 where it may have been recoded
+    size_t tables;                       // then: those that it may have had,
+    struct teacher_codec before[TABLES]; // of no fewer bits
+    struct teacher_gather *gather;       // components
 };
 
 const char *compared_name(enum compared_number number) {
     static const char *const names[] = {"log p*", "log Q", "largest log p* outside",
                                         "TVD",    "alpha", "entropy"};
     return names[number];
+}
+
+// Our tables of as many bits as the file has and more, of which a recoded one had one.
+static bool earlier_tables(struct teacher_compare *c) {
+    static const int bits[TABLES] = {6, 8, 12, 16};
+    for (size_t i = 0; i < TABLES && c->times > 1; i++)
+        if (bits[i] >= c->bits &&
+            !teacher_codec_init(&c->before[c->tables++], bits[i], c->V, 0, NULL, 0, NULL))
+            return false;
+    return true;
 }
 
 struct teacher_compare *teacher_compare_new(struct columns_reader *r, const struct teacher_info *i,
@@ -32,6 +46,7 @@ struct teacher_compare *teacher_compare_new(struct columns_reader *r, const stru
     if (i->bits != 32) c->level = (float *)(void *)columns_blob(r, "levels", &n);
     c->levels = c->level ? n / sizeof *c->level : 0;
     bool ok = teacher_rule_alpha(i->rule, &c->rule) && (i->bits == 32 || c->levels > 1) &&
+              earlier_tables(c) &&
               teacher_codec_init(&c->code, i->bits, i->vocab, 0, NULL, 0, NULL);
     teacher_codec_version(&c->code, columns_artefact(r)->version, !i->grid.n, i->eos);
     if (ok && i->grid.n) c->gather = teacher_gather_new(&c->rule, &i->grid, i->vocab, threads);
@@ -45,6 +60,7 @@ void teacher_compare_free(struct teacher_compare *c) {
     if (!c) return;
     teacher_gather_free(c->gather);
     teacher_codec_release(&c->code);
+    for (size_t i = 0; i < c->tables; i++) teacher_codec_release(&c->before[i]);
     free(c->level);
     free(c);
 }
@@ -55,18 +71,29 @@ const struct teacher_rule *teacher_compare_rule(const struct teacher_compare *c)
 
 // ---- what may be off
 
-// Half the step of the file's own table around log p; below the last level the distance from it.
-static double level_error(const struct teacher_compare *c, double logp) {
+// Half the step of the file's own table around log p; below the last level the distance from it
+// too.
+static double half_step(const struct teacher_compare *c, double logp) {
     size_t low = 0, high = c->levels - 1; // level[low] >= logp > level[high]
-    if (!c->level) return 0;
-    if (!(logp > (double)c->level[high]))
-        return (double)c->level[high] - logp +
-               c->times * (double)(c->level[high - 1] - c->level[high]) / 2;
+    double beyond = (double)c->level[high] - logp;
+    if (beyond >= 0) low = high - 1;
     while (high - low > 1) {
         size_t at = low + (high - low) / 2;
         *((double)c->level[at] >= logp ? &low : &high) = at;
     }
-    return c->times * (double)(c->level[low] - c->level[high]) / 2;
+    return fmax(beyond, 0) + (double)(c->level[low] - c->level[high]) / 2;
+}
+
+// By its own table, and by the one that a recoded file had before.
+static double level_error(const struct teacher_compare *c, double logp) {
+    if (!c->level) return 0;
+    double own = half_step(c, logp), before = c->times > 1 ? own : 0;
+    for (size_t i = 0; i < c->tables; i++) {
+        const struct teacher_codec *t = &c->before[i];
+        before = fmax(before, c->grid.n ? teacher_components_error(t->bits, logp)
+                                        : teacher_codec_error(t, (float)logp));
+    }
+    return own + before;
 }
 
 static double field_error(const struct teacher_compare *c, enum teacher_field field) {
@@ -244,7 +271,7 @@ void teacher_compare(struct teacher_compare *c, int self, const struct teacher_r
     compare(to, COMPARED_TVD, -1, (double)p->tvd, tvd, apart);
     compare(to, COMPARED_ALPHA, -1, (double)p->alpha, alpha, 1e-6 + alpha_error(c, alpha, apart));
     compare(to, COMPARED_ENTROPY, -1, (double)row->entropy[i], entropy,
-            field_error(c, CODE_ENTROPY) + 3 * c->tolerance);
+            c->times * field_error(c, CODE_ENTROPY) + 3 * c->tolerance);
     to->kl = stored_kl(c, p, scratch, tail, entropy);
     free(ids);
     free(place);

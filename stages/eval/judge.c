@@ -118,15 +118,15 @@ static void find_pending(struct judge *j) {
 
 static void ask_judge(struct judge *j) {
     struct fail f = {0};
+    const char *other = j->command ? verdicts_other_judge(j->log_of_verdicts) : NULL;
+    if (other)
+        warn("'%s' holds verdicts of another judge, '%s'; they are kept", j->verdicts, other);
     if (!j->n_pending) return;
     if (!j->command)
         die(EXIT_USAGE,
             "%zu of %zu verdicts are not known; give --judge COMMAND, or a --verdicts "
             "log that holds them",
             j->n_pending, 2 * j->n);
-    const char *other = verdicts_other_judge(j->log_of_verdicts);
-    if (other)
-        warn("'%s' holds verdicts of another judge, '%s'; they are kept", j->verdicts, other);
     struct pump pump = {.name = "judge",
                         .command = j->command,
                         .questions = j->n_pending,

@@ -169,6 +169,9 @@ static size_t find_pending(struct protocol_run *r) {
 
 static void ask_judge(struct protocol_run *r) {
     struct fail f = {0};
+    const char *other = r->command ? verdicts_other_judge(r->log_of_verdicts) : NULL;
+    if (other)
+        warn("'%s' holds verdicts of another judge, '%s'; they are kept", r->verdicts, other);
     if (find_pending(r) && !r->command)
         die(EXIT_USAGE,
             "%zu of %zu verdicts are not known; give --judge COMMAND, or a --verdicts log that "

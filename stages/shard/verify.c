@@ -5,6 +5,7 @@
 #include "formats/teachers/sources.h"
 #include "formats/teachers/teacher_compare.h"
 #include "stages/shard/cache_models.h"
+#include "formats/bytes/json.h"
 #include "stages/shard/shard.h"
 #include <math.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@ struct verify {
     double tolerance;
     struct parents parents; // what was loaded
     // of the file at hand
+    const struct options *options;
     const char *path;
     struct teacher_info info;
     struct teacher_shard shard;
@@ -82,7 +84,7 @@ static void note(struct verify *v, size_t at, size_t first_row) {
     if (c->token >= 0) snprintf(token, sizeof token, " of token %d", c->token);
     die(EXIT_BADDATA,
         "'%s' row %zu, position %zu: %s%s is %.6g, the teachers say %.6g, more than "
-        "%.2g apart; it was dumped from other models or is damaged",
+        "%.2g apart; it was dumped from other models, in another --precision, or is damaged",
         v->path, first_row + v->row[y->row], at - y->first, compared_name(c->what), token,
         c->stored, c->live, c->allowed);
 }
@@ -126,6 +128,26 @@ static void print_report(const struct verify *v) {
                  v->positions ? v->kl / (double)v->positions : 0, v->most_kl);
 }
 
+// Where it is not asked for, the models run as teacher-dump ran them, if the file says how.
+static void take_setting(struct verify *v, const struct json *said, const char *option,
+                         const char **setting) {
+    const char *name = json_text(json_get(said, option), NULL);
+    if (!name || options_given(v->options, option) || !strcmp(name, *setting)) return;
+    if (v->teachers.models.dpo)
+        die(EXIT_USAGE, "'%s' was dumped with --%s %s, unlike the files before it; verify it alone",
+            v->path, option, name);
+    *setting = strcmp(name, "bf16") ? *setting : "bf16";
+}
+
+static void take_settings(struct verify *v, const struct columns_reader *r) {
+    struct fail ignored = {0};
+    const char *text = columns_artefact(r)->options;
+    struct json *said = json_parse(text, strlen(text), "options", &ignored);
+    take_setting(v, said, "precision", &v->teachers.precision);
+    take_setting(v, said, "frozen-dtype", &v->teachers.dtype);
+    json_free(said);
+}
+
 static void verify(struct verify *v, const char *path) {
     struct fail f = {0};
     struct columns_reader *r = columns_open(path, "teacher", &f);
@@ -135,6 +157,7 @@ static void verify(struct verify *v, const char *path) {
     v->compare = teacher_compare_new(r, &v->info, v->tolerance, parallel_threads(), &f);
     die_if(&f);
     const struct teacher_rule *rule = teacher_compare_rule(v->compare);
+    take_settings(v, r);
     cache_models_load(&v->teachers, rule, path, &v->parents);
     cache_models_check(&v->teachers, rule, &v->info, r);
     teacher_shard_load(&v->shard, r, &f);
@@ -164,6 +187,7 @@ int shard_verify(int argc, char **argv) {
                    "stored number. Exit 3 where one is off by more than its coding allows."};
     struct opt_list files;
     declare(&o, &v);
+    v.options = &o;
     shard_options(&o, argc, argv, &files, 1);
     parallel_init((int)v.threads);
     for (size_t i = 0; i < files.n; i++) verify(&v, files.items[i]);

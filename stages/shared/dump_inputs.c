@@ -67,7 +67,7 @@ void dump_load_student(struct dump_job *d) {
                 "'%s' has another vocabulary or tokenizer than the teachers; it cannot be "
                 "trained from them",
                 d->student);
-        parents_add(&d->lineage.parents, model_file_kind(s), s->content);
+        parents_add(&d->lineage.parents, "student", s->content);
         d->run.student = &s->model;
     }
     d->run.student_k = (size_t)d->student_k;

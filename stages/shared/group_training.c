@@ -71,6 +71,7 @@ struct objective group_training_start(struct group_training *g, struct policy_tr
         data_check(models[i], g->prompts.tokenizer, g->prompts.top, t->source.span, g->prompts.rows,
                    p->data.items[0]);
     t->more_bytes = group_policy_plan(y) + tokens_bytes(&g->prompts);
+    t->more_passes = (3 + (y->dpo != NULL)) / (double)g->options.inner_steps;
     if (!t->common->dry_run) group_policy_open(y);
     t->own_samples = true;
     if (hash_equal(g->reference.content, student->content)) t->kl_start = "kl_ref";

@@ -17,7 +17,7 @@ void held_out_cache_open(struct held_out_cache *h, const struct model_file *stud
     teacher_set_keep(s, teacher_set_parts(s) + 2); // a batch may have rows of any of them
     const struct parents *all = teacher_set_parents(s);
     die_if(&h->fail);
-    parents_add_all(parents, all);
+    parents_add_valid(parents, all);
 }
 
 void held_out_cache_rule(struct held_out_cache *h, const char *alpha) {

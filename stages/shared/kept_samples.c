@@ -1,4 +1,5 @@
 #include "stages/shared/kept_samples.h"
+#include "common/base/path.h"
 #include "common/base/ranks.h"
 #include "formats/tokens/tokens.h"
 #include <stdio.h>
@@ -54,7 +55,14 @@ static void open_writer(struct kept_samples *k) {
 // When a checkpoint was read. Other ranks have the same samples; one that is there stays.
 static void begin(void *self) {
     struct kept_samples *k = self;
+    struct fail f = {0};
     if (!k->path || ranks_self() || kept_samples_current(k, k->training)) return;
+    if (k->training->continue_output && path_is_there(k->path, &f))
+        die(EXIT_USAGE,
+            "'%s' has the samples of the steps before; name another --keep-samples for those that "
+            "follow",
+            k->path);
+    die_if(&f);
     open_writer(k);
 }
 

@@ -179,6 +179,11 @@ size_t on_policy_plan(const struct on_policy *p) {
            CHUNK_POSITIONS * p->student->config.vocab_used * sizeof *p->logp;
 }
 
+double on_policy_passes(const struct on_policy *p) {
+    const struct teacher_models *m = &p->teachers;
+    return (m->dpo != NULL) + (m->reverse != NULL) + (m->ref != NULL) + weighted(p) + 2;
+}
+
 void on_policy_open(struct on_policy *p) {
     size_t batch = train_batch(p->train, p->source.rows), longest = p->source.longest;
     struct net_limits limits = train_limits(p->train, &p->source);

@@ -54,7 +54,10 @@ struct on_policy {
 // Fills *s. False, EXIT_BADDATA: a prompt that is empty or leaves no room for a response.
 bool on_policy_source(struct on_policy *p, struct source *s, struct fail *f);
 size_t on_policy_plan(const struct on_policy *p); // bytes in addition to the training
-void on_policy_open(struct on_policy *p);         // takes the memory
+// Forward passes over a step's samples: the teachers, the student where it is weighed, and two for
+// sampling.
+double on_policy_passes(const struct on_policy *p);
+void on_policy_open(struct on_policy *p);           // takes the memory
 void on_policy_close(struct on_policy *p);
 
 // For objective_distill: `teacher` and `watch`, both with the struct on_policy.

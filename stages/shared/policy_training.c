@@ -109,6 +109,7 @@ void policy_training_start(struct policy_training *p, struct model_file *student
     die_if(&f);
     check_models(p, student, t->source.longest);
     t->more_bytes = on_policy_plan(y) + tokens_bytes(&p->prompts);
+    t->more_passes = on_policy_passes(y);
     if (!t->common->dry_run) on_policy_open(y);
     d->teacher = on_policy_teacher;
     d->watch = on_policy_watch;

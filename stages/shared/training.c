@@ -284,32 +284,51 @@ static void tell_other_way(struct training *t, double memory) {
     model_release(&other);
 }
 
+double training_tokens(const struct source *s) {
+    double sample = 0, tokens = 0;
+    for (size_t i = 0; i < s->rows; i += 1 + s->rows / 1000, sample++) {
+        struct step_totals totals = {0};
+        tokens += (double)s->measure(s->self, i, &totals);
+    }
+    return sample > 0 ? tokens / sample * (double)s->rows : 0;
+}
+
+// A forward pass takes two operations for a weight and token, a backward pass as many for what it
+// passes on, and again for the gradients of the weights, where these are trained.
+static double seconds_planned(const struct training *t, uint64_t steps) {
+    const struct train_options *o = t->train;
+    uint64_t repeat = o->repeat ? o->repeat : 1;
+    double rows = (double)(o->steps ? steps * train_batch(o, t->source.rows)
+                                    : t->source.rows * (uint64_t)o->epochs * repeat);
+    double passes = (t->model->model.adapter ? 2 : 3) + o->recompute + t->more_passes;
+    double tokens = training_tokens(&t->source) * rows / (double)t->source.rows;
+    double work = 2 * (double)model_count(&t->model->model);
+    return work * (passes * tokens + t->more_tokens) / plan_product_rate();
+}
+
+// Checkpoints, of which the former stays until the next one is whole; the output; snapshots.
+static double disk_planned(const struct training *t, uint64_t steps) {
+    uint64_t every = (uint64_t)t->train->snapshot_every;
+    double models = 1 + (double)(every ? (steps - 1) / every : 0);
+    return (2 * (12 + t->checkpoint_more) + 4 * models) * (double)model_trained(&t->model->model).n;
+}
+
 static void print_plan(struct training *t) {
     const struct model *m = &t->model->model;
     const struct model *held[] = {m};
-    size_t trained = model_trained(m).n;
     double state = (double)models_bytes(1, held),
            arena = (double)(passes_bytes(t, m) + t->objective->bytes +
                             train_order_bytes(t->train, &t->source) + t->more_bytes);
     uint64_t steps = train_steps(t->train, t->source.rows);
-    uint64_t repeat = t->train->repeat ? t->train->repeat : 1;
-    double rows = (double)(t->train->steps ? steps * train_batch(t->train, t->source.rows)
-                                           : t->source.rows * (uint64_t)t->train->epochs * repeat);
-    double sample = 0, tokens = 0;
-    for (size_t i = 0; i < t->source.rows; i += 1 + t->source.rows / 1000, sample++) {
-        struct step_totals totals = {0};
-        tokens += (double)t->source.measure(t->source.self, i, &totals);
-    }
+    double other = state + arena + (double)MEM_PROGRAM;
+    struct plan plan = {.memory = other + training_ranks_memory(t, 0),
+                        .disk = disk_planned(t, steps),
+                        .seconds = seconds_planned(t, steps),
+                        .output = t->output};
     if (t->read_fail) die_if(t->read_fail);
-    tokens *= rows / (sample > 0 ? sample : 1);
     print_result("parameters\t%zu", model_count(m));
     print_result("rows\t%zu", t->source.rows);
     print_result("steps\t%llu", (unsigned long long)steps);
-    double other = state + arena + (double)MEM_PROGRAM;
-    struct plan plan = {.memory = other + training_ranks_memory(t, 0),
-                        .disk = 16.0 * (double)trained,
-                        .seconds = 6 * (double)model_count(m) * tokens / plan_product_rate(),
-                        .output = t->output};
     plan_print(t->log, &plan);
     if (t->train->lanes <= 1) tell_other_way(t, plan.memory);
     training_ranks_plan(t, other);
@@ -361,7 +380,7 @@ static int stop_waiting(struct training *t, const struct fail *why) {
     return EXIT_STOPPED;
 }
 
-static int train_and_save(struct training *t, const struct training_outcome *outcome) {
+static int train_and_save(struct training *t, struct training_outcome *outcome) {
     struct fail f = {0};
     struct train run = {.model = &t->model->model,
                         .optim = t->optim,

@@ -37,8 +37,13 @@ struct training {
     size_t n_hooks;
     struct training_hook hook[TRAINING_HOOKS]; // called in order
     const struct fail *read_fail; // may be NULL: of what the source reads, for the plan
-    size_t more_bytes;            // models that run online and the like, for the plan of --dry-run
-    double reward_beta;           // recorded in the output, 0: none
+    // For the plan of --dry-run: models that run online and the like; forward passes of a model
+    // over the rows of each step beside the training's own, sampling being one of two; tokens of
+    // all forward passes that no step has (a reference's, validations').
+    size_t more_bytes;
+    double more_passes, more_tokens;
+    double checkpoint_more; // bytes of a checkpoint for each trained number, beside 12
+    double reward_beta;     // recorded in the output, 0: none
     bool reversed;
     struct str about;     // members of the record's JSON: ,"recipe":"adaptive"
     bool own_samples;     // the rows are the student's own samples
@@ -50,6 +55,7 @@ struct training {
     uint64_t continue_step;
     double tokens_before;    // that it was trained on
     char *rate_note;         // how --lr was chosen; NULL: it was given
+    uint64_t best_step;      // --save-best: whose weights are kept so far; 0: the last step's
     struct metrics *metrics; // of the current run, for hooks: give every step the same names
     // internal
     struct optim *optim;
@@ -59,6 +65,8 @@ struct training {
 
 // Threads, signals, log. Before anything is read.
 void training_begin(struct training *t);
+// Tokens of all rows of a source, by a sample of them.
+double training_tokens(const struct source *s);
 void training_add_hook(struct training *t, struct training_hook hook);
 // Records the result options again, after a recipe has changed them.
 void training_options(struct training *t);

@@ -10,12 +10,13 @@
 
 static bool after_step(void *self, uint64_t step, bool *end, struct fail *f) {
     struct training_outcome *r = self;
-    (void)step, (void)end, (void)f;
+    (void)end, (void)f;
     outcome_step(&r->outcome, r->training->metrics);
     if (r->training->kl_start) // of the student's own samples: their distance is measured as they
                                // are drawn
         r->outcome.kl_start = metrics_get(r->training->metrics, r->training->kl_start) /
                               metrics_get(r->training->metrics, "response_length");
+    if (r->training->best_step == step) r->best = r->outcome;
     return true;
 }
 
@@ -64,6 +65,11 @@ static double distance(struct training *t, struct fail *f) {
     return kl;
 }
 
+// Of the weights that are kept.
+static struct outcome *kept(struct training_outcome *r) {
+    return r->training->best_step ? &r->best : &r->outcome;
+}
+
 static void write_record(struct training_outcome *r) {
     const struct training *t = r->training;
     struct str s = {0};
@@ -71,7 +77,8 @@ static void write_record(struct training_outcome *r) {
     jsonout_number(&s, t->train->optim.lr);
     if (t->about.length) str_puts(&s, t->about.text);
     str_puts(&s, ",");
-    outcome_json(&r->outcome, &s);
+    outcome_json(kept(r), &s);
+    if (t->best_step) str_printf(&s, ",\"steps_run\":%llu", (unsigned long long)r->outcome.steps);
     str_puts(&s, "}");
     free(r->record);
     r->record = s.text;
@@ -81,7 +88,7 @@ static bool finish(void *self, struct parents *rest, struct fail *f) {
     struct training_outcome *r = self;
     struct training *t = r->training;
     (void)rest;
-    if (has_distance(t) && !ranks_self()) r->outcome.kl_start = distance(t, f);
+    if (has_distance(t) && !ranks_self()) kept(r)->kl_start = distance(t, f);
     write_record(r);
     t->lineage.record = r->record;
     return !f->code;
@@ -90,12 +97,15 @@ static bool finish(void *self, struct parents *rest, struct fail *f) {
 static void keep(void *self, struct str *extra) {
     const struct training_outcome *r = self;
     str_add(extra, &r->outcome, sizeof r->outcome);
+    if (r->training->best_step) str_add(extra, &r->best, sizeof r->best);
 }
 
 static bool restore(void *self, const struct str *extra) {
     struct training_outcome *r = self;
-    if (extra->length != sizeof r->outcome) return false;
+    bool best = r->training->best_step > 0;
+    if (extra->length != sizeof r->outcome + (best ? sizeof r->best : 0)) return false;
     memcpy(&r->outcome, extra->text, sizeof r->outcome);
+    if (best) memcpy(&r->best, extra->text + sizeof r->outcome, sizeof r->best);
     return true;
 }
 
@@ -113,13 +123,16 @@ void training_outcome_start(struct training_outcome *r, struct training *t) {
                                                 .restore = restore});
 }
 
-void training_outcome_tell(const struct training_outcome *r) {
+void training_outcome_tell(struct training_outcome *r) {
     struct str s = {0};
     char took[32];
-    outcome_words(&r->outcome, &s);
+    unsigned long long steps = r->outcome.steps, best = r->training->best_step;
     log_time(clock_seconds() - r->start, took);
-    log_note(r->training->log, "%llu step%s in %s: %s", (unsigned long long)r->outcome.steps,
-             r->outcome.steps == 1 ? "" : "s", took, s.text);
+    str_printf(&s, "%llu step%s in %s", steps, steps == 1 ? "" : "s", took);
+    if (best && best != steps) str_printf(&s, ", kept the weights of step %llu", best);
+    str_puts(&s, ": ");
+    outcome_words(kept(r), &s);
+    log_note(r->training->log, "%s", s.text);
     str_release(&s);
 }
 

@@ -8,8 +8,8 @@
 
 struct training_outcome {
     struct training *training;
-    struct outcome outcome;
-    double start; // seconds, of the clock
+    struct outcome outcome, best; // best: as it was at the training's best_step
+    double start;                 // seconds, of the clock
     char *record;
 };
 // Adds the hook, which must be the last: other hooks may put other weights into the model.
@@ -17,5 +17,5 @@ void training_outcome_start(struct training_outcome *r, struct training *t);
 // Bytes that the distance takes besides the weights, when the training's passes are over.
 size_t training_outcome_plan(struct training *t, const struct model *m);
 // The closing line of a run that ended.
-void training_outcome_tell(const struct training_outcome *r);
+void training_outcome_tell(struct training_outcome *r);
 void training_outcome_close(struct training_outcome *r);

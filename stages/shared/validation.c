@@ -55,6 +55,7 @@ static void compare_with_best(struct validation *v, uint64_t step) {
     v->best_step = step;
     v->in_vain = 0;
     if (v->weights) memcpy(v->weights, v->trained.values, v->trained.n * sizeof(float));
+    if (v->options->save_best) v->training->best_step = step;
 }
 
 // Empty where nothing was measured.
@@ -112,6 +113,7 @@ static bool restore(void *self, const struct str *extra) {
     if (v->weights) memcpy(v->weights, end + 1, bytes);
     v->best_step = best_step;
     v->in_vain = in_vain;
+    if (v->options->save_best) v->training->best_step = best_step;
     return true;
 }
 
@@ -135,6 +137,9 @@ void validation_start(struct validation *v, const struct validation_options *o,
     struct net_limits limits = score_limits(&v->source, (size_t)t->train->micro_tokens);
     t->more_bytes +=
         net_plan(m, &limits) + objective.bytes + (o->save_best ? v->trained.n * sizeof(float) : 0);
+    if (t->common->dry_run)
+        t->more_tokens += (double)(v->steps / v->every + 1) * training_tokens(&v->source);
+    if (o->save_best) t->checkpoint_more = sizeof(float);
     v->net = net_new(m, &limits);
     if (o->save_best && !ranks_self()) v->weights = big_alloc(v->trained.n * sizeof *v->weights);
     training_add_hook(t, (struct training_hook){.self = v,

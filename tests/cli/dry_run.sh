@@ -62,6 +62,13 @@ both_ways "$bin/sft" --model large.h5 --data sft-data.h5 -o x.h5
 both_ways "$bin/dpo-train" --model large.h5 --data pairs.h5 -o x.h5
 both_ways "$bin/distill" --model large.h5 --teacher t.h5 -o x.h5
 
+# snapshots and kept weights take disk, held-out rows and a reference's pass time
+number() { expect 0 '' "${@:2}" --dry-run -q && awk -v n="$1" '$1 == n { print $2 }' out; }
+plain=$(number disk_bytes "$bin/sft" --model large.h5 --data sft-data.h5 -o x.h5 --steps 10)
+snapped=$(number disk_bytes "$bin/sft" --model large.h5 --data sft-data.h5 -o x.h5 --steps 10 --snapshot-every 2 --valid sft-data.h5 --save-best)
+model=$(awk '$1 == "parameters" { print 4 * $2 }' out)
+awk -v a="$plain" -v b="$snapped" -v m="$model" 'BEGIN { x = (b - a) / m; exit !(x > 5.9 && x < 6.1) }' || fail "disk: $plain and $snapped, $model a model"
+
 stages
 ls x* 2>/dev/null && fail 'a dry run wrote'
 

@@ -64,6 +64,7 @@ cmp log.jsonl whole.jsonl || fail "the continued log differs"
 head -n 3 whole.jsonl >log.jsonl
 run 2 '6 of 8 verdicts are not known; give --judge' $eval judge --a a.jsonl --b b.csv --verdicts log.jsonl
 run 0 "verdicts of another judge, 'sh judge.sh'" $eval judge --a a.jsonl --b b.csv --verdicts log.jsonl --judge 'sh ./judge.sh'
+run 0 "verdicts of another judge, 'sh ./judge.sh'" $eval judge --a a.jsonl --b b.csv --verdicts log.jsonl --judge 'false' # all are known
 run 0 '' $eval judge --a a.jsonl --b b.csv --verdicts log.jsonl --dry-run
 grep -q '^questions	0$' out || fail "the plan: $(cat out)"
 

@@ -91,6 +91,22 @@ card a.h5 '| recipe | adaptive |' '| strength | damped:0.25 |' '| divergence | r
 card base.h5 'base_model: someone/some-model' '| base | someone/some-model |'
 card m.h5 'pipeline_tag: text-generation'
 
+# a folder that lacks a file is made again; a card that somebody changed stays
+$BIN/export -q --model "$TMP/m.h5" -o "$TMP/lacking" >/dev/null || fail 'export to lacking'
+for file in model.safetensors tokenizer.json config.json; do
+    rm "$TMP/lacking/$file"
+    $BIN/export --model "$TMP/m.h5" -o "$TMP/lacking" >/dev/null 2>"$TMP/err" && [ -s "$TMP/lacking/$file" ] || fail "without $file: $(cat "$TMP/err")"
+done
+echo mine >"$TMP/lacking/README.md"
+$BIN/export --model "$TMP/m.h5" -o "$TMP/lacking" >/dev/null 2>"$TMP/err"
+grep -q 'up to date' "$TMP/err" && grep -qx mine "$TMP/lacking/README.md" || fail "a card of one's own: $(cat "$TMP/err")"
+# all tokens that the model stops at
+rm -r "$TMP/lacking/generation_config.json"
+sed -i 's/"eos_token_id": [0-9]*/"eos_token_id": [2, 1]/' "$TMP/lacking/config.json"
+grep -q eos_token_id "$TMP/lacking/config.json" || sed -i '1s/{/{"eos_token_id": [2, 1],/' "$TMP/lacking/config.json"
+$BIN/import -q --hf "$TMP/lacking" -o "$TMP/stops.h5" >/dev/null && $BIN/export -q --model "$TMP/stops.h5" -o "$TMP/stops" >/dev/null || fail 'stops'
+tr -d ' \n' <"$TMP/stops/generation_config.json" | grep -q '"eos_token_id":\[2,1\]' || fail "stops: $(cat "$TMP/stops/generation_config.json")"
+
 mkdir "$TMP/mine"
 echo dear >"$TMP/mine/diary"
 run 1 'no export of ours' $BIN/export --model "$TMP/m.h5" -o "$TMP/mine"

@@ -49,6 +49,14 @@ quiet "$bin/shard" filter --rows 3:40 -o some.h5 want-s.h5
 sed -n 4,40p rows | jq -c '[.step, .ids]' | cmp -s - some || fail 'filter mixed the steps up'
 quiet "$bin/sft" -q --model sft.h5 --data want-s.h5 --steps 2 --batch-size 8 -o again.h5
 
+# a run that goes on has samples of its own
+continued="$live --keep-samples more.h5 -o more-model.h5"
+quiet $continued --steps 0 --epochs 1
+cp more.h5 first.h5
+expect 2 "'more.h5' has the samples of the steps before; name another --keep-samples" $continued --steps 0 --epochs 2 --continue
+same first.h5 more.h5 'of the first run'
+quiet ${continued/more.h5/rest.h5} --steps 0 --epochs 2 --continue
+
 # groups: once for the steps that share them
 quiet "$bin/dpo-train" -q --model sft.h5 --data pairs.h5 --loss reward --steps 2 --batch-size 8 -o rm.h5
 group="$bin/distill -q --model sft.h5 --on-policy --reward-level group --reward-model rm.h5 --data prompts.h5 --max-new 6 --batch-size 4 --group 3 --inner-steps 2 --unit-tokens 256 --steps 6"

@@ -40,6 +40,16 @@ for rule in '--base ref --alpha tvd:3' '--negative ref --alpha fixed:0.7' '--pla
     done
 done
 quiet "$bin/shard" recode --bits 6 --top-k 5 -o recoded.h5 components-12.h5
+for bits in 8 6; do # from the default of 12, and cut
+    for cut in '' '--top-k 5'; do
+        rm -f again.h5
+        quiet "$bin/shard" recode --bits $bits $cut -o again.h5 composed-12.h5
+        quiet $verify --rows 60 again.h5
+    done
+done
+rm again.h5
+quiet "$bin/shard" recode --top-k 5 -o again.h5 composed-12.h5
+quiet $verify --rows 60 again.h5
 quiet "$bin/shard" filter --rows 11: -o filtered.h5 composed-8.h5
 quiet "$bin/shard" split --parts 3 -o split.h5 composed-8.h5
 cp out parts

@@ -84,6 +84,27 @@ run 2 'kind' $tok --input a.csv -o x.h5
 run 2 'split' $tok --kind sft --input a.csv --on-long split -o x.h5
 run 2 'split' $tok --kind sft --input a.csv --split valid=2 -o x.h5
 run 2 'map' $tok --kind sft --input a.csv --map prompt -o x.h5
+# names of --map: ours by any of its names, once, and a column that is there
+run 2 "no field of that name" $tok --kind sft --input a.csv --map prmpt=response -o x.h5
+run 2 "names 'prompt' twice" $tok --kind sft --input a.csv --map prompt=response,question=prompt -o x.h5
+bad "no column 'missing', which --map has for 'prompt'" $tok --kind sft --input a.csv --map prompt=missing -o x.h5
+bad "no column 'missing'" $tok --kind sft --input a.csv --map system=missing -o x.h5
+echo '{"prompt": "the", "better": "cat", "output": "sat"}' >m.jsonl
+bad "no column 'missing'" $tok --kind sft --input m.jsonl --map response=missing -o x.h5
+$loud --kind sft --input m.jsonl --map output=better --show 1 2>/dev/null | tr -d '|' | grep -q 'the{+cat' || fail "--map by another name"
+echo '{"prompt": "the", "response": "cat", "system": "sat", "system_prompt": "on"}' >m.jsonl
+$loud --kind sft --input m.jsonl --map system=nothing --show 1 2>/dev/null | tr -d '|' | grep -q '>the{+cat' || fail 'a system text that --map leaves out'
+# what a file's name says is how it is read
+printf 'text\nthe cat\n' >name.txt
+cp name.txt name.csv
+run 0 '2 rows out' $loud --kind text --input name.txt -o name.h5
+run 0 '1 rows out' $loud --kind text --input name.csv -o name.h5
+# a mask that is not that of the tokens after the prompt
+echo '{"ids": [1, 2, 3, 4], "prompt_length": 1, "mask": [0, 1, 0, 1]}' >ids.jsonl
+bad "its 'mask' is not" $tok --kind sft --input ids.jsonl -o x.h5
+echo '{"ids": [1, 2, 3, 4], "prompt_length": 2, "mask": [0, 0, 1, 1]}' >ids.jsonl
+run 0 '' $tok --kind sft --input ids.jsonl -o x.h5
+rm x.h5
 run 2 'template' $tok --kind sft --input a.csv --template nonsense -o x.h5
 run 2 'max-length' $tok --kind sft --input a.csv --max-length 1 -o x.h5
 run 2 'max-length' $tok --kind sft --input a.csv --max-length -5 -o x.h5

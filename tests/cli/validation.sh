@@ -47,6 +47,7 @@ quiet $dump --data pairs.h5 -o t.h5
 quiet $dump --data pairs.valid.h5 --rows-per-shard 8 -o tv.h5
 quiet $dump --data pairs.valid.h5 --layout components -o kv.h5
 quiet $dump --data pairs.valid.h5 --alpha fixed:3 -o other.h5
+quiet $dump --data pairs.h5 --layout components -o k2.h5
 valid=$(ls tv-*-of-*.h5)
 quiet "$bin/distill" $train --model s.h5 --teacher t.h5 --valid $valid --valid-every 2 --log distill.csv -o a.h5
 quiet "$bin/distill" $whole --model a.h5 --teacher $valid --log first.csv -o x.h5
@@ -66,6 +67,18 @@ quiet "$bin/distill" $train --model s.h5 --teacher t.h5 -o b.h5
 "$bin/shard" diff a.h5 b.h5 >out 2>err
 grep -q "attribute 'options'" out && ! grep -q weights out || fail "validation changed the weights: $(cat out err)"
 
+# rows that are held out are other inputs than rows that are trained on
+loud="--progress never --unit-tokens 256 --batch-size 8 --lr 3e-3 --steps 2"
+for again in both.h5; do
+    quiet "$bin/sft" -q $loud --model s.h5 --data sft.h5 sft.valid.h5 -o $again
+    expect 0 '2 steps in' "$bin/sft" $loud --model s.h5 --data sft.h5 --valid sft.valid.h5 -o $again
+    expect 0 'up to date' "$bin/sft" $loud --model s.h5 --data sft.h5 --valid sft.valid.h5 -o $again
+    quiet "$bin/dpo-train" -q $loud --model s.h5 --data pairs.h5 pairs.valid.h5 -o $again
+    expect 0 '2 steps in' "$bin/dpo-train" $loud --model s.h5 --data pairs.h5 --valid pairs.valid.h5 -o $again
+    quiet "$bin/distill" -q $loud --model s.h5 --teacher kv.h5 k2.h5 -o $again
+    expect 0 '2 steps in' "$bin/distill" $loud --model s.h5 --teacher kv.h5 --valid k2.h5 -o $again
+done
+
 # patience and the best weights; cut off and continued
 stubborn="--lr 0.3 --epochs 6 --valid-every 1 --patience 3 --save-best"
 for kind in dpo distill; do
@@ -78,6 +91,10 @@ for kind in dpo distill; do
     [ "$steps" -lt 24 ] || fail "$kind: patience did not end it: $steps steps"
     awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "valid_loss") c = i; next }
         NR == 2 || $c < best { best = $c; at = NR } END { exit NR - at != 3 }' best.csv || fail "$kind: not three in vain: $(cut -d, -f1-3 best.csv)"
+    best=$(awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == "valid_loss") c = i; next }
+        NR == 2 || $c < best { best = $c; at = $1 } END { printf "%d %.6g %d\n", at, best, $1 }' best.csv)
+    "$bin/shard" stat $kind-best.h5 | sed -n 's/^record.*"steps":\([0-9]*\),.*"valid_loss":\[[^,]*,\([^]]*\)\].*"steps_run":\([0-9]*\)}/\1 \2 \3/p' >kept
+    [ "$(cat kept)" = "$best" ] || fail "$kind: the record is of other weights: $(cat kept), $best"
     quiet "$@" --valid-every 1 --stop-after 10m --threads 1 -o $kind-one.h5
     same $kind-best.h5 $kind-one.h5 "$kind by one thread"
     mv $kind-best.h5 want.h5
