@@ -190,7 +190,7 @@ static void end_relay(void) {
 // that another one's end has closed.
 static void wait_for_another(void) {
     bool first = ranks.self == 0;
-    struct timespec t = {.tv_sec = first ? 0 : 2, .tv_nsec = 300000000};
+    struct timespec t = {.tv_sec = first ? 1 : 2, .tv_nsec = 300000000};
     if (!first) t.tv_nsec = 5000000L * (ranks.self < 100 ? ranks.self : 100);
     if (first && !relay.on) return;
     signal(SIGTERM, SIG_DFL);

@@ -36,7 +36,7 @@ train() { # STAGE OPTIONS...
         --log "$folder/$name.csv" --snapshot-every "$SNAPSHOTS" $TRAIN "${@:2}" -q >"$folder/$name.out"
     if [ "$made" != "$model" ]; then
         "$BIN/merge" --force --model "$reference" --adapter "$made" -o "$model" 2>&1 >"$folder/$name.out" |
-            sed -n 's/^merge: \([0-9]*\) parameters, of which \([0-9]*\) in .*/\1 \2/p' >"$folder/$name.parameters"
+            sed -n 's/^merge: \([0-9]*\) parameters, and \([0-9]*\) of .*/\1 \2/p' >"$folder/$name.parameters"
     fi
     rm "$folder/$name.out"
 }
