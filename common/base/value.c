@@ -82,6 +82,25 @@ bool value_share(const char *word, size_t *i, size_t *n) {
     return good;
 }
 
+static bool row_number(const char *word, size_t fallback, size_t *to) {
+    int64_t n = (int64_t)fallback;
+    if (*word && (!isdigit((unsigned char)*word) || !value_int(word, &n))) return false;
+    *to = (size_t)n;
+    return true;
+}
+
+bool value_range(const char *word, size_t all, size_t *from, size_t *to) {
+    char *first = xstrdup(word), *colon = strchr(first, ':');
+    size_t a = 0, b = all;
+    if (colon) *colon = 0;
+    bool good = *word && row_number(colon ? colon + 1 : first, all, &b);
+    good = good && (!colon || row_number(first, 0, &a));
+    if (good) *from = a;
+    if (good) *to = b;
+    free(first);
+    return good;
+}
+
 bool value_flag(const char *word, bool *v) {
     static const char *const words[] = {"false", "true", "no", "yes", "off", "on", "0", "1"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {

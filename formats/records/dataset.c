@@ -181,7 +181,10 @@ static bool keep_pair(struct run *r, const struct slot *s, const char *name) {
     double margin = x->score_chosen - x->score_rejected;
     enum pair_seen seen = pair_set_add(&r->pairs, s->key);
     if (same_tokens(&s->tokens)) {
-        ledger_count(l, d->keep_equal ? "kept" : "dropped", "chosen and rejected are the same",
+        bool cut = d->encoder.max_length && s->tokens.longest > d->encoder.max_length;
+        ledger_count(l, d->keep_equal ? "kept" : "dropped",
+                     cut ? "chosen and rejected are the same where they are cut"
+                         : "chosen and rejected are the same",
                      name);
         return d->keep_equal;
     }

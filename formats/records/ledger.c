@@ -173,9 +173,9 @@ void ledger_print(const struct ledger *l, struct log *log, bool split) {
     line(log, l->split, "split into pieces");
     print_part(l, log, 0, split ? " (train)" : "");
     if (split) print_part(l, log, 1, " (valid)");
-    log_note(log, "  %10llu rows begin with BOS, %llu end with EOS, longest %llu tokens",
+    log_note(log, "  %10llu rows begin with BOS, %llu end with EOS, longest %llu tokens%s",
              (unsigned long long)l->with_bos, (unsigned long long)l->with_eos,
-             (unsigned long long)l->longest);
+             (unsigned long long)l->longest, l->truncated || l->split ? " before it was cut" : "");
     line(log, l->unknown, "tokens are the unknown token: characters that the vocabulary lacks");
     line(log, l->bytes, "tokens are single bytes of characters that the vocabulary lacks");
     print_unused(l, log);

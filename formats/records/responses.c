@@ -13,6 +13,8 @@ static char *copy_field(const struct record *r, const char *name, size_t *n, str
         record_names(r, &names);
         if (record_has(r, name))
             fail_set(f, EXIT_BADDATA, "'%s' line %zu: '%s' is no text", r->path, r->line, name);
+        if (record_names_it(r, name))
+            fail_set(f, EXIT_BADDATA, "'%s' line %zu: '%s' is null", r->path, r->line, name);
         fail_set(f, EXIT_BADDATA, "'%s' line %zu: no column '%s'; there are: %s", r->path, r->line,
                  name, names.text ? names.text : "none");
         str_release(&names);

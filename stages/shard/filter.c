@@ -1,4 +1,5 @@
 #include "common/base/fail.h"
+#include "common/base/value.h"
 #include "formats/teachers/columns_rows.h"
 #include "formats/teachers/teacher_file.h"
 #include "stages/shard/shard.h"
@@ -33,16 +34,10 @@ static void declare(struct options *o, struct filter *s) {
     options_add(o, rows, sizeof rows / sizeof *rows);
 }
 
-// "A:B", with either left out.
 static void parse_rows(struct filter *s) {
-    const char *colon = strchr(s->rows, ':');
-    char *end;
     size_t total = columns_part(s->set[0]).rows_total;
-    bool digits = colon && strspn(s->rows, "0123456789:") == strlen(s->rows) &&
-                  !strchr(colon + 1, ':') && strlen(s->rows) < 30;
-    if (!digits) die(EXIT_USAGE, "--rows '%s' is not A:B, two row numbers", s->rows);
-    s->from = colon == s->rows ? 0 : strtoull(s->rows, &end, 10);
-    s->to = colon[1] ? strtoull(colon + 1, &end, 10) : total;
+    if (!strchr(s->rows, ':') || !value_range(s->rows, total, &s->from, &s->to))
+        die(EXIT_USAGE, "--rows '%s' is not A:B, two row numbers", s->rows);
     if (s->from >= s->to) die(EXIT_USAGE, "--rows '%s' has no rows", s->rows);
     if (s->from >= total)
         die(EXIT_USAGE, "--rows '%s' begins after the set's %zu rows", s->rows, total);

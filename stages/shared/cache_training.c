@@ -1,4 +1,5 @@
 #include "stages/shared/cache_training.h"
+#include "common/base/value.h"
 #include "formats/teachers/teacher_shift.h"
 #include "stages/shared/data_check.h"
 #include <stdio.h>
@@ -67,15 +68,14 @@ static void count_positions(struct cache_training *c) {
 
 static void choose_rows(struct cache_training *c) {
     size_t all = teacher_set_rows(c->source.set);
-    unsigned long long a = 0, b = all;
-    char junk;
-    if (c->rows && sscanf(c->rows, "%llu:%llu%c", &a, &b, &junk) != 2 &&
-        (a = 0, sscanf(c->rows, "%llu%c", &b, &junk) != 1))
+    size_t a = 0, b = all;
+    bool below = c->rows && *c->rows == '-'; // 0
+    if (c->rows && !below && !value_range(c->rows, all, &a, &b))
         die(EXIT_USAGE, "--rows '%s' is neither A:B nor N", c->rows);
-    if (a >= b || b > all || (c->rows && strchr(c->rows, '-')))
+    if (below || a >= b || b > all)
         die(EXIT_USAGE, "--rows %s is not a range within the %zu rows of the cache", c->rows, all);
-    c->source.first = (size_t)a;
-    c->source.rows = (size_t)(b - a);
+    c->source.first = a;
+    c->source.rows = b - a;
     if (c->max_positions) count_positions(c);
 }
 

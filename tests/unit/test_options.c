@@ -107,6 +107,16 @@ static void test_defaults_and_json(void **state) {
     for (size_t k = 0; k < sizeof shares / sizeof *shares; k++)
         assert_false(value_share(shares[k], &i, &n));
     assert_true(i == 2 && n == 3);
+    static const struct {
+        const char *word;
+        size_t from, to;
+    } ranges[] = {{"3:7", 3, 7}, {"3:", 3, 9}, {":7", 0, 7}, {":", 0, 9}, {"4", 0, 4}};
+    for (size_t k = 0; k < sizeof ranges / sizeof *ranges; k++)
+        assert_true(value_range(ranges[k].word, 9, &i, &n) && i == ranges[k].from &&
+                    n == ranges[k].to);
+    static const char *const odd[] = {"", "-1:3", "1:-3", "1:2:3", "a:3", "1:x", " 1:2", "+1:2"};
+    for (size_t k = 0; k < sizeof odd / sizeof *odd; k++)
+        assert_false(value_range(odd[k], 9, &i, &n));
     char *json = options_json(&o);
     assert_string_equal(json,
                         "{\"lr\":0.3,\"big\":1,\"rows\":3,\"alpha\":\"tvd:1.5\",\"name\":null,"
