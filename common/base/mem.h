@@ -26,9 +26,9 @@ void grow(void *p, size_t *capacity, size_t need, size_t size);
 #define MEM_PROGRAM ((size_t)22 << 20)
 #endif
 
-// A growing byte string, always NUL-terminated once something was added.
 bool text_ends(const char *text, const char *end); // whether text ends in it
 
+// A growing byte string, always NUL-terminated once something was added.
 struct str {
     char *text;
     size_t length, capacity;

@@ -64,7 +64,7 @@ static bool replaceable(const char *folder, struct fail *f) {
 
 bool hf_export_current(const struct hf_export *x, bool no_clobber, struct fail *f) {
     whole_folder_repair(x->folder, is_ours);
-    char *have = read_mark(x->folder, f), *want = hf_mark(x->lineage, x->folder, is_ours);
+    char *have = read_mark(x->folder, f), *want = hf_mark(x->lineage, x->folder, is_ours, f);
     bool same = have && !strcmp(have, want);
     bool exists = path_is_there(x->folder, f) && !is_empty(x->folder);
     free(have);
@@ -158,7 +158,7 @@ static bool write_all(const struct hf_export *x, const char *folder, const struc
                       hf_template_is_apart(m, f) ? m->chat_template : NULL, f);
     write_made(folder, "README.md", hf_card_text(m, from, f), f);
     write_weights(x, folder, &m->model, f);
-    return write_made(folder, mark, hf_mark(x->lineage, folder, is_ours), f);
+    return write_made(folder, mark, hf_mark(x->lineage, folder, is_ours, f), f);
 }
 
 bool hf_export_write(const struct hf_export *x, const struct model_file *m,

@@ -131,6 +131,7 @@ static void read_divisors(struct hf_reader *r, const struct json *v, const char 
 static void read_longrope(struct hf_reader *r, const struct json *v) {
     struct model_config *m = &r->c->model;
     struct hf_rope *rope = &r->c->rope;
+    hf_size(r, "max_position_embeddings", 0); // no default: the factor follows from it
     read_extension(r, v);
     if (!rope->gain_given) m->rope_gain = sqrt(1 + log(rope->factor) / log(rope->original));
     read_divisors(r, v, "short_factor", m->rope_divisor);
@@ -165,10 +166,13 @@ static void read_local_rope(struct hf_reader *r, const struct json *parameters) 
 }
 
 // The first numbers of a head alone may turn.
-static void read_share(struct hf_reader *r, const struct json *parameters) {
+static void read_share(struct hf_reader *r, const struct json *parameters,
+                       const struct json *scaling) {
     const char *key = "partial_rotary_factor";
     struct model_config *m = &r->c->model;
-    const struct json *object = hf_is_null(json_get(parameters, key)) ? r->root : parameters;
+    const struct json *object = !hf_is_null(json_get(parameters, key)) ? parameters
+                                : !hf_is_null(json_get(scaling, key))  ? scaling
+                                                                       : r->root;
     double share = hf_real(r, object, key, 1);
     if (share == 1 || r->f->code) return;
     if (!r->family->partial) {
@@ -194,7 +198,7 @@ void hf_read_rope(struct hf_reader *r) {
     m->rope_factor = 1;
     m->rope_theta = hf_real(r, json_get(parameters, "rope_theta") ? parameters : r->root,
                             "rope_theta", r->family->rope_theta > 0 ? r->family->rope_theta : 1e4);
-    read_share(r, parameters);
+    read_share(r, parameters, scaling);
     if (!hf_is_null(parameters)) read_scaling(r, parameters);
     if (!hf_is_null(scaling)) read_scaling(r, scaling);
     hf_must_be_off(r, "rope_interleaved");

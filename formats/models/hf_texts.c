@@ -6,6 +6,7 @@
 #include "formats/models/hf_family.h"
 #include "formats/models/tokenizer_json.h"
 #include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -115,15 +116,21 @@ char *hf_tokenizer_config_text(const struct model_file *m, struct fail *f) {
     return s.text;
 }
 
-// All tokens that config.json stops at, where it has a list.
+// All tokens that config.json stops at, where it has a list, and the model's own.
 static void add_stops(struct writer *w, const struct model_file *m) {
     struct fail ignored = {0};
     const char *text = m->config_json ? m->config_json : "{}";
     struct json *root = json_parse(text, strlen(text), "config.json", &ignored);
     const struct json *list = json_get(root, "eos_token_id");
     if (json_type(list) == JSON_ARRAY && json_size(list)) {
+        bool own = m->eos < 0;
         key(w, "eos_token_id");
-        json_write(w->to, list, 0);
+        for (size_t i = 0; i < json_size(list); i++) {
+            own = own || json_int(json_at(list, i)) == m->eos;
+            str_printf(w->to, "%s%lld", i ? ", " : "[", (long long)json_int(json_at(list, i)));
+        }
+        if (!own) str_printf(w->to, ", %d", (int)m->eos);
+        str_puts(w->to, "]");
     } else if (m->eos >= 0) {
         add_number(w, NULL, "eos_token_id", m->eos);
     }
@@ -155,26 +162,40 @@ bool hf_template_is_apart(const struct model_file *m, struct fail *f) {
 
 static const char mark_name[] = "aligndistil.json";
 
-static void add_files(struct str *s, const char *folder, bool (*is_ours)(const char *name)) {
-    struct dirent **files;
-    int n = scandir(folder, &files, NULL, alphasort), written = 0;
-    for (int i = 0; i < n; i++) {
-        const char *name = files[i]->d_name;
-        char *path = xasprintf("%s/%s", folder, name);
-        struct stat st;
-        bool weights = text_ends(name, ".safetensors");
-        if (is_ours(name) && strcmp(name, mark_name) != 0 && !stat(path, &st)) {
-            str_printf(s, "%s{\"name\": \"%s\"", written++ ? ", " : "", name);
-            if (weights) str_printf(s, ", \"bytes\": %lld", (long long)st.st_size);
-            str_puts(s, "}");
-        }
-        free(path);
-        free(files[i]);
-    }
-    if (n >= 0) free(files);
+static bool unseen(const char *path, struct fail *f) {
+    return fail_set(f, EXIT_FAILED, "cannot look at '%s': %s", path, strerror(errno));
 }
 
-char *hf_mark(const struct lineage *l, const char *folder, bool (*is_ours)(const char *name)) {
+static bool add_file(struct str *s, const char *folder, const char *name, bool first,
+                     struct fail *f) {
+    char *path = xasprintf("%s/%s", folder, name);
+    struct stat st;
+    bool seen = !stat(path, &st) || unseen(path, f);
+    if (seen) str_printf(s, "%s{\"name\": \"%s\"", first ? "" : ", ", name);
+    if (seen && text_ends(name, ".safetensors"))
+        str_printf(s, ", \"bytes\": %lld", (long long)st.st_size);
+    if (seen) str_puts(s, "}");
+    free(path);
+    return seen;
+}
+
+static void add_files(struct str *s, const char *folder, bool (*is_ours)(const char *name),
+                      struct fail *f) {
+    struct dirent **files = NULL;
+    int n = scandir(folder, &files, NULL, alphasort);
+    bool first = true;
+    if (n < 0 && errno != ENOENT && errno != ENOTDIR) unseen(folder, f);
+    for (int i = 0; i < n; i++) {
+        const char *name = files[i]->d_name;
+        if (!f->code && is_ours(name) && strcmp(name, mark_name) != 0)
+            first = !add_file(s, folder, name, first, f) && first;
+        free(files[i]);
+    }
+    free(files);
+}
+
+char *hf_mark(const struct lineage *l, const char *folder, bool (*is_ours)(const char *name),
+              struct fail *f) {
     struct str s = {0};
     char hash[33];
     str_printf(&s, "{\n  \"created_by\": \"aligndistil %s\",\n  \"options\": %s,\n  \"parents\": [",
@@ -185,7 +206,7 @@ char *hf_mark(const struct lineage *l, const char *folder, bool (*is_ours)(const
                    l->parents.items[i].kind, hash);
     }
     str_puts(&s, "],\n  \"files\": [");
-    add_files(&s, folder, is_ours);
+    add_files(&s, folder, is_ours, f);
     str_puts(&s, "]\n}\n");
     return s.text;
 }

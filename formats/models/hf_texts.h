@@ -9,5 +9,7 @@ char *hf_generation_config_text(const struct model_file *m);
 bool hf_template_is_apart(const struct model_file *m,
                           struct fail *f); // not inside tokenizer_config.json
 // aligndistil.json of an export with the files that are in the folder now: those of these names,
-// but for itself. An export that lacks one of its files, or some of its weights, has another.
-char *hf_mark(const struct lineage *l, const char *folder, bool (*is_ours)(const char *name));
+// but for itself. An export that lacks one of its files, or some of its weights, has another. f:
+// where the folder cannot be looked at.
+char *hf_mark(const struct lineage *l, const char *folder, bool (*is_ours)(const char *name),
+              struct fail *f);

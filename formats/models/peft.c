@@ -194,7 +194,8 @@ bool peft_current(const struct peft_export *x, bool no_clobber, struct fail *f) 
     size_t n;
     struct stat st;
     whole_folder_repair(x->folder, is_ours);
-    char *path = in_folder(x->folder, ours[MARK]), *want = hf_mark(x->lineage, x->folder, is_ours);
+    char *path = in_folder(x->folder, ours[MARK]),
+         *want = hf_mark(x->lineage, x->folder, is_ours, f);
     bool folder = !stat(x->folder, &st) && S_ISDIR(st.st_mode);
     char *have = folder ? slurp_optional(path, 1 << 24, &n, f) : NULL;
     bool same = have && !strcmp(have, want);
@@ -266,7 +267,7 @@ bool peft_write(const struct peft_export *x, const struct model_file *m, struct 
     char *config = config_text(x, &a->config);
     write_weights(w.partial, &a->trained, f);
     whole_folder_text(w.partial, ours[CONFIG], config, f);
-    char *mark = hf_mark(x->lineage, w.partial, is_ours);
+    char *mark = hf_mark(x->lineage, w.partial, is_ours, f);
     whole_folder_text(w.partial, ours[MARK], mark, f);
     free(config);
     free(mark);

@@ -35,9 +35,9 @@ struct records *records_open(size_t n, const char *const *paths, enum record_syn
                              struct fail *f);
 // False at the end, or with f of records_open set.
 bool records_next(struct records *r, struct record *out);
-// What the current file is, for the report; NULL before the first row.
 // How a file is read, by its name and its first bytes; AUTO with f set: it cannot be.
 enum record_syntax records_syntax_of(const char *path, enum record_syntax wanted, struct fail *f);
+// What the current file is, for the report; NULL before the first row.
 const char *records_syntax(const struct records *r);
 void records_close(struct records *r);
 

@@ -87,14 +87,27 @@ bool field_map_parse(struct field_map *m, const char *text, struct fail *f) {
     return !f->code;
 }
 
-// A column that --map names is there. Those beside the conversation may be missing in a row of
-// JSON, and `none` leaves them out.
+// The column that --map has for a field; NULL: it names none, or one that the row lacks.
+static const char *mapped_there(const struct record *row, const struct field_map *map,
+                                const char *field) {
+    const char *theirs = mapped(map, field);
+    return theirs != field && record_names_it(row, theirs) ? theirs : NULL;
+}
+
+// Whether a row may be without the column that --map has for a field: `none` leaves it out, a
+// dialogue stands for a prompt and the reverse, and a row of JSON need not have what is optional.
+static bool may_lack(const struct record *row, const struct field_map *map, const char *field) {
+    if (!strcmp(mapped(map, field), "none")) return true;
+    if (!strcmp(field, "prompt") && mapped_there(row, map, "messages")) return true;
+    if (!strcmp(field, "messages") && mapped_there(row, map, "prompt")) return true;
+    return !row->header && (columns_field(field) || !strcmp(field, "input"));
+}
+
+// The columns that --map names are there.
 static bool map_fits(struct record *row, const struct field_map *map) {
     for (size_t i = 0; i < map->n; i++) {
         const char *theirs = map->theirs[i];
-        bool beside = columns_field(map->ours[i]) != NULL;
-        if (record_names_it(row, theirs) || (beside && (!row->header || !strcmp(theirs, "none"))))
-            continue;
+        if (record_names_it(row, theirs) || may_lack(row, map, map->ours[i])) continue;
         struct str names = {0};
         str_puts(&names, "");
         record_names(row, &names);
@@ -326,10 +339,14 @@ static bool mask_agrees(struct record *row, enum data_kind kind, size_t n, size_
     const struct json *mask = record_json(row, "mask");
     if (json_type(mask) != JSON_ARRAY || kind == DATA_PROMPT) return true;
     bool agrees = json_size(mask) == n;
-    for (size_t i = 1; agrees && i < n; i++)
-        agrees = json_number(json_at(mask, i)) == (i >= prompt);
-    return agrees || row_bad(row, "its 'mask' is not that of the tokens after 'prompt_length'; "
-                                  "bring the texts, or leave the mask out");
+    for (size_t i = 1; agrees && i < n; i++) {
+        const struct json *v = json_at(mask, i);
+        double on = json_type(v) == JSON_BOOL ? json_bool(v) : json_number(v);
+        agrees = on == (i >= prompt);
+    }
+    return agrees ||
+           row_bad(row, "its 'mask' is not that of %s; bring the texts, or leave the mask out",
+                   kind == DATA_TEXT ? "all its tokens" : "the tokens after 'prompt_length'");
 }
 
 static bool read_ids(struct record *row, enum data_kind kind, const struct field_map *map,
@@ -409,6 +426,6 @@ static bool check_filled(struct record *row, enum data_kind kind, const struct e
 bool shape_read(struct record *row, enum shape shape, enum data_kind kind,
                 const struct field_map *map, struct example *out) {
     example_clear(out);
-    return read_shape(row, shape, kind, map, out) && columns_take(row, kind, map, out) &&
-           check_filled(row, kind, out);
+    return map_fits(row, map) && read_shape(row, shape, kind, map, out) &&
+           columns_take(row, kind, map, out) && check_filled(row, kind, out);
 }

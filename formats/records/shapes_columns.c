@@ -10,8 +10,8 @@
 // ---- a column as JSON or as a cell --------------------------------------------------------------
 
 struct cell {
-    const char *name;
-    const struct json *json; // NULL: a text
+    const char *name, *field; // the column's; ours
+    const struct json *json;  // NULL: a text
     const char *text;
     size_t n;
 };
@@ -44,9 +44,9 @@ const char *columns_field(const char *name) {
 // gives; an empty text, list or object is nothing.
 static bool find_cell(const struct record *row, const struct field_map *map,
                       const char *const *names, struct cell *to) {
-    const char *own = mapped(map, names[0]), *const only[] = {own, NULL};
-    for (names = own == names[0] ? names : only; *names; names++) {
-        *to = (struct cell){.name = *names};
+    const char *field = names[0], *own = mapped(map, field), *const only[] = {own, NULL};
+    for (names = own == field ? names : only; *names; names++) {
+        *to = (struct cell){.name = *names, .field = field};
         to->json = record_json(row, to->name);
         to->text = record_text(row, to->name, &to->n);
         enum json_type t = json_type(to->json);
@@ -65,7 +65,7 @@ static const struct json *list_of(struct record *row, const struct cell *c, stru
     struct json *v = c->text ? json_parse(c->text, c->n, c->name, &f) : NULL;
     const struct json *list = v ? example_own_json(e, v) : c->text ? NULL : c->json;
     if (json_type(list) == JSON_ARRAY) return json_size(list) ? list : NULL;
-    row_bad(row, "'%s' is not a list; pass --map %s=none to leave it out", c->name, c->name);
+    row_bad(row, "'%s' is not a list; pass --map %s=none to leave it out", c->name, c->field);
     return NULL;
 }
 
@@ -135,7 +135,7 @@ static bool check_media(struct record *row, const struct field_map *map) {
             return row_bad(row,
                            "it has '%s'; only texts can be trained on (pass --map %s=none to "
                            "leave the column out)",
-                           c.name, c.name);
+                           c.name, c.field);
     return true;
 }
 

@@ -103,6 +103,11 @@ static double field_error(const struct teacher_compare *c, enum teacher_field fi
     return field == CODE_TAIL ? step : step / 2; // the first step of log Q stands for all below
 }
 
+// What it lacks of the support's own is rounded again by every recoding: three of them at most.
+static double entropy_error(const struct teacher_compare *c) {
+    return (c->times > 1 ? 4 : 1) * field_error(c, CODE_ENTROPY);
+}
+
 // Brief codes hold the logarithm of TVD, down to exp(-254 / 16).
 static double tvd_error(const struct teacher_compare *c, double tvd) {
     return c->code.brief ? tvd * expm1(1. / 32) + 1.3e-7 : field_error(c, CODE_TVD);
@@ -271,7 +276,7 @@ void teacher_compare(struct teacher_compare *c, int self, const struct teacher_r
     compare(to, COMPARED_TVD, -1, (double)p->tvd, tvd, apart);
     compare(to, COMPARED_ALPHA, -1, (double)p->alpha, alpha, 1e-6 + alpha_error(c, alpha, apart));
     compare(to, COMPARED_ENTROPY, -1, (double)row->entropy[i], entropy,
-            c->times * field_error(c, CODE_ENTROPY) + 3 * c->tolerance);
+            entropy_error(c) + 3 * c->tolerance);
     to->kl = stored_kl(c, p, scratch, tail, entropy);
     free(ids);
     free(place);

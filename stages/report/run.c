@@ -14,13 +14,18 @@ char *run_path(const struct run *r, const char *path) {
     return *path == '/' ? xstrdup(path) : xasprintf("%s/%s", r->folder, path);
 }
 
+static bool ends(const char *path, const char *ending) {
+    size_t n = strlen(path), k = strlen(ending);
+    return n >= k && !strcasecmp(path + n - k, ending);
+}
+
 char *run_stem(const char *path) {
     static const char *const endings[] = {".h5", ".csv", ".tsv", ".jsonl", ".json", ".log"};
     const char *slash = strrchr(path, '/');
     char *stem = xstrdup(slash ? slash + 1 : path);
     for (int again = 0; again < 2; again++) // .log.csv has two
         for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
-            if (text_ends(stem, endings[i]) && strlen(stem) > strlen(endings[i]))
+            if (ends(stem, endings[i]) && strlen(stem) > strlen(endings[i]))
                 stem[strlen(stem) - strlen(endings[i])] = '\0';
     return stem;
 }
@@ -35,7 +40,7 @@ bool run_is_model(const struct run_file *x) {
 
 static bool is_snapshot(const char *path) { // NAME.step-40.h5
     const char *at = strstr(path, ".step-");
-    return at && text_ends(path, ".h5") && strspn(at + 6, "0123456789") + 9 == strlen(at);
+    return at && ends(path, ".h5") && strspn(at + 6, "0123456789") + 9 == strlen(at);
 }
 
 static bool look_at_artefact(struct run_file *x, const char *path, struct fail *f) {
@@ -92,14 +97,14 @@ static bool look_at_text(struct run_file *x, const char *path, struct fail *f) {
 static void look_at(struct run *r, const char *name, const struct stat *st, struct fail *failed) {
     struct run_file x = {.path = xstrdup(name), .bytes = st->st_size, .when = st->st_mtime};
     struct fail f = {0};
-    bool ours = text_ends(name, ".h5"), known = false;
+    bool ours = ends(name, ".h5"), known = false;
     char *path = run_path(r, name);
     if (is_snapshot(name)) {
         r->snapshots++;
     } else if (ours) {
         known = look_at_artefact(&x, path, &f);
     } else if (st->st_size > 0 && st->st_size <= TEXT_BYTES &&
-               (text_ends(name, ".csv") || text_ends(name, ".jsonl") || text_ends(name, ".tsv"))) {
+               (ends(name, ".csv") || ends(name, ".jsonl") || ends(name, ".tsv"))) {
         known = strpbrk(name, "\"\n\r") == NULL && look_at_text(&x, path, &f);
     }
     if (f.code == EXIT_FAILED) {
@@ -123,8 +128,7 @@ static void look_at(struct run *r, const char *name, const struct stat *st, stru
 // -------------------------------------------------------------------------------------
 
 static bool passed_over(const char *name) {
-    return name[0] == '.' || strstr(name, ".tmp-") || text_ends(name, ".spool") ||
-           text_ends(name, ".ckpt");
+    return name[0] == '.' || strstr(name, ".tmp-") || ends(name, ".spool") || ends(name, ".ckpt");
 }
 
 static int by_name(const struct dirent **a, const struct dirent **b) {

@@ -17,8 +17,8 @@ struct verify {
     int64_t rows, micro_tokens, seed, threads;
     double tolerance;
     struct parents parents; // what was loaded
-    // of the file at hand
     const struct options *options;
+    // of the file at hand
     const char *path;
     struct teacher_info info;
     struct teacher_shard shard;

@@ -107,6 +107,9 @@ grep -q eos_token_id "$TMP/lacking/config.json" || sed -i '1s/{/{"eos_token_id":
 $BIN/import -q --hf "$TMP/lacking" -o "$TMP/stops.h5" >/dev/null && $BIN/export -q --model "$TMP/stops.h5" -o "$TMP/stops" >/dev/null || fail 'stops'
 tr -d ' \n' <"$TMP/stops/generation_config.json" | grep -q '"eos_token_id":\[2,1\]' || fail "stops: $(cat "$TMP/stops/generation_config.json")"
 
+$BIN/import -q --hf "$TMP/lacking" --eos '<|bos|>' -o "$TMP/stops.h5" --force >/dev/null && $BIN/export -q --model "$TMP/stops.h5" -o "$TMP/stops" --force >/dev/null || fail 'stops'
+tr -d ' \n' <"$TMP/stops/generation_config.json" | grep -q '"eos_token_id":\[2,1,[0-9]*\]' || fail "its own stop: $(cat "$TMP/stops/generation_config.json")"
+
 mkdir "$TMP/mine"
 echo dear >"$TMP/mine/diary"
 run 1 'no export of ours' $BIN/export --model "$TMP/m.h5" -o "$TMP/mine"

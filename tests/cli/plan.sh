@@ -51,17 +51,20 @@ check 0 "$bin/distill" -q --model m.h5 --on-policy $models --data sft.h5 --max-n
 
 # a batch is no larger than the data; the steps of a group's samples are counted in both ways
 quiet "$bin/tokenize" -q --model m.h5 --kind sft --input <(head -n 60 sft.csv) -o few-sft.h5
-planned() { "$@" --dry-run -o x.h5 2>err | awk '{ print $1, $2 }' >plan || fail "$*: $(cat err)"; }
+planned() { "$@" --dry-run -o x.h5 >plan 2>err || fail "$*: $(cat err)"; }
 planned "$bin/sft" -q --model m.h5 --data few-sft.h5 --batch-size 59 --epochs 2
 mv plan 59
 planned "$bin/sft" -q --model m.h5 --data few-sft.h5 --batch-size 1000000 --epochs 2
 paste 59 plan | awk '$1 == "memory_bytes" && $2 == $4 { n++ } END { exit n != 1 }' || fail "a batch of 1000000: $(cat plan)"
 group="--on-policy --reward-level group --scorer true --data few-sft.h5 --batch-size 59 --inner-steps 5 --max-new 8"
-planned "$bin/distill" -q --model m.h5 $group --epochs 8
-mv plan epochs
-planned "$bin/distill" -q --model m.h5 $group --steps 40
-paste epochs plan | awk '$1 == "estimated_seconds" && $2 < 1.5 * $4 + 2 && $4 < 1.5 * $2 + 2 { n++ } END { exit n != 1 }' ||
-    fail "40 steps: $(grep seconds epochs plan)"
+for try in 1 2 3 4 5 6 7 8; do # each measures the machine, which may be busy at one of them
+    planned "$bin/distill" -q --model m.h5 $group --epochs 8
+    mv plan epochs
+    planned "$bin/distill" -q --model m.h5 $group --steps 40
+    near=$(paste epochs plan | awk '$1 == "estimated_seconds" { print $2 < 1.5 * $4 + 2 && $4 < 1.5 * $2 + 2 }')
+    [ "$near" = 0 ] || break
+done
+[ "$near" = 1 ] || fail "40 steps: $(grep seconds epochs plan)"
 
 # a large vocabulary, whose logits are most of the memory: the loss's own, and those of the distance to the
 # start model, which is measured when the training is over

@@ -94,6 +94,15 @@ bad "no column 'missing'" $tok --kind sft --input m.jsonl --map response=missing
 $loud --kind sft --input m.jsonl --map output=better --show 1 2>/dev/null | tr -d '|' | grep -q 'the{+cat' || fail "--map by another name"
 echo '{"prompt": "the", "response": "cat", "system": "sat", "system_prompt": "on"}' >m.jsonl
 $loud --kind sft --input m.jsonl --map system=nothing --show 1 2>/dev/null | tr -d '|' | grep -q '>the{+cat' || fail 'a system text that --map leaves out'
+# what a row of JSON need not have it may lack, in any order; `none` leaves a column out
+printf '%s\n' '{"instruction": "the", "output": "cat"}' '{"instruction": "the", "context": "on", "output": "dog"}' >alpaca.jsonl
+run 0 '2 rows out' $loud --kind sft --input alpaca.jsonl --map input=context -o alpaca.h5
+tac alpaca.jsonl >capla.jsonl
+run 0 '2 rows out' $loud --kind sft --input capla.jsonl --map input=context -o alpaca.h5
+printf 'instruction,input,output\nthe,on,cat\n' >alpaca.csv
+run 0 '1 rows out' $loud --kind sft --input alpaca.csv --map input=none -o alpaca.h5
+bad "no column 'context'" $tok --kind sft --input alpaca.csv --map input=context -o x.h5
+bad "no column 'missing'" $tok --kind sft --input a.csv --format completion --map prompt=missing -o x.h5
 # what a file's name says is how it is read
 printf 'text\nthe cat\n' >name.txt
 cp name.txt name.csv
@@ -102,6 +111,8 @@ run 0 '1 rows out' $loud --kind text --input name.csv -o name.h5
 # a mask that is not that of the tokens after the prompt
 echo '{"ids": [1, 2, 3, 4], "prompt_length": 1, "mask": [0, 1, 0, 1]}' >ids.jsonl
 bad "its 'mask' is not" $tok --kind sft --input ids.jsonl -o x.h5
+echo '{"ids": [1, 2, 3, 4], "prompt_length": 2, "mask": [false, false, true, true]}' >ids.jsonl
+run 0 '' $tok --kind sft --input ids.jsonl -o ids.h5
 echo '{"ids": [1, 2, 3, 4], "prompt_length": 2, "mask": [0, 0, 1, 1]}' >ids.jsonl
 run 0 '' $tok --kind sft --input ids.jsonl -o x.h5
 rm x.h5

@@ -88,6 +88,12 @@ static void rope(void **state) {
     c = accept("{" PHI3 ",\"rope_parameters\":{\"rope_type\":\"default\",\"rope_theta\":5e3,"
                "\"partial_rotary_factor\":0.5}}");
     assert_true(c.model.rope_dim == 8 && c.model.rope_theta == 5000);
+    c = accept("{" PHI3 ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2,"
+               "\"partial_rotary_factor\":0.5}}");
+    assert_int_equal(c.model.rope_dim, 8);
+    refuse("{" LLAMA ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2,"
+           "\"partial_rotary_factor\":0.5}}",
+           "partial_rotary_factor");
 }
 
 #define YARN(more)                                                                                 \
@@ -139,10 +145,14 @@ static void longrope(void **state) {
                                     "\"attention_factor\":1.1}}");
     assert_true(c.model.rope_gain == 1.1 && c.model.max_positions == 8192);
     refuse(LONG("longrope", "") "}}", "'original_max_position_embeddings'");
-    refuse("{" PHI3 ",\"original_max_position_embeddings\":64,\"rope_scaling\":{\"type\":"
-           "\"longrope\",\"short_factor\":[1],\"long_factor\":[2]}}",
-           "'short_factor' in 'config.json' is not a list of 8 numbers");
     refuse("{" PHI3 ",\"original_max_position_embeddings\":64,\"partial_rotary_factor\":0.25,"
+           "\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1,1],\"long_factor\":[2,2]}}",
+           "'max_position_embeddings' is missing");
+    refuse("{" PHI3 ",\"max_position_embeddings\":128,\"original_max_position_embeddings\":64,"
+           "\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1],\"long_factor\":[2]}}",
+           "'short_factor' in 'config.json' is not a list of 8 numbers");
+    refuse("{" PHI3 ",\"max_position_embeddings\":128,\"original_max_position_embeddings\":64,"
+           "\"partial_rotary_factor\":0.25,"
            "\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1,0],\"long_factor\":[2,2]}}",
            "not positive");
 }
