@@ -15,7 +15,7 @@ struct teacher_compare {
     float *level; // (levels) as stored; NULL: nothing is coded
     double tolerance;
     int times;                           // coded: 2 where it may have been recoded
-    size_t tables;                       // then: those that it may have had,
+    size_t tables;                       // then: codings that it may have had before,
     struct teacher_codec before[TABLES]; // of no fewer bits
     struct teacher_gather *gather;       // components
 };

@@ -1,6 +1,6 @@
 // Compares what a teacher cache holds of a position with the teachers' logits there. A number may
-// be off by the error of its coding (twice that in a file that was recoded or rewritten) and by a
-// tolerance for another machine's rounding.
+// be off by the error of its coding, in a file that was recoded or rewritten also by that of a
+// coding that it may have had before, and by a tolerance for another machine's rounding.
 #pragma once
 #include "formats/teachers/teacher_file.h"
 #include "formats/teachers/teacher_gather.h"
