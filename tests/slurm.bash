@@ -57,6 +57,11 @@ over() { # JOB: waits until it and its tasks are gone; what waits to be queued a
     done
     fail "job $1 does not end: $(squeue -h -j "$1")"
 }
+steps() { tail -n 1 log.csv 2>/dev/null | cut -d, -f1 | grep -E '^[0-9]+$' || echo 0; }
+begun() { # LOG...: waits until a training job with --log log.csv has made some steps
+    for try in $(seq 300); do [ "$(steps)" -gt 10 ] && return; sleep 0.1; done
+    fail "no steps: $(cat "$@")"
+}
 submit() { # COMMAND...: its job number
     "$@" >said 2>&1 || fail "$*: $(cat said)"
     awk '/Submitted/ { print $4 }' said

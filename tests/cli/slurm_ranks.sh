@@ -15,14 +15,9 @@ seconds "$mpi/sft" -q $train --steps 1200 -o short.h5 >out 2>err
 long="$train --steps $(awk -v t="$took" 'BEGIN { print 1200 * int(1 + 8 / t) }')" # still at work when it is told to stop
 "$mpi/sft" -q $long -o want.h5 >out 2>err || fail "one rank: $(cat err)"
 
-steps() { tail -n 1 log.csv 2>/dev/null | cut -d, -f1 | grep -E '^[0-9]+$' || echo 0; }
-begun() { # waits until the job has made some steps
-    for try in $(seq 300); do [ "$(steps)" -gt 10 ] && return; sleep 0.1; done
-    fail "no steps: $(cat ranks-*.log)"
-}
 rm -f log.csv
 job=$(NODES=1 RANKS=2 CPUS=1 MEM=1 submit bash "$root/pipelines/slurm/ranks.sbatch" sft -q $long -o "$PWD/got.h5" --log "$PWD/log.csv")
-begun
+begun ranks-*.log
 scancel --signal=USR1 "$job"
 over "$job"
 same want.h5 got.h5 'two ranks under srun'
@@ -32,7 +27,7 @@ grep -i warning ranks-*.log && fail 'a warning'
 rm -f log.csv
 job=$(NODES=1 RANKS=2 CPUS=1 MEM=1 submit bash "$root/pipelines/slurm/ranks.sbatch" sft -q $long -o "$PWD/got2.h5" --log "$PWD/log.csv" \
     --checkpoint-every 5)
-begun
+begun ranks-*.log
 scancel "$job"
 over "$job"
 for try in $(seq 100); do pgrep -f "$PWD/got2.h5" >/dev/null || break; sleep 0.1; done

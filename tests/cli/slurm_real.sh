@@ -22,18 +22,17 @@ same merged.h5 work/merged.h5 'merged shards of an array job'
 cat dump-*.log >said 2>&1
 grep -i 'warning' said && fail 'a warning in an array job'
 
-train="--model $PWD/sft.h5 --data $PWD/sft-data.h5 --batch-size 4 --unit-tokens 256 --epochs 30"
-quiet "$bin/sft" -q $train -o want.h5
-job=$(submit bash "$root/pipelines/slurm/train.sbatch" sft -q $train -o "$PWD/got.h5")
-for try in $(seq 200); do # a few steps, then the time is up, as --signal tells the step
-    [ -e got.h5.ckpt ] && break
-    squeue -h -j "$job" -o %T | grep -q RUNNING && { sleep 0.3; scancel --signal=USR1 "$job" 2>/dev/null; }
-    squeue -h -j "$job" -o %T 2>/dev/null | grep -q . || break
-    sleep 0.2
-done
+train="--model $PWD/sft.h5 --data $PWD/sft-data.h5 --batch-size 4 --unit-tokens 256"
+seconds "$bin/sft" -q $train --steps 300 -o short.h5 >out 2>err
+[ -e short.h5 ] || fail "$(cat err)"
+long="$train --steps $(awk -v t="$took" 'BEGIN { print 300 * int(1 + 8 / t) }')" # still at work when it is told to stop
+quiet "$bin/sft" -q $long -o want.h5
+job=$(submit bash "$root/pipelines/slurm/train.sbatch" sft -q $long -o "$PWD/got.h5" --log "$PWD/log.csv")
+begun train-*.log
+scancel --signal=USR1 "$job" # to its step, as --signal does when the time is nearly up
 over "$job"
 same want.h5 got.h5 'a training job'
-[ "$(scontrol show job "$job" | grep -o 'Restarts=[0-9]*')" != Restarts=0 ] || echo 'the job was done before its signal'
+[ "$(scontrol show job "$job" | grep -o 'Restarts=[0-9]*')" != Restarts=0 ] || fail "never queued again: $(cat train-*.log)"
 
 # sbatch has two CPUs, srun is not told: one is left to the stage, which says so
 printf '#!/bin/bash\nsrun --cpu-bind=cores sft -q %s --steps 1 -o %s/warned.h5\n' "$train" "$PWD" >bare.sh
