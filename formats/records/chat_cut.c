@@ -146,9 +146,15 @@ static bool not_shown(struct chat *c, const char *what, size_t i) {
                     what, i + 1);
 }
 
+// Blanks may be trimmed away; of an answer nothing would be left then.
+static bool must_show(const struct turn *t) {
+    bool alone = t->role == ROLE_ASSISTANT && !t->tool_calls && !t->reasoning.text;
+    return !blank(t->text, t->n) || (t->n && alone);
+}
+
 static bool shows_turn(struct chat *c, const struct turn *t, struct jtext whole, size_t i,
                        bool thought) {
-    if (!blank(t->text, t->n) && !shows(whole, chat_mark(i, CHAT_CONTENT)))
+    if (must_show(t) && !shows(whole, chat_mark(i, CHAT_CONTENT)))
         return not_shown(c, "the content", i);
     if (t->tool_calls && !shows(whole, chat_mark(i, CHAT_CALLS)))
         return not_shown(c, "the tool calls", i);

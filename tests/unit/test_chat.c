@@ -279,6 +279,18 @@ static void refuses(void **state) {
     a.template = "{% for m in messages %}{% if m.role != 'system' %}{{ m.content }}</s>{% endif "
                  "%}{% endfor %}";
     refuse(a, TALK(S("s") "," U("a") "," A("b")), "does not show the content of message 1");
+    a.template = "{% for m in messages %}{{ m.role + ':' + m.content|trim }}</s>{% endfor %}"
+                 "{% if add_generation_prompt %}assistant:{% endif %}";
+    refuse(a, TALK(U("a") "," A(" \\n")), "does not show the content of message 2");
+    refuse(a, TALK(U("a") "," A(" ") "," U("b") "," A("c")),
+           "does not show the content of message 2");
+    expect(a, TALK(U("a") "," U(" ") "," A(" b")),
+           "user:a\xc2\xab</s>\xc2\xbbuser:\xc2\xab</s>\xc2\xbb"
+           "assistant:{b\xc2\xab</s>\xc2\xbb}");
+    a.kind = DATA_PREF;
+    refuse(a, "{\"prompt\":\"a\",\"chosen\":\"b\",\"rejected\":\" \"}",
+           "does not show the content of message 2");
+    a.kind = DATA_SFT;
     refuse(chatml, "{\"messages\":[" U("a") "," A("b") "],\"tools\":[{\"name\":\"f\"}]}",
            "does not show the row's tools");
     refuse((struct asked){.kind = DATA_SFT, .template = "mistral"},
