@@ -138,6 +138,7 @@ static void count(struct run *r, const struct slot *s, size_t pieces) {
     l->trained[s->part] += x->chosen.n + x->rejected.n;
     for (size_t i = 0; i < x->mask.length; i++) l->trained[s->part] += x->mask.text[i] == 1;
     l->with_bos += e->bos >= 0 && x->ids.n && x->ids.id[0] == e->bos;
+    l->bos_added += x->bos_added;
     l->with_eos += e->kind == DATA_PREF
                        ? ends_with_eos(e, &x->chosen) && ends_with_eos(e, &x->rejected)
                        : ends_with_eos(e, &x->ids);

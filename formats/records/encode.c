@@ -152,7 +152,7 @@ void encoded_piece(const struct encoder *e, const struct encoded *x, size_t i, s
 static void clear(struct encoded *x) {
     x->ids.n = x->mask.length = x->prompt_length = x->chosen.n = x->rejected.n = 0;
     x->ids.gave_up = x->chosen.gave_up = x->rejected.gave_up = false;
-    x->dropped = x->truncated = x->no_room = x->joined = false;
+    x->dropped = x->truncated = x->no_room = x->joined = x->bos_added = false;
     x->special_text = 0;
     str_puts(&x->mask, "");
 }

@@ -34,6 +34,7 @@ struct encoded {          // zero-initialise; reused
                                       // alone
     size_t longest;                   // tokens before anything was cut
     size_t special_text;              // special tokens written out in the data that are text
+    bool bos_added;                   // of a template that writes none
     bool joined; // in one go, an answer's first token would be one with the prompt's last
 };
 

@@ -20,7 +20,7 @@ static void pieces_end(struct pieces *p) {
     free(p->typed);
 }
 
-// What the tokenizer puts in front, where the text does not begin with it.
+// What the tokenizer puts in front, where the text does not begin with it: every row has its BOS.
 static void put_bos(const struct pieces *p, struct ids *to, size_t from) {
     const struct ids *before, *after;
     tokenizer_surround(p->e->tokenizer, &before, &after);
@@ -29,6 +29,7 @@ static void put_bos(const struct pieces *p, struct ids *to, size_t from) {
         !memcmp(to->id + from, before->id, before->n * sizeof *before->id))
         return;
     size_t n = to->n - from;
+    p->out->bos_added = true;
     encoded_add(to, before->id, before->n); // room
     memmove(to->id + from + before->n, to->id + from, n * sizeof *to->id);
     memcpy(to->id + from, before->id, before->n * sizeof *before->id);

@@ -176,6 +176,9 @@ void ledger_print(const struct ledger *l, struct log *log, bool split) {
     log_note(log, "  %10llu rows begin with BOS, %llu end with EOS, longest %llu tokens%s",
              (unsigned long long)l->with_bos, (unsigned long long)l->with_eos,
              (unsigned long long)l->longest, l->truncated || l->split ? " before it was cut" : "");
+    line(log, l->bos_added,
+         "rows have the tokenizer's BOS where the template writes none, as apply_chat_template "
+         "would not");
     line(log, l->unknown, "tokens are the unknown token: characters that the vocabulary lacks");
     line(log, l->bytes, "tokens are single bytes of characters that the vocabulary lacks");
     print_unused(l, log);

@@ -25,6 +25,7 @@ struct ledger {
     uint64_t truncated, split;
     uint64_t longest; // tokens of the longest row kept, before it was cut
     uint64_t with_bos, with_eos;
+    uint64_t bos_added;      // of with_bos: a template writes none
     uint64_t unknown, bytes; // tokens that stand for what the vocabulary does not have
     struct ledger_problem problems[LEDGER_PROBLEMS];
     struct ledger_column { // of rows that were used

@@ -58,6 +58,11 @@ turns() { ids "$1" | tr -d ' ' | tr , '\n' | grep -cx "$start"; }
     fail "$(turns typed.h5) and $(turns parsed.h5) turns (<|im_start|> is $start)"
 "$bin/tokenize" --tokenizer tok.json --template "$templates/qwen3.jinja" --kind sft --input typed.jsonl -o typed2.h5 2>err >out
 grep -q '1 kept: special tokens written out' err || fail "not counted: $(cat err)"
+grep -q "1 rows have the tokenizer's BOS where the template writes none" err || fail "BOS: $(cat err)"
+printf '{{ bos_token }}' | cat - "$templates/qwen3.jinja" >begun.jinja
+"$bin/tokenize" --tokenizer tok.json --template begun.jinja --kind sft --input typed.jsonl -o begun.h5 2>err >out
+grep -q 'template writes none' err && fail "BOS: $(cat err)"
+[ "$(ids typed2.h5)" = "$(ids begun.h5)" ] || fail 'the tokenizer and the template write another BOS'
 
 # tool calls, tools and thoughts are shown by a template that knows them, refused by another
 echo '{"messages": [{"role": "user", "content": "sky?"}, {"role": "assistant", "content": "Let me look", "tool_calls": [{"function": {"name": "w", "arguments": {"x": 1}}}]}]}' >calls.jsonl
