@@ -175,6 +175,7 @@ static void add_settings(struct tokenize *s) {
     const struct token_source *t = &s->source;
     struct str text = {0};
     str_printf(&text, "bos %d eos %d vocabulary %zu\n", (int)t->bos, (int)t->eos, t->vocab);
+    if (t->begins_otherwise) str_puts(&text, "begins by tokenizer_config.json\n");
     if (s->chat.jinja && t->config) str_puts(&text, t->config);
     parents_add(&s->parents, "settings", hash_bytes(text.text, text.length));
     str_release(&text);

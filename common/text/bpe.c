@@ -355,6 +355,11 @@ void tokenizer_surround(const struct tokenizer *t, const struct ids **before,
     *after = &t->after;
 }
 
+void tokenizer_begin_with(struct tokenizer *t, int32_t id) {
+    t->before.n = 0;
+    if (id >= 0) ids_add(&t->before, id);
+}
+
 void tokenizer_count_unknown(const struct tokenizer *t, const int32_t *ids, size_t n,
                              uint64_t *unknown, uint64_t *bytes) {
     const struct bpe_model *m = &t->model;

@@ -51,6 +51,8 @@ const char *tokenizer_token(const struct tokenizer *t, int32_t id); // as in the
 // What add_special puts in front of and after a text; the lists belong to the tokenizer.
 void tokenizer_surround(const struct tokenizer *t, const struct ids **before,
                         const struct ids **after);
+// From here on that token alone stands in front of a text; -1: nothing does.
+void tokenizer_begin_with(struct tokenizer *t, int32_t id);
 // Adds to the counters: ids that are the unknown token, and ids that are a single byte of a
 // character which the vocabulary does not have (byte fallback, above ASCII).
 void tokenizer_count_unknown(const struct tokenizer *t, const int32_t *ids, size_t n,

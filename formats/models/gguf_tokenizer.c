@@ -1,6 +1,7 @@
 #include "formats/models/gguf_tokenizer.h"
 #include "common/base/mem.h"
 #include "formats/bytes/json.h"
+#include "formats/models/huggingface.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -161,8 +162,10 @@ static void put_special(struct gguf *g, const struct model_file *m, const struct
     if (m->eos >= 0) gguf_size(g, "tokenizer.ggml.eos_token_id", (size_t)m->eos);
     for (size_t i = 0; i < v->n; i++)
         if (v->type[i] == TOKEN_UNKNOWN) gguf_size(g, "tokenizer.ggml.unknown_token_id", i);
-    gguf_flag(g, "tokenizer.ggml.add_bos_token",
-              m->bos >= 0 && adds_bos(json_get(root, "post_processor"), m->bos));
+    const char *config = m->tokenizer_config_json;
+    int said = config ? huggingface_adds_bos(config) : -1;
+    bool adds = said < 0 ? adds_bos(json_get(root, "post_processor"), m->bos) : said;
+    gguf_flag(g, "tokenizer.ggml.add_bos_token", m->bos >= 0 && adds);
     gguf_flag(g, "tokenizer.ggml.add_eos_token", false);
     if (m->chat_template) gguf_text(g, "tokenizer.chat_template", m->chat_template);
 }

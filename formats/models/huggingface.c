@@ -170,6 +170,35 @@ int32_t huggingface_guess_eos(const struct tokenizer *t) {
     return -1;
 }
 
+static int adds_bos(const struct json *config) {
+    const char *class = json_text(json_get(config, "tokenizer_class"), NULL);
+    const struct json *adds = json_get(config, "add_bos_token");
+    bool counts = class && (!strncmp(class, "Llama", 5) || !strncmp(class, "Gemma", 5));
+    return counts && json_type(adds) == JSON_BOOL ? json_bool(adds) : -1;
+}
+
+int huggingface_adds_bos(const char *config) {
+    struct fail f = {0};
+    struct json *v = json_parse(config, strlen(config), "tokenizer_config.json", &f);
+    int adds = adds_bos(v);
+    json_free(v);
+    return adds;
+}
+
+bool huggingface_begin(const char *config, struct tokenizer *t) {
+    struct fail f = {0};
+    struct json *v = json_parse(config, strlen(config), "tokenizer_config.json", &f);
+    int adds = adds_bos(v);
+    int32_t bos = special_id(v, "bos_token", t);
+    const struct ids *before, *after;
+    json_free(v);
+    tokenizer_surround(t, &before, &after);
+    bool has = before->n == 1 && before->id[0] == bos;
+    if (adds < 0 || (adds && (has || bos < 0)) || (!adds && !before->n)) return false;
+    tokenizer_begin_with(t, adds ? bos : -1);
+    return true;
+}
+
 bool huggingface_beside(const char *config, const struct tokenizer *t, int32_t *eos,
                         char **template, struct fail *f) {
     struct json *v = json_parse(config, strlen(config), "tokenizer_config.json", f);

@@ -54,6 +54,11 @@ int32_t huggingface_guess_eos(const struct tokenizer *t);
 // template (free() it; left alone likewise).
 bool huggingface_beside(const char *config, const struct tokenizer *t, int32_t *eos,
                         char **template, struct fail *f);
+// Whether texts begin with BOS, where transformers goes by tokenizer_config.json and not by
+// tokenizer.json (the classes of Llama and Gemma): 1 or 0; -1: it says nothing.
+int huggingface_adds_bos(const char *config);
+// Then t does as it says; returns whether that is something else than tokenizer.json has.
+bool huggingface_begin(const char *config, struct tokenizer *t);
 // The tensors under `folder` fit the table; adds the hash of each file to `parents`.
 bool huggingface_check(const char *folder, const struct model *m, struct parents *parents,
                        struct fail *f);

@@ -51,6 +51,7 @@ bool token_source_open(struct token_source *s, const char *model, const char *to
         return false;
     }
     const struct ids *before, *after;
+    s->begins_otherwise = s->config && huggingface_begin(s->config, s->tokenizer);
     tokenizer_surround(s->tokenizer, &before, &after);
     if (before->n) s->bos = before->id[0];
     if (s->config && !model) huggingface_beside(s->config, s->tokenizer, &s->eos, &s->template, f);
@@ -63,6 +64,8 @@ bool token_source_open(struct token_source *s, const char *model, const char *to
 
 struct token_source token_source_of(const struct model_file *m, struct tokenizer *t) {
     const struct ids *before, *after;
+    const char *config = m->tokenizer_config_json;
+    bool otherwise = config && huggingface_begin(config, t);
     tokenizer_surround(t, &before, &after);
     return (struct token_source){.tokenizer = t,
                                  .json = m->tokenizer_json,
@@ -71,6 +74,7 @@ struct token_source token_source_of(const struct model_file *m, struct tokenizer
                                  .hash = m->tokenizer,
                                  .bos = before->n ? before->id[0] : m->bos,
                                  .eos = m->eos,
+                                 .begins_otherwise = otherwise,
                                  .vocab = m->model.config.vocab_used,
                                  .max_length = m->model.config.max_positions};
 }

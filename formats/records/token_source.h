@@ -11,6 +11,7 @@ struct token_source {
     struct hash128 hash;            // of json
     int32_t bos, eos;               // -1: none
     bool eos_named;                 // set by the caller, who put another EOS there
+    bool begins_otherwise;          // than json says: config does
     size_t vocab, max_length;       // max_length 0: unknown
 };
 // One of model and tokenizer is given. For a tokenizer.json a tokenizer_config.json beside it says

@@ -64,6 +64,22 @@ printf '{{ bos_token }}' | cat - "$templates/qwen3.jinja" >begun.jinja
 grep -q 'template writes none' err && fail "BOS: $(cat err)"
 [ "$(ids typed2.h5)" = "$(ids begun.h5)" ] || fail 'the tokenizer and the template write another BOS'
 
+# where transformers goes by tokenizer_config.json, texts begin as it says; a file made before is made again
+mkdir front
+cp tok.json front
+front() { # CLASS ADDS: the ids of a plain text
+    printf '{"tokenizer_class": "%s", "add_bos_token": %s, "bos_token": {"content": "<|bos|>"}}' "$1" "$2" >front/tokenizer_config.json
+    "$bin/tokenize" -q --tokenizer front/tok.json --template none --kind prompt --input sft.jsonl -o front.h5 >out 2>err || fail "$(cat err)"
+    ids front.h5
+}
+bos=$(front GPT2Tokenizer false)
+bare=$(front LlamaTokenizerFast false)
+[ "${bos#*, }" = "$bare" ] || fail "BOS against add_bos_token: $bos and $bare"
+[ "$(front LlamaTokenizerFast true)" = "$bos" ] || fail 'add_bos_token true'
+sed 's/"single": *\[ *{"SpecialToken": *{[^}]*}} *, */"single": [/' tok.json >front/tok.json
+grep -q '"single": \[{"SpecialToken"' front/tok.json && fail 'its tokenizer still begins with BOS'
+[ "$(front GPT2Tokenizer true)" = "$bare" ] && [ "$(front LlamaTokenizerFast true)" = "$bos" ] || fail 'BOS by add_bos_token'
+
 # tool calls, tools and thoughts are shown by a template that knows them, refused by another
 echo '{"messages": [{"role": "user", "content": "sky?"}, {"role": "assistant", "content": "Let me look", "tool_calls": [{"function": {"name": "w", "arguments": {"x": 1}}}]}]}' >calls.jsonl
 echo '{"messages": [{"role": "user", "content": "sky?"}, {"role": "assistant", "content": "blue"}], "tools": [{"type": "function", "function": {"name": "w", "parameters": {}}}]}' >tools.jsonl

@@ -15,12 +15,12 @@ llama() { timeout 300 node llama.mjs "$@" 2>err || fail "llama.cpp: $(head -n 3 
 world 24
 head -n 20 corpus.txt >text.txt
 
-# Text as llama.cpp cuts it, and as we do (which begins with bos).
+# Text as llama.cpp cuts it, and as we do (EOS follows).
 same_ids() { # MODEL.h5 MODEL.gguf TEXT
     quiet "$bin/tokenize" -q --model "$1" --kind text --input "$3" -o ids.h5
     "$bin/shard" head --json --rows 1000 ids.h5 | sed 's/.*"ids": \[\([^]]*\)\].*/\1/; s/,//g' >ours
     sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/{"text": "&"}/' "$3" | llama "$2" >theirs
-    paste -d'|' ours theirs | awk -F'|' '{ if (!$2 || index(" " $1 " ", " " $2 " ") == 0) bad = 1 }
+    paste -d'|' ours theirs | awk -F'|' '{ if (!$2 || index($1 " ", $2 " ") != 1) bad = 1 }
         END { exit bad || !NR }' || fail "$2: other token ids: $(head -n 1 ours) | $(head -n 1 theirs)"
 }
 # close MODEL.h5 TOLERANCE GGUF...: nll of every token, and the greedy text; --base-model in $base
@@ -74,6 +74,13 @@ for type in f16 bf16 q8_0; do
     close llama.h5 0.1 $type.gguf
     [ "$(stat -c %s $type.gguf)" -lt "$(stat -c %s llama.gguf)" ] || fail "$type is not smaller"
 done
+
+# no BOS, where tokenizer_config.json says so
+quiet "$bin/export" -q --model llama.h5 --format hf -o bare
+printf '{"tokenizer_class": "LlamaTokenizer", "add_bos_token": false, "bos_token": "<|bos|>"}' >bare/tokenizer_config.json
+quiet "$bin/import" -q --hf bare -o bare.h5
+quiet "$bin/export" -q --model bare.h5 --format gguf -o bare.gguf
+same_ids bare.h5 bare.gguf text.txt
 
 # an adapter on its base, and merged
 quiet "$bin/sft" -q --model qwen3.h5 --data sft-data.h5 -o a.h5 $train --lora-rank 4 --lora-rank-stabilised

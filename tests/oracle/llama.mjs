@@ -1,7 +1,7 @@
 // llama.cpp, through node-llama-cpp, as a second reader of our GGUF files.
 //   llama.mjs MODEL.gguf [LORA.gguf] < lines
 // Each line of stdin is a JSON object and gives a line of stdout, numbers with blanks between:
-//   {"text": "..."}      -> its tokens as llama.cpp makes them, special ones not read
+//   {"text": "..."}      -> its tokens as llama.cpp makes them, special ones not read, and BOS where it puts one
 //   a row of `shard head --json` (ids, prompt_length)
 //                        -> -log p of each id but the first, then how many of the ids after the
 //                           prompt are not the most likely there
@@ -36,7 +36,9 @@ function mostLikely(logits) {
 }
 
 async function answer(sequence, row) {
-    if (row.text !== undefined) return model.tokenize(row.text, false);
+    const {bos, shouldPrependBosToken} = model.tokens;
+    if (row.text !== undefined)
+        return [...(shouldPrependBosToken ? [bos] : []), ...model.tokenize(row.text, false)];
     const logits = await next_logits(sequence, row.ids);
     const nll = row.ids.slice(1).map((id, i) => -log_p(logits[i], id));
     const unlike = row.ids.filter((id, i) => i >= row.prompt_length && i > 0 && mostLikely(logits[i - 1]) !== id);
