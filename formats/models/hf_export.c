@@ -152,8 +152,8 @@ static bool write_all(const struct hf_export *x, const char *folder, const struc
     write_made(folder, "config.json", config, f);
     whole_folder_text(folder, "tokenizer.json", m->tokenizer_json, f);
     write_made(folder, "tokenizer_config.json", hf_tokenizer_config_text(m, f), f);
-    whole_folder_text(folder, "special_tokens_map.json", m->special_tokens_json, f);
-    write_made(folder, "generation_config.json", hf_generation_config_text(m), f);
+    write_made(folder, "special_tokens_map.json", hf_special_tokens_text(m, f), f);
+    write_made(folder, "generation_config.json", hf_generation_config_text(m, f), f);
     whole_folder_text(folder, "chat_template.jinja",
                       hf_template_is_apart(m, f) ? m->chat_template : NULL, f);
     write_made(folder, "README.md", hf_card_text(m, from, f), f);

@@ -179,8 +179,8 @@ static void read_share(struct hf_reader *r, const struct json *parameters,
         fail_set(r->f, EXIT_BADDATA, "'%s' in '%s' is not 1", key, r->name);
         return;
     }
-    m->rope_dim = (size_t)((double)m->head_dim * share);
-    if (share > 1 || !m->rope_dim || m->rope_dim % 2)
+    m->rope_dim = share > 0 && share < 1 ? (size_t)((double)m->head_dim * share) : 0;
+    if (!m->rope_dim || m->rope_dim % 2)
         fail_set(r->f, EXIT_BADDATA,
                  "'%s' in '%s' leaves no even number of a head's %zu numbers to turn", key, r->name,
                  m->head_dim);
@@ -198,6 +198,8 @@ void hf_read_rope(struct hf_reader *r) {
     m->rope_factor = 1;
     m->rope_theta = hf_real(r, json_get(parameters, "rope_theta") ? parameters : r->root,
                             "rope_theta", r->family->rope_theta > 0 ? r->family->rope_theta : 1e4);
+    if (m->head_dim > MODEL_HEAD)
+        return; // refused by model_init: there is no room for its divisors
     read_share(r, parameters, scaling);
     if (!hf_is_null(parameters)) read_scaling(r, parameters);
     if (!hf_is_null(scaling)) read_scaling(r, scaling);

@@ -30,6 +30,30 @@ static void add_number(struct writer *w, const struct json *root, const char *na
     str_printf(w->to, "%lld", (long long)value);
 }
 
+static bool stops_at(const struct json *stops, int32_t id) { // a token, or several
+    for (size_t i = 0; i < json_size(stops); i++)
+        if (json_int(json_at(stops, i)) == id) return true;
+    return json_is_integer(stops) && json_int(stops) == id;
+}
+
+// The model's own stop token comes first, as an import takes it, where the others lack it.
+static void add_stops(struct writer *w, const struct json *stops, int32_t own) {
+    bool list = json_type(stops) == JSON_ARRAY, one = json_is_integer(stops);
+    if (own < 0 && !list && !one) return;
+    key(w, "eos_token_id");
+    if (own < 0 || stops_at(stops, own)) {
+        json_write(w->to, stops, 0);
+    } else if (!one && !json_size(stops)) {
+        str_printf(w->to, "%d", (int)own);
+    } else {
+        str_printf(w->to, "[%d", (int)own);
+        if (one) str_printf(w->to, ", %lld", (long long)json_int(stops));
+        for (size_t i = 0; i < json_size(stops); i++)
+            str_printf(w->to, ", %lld", (long long)json_int(json_at(stops, i)));
+        str_puts(w->to, "]");
+    }
+}
+
 // The class that loads the family, where the file names none.
 static void add_architecture(struct writer *w, const struct json *root, bool reward) {
     const char *type = json_text(json_get(root, "model_type"), NULL);
@@ -40,13 +64,15 @@ static void add_architecture(struct writer *w, const struct json *root, bool rew
                reward ? "SequenceClassification" : "CausalLM");
 }
 
-// Members that a reward model says otherwise than the language model it came from.
+// Members that are written apart: of a reward model also what it says otherwise than the language
+// model it came from.
 static bool replaced(const char *name, bool reward) {
     static const char *const own[] = {"architectures", "num_labels", "id2label", "label2id",
                                       "tie_word_embeddings"};
     for (size_t i = 0; reward && i < sizeof own / sizeof *own; i++)
         if (!strcmp(name, own[i])) return true;
-    return !strcmp(name, "torch_dtype") || !strcmp(name, "dtype");
+    return !strcmp(name, "torch_dtype") || !strcmp(name, "dtype") ||
+           !strcmp(name, "bos_token_id") || !strcmp(name, "eos_token_id");
 }
 
 static void add_reward(struct writer *w) {
@@ -81,11 +107,40 @@ char *hf_config_text(const struct model_file *m, const char *type, struct fail *
     str_printf(&s, "\"%s\"", type);
     add_number(&w, root, "vocab_size", (int64_t)m->model.config.vocab);
     add_number(&w, root, "max_position_embeddings", (int64_t)m->model.config.max_positions);
-    if (m->bos >= 0) add_number(&w, root, "bos_token_id", m->bos);
-    if (m->eos >= 0) add_number(&w, root, "eos_token_id", m->eos);
+    if (m->bos >= 0) add_number(&w, NULL, "bos_token_id", m->bos);
+    add_stops(&w, json_get(root, "eos_token_id"), m->eos);
     str_puts(&s, "\n}\n");
     json_free(root);
     return s.text;
+}
+
+// ---- what --eos changes -------------------------------------------------------------------------
+
+static struct json *config_of(const struct model_file *m) {
+    struct fail ignored = {0};
+    const char *text = m->config_json ? m->config_json : "{}";
+    return json_parse(text, strlen(text), "config.json", &ignored);
+}
+
+// Whether the model stops at a token that config.json does not know as one.
+static bool stops_otherwise(const struct model_file *m) {
+    struct json *root = config_of(m);
+    const struct json *stops = json_get(root, "eos_token_id");
+    bool otherwise = m->eos >= 0 && json_type(stops) != JSON_NULL && !stops_at(stops, m->eos);
+    json_free(root);
+    return otherwise;
+}
+
+// All members of a file's object but one.
+static struct json *copy_without(struct writer *w, const char *text, const char *file,
+                                 const char *name, struct fail *f) {
+    struct json *root = json_parse(text, strlen(text), file, f);
+    for (size_t i = 0; i < json_size(root); i++) {
+        if (!strcmp(json_key(root, i), name)) continue;
+        key(w, json_key(root, i));
+        json_write(w->to, json_value(root, i), 0);
+    }
+    return root;
 }
 
 // ---- the tokenizer's companions -----------------------------------------------------------------
@@ -97,9 +152,29 @@ static void add_token(struct writer *w, const struct tokenizer *t, const char *n
     jsonout_text(w->to, text);
 }
 
+// A file of the tokenizer as it came, but with the token at which the model stops; NULL: none.
+static char *with_eos(const struct model_file *m, const char *text, const char *file,
+                      struct fail *f) {
+    const char *json = m->tokenizer_json;
+    if (!text || !json || !stops_otherwise(m)) return text ? xstrdup(text) : NULL;
+    struct tokenizer *t = tokenizer_parse(json, strlen(json), "tokenizer.json", f);
+    if (!t) return NULL;
+    struct str s = {0};
+    struct writer w = {.to = &s};
+    json_free(copy_without(&w, text, file, "eos_token", f));
+    add_token(&w, t, "eos_token", m->eos);
+    str_puts(&s, "\n}\n");
+    tokenizer_free(t);
+    return s.text;
+}
+
+char *hf_special_tokens_text(const struct model_file *m, struct fail *f) {
+    return with_eos(m, m->special_tokens_json, "special_tokens_map.json", f);
+}
+
 char *hf_tokenizer_config_text(const struct model_file *m, struct fail *f) {
-    const char *text = m->tokenizer_json;
-    if (m->tokenizer_config_json) return xstrdup(m->tokenizer_config_json);
+    const char *text = m->tokenizer_json, *came = m->tokenizer_config_json;
+    if (came) return with_eos(m, came, "tokenizer_config.json", f);
     struct tokenizer *t = text ? tokenizer_parse(text, strlen(text), "tokenizer.json", f) : NULL;
     if (!t) return NULL;
     struct str s = {0};
@@ -116,36 +191,21 @@ char *hf_tokenizer_config_text(const struct model_file *m, struct fail *f) {
     return s.text;
 }
 
-// All tokens that config.json stops at, where it has a list, and the model's own.
-static void add_stops(struct writer *w, const struct model_file *m) {
-    struct fail ignored = {0};
-    const char *text = m->config_json ? m->config_json : "{}";
-    struct json *root = json_parse(text, strlen(text), "config.json", &ignored);
-    const struct json *list = json_get(root, "eos_token_id");
-    if (json_type(list) == JSON_ARRAY && json_size(list)) {
-        bool own = m->eos < 0;
-        key(w, "eos_token_id");
-        for (size_t i = 0; i < json_size(list); i++) {
-            own = own || json_int(json_at(list, i)) == m->eos;
-            str_printf(w->to, "%s%lld", i ? ", " : "[", (long long)json_int(json_at(list, i)));
-        }
-        if (!own) str_printf(w->to, ", %d", (int)m->eos);
-        str_puts(w->to, "]");
-    } else if (m->eos >= 0) {
-        add_number(w, NULL, "eos_token_id", m->eos);
-    }
-    json_free(root);
-}
-
-char *hf_generation_config_text(const struct model_file *m) {
-    if (m->generation_config_json) return xstrdup(m->generation_config_json);
+char *hf_generation_config_text(const struct model_file *m, struct fail *f) {
+    const char *came = m->generation_config_json;
+    if (came && !stops_otherwise(m)) return xstrdup(came);
     struct str s = {0};
     struct writer w = {.to = &s};
-    key(&w, "_from_model_config");
-    str_puts(&s, "true");
-    if (m->bos >= 0) add_number(&w, NULL, "bos_token_id", m->bos);
-    add_stops(&w, m);
+    struct json *root =
+        came ? copy_without(&w, came, "generation_config.json", "eos_token_id", f) : config_of(m);
+    if (!came) {
+        key(&w, "_from_model_config");
+        str_puts(&s, "true");
+        if (m->bos >= 0) add_number(&w, NULL, "bos_token_id", m->bos);
+    }
+    add_stops(&w, json_get(root, "eos_token_id"), m->eos);
     str_puts(&s, "\n}\n");
+    json_free(root);
     return s.text;
 }
 

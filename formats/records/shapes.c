@@ -260,6 +260,14 @@ static bool read_preference(struct record *row, const struct field_map *map, str
            read_answer(row, bad, "rejected", e, &e->rejected);
 }
 
+static bool read_dialogues(struct record *row, const struct field_map *map, struct example *e) {
+    const char *good = pick(row, map, chosen_names), *bad = pick(row, map, rejected_names);
+    if (!good || !bad) return row_bad(row, "no '%s'", mapped(map, good ? "rejected" : "chosen"));
+    const struct json *list = record_json(row, good);
+    if (json_type(list) == JSON_ARRAY) return read_lists(row, list, record_json(row, bad), e);
+    return read_hh(row, good, bad, e);
+}
+
 static bool read_alpaca(struct record *row, enum data_kind kind, const struct field_map *map,
                         struct example *e) {
     struct turn t = {.role = ROLE_USER}, input = {0};
@@ -268,9 +276,12 @@ static bool read_alpaca(struct record *row, enum data_kind kind, const struct fi
     if (input.text && input.n) {
         e->instruction = t;
         e->input = input;
-        t.text =
-            example_own(e, xasprintf("%.*s\n%.*s", (int)t.n, t.text, (int)input.n, input.text));
-        t.n += 1 + input.n;
+        struct str s = {0};
+        str_add(&s, t.text, t.n);
+        str_puts(&s, "\n");
+        str_add(&s, input.text, input.n);
+        t.n = s.length;
+        t.text = example_own(e, s.text);
     }
     example_add(e, t);
     if (kind == DATA_PREF)
@@ -391,10 +402,7 @@ static bool read_shape(struct record *row, enum shape shape, enum data_kind kind
     case SHAPE_V1:
         return read_v1(row, map, e);
     case SHAPE_HH:
-        if (json_type(record_json(row, mapped(map, "chosen"))) != JSON_ARRAY)
-            return read_hh(row, map, e);
-        return read_lists(row, record_json(row, mapped(map, "chosen")),
-                          record_json(row, mapped(map, "rejected")), e);
+        return read_dialogues(row, map, e);
     case SHAPE_IDS:
         return read_ids(row, kind, map, e);
     default:

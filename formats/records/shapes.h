@@ -73,7 +73,7 @@ bool row_bad(struct record *row, const char *format, ...) __attribute__((format(
 bool turns_add(struct record *row, const struct json *list, struct example *e);
 bool turn_read(struct record *row, const struct json *v, struct example *e, struct turn *to);
 bool turn_same(const struct turn *a, const struct turn *b); // in what they say
-bool read_hh(struct record *row, const struct field_map *map, struct example *e);
+bool read_hh(struct record *row, const char *chosen, const char *rejected, struct example *e);
 bool read_lists(struct record *row, const struct json *chosen, const struct json *rejected,
                 struct example *e);
 // Takes the first n turns, a prompt (of a list, or one text), out again; false with row->bad set

@@ -43,11 +43,11 @@ static size_t shared_dialogue(const char *a, size_t n, const char *b, size_t k) 
     return cut;
 }
 
-bool read_hh(struct record *row, const struct field_map *map, struct example *e) {
+bool read_hh(struct record *row, const char *chosen, const char *rejected, struct example *e) {
     size_t n, k;
-    const char *a = record_text(row, mapped(map, "chosen"), &n);
-    const char *b = record_text(row, mapped(map, "rejected"), &k);
-    if (!a || !b) return row_bad(row, "'%s' is not a text", mapped(map, a ? "rejected" : "chosen"));
+    const char *a = record_text(row, chosen, &n);
+    const char *b = record_text(row, rejected, &k);
+    if (!a || !b) return row_bad(row, "'%s' is not a text", a ? rejected : chosen);
     size_t cut = shared_dialogue(a, n, b, k);
     if (!cut || !split_dialogue(e, a, cut))
         return row_bad(row, "chosen and rejected do not begin with the same dialogue of 'Human:' "

@@ -69,6 +69,7 @@ static void load_inputs(struct pairs_eval *e) {
         model_file_load_as(e->path[SCORER], MODEL_REWARD, frozen_is_bf16(e->task.dtype), scorer,
                            &f);
     die_if(&f);
+    scorer->model.rounded = precision_is_bf16(e->task.precision);
     task_pairs(&e->task, &e->pairs, e->path[DPO] ? &e->file[DPO] : scorer);
     if (e->path[DPO] && e->path[SCORER])
         data_check(scorer, e->pairs.tokenizer, e->pairs.vocab, e->pairs.longest, e->pairs.rows,

@@ -140,8 +140,8 @@ bool task_run(struct task *t) {
             tokens += (double)m->source->measure(m->source->self, i, &totals);
         for (size_t k = 0; k < m->models; k++) work += 2 * (double)model_count(m->model[k]);
         print_result("rows\t%zu", m->source->rows);
-        struct plan plan = {
-            .memory = (double)bytes, .disk = -1, .seconds = work * tokens / plan_product_rate()};
+        double rate = plan_product_rate(precision_is_bf16(t->precision));
+        struct plan plan = {.memory = (double)bytes, .disk = -1, .seconds = work * tokens / rate};
         plan_print(t->log, &plan);
         return false;
     }

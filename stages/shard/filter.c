@@ -134,7 +134,7 @@ int shard_filter(int argc, char **argv) {
     s.parts = files.n;
     parse_rows(&s);
     check_kind(&s, &o);
-    char *json = options_json(&o);
+    char *json = shard_options_json(&o, s.set[0]);
     struct lineage l = shard_new_lineage(s.set, s.parts, "shard filter", json);
     bool entropy = options_given(&o, "min-entropy") || options_given(&o, "max-entropy");
     if (artefact_is_current(s.output, &l, false, &f))

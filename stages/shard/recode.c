@@ -40,8 +40,9 @@ static void settle_cut(struct recode *s, const struct options *o) {
     struct fail ignored = {0};
     const char *text = columns_artefact(s->set[0])->options;
     struct json *j = json_parse(text, strlen(text), "options", &ignored);
-    const struct json *k = stored(j, "top-k"), *mass = stored(j, "mass"),
-                      *least = stored(j, "least");
+    bool budget = s->info.error_budget > 0; // its --least left nothing out
+    const struct json *k = stored(j, "top-k"), *mass = budget ? NULL : stored(j, "mass"),
+                      *least = budget ? NULL : stored(j, "least");
     struct teacher_options *c = &s->cut;
     static const char *const names[] = {"top-k", "mass", "least"};
     for (size_t i = 0; i < 3; i++) s->cuts = s->cuts || options_given(o, names[i]);
@@ -188,7 +189,7 @@ int shard_recode(int argc, char **argv) {
     s.set = shard_set_open(&files, &f);
     s.parts = files.n;
     settle_coding(&s, &o, &f);
-    char *json = options_json(&o);
+    char *json = shard_options_json(&o, s.set[0]);
     struct lineage l = shard_new_lineage(s.set, s.parts, "shard recode", json);
     if (s.cuts || s.codes) l.version = 0; // what is written is of the newest
     struct part first = columns_part(s.set[0]);

@@ -1,6 +1,7 @@
 // The whole set that files belong to, and files made from it.
 #include "common/base/fail.h"
 #include "common/base/log.h"
+#include "formats/bytes/json.h"
 #include "formats/teachers/columns_rows.h"
 #include "stages/shard/shard.h"
 #include <stdlib.h>
@@ -53,6 +54,24 @@ struct lineage shard_new_lineage(struct columns_reader **set, size_t parts, cons
     for (size_t i = 0; i < parts; i++)
         parents_add(&l.parents, a->kind, columns_artefact(set[i])->content);
     return l;
+}
+
+char *shard_options_json(const struct options *o, const struct columns_reader *from) {
+    static const char *const kept[] = {"precision", "frozen-dtype"};
+    struct fail ignored = {0};
+    const char *text = columns_artefact(from)->options;
+    struct json *said = json_parse(text, strlen(text), "options", &ignored);
+    struct str s = {0};
+    char *own = options_json(o);
+    str_add(&s, own, strlen(own) - 1); // up to its brace
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+        const char *name = json_text(json_get(said, kept[i]), NULL);
+        if (name && !strcmp(name, "bf16")) str_printf(&s, ",\"%s\":\"bf16\"", kept[i]);
+    }
+    str_puts(&s, "}");
+    free(own);
+    json_free(said);
+    return s.text;
 }
 
 static void set_number(struct columns_extras *e, const char *name, int64_t number) {

@@ -33,6 +33,8 @@ void shard_set_close(struct columns_reader **set, size_t parts);
 struct lineage shard_same_lineage(const struct columns_reader *r);
 struct lineage shard_new_lineage(struct columns_reader **set, size_t parts, const char *stage,
                                  const char *options);
+// The options of something made from it, and in which precision its models ran; free() it.
+char *shard_options_json(const struct options *o, const struct columns_reader *from);
 // A writer of the columns, attributes and blobs of `like`; max_length: replaces the attribute of
 // that name, 0: keep it.
 struct columns_writer *shard_writer(const char *output, struct columns_reader *like,

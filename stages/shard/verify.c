@@ -128,23 +128,24 @@ static void print_report(const struct verify *v) {
                  v->positions ? v->kl / (double)v->positions : 0, v->most_kl);
 }
 
-// Where it is not asked for, the models run as teacher-dump ran them, if the file says how.
+// Where it is not asked for, the models run as teacher-dump ran them.
 static void take_setting(struct verify *v, const struct json *said, const char *option,
-                         const char **setting) {
+                         const char *usual, const char **setting) {
     const char *name = json_text(json_get(said, option), NULL);
-    if (!name || options_given(v->options, option) || !strcmp(name, *setting)) return;
+    if (!name || strcmp(name, "bf16") != 0) name = usual;
+    if (options_given(v->options, option) || !strcmp(name, *setting)) return;
     if (v->teachers.models.dpo)
         die(EXIT_USAGE, "'%s' was dumped with --%s %s, unlike the files before it; verify it alone",
             v->path, option, name);
-    *setting = strcmp(name, "bf16") ? *setting : "bf16";
+    *setting = name == usual ? usual : "bf16";
 }
 
 static void take_settings(struct verify *v, const struct columns_reader *r) {
     struct fail ignored = {0};
     const char *text = columns_artefact(r)->options;
     struct json *said = json_parse(text, strlen(text), "options", &ignored);
-    take_setting(v, said, "precision", &v->teachers.precision);
-    take_setting(v, said, "frozen-dtype", &v->teachers.dtype);
+    take_setting(v, said, "precision", "f32", &v->teachers.precision);
+    take_setting(v, said, "frozen-dtype", "float32", &v->teachers.dtype);
     json_free(said);
 }
 

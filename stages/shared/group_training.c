@@ -29,6 +29,7 @@ static void load_model(struct policy_training *p, const char *path, struct model
     struct teachers *t = &p->teachers;
     model_shelf_load(&t->shelf, path, frozen_is_bf16(t->dtype), m, &f);
     die_if(&f);
+    m->model.rounded = precision_is_bf16(t->precision);
     parents_add(parents, model_file_kind(m), m->content);
 }
 

@@ -64,7 +64,7 @@ static void print_memory(struct log *log, const struct model *m) {
 void import_plan(struct log *log, const struct model *m) {
     const struct model_config *c = &m->config;
     size_t count = model_count(m), looked_up = c->tied ? 0 : c->vocab * c->width;
-    double rate = plan_product_rate(), work = 2.0 * (double)(count - looked_up);
+    double rate = plan_product_rate(false), work = 2.0 * (double)(count - looked_up);
     log_note(log,
              "%zu layers, width %zu, %zu heads (%zu key-value) of %zu, hidden %zu, vocabulary "
              "%zu%s, %zu positions",

@@ -48,7 +48,7 @@ void plan_print(struct log *log, const struct plan *p) {
     plan_tell(log, p);
 }
 
-double plan_product_rate(void) {
+double plan_product_rate(bool bf16) {
     enum { N = 512, M = 1024, K = 1024 };
     size_t first[] = {0, N}, bytes = sizeof(float) * (N * M + N * K + M * K);
     struct rowplan plan = {.units = 1, .first = first};
@@ -56,7 +56,7 @@ double plan_product_rate(void) {
     double begin = clock_seconds(), now = begin, best = 0;
     for (int i = 0; i < 2 || (now - begin < 0.2 && i < 200); i++) {
         double start = now;
-        gemm_forward(&plan, y, M, x, K, (struct weights){.f32 = w}, M, K, false);
+        gemm_forward(&plan, y, M, x, K, (struct weights){.f32 = w, .rounded = bf16}, M, K, false);
         now = clock_seconds();
         if (now > start) best = fmax(best, 2.0 * N * M * K / (now - start));
     }

@@ -10,4 +10,5 @@ struct plan {
 };
 void plan_print(struct log *log, const struct plan *p);
 void plan_tell(struct log *log, const struct plan *p); // the line alone
-double plan_product_rate(void); // FLOP/s of matrix products, by running some for a moment
+// FLOP/s of matrix products, in bf16 or float32, by running some for a moment
+double plan_product_rate(bool bf16);

@@ -36,6 +36,7 @@ void scorer_load(struct scorer *s, const struct model_file *answers, struct pare
                 "'%s' has another tokenizer than the model that answers; train it from the same "
                 "base model",
                 s->reward_path);
+        s->model.model.rounded = answers->model.rounded;
         parents_add(parents, "model", s->model.content);
     }
     const char *text = answers->tokenizer_json;

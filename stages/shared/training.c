@@ -303,7 +303,7 @@ static double seconds_planned(const struct training *t, uint64_t steps) {
     double passes = (t->model->model.adapter ? 2 : 3) + o->recompute + t->more_passes;
     double tokens = training_tokens(&t->source) * rows / (double)t->source.rows;
     double work = 2 * (double)model_count(&t->model->model);
-    return work * (passes * tokens + t->more_tokens) / plan_product_rate();
+    return work * (passes * tokens + t->more_tokens) / plan_product_rate(t->model->model.rounded);
 }
 
 // Checkpoints, of which the former stays until the next one is whole; the output; snapshots.

@@ -52,7 +52,9 @@ static bool has_distance(const struct training *t) {
 
 size_t training_outcome_plan(struct training *t, const struct model *m) {
     size_t tokens = (size_t)t->train->micro_tokens;
-    return has_distance(t) ? outcome_distance_plan(m, &t->source, tokens) : 0;
+    bool beside = t->train->shard_optimizer && !m->adapter; // the start model, see load_start
+    if (!has_distance(t)) return 0;
+    return outcome_distance_plan(m, &t->source, tokens) + (beside ? model_bytes(m) : 0);
 }
 
 // NaN where the start model is gone or another: the run is not lost for it.

@@ -40,6 +40,10 @@ echo '{"prompt": "hi\u0000there", "chosen": "a\u0000b", "rejected": "no"}' >nul.
 shown --kind pref --input nul.jsonl | tr -d '|' >nul
 grep -q 'hi\\0there' nul && grep -q 'a\\0b' nul || fail "NULs are lost: $(cat nul)"
 
+echo '{"instruction": "hi\u0000there", "input": "all\u0000of you", "output": "no"}' >nul.jsonl
+shown --kind sft --input nul.jsonl | tr -d '|' >nul
+grep -q 'hi\\0there.nall\\0of you' nul || fail "NULs of an instruction are lost: $(cat nul)"
+
 # line ends too, or --newlines lf, in thoughts and tools as in texts; a lone surrogate has no text
 echo '{"messages": [{"role": "user", "content": "a\r\nb"}, {"role": "assistant", "content": "c\r\nd", "reasoning_content": "e\r\nf"}]}' >ends.jsonl
 shown --kind sft --input ends.jsonl | tr -d '|' | grep -q 'a.r.nb.*e.r.nf.*c.r.nd' || fail "line ends are changed"

@@ -108,7 +108,22 @@ $BIN/import -q --hf "$TMP/lacking" -o "$TMP/stops.h5" >/dev/null && $BIN/export 
 tr -d ' \n' <"$TMP/stops/generation_config.json" | grep -q '"eos_token_id":\[2,1\]' || fail "stops: $(cat "$TMP/stops/generation_config.json")"
 
 $BIN/import -q --hf "$TMP/lacking" --eos '<|bos|>' -o "$TMP/stops.h5" --force >/dev/null && $BIN/export -q --model "$TMP/stops.h5" -o "$TMP/stops" --force >/dev/null || fail 'stops'
-tr -d ' \n' <"$TMP/stops/generation_config.json" | grep -q '"eos_token_id":\[2,1,[0-9]*\]' || fail "its own stop: $(cat "$TMP/stops/generation_config.json")"
+tr -d ' \n' <"$TMP/stops/generation_config.json" | grep -q '"eos_token_id":\[[0-9]*,2,1\]' || fail "its own stop: $(cat "$TMP/stops/generation_config.json")"
+# the token that --eos names is in every file, and comes back; what is not of it stays as it came
+printf '{"temperature": 0.5, "eos_token_id": 2}' >"$TMP/lacking/generation_config.json"
+printf '{"tokenizer_class": "Own", "eos_token": "<|eos|>"}' >"$TMP/lacking/tokenizer_config.json"
+printf '{"eos_token": {"content": "<|eos|>"}, "pad_token": "<|eos|>"}' >"$TMP/lacking/special_tokens_map.json"
+$BIN/import -q --hf "$TMP/lacking" -o "$TMP/stops.h5" --force >/dev/null && $BIN/export -q --model "$TMP/stops.h5" -o "$TMP/stops" --force >/dev/null || fail 'stops'
+for file in generation_config tokenizer_config special_tokens_map; do cmp "$TMP/lacking/$file.json" "$TMP/stops/$file.json" || fail "$file.json"; done
+$BIN/import -q --hf "$TMP/lacking" --eos '<|bos|>' -o "$TMP/stops.h5" --force >/dev/null && $BIN/export -q --model "$TMP/stops.h5" -o "$TMP/stops" --force >/dev/null || fail 'stops'
+id=$(jq '.added_tokens[] | select(.content == "<|bos|>").id' "$TMP/stops/tokenizer.json")
+jq -e --argjson id "$id" '.eos_token_id == [$id, 2, 1]' "$TMP/stops/config.json" >/dev/null || fail "config: $(cat "$TMP/stops/config.json")"
+jq -e --argjson id "$id" '.eos_token_id == [$id, 2] and .temperature == 0.5' "$TMP/stops/generation_config.json" >/dev/null || fail "$(cat "$TMP/stops/generation_config.json")"
+jq -e '.eos_token == "<|bos|>" and .tokenizer_class == "Own"' "$TMP/stops/tokenizer_config.json" >/dev/null || fail "$(cat "$TMP/stops/tokenizer_config.json")"
+jq -e '.eos_token == "<|bos|>" and .pad_token == "<|eos|>"' "$TMP/stops/special_tokens_map.json" >/dev/null || fail "$(cat "$TMP/stops/special_tokens_map.json")"
+$BIN/import -q --hf "$TMP/stops" -o "$TMP/back.h5" >/dev/null && $BIN/tokenize -q --model "$TMP/back.h5" --kind sft --template none \
+    --input <(echo '{"prompt": "a", "response": "b"}') -o "$TMP/ends.h5" >/dev/null || fail 'back'
+[ "$($BIN/shard head --json "$TMP/ends.h5" | jq '.ids[-1]')" = "$id" ] || fail 'the token that --eos named does not come back'
 
 mkdir "$TMP/mine"
 echo dear >"$TMP/mine/diary"

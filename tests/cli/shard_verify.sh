@@ -62,6 +62,26 @@ same one out 'threads and micro-batches'
 quiet $verify --seed 3 composed-8.h5
 cmp -s one out && fail 'the same rows whatever the seed'
 
+# in the precision of the dump, also of what was made of it
+quiet $dump --precision bf16 --frozen-dtype bf16 --bits 32 -o half.h5
+quiet "$bin/shard" filter --rows 11: -o some.h5 half.h5
+quiet "$bin/shard" recode --top-k 5 -o fewer.h5 some.h5
+quiet $verify --tolerance 0.0002 half.h5 some.h5 fewer.h5
+expect 3 'the teachers say' $verify --tolerance 0.0002 --precision f32 fewer.h5
+expect 2 'filtered.h5.* was dumped with --precision f32, unlike the files before it' $verify half.h5 filtered.h5
+expect 2 'some.h5.* was dumped with --precision bf16, unlike the files before it' $verify filtered.h5 some.h5
+
+# a budget's cache loses only what it is cut by: its --least added tokens, it left none out
+quiet "$bin/teacher-dump" -q --dpo dpo.h5 --reverse reverse.h5 --ref sft.h5 --data pairs.h5 -o budget.h5
+entries() { "$bin/shard" stat "$1" | awk '$1 == "support_low" { print $2 }'; }
+all=$(entries budget.h5)
+quiet "$bin/shard" recode --top-k 1024 -o kept.h5 budget.h5
+[ "$(entries kept.h5)" = "$all" ] || fail "of $all entries $(entries kept.h5) are kept"
+quiet "$bin/shard" recode --least 0.0022 -o cut.h5 budget.h5
+[ "$(entries cut.h5)" -lt "$all" ] || fail "$(entries cut.h5) entries after --least"
+quiet $verify kept.h5 cut.h5
+expect 2 'below the 0.0022' "$bin/shard" recode --least 0.001 -o x.h5 cut.h5
+
 "$bin/dpo-train" -q --model sft.h5 --data pairs.h5 -o other.h5 --unit-tokens 256 --batch-size 16 --steps 6 \
     --lr 2e-3 --reference reference.h5 >out || fail 'other model'
 for file in composed-8.h5 components-8.h5 composed-32.h5 recoded.h5; do

@@ -186,6 +186,12 @@ static void hh(void **state) {
            "<s>\xc4\x8a\xc4\x8aHuman:\xc4\xa0q\xc4\x8a\xc4\x8a"
            "Assistant: + {\xc4\xa0g</s> - {\xc4\xa0"
            "b</s>");
+    expect(DATA_PREF,
+           "{\"response_j\":\"\\n\\nHuman: q\\n\\nAssistant: g\","
+           "\"response_k\":\"\\n\\nHuman: q\\n\\nAssistant: b\"}",
+           "<s>\xc4\x8a\xc4\x8aHuman:\xc4\xa0q\xc4\x8a\xc4\x8a"
+           "Assistant: + {\xc4\xa0g</s> - {\xc4\xa0"
+           "b</s>");
     expect_with((struct encoder){.kind = DATA_PREF, .template = &chatml}, NULL,
                 "{\"chosen\":\"\\n\\nHuman: q\\n\\nAssistant: g\","
                 "\"rejected\":\"\\n\\nHuman: q\\n\\nAssistant: b\"}",

@@ -82,6 +82,8 @@ static void rope(void **state) {
     refuse("{" PHI3 ",\"lm_head_bias\":true}", "lm_head_bias");
     refuse("{" PHI3 ",\"partial_rotary_factor\":0.1}", "partial_rotary_factor");
     refuse("{" PHI3 ",\"partial_rotary_factor\":1.5}", "partial_rotary_factor");
+    refuse("{" PHI3 ",\"partial_rotary_factor\":1e30}", "partial_rotary_factor");
+    refuse("{" PHI3 ",\"partial_rotary_factor\":-0.5}", "partial_rotary_factor");
     refuse("{" PHI3 ",\"partial_rotary_factor\":0.45}", "partial_rotary_factor");
     assert_int_equal(accept("{" PHI3 ",\"partial_rotary_factor\":0.75}").model.rope_dim, 12);
     assert_int_equal(accept("{" PHI3 ",\"partial_rotary_factor\":1.0}").model.rope_dim, 0);
@@ -99,8 +101,9 @@ static void rope(void **state) {
 #define YARN(more)                                                                                 \
     "{\"model_type\":\"qwen2\",\"hidden_size\":64,\"intermediate_size\":96,"                       \
     "\"num_hidden_layers\":2,\"num_attention_heads\":4,\"num_key_value_heads\":2,"                 \
-    "\"head_dim\":64,\"max_position_embeddings\":131072,\"rope_theta\":1000000.0,"                 \
+    "\"head_dim\":" HEAD ",\"max_position_embeddings\":131072,\"rope_theta\":1000000.0,"           \
     "\"rope_scaling\":{\"factor\":4.0,\"type\":\"yarn\"" more "}}"
+#define HEAD "64"
 #define OLD ",\"original_max_position_embeddings\":32768"
 
 // Divisors as transformers' formula gives them, worked out apart: of 32 frequencies the first 12
@@ -123,6 +126,10 @@ static void yarn(void **state) {
     refuse(YARN(OLD ",\"mscale\":1.0"), "'mscale'");
     refuse(YARN(OLD ",\"truncate\":false"), "'truncate'");
     refuse(YARN(OLD ",\"attention_factor\":-1"), "'attention_factor'");
+#undef HEAD
+#define HEAD "1048576" // no model takes such heads: there is no room for their divisors
+    struct hf_config wide = accept(YARN(OLD));
+    for (size_t i = 0; i < MODEL_FREQUENCIES; i++) assert_true(wide.model.rope_divisor[i] == 0);
 }
 
 #define LONG(type, factors)                                                                        \
