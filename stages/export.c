@@ -135,19 +135,20 @@ static void write_output(struct export *s, const struct output *out, const struc
                  "llama.cpp knows no sliding window of this architecture; up to %zu tokens, the "
                  "file's context, it computes the same",
                  context);
-    if (s->common.dry_run) print_plan(s, &m.model, out->path);
-    if (!s->common.dry_run) {
-        if (choice_is(s->format, "hf"))
-            hf_export_write(&out->hf, &m, from, &f);
-        else if (choice_is(s->format, "peft"))
-            peft_write(&out->peft, &m, &f);
-        else if (choice_is(s->format, "gguf"))
-            gguf_export(out->path, gguf_type(s), &m, &out->lineage, &f);
-        else
-            gguf_export_adapter(out->path, gguf_type(s), &m, &out->lineage, &f);
-        die_if(&f);
+    bool dry = s->common.dry_run; // what llama.cpp does not take is refused all the same
+    if (choice_is(s->format, "gguf"))
+        gguf_export(dry ? NULL : out->path, gguf_type(s), &m, &out->lineage, &f);
+    else if (choice_is(s->format, "gguf-lora"))
+        gguf_export_adapter(dry ? NULL : out->path, gguf_type(s), &m, &out->lineage, &f);
+    else if (!dry && choice_is(s->format, "hf"))
+        hf_export_write(&out->hf, &m, from, &f);
+    else if (!dry)
+        peft_write(&out->peft, &m, &f);
+    die_if(&f);
+    if (dry)
+        print_plan(s, &m.model, out->path);
+    else
         print_result("%s", out->path);
-    }
     model_file_release(&m);
 }
 

@@ -279,7 +279,7 @@ bool gguf_export(const char *path, enum gguf_type type, const struct model_file 
     put_shape(g, family, c, &rope);
     float *factors = put_factors(g, c, &rope);
     put_tensors(g, family, &m->model, type);
-    if (gguf_tokenizer(g, m, c->vocab, f)) gguf_write(g, path, f);
+    if (gguf_tokenizer(g, m, c->vocab, f) && path) gguf_write(g, path, f);
     gguf_free(g);
     free(factors);
     return !f->code;
@@ -321,7 +321,7 @@ bool gguf_export_adapter(const char *path, enum gguf_type type, const struct mod
     gguf_real(g, "adapter.lora.alpha", alpha);
     for (size_t i = 0; i < a->trained.n_tensors; i++)
         put_pair(g, family, &m->model, &a->trained.tensors[i], type);
-    gguf_write(g, path, f);
+    if (path) gguf_write(g, path, f);
     gguf_free(g);
     return !f->code;
 }

@@ -12,7 +12,7 @@ bool gguf_export_current(const char *path, const struct lineage *l, bool no_clob
 // The positions up to which llama.cpp computes what the model does: those of a sliding window that
 // it does not know, else all.
 size_t gguf_context(const struct model_config *c);
-// Whole or not at all.
+// Whole or not at all; path NULL: only whether llama.cpp takes it, nothing is written.
 bool gguf_export(const char *path, enum gguf_type type, const struct model_file *m,
                  const struct lineage *l, struct fail *f);
 // The adapter on m alone: llama.cpp puts it onto its base, exported by gguf_export.

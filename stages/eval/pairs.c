@@ -118,6 +118,16 @@ static void score_side(struct pairs_eval *e, int side) {
     free(text);
 }
 
+// Each response is read with its prompt.
+static void plan_scorer(struct pairs_eval *e) {
+    const struct pairs *p = &e->pairs;
+    const struct model *m = &e->file[SCORER].model;
+    size_t n = p->rows, tokens = 2 * p->prompt_first[n] + p->chosen_first[n] + p->rejected_first[n];
+    size_t arena = reward_score_plan(m, p->longest, (size_t)e->task.micro_tokens);
+    e->task.more_bytes = (double)(model_bytes(m) + arena);
+    e->task.more_flops = 2 * (double)model_count(m) * (double)tokens;
+}
+
 static bool available(const struct pairs_eval *e, const struct reward *r) {
     return e->path[r->plus] && (r->minus < 0 || e->path[r->minus]);
 }
@@ -223,13 +233,14 @@ int eval_pairs(int argc, char **argv) {
     struct source source;
     struct pair_source pairs = {.pairs = &e.pairs};
     source_pairs(&source, &pairs);
-    size_t positions = e.path[DPO] ? task_source(&e.task, &source) : 0;
+    size_t positions = task_source(&e.task, &source);
+    if (e.path[SCORER]) plan_scorer(&e);
     for (int k = 0; k < MODELS; k++) {
         e.logp[k] = xmalloc(positions * sizeof *e.logp[k]);
         for (int side = 0; side < SIDES; side++)
             e.sum[k][side] = xcalloc(e.pairs.rows, sizeof *e.sum[k][side]);
     }
-    if (!e.path[DPO] ? !e.task.common.dry_run : task_run(&e.task)) {
+    if ((!e.path[DPO] && !e.task.common.dry_run) || task_run(&e.task)) {
         for (int side = 0; side < SIDES && e.path[SCORER]; side++) score_side(&e, side);
         if (e.task.output) write_rows(&e);
         print_summary(&e);

@@ -133,7 +133,7 @@ bool task_run(struct task *t) {
     const struct measure *m = &t->measure;
     if (t->common.dry_run) {
         size_t bytes = MEM_PROGRAM + measure_plan(m);
-        bytes += models_bytes(m->models, m->model);
+        bytes += models_bytes(m->models, m->model) + (size_t)t->more_bytes;
         struct step_totals totals = {0};
         double tokens = 0, work = 0;
         for (size_t i = 0; i < m->source->rows; i++)
@@ -141,7 +141,8 @@ bool task_run(struct task *t) {
         for (size_t k = 0; k < m->models; k++) work += 2 * (double)model_count(m->model[k]);
         print_result("rows\t%zu", m->source->rows);
         double rate = plan_product_rate(precision_is_bf16(t->precision));
-        struct plan plan = {.memory = (double)bytes, .disk = -1, .seconds = work * tokens / rate};
+        struct plan plan = {
+            .memory = (double)bytes, .disk = -1, .seconds = (work * tokens + t->more_flops) / rate};
         plan_print(t->log, &plan);
         return false;
     }

@@ -17,7 +17,8 @@ struct task {
     struct model_shelf shelf;      // --base-model
     struct common_options common;
     struct log *log;
-    struct measure measure; // models are added by task_model
+    struct measure measure;        // models are added by task_model
+    double more_bytes, more_flops; // of what runs beside it, for --dry-run
 };
 
 void task_options(struct options *o, struct task *t, const char *data_help,

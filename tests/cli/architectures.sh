@@ -73,4 +73,5 @@ expect 3 "id $vocab is outside" "$bin/tokenize" -q --model image.h5 --kind text 
 sed 's/"special": true/"special": false/' more.json >typed.json
 expect 3 "has $((vocab + 1)) ids" "$bin/import" -q --init less.json --tokenizer typed.json -o x.h5
 expect 3 'query_pre_attn_scalar 8' "$bin/export" -q --model gemma3.h5 --format gguf -o x.gguf
+expect 3 'query_pre_attn_scalar 8' "$bin/export" -q --model gemma3.h5 --format gguf -o x.gguf --dry-run
 finish

@@ -47,6 +47,9 @@ same every.h5 inner.h5 'with a checkpoint at every step'
 quiet "$bin/distill" -q $group --steps 3 --dpo dpo.h5 --ref base.h5 -o implicit.h5 --log implicit.csv
 quiet "$bin/shard" check implicit.h5
 quiet "$bin/distill" -q $group --steps 3 --dpo dpo.h5 --lora-rank 4 -o adapter.h5
+# in bf16 the student starts at the reference, as in float32
+quiet "$bin/distill" -q $group --steps 1 --dpo dpo.h5 --ref base.h5 --precision bf16 -o half.h5 --log half.csv
+awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next } { exit !($at["kl_ref"] < 1e-9) }' half.csv || fail "kl_ref: $(cat half.csv)"
 expect 2 'needs what scores' "$bin/distill" $group -o x.h5
 expect 2 'needs what scores' "$bin/distill" $group --dpo dpo.h5 --reward-model rm.h5 -o x.h5
 expect 2 'has no teacher' "$bin/distill" $group --reward-model rm.h5 --alpha tvd:1 -o x.h5

@@ -103,6 +103,7 @@ expect 3 'takes an adapter' "$bin/export" -q --model llama.h5 --format gguf-lora
 config llama ', "rope_scaling": {"rope_type": "yarn", "factor": 2, "original_max_position_embeddings": 64, "beta_fast": 16}'
 quiet "$bin/import" -q --init config.json --tokenizer tok.json -o own.h5
 expect 3 'takes YaRN without' "$bin/export" -q --model own.h5 --format gguf -o x.gguf
+expect 3 'takes YaRN without' "$bin/export" -q --model own.h5 --format gguf -o x.gguf --dry-run
 expect 2 'gguf-type' "$bin/export" -q --model llama.h5 --type bf16 --format gguf -o x.gguf
 
 # tokenizers that people bring

@@ -26,6 +26,12 @@ grep -q '^reward_model,60,0,0,-' reversed.csv || fail "reversed: $(cat reversed.
 quiet "$bin/eval" pairs --reward-model rm.h5 --dpo base.h5 --ref base.h5 --data pairs.h5
 [ "$(grep -c -e '^reward_model' -e '^forward' out)" = 2 ] || fail "beside a DPO model: $(cat out)"
 quiet "$bin/shard" check rm.h5
+# in bf16 too, and in the plan
+quiet "$bin/eval" pairs --reward-model rm.h5 --data pairs.h5 --precision bf16 --summary half.csv
+cmp -s half.csv rm-pairs.csv && fail '--precision bf16 makes no difference'
+plan() { "$bin/eval" pairs --data pairs.h5 --dry-run "$@" 2>err | awk '$1 == "memory_bytes" { print $2 }'; }
+alone=$(plan --reward-model rm.h5) dpo=$(plan --dpo base.h5) both=$(plan --dpo base.h5 --reward-model rm.h5)
+[ "$alone" -gt 0 ] && [ "$both" -gt "$dpo" ] || fail "plans of $alone, $dpo and $both bytes"
 
 # best of eight: never below the first of them, and just what the scores say
 sampling='--max-new 12 --seed 3'
