@@ -24,6 +24,14 @@ void sample_options_rows(struct options *o, struct sample_options *s) {
     options_add(o, rows, sizeof rows / sizeof *rows);
 }
 
+size_t sample_job_row(const struct sample_job *j, int32_t *ids, uint8_t *mask) {
+    memcpy(ids, j->prompt, j->n * sizeof *ids);
+    memcpy(ids + j->n, j->ids, j->count * sizeof *ids);
+    memset(mask, 0, j->n);
+    memset(mask + j->n, 1, j->count);
+    return j->n + j->count;
+}
+
 // ---- one draw ----
 
 struct candidate {

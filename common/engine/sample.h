@@ -23,6 +23,10 @@ struct sample_job {
     bool broken;   // out: the last token stands for logits that were not finite
 };
 
+// The row of a job that is over: its prompt and response into ids, 0 and 1 of them into mask, which
+// have room for it. Returns its length.
+size_t sample_job_row(const struct sample_job *j, int32_t *ids, uint8_t *mask);
+
 struct sampler {
     size_t decoders;
     struct decoder **decoder;

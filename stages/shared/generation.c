@@ -41,11 +41,8 @@ static bool write_job(struct window *w, const struct sample_job *j) {
                         "prompt %zu: the logits of token %zu of its response are not finite; the "
                         "model diverged",
                         (size_t)j->row, j->count - 1);
-    memcpy(w->row, j->prompt, j->n * sizeof *w->row);
-    memcpy(w->row + j->n, j->ids, j->count * sizeof *w->row);
-    memset(w->mask, 0, j->n);
-    memset(w->mask + j->n, 1, j->count);
-    return tokens_write(to, w->row, w->mask, j->n + j->count, j->n);
+    size_t n = sample_job_row(j, w->row, w->mask);
+    return tokens_write(to, w->row, w->mask, n, j->n);
 }
 
 // Writes it and those that waited for it.

@@ -4,7 +4,6 @@
 #include "formats/tokens/tokens.h"
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 void kept_samples_row(struct options *o, struct kept_samples *k) {
     const struct opt_row row = {
@@ -70,10 +69,7 @@ static bool write_sample(struct kept_samples *k, const struct sample_job *j, uin
     size_t n = j->n + j->count;
     grow(&k->ids, &k->id_capacity, n, sizeof *k->ids);
     grow(&k->mask, &k->mask_capacity, n, sizeof *k->mask);
-    memcpy(k->ids, j->prompt, j->n * sizeof *k->ids);
-    memcpy(k->ids + j->n, j->ids, j->count * sizeof *k->ids);
-    memset(k->mask, 0, j->n);
-    memset(k->mask + j->n, 1, j->count);
+    sample_job_row(j, k->ids, k->mask);
     return samples_write(k->writer, k->ids, k->mask, n, j->n, step);
 }
 

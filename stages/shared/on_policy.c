@@ -44,12 +44,8 @@ static size_t measure(void *self, size_t row, struct step_totals *totals) {
 }
 
 static void add_sample(struct on_policy *p, struct batch *b, size_t i) {
-    const struct sample_job *j = &p->jobs[i];
-    memcpy(p->row_ids, j->prompt, j->n * sizeof *p->row_ids);
-    memcpy(p->row_ids + j->n, j->ids, j->count * sizeof *p->row_ids);
-    memset(p->row_mask, 0, j->n);
-    memset(p->row_mask + j->n, 1, j->count);
-    batch_sequence(b, p->row_ids, p->row_mask, j->n + j->count, i, RESPONSE_ONLY);
+    size_t n = sample_job_row(&p->jobs[i], p->row_ids, p->row_mask);
+    batch_sequence(b, p->row_ids, p->row_mask, n, i, RESPONSE_ONLY);
 }
 
 static bool weighted(const struct on_policy *p) {

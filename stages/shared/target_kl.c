@@ -50,13 +50,9 @@ static size_t measure(void *self, size_t i, struct step_totals *totals) {
 
 static bool add(void *self, struct batch *b, size_t i, struct fail *f) {
     const struct trial *r = self;
-    const struct sample_job *j = &r->jobs[i];
     (void)f;
-    memcpy(r->row_ids, j->prompt, j->n * sizeof *r->row_ids);
-    memcpy(r->row_ids + j->n, j->ids, j->count * sizeof *r->row_ids);
-    memset(r->row_mask, 0, j->n);
-    memset(r->row_mask + j->n, 1, j->count);
-    batch_sequence(b, r->row_ids, r->row_mask, j->n + j->count, i, RESPONSE_ONLY);
+    size_t n = sample_job_row(&r->jobs[i], r->row_ids, r->row_mask);
+    batch_sequence(b, r->row_ids, r->row_mask, n, i, RESPONSE_ONLY);
     return true;
 }
 
