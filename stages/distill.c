@@ -85,9 +85,8 @@ static void check_options(struct distill *d, const struct options *o) {
         options_refuse(o, "frozen-dtype",
                        "goes with --on-policy or --lora-rank; a cache was made "
                        "with its own");
-    static const char *const watchers[] = {"reverse", "ref", "watch-every"};
-    for (size_t i = 0; !d->policy.teachers.dpo && i < sizeof watchers / sizeof *watchers; i++)
-        options_refuse(o, watchers[i],
+    if (!d->policy.teachers.dpo)
+        options_refuse(o, "reverse|ref|watch-every",
                        "watches a run from a cache together with --dpo; give that too");
 }
 

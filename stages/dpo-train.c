@@ -199,9 +199,8 @@ static void refuse_idle(const struct options *o, enum preference_loss loss, bool
         snprintf(why, sizeof why, "is for --loss %s", whose);
         options_refuse(o, o->rows[i].name, why);
     }
-    static const char *const of_reference[] = {"ref", "reference"};
-    for (size_t i = 0; i < 2 && !preference_needs_reference(loss); i++)
-        options_refuse(o, of_reference[i],
+    if (!preference_needs_reference(loss))
+        options_refuse(o, "ref|reference",
                        "is not for --loss simpo and reward, which have no reference");
     if (preference_is_scored(loss))
         options_refuse(o, "beta",

@@ -105,11 +105,10 @@ static void declare(struct options *o, struct generate *g) {
 }
 
 static void check_options(struct generate *g, const struct options *o) {
-    static const char *const teachers[] = {"reverse",  "ref",   "recipe",   "base",
-                                           "negative", "alpha", "plausible"};
     if (!g->model == !g->teachers.dpo) die(EXIT_USAGE, "give --model, or --dpo and its companions");
-    for (size_t i = 0; g->model && i < sizeof teachers / sizeof *teachers; i++)
-        options_refuse(o, teachers[i], "is of the teachers; give --dpo in place of --model");
+    if (g->model)
+        options_refuse(o, "reverse|ref|recipe|base|negative|alpha|plausible",
+                       "is of the teachers; give --dpo in place of --model");
     if (!g->best_of != !scorer_is_set(&g->scorer))
         die(EXIT_USAGE, "--best-of goes with --scorer or --reward-model");
     if (g->best_of)
@@ -117,9 +116,7 @@ static void check_options(struct generate *g, const struct options *o) {
     else
         options_refuse(o, "candidates", "goes with --best-of");
     if (!g->data.n == !g->input.n) die(EXIT_USAGE, "give the prompts by --data or by --input");
-    if (g->data.n) options_refuse(o, "template", "is for prompts of --input");
-    if (g->data.n) options_refuse(o, "template-args", "is for prompts of --input");
-    if (g->data.n) options_refuse(o, "on-bad", "is for prompts of --input");
+    if (g->data.n) options_refuse(o, "template|template-args|on-bad", "is for prompts of --input");
     if (g->data.n) options_refuse(o, "on-long", "is for prompts of --input; tokenize has it too");
     if (text_ends(g->output, ".jsonl") || text_ends(g->output, ".csv"))
         die(EXIT_USAGE, "-o names the file of sampled ids (.h5); give '%s' to --text", g->output);

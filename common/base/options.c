@@ -464,14 +464,22 @@ void options_parse(struct options *o, int argc, char **argv, struct opt_list *re
     exit(EXIT_DONE);
 }
 
-bool options_given(const struct options *o, const char *name) {
-    int row = find_name(o, name, strlen(name));
+static bool name_given(const struct options *o, const char *name, size_t n) {
+    int row = find_name(o, name, n);
     assert(row != NO_ROW);
     return o->from && o->from[row];
 }
 
-void options_refuse(const struct options *o, const char *name, const char *why) {
-    if (options_given(o, name)) die(EXIT_USAGE, "--%s %s", name, why);
+bool options_given(const struct options *o, const char *name) {
+    return name_given(o, name, strlen(name));
+}
+
+void options_refuse(const struct options *o, const char *names, const char *why) {
+    for (const char *name = names; *name;) {
+        size_t n = strcspn(name, "|");
+        if (name_given(o, name, n)) die(EXIT_USAGE, "--%.*s %s", (int)n, name, why);
+        name += n + (name[n] == '|');
+    }
 }
 
 void options_release(struct options *o) {

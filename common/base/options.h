@@ -85,9 +85,9 @@ char *options_help(const struct options *o);
 char *options_man(const struct options *o);
 char *options_completion(const struct options *o);
 bool options_given(const struct options *o, const char *name);
-// Dies, exit 2, if the option was given: "--NAME " and `why`. For options that would do nothing
-// here.
-void options_refuse(const struct options *o, const char *name, const char *why);
+// Dies, exit 2, if an option of these names, "ref" or "ref|base|alpha", was given: "--NAME " and
+// `why`. For options that would do nothing here.
+void options_refuse(const struct options *o, const char *names, const char *why);
 // The RESULT rows as one JSON object in table order, numbers in shortest round-trip form.
 char *options_json(const struct options *o); // free() it
 void options_release(struct options *o);     // values of text and lists are gone after this

@@ -258,10 +258,8 @@ static void judge_protocol(struct judge *j, struct options *o) {
 }
 
 static void judge_pairs(struct judge *j, const struct options *o) {
-    static const char *const others[] = {"questions",  "answers", "baseline", "prompts",
-                                         "references", "order",   "retries"};
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        options_refuse(o, others[i], "goes with --protocol mtbench, arenahard or alpacaeval");
+    options_refuse(o, "questions|answers|baseline|prompts|references|order|retries",
+                   "goes with --protocol mtbench, arenahard or alpacaeval");
     if (!j->path[0] || !j->path[1]) die(EXIT_USAGE, "give the responses --a and --b");
     load_responses(j);
     find_pending(j);

@@ -192,8 +192,7 @@ static void ask_judge(struct protocol_run *r) {
 // ---- files
 
 static void check_options(struct options *o, struct protocol_run *r) {
-    static const char *const pairs[] = {"a", "b"};
-    for (size_t i = 0; i < 2; i++) options_refuse(o, pairs[i], "is of --protocol pairs");
+    options_refuse(o, "a|b", "is of --protocol pairs");
     if (!r->questions_path || !r->answers_path || !r->prompts_path)
         die(EXIT_USAGE, "--protocol %s needs --questions, --answers and --prompts", r->name);
     if (r->protocol->baseline && !r->baseline_path)

@@ -443,13 +443,12 @@ static int run(struct report *r, struct log *log) {
 
 // Either data, of which caches are made by settings, or caches that are there.
 static void check_inputs(const struct report *r, const struct options *o) {
-    static const char *const settings[] = {
-        "figure",   "responses", "cosine",       "divergence", "recipe",    "base",
-        "negative", "alpha",     "plausible",    "top-k",      "mass",      "least",
-        "bits",     "student-k", "error-budget", "peer-k",     "zstd-level"};
     if (!r->data.n == !r->cache.n) die(EXIT_USAGE, "give --data, or --cache");
-    for (size_t i = 0; r->cache.n && i < sizeof settings / sizeof *settings; i++)
-        options_refuse(o, settings[i], "is for caches that are made, with --data");
+    if (r->cache.n)
+        options_refuse(o,
+                       "figure|responses|cosine|divergence|recipe|base|negative|alpha|plausible|"
+                       "top-k|mass|least|bits|student-k|error-budget|peer-k|zstd-level",
+                       "is for caches that are made, with --data");
 }
 
 int shard_report(int argc, char **argv) {

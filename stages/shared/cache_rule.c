@@ -5,11 +5,9 @@
 #include <string.h>
 
 static void refuse_rule(const struct options *o) {
-    static const char *const names[] = {"base", "negative", "alpha", "plausible"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        options_refuse(o, names[i],
-                       "goes with --on-policy or a cache of layout components; this one was made "
-                       "with its own");
+    options_refuse(o, "base|negative|alpha|plausible",
+                   "goes with --on-policy or a cache of layout components; this one was made "
+                   "with its own");
 }
 
 void cache_rule_components(const struct teacher_rule *rule) {

@@ -20,9 +20,8 @@ void cache_training_rows(struct options *o, struct cache_training *c) {
 }
 
 void cache_training_refuse(const struct options *o) {
-    static const char *const names[] = {"rows", "max-positions", "on-bad", "watch-every"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        options_refuse(o, names[i], "is of a run from a cache; it needs --teacher");
+    options_refuse(o, "rows|max-positions|on-bad|watch-every",
+                   "is of a run from a cache; it needs --teacher");
 }
 
 // Where several caches disagree in what the student's half takes from them.

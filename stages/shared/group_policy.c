@@ -26,10 +26,8 @@ void group_policy_rows(struct options *o, struct group_policy_options *p) {
 }
 
 void group_policy_refuse(const struct options *o) {
-    static const char *const names[] = {"group",        "inner-steps", "clip-ratio",    "group-kl",
-                                        "reward-model", "scorer",      "scorer-timeout"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        options_refuse(o, names[i], "is for --reward-level group");
+    options_refuse(o, "group|inner-steps|clip-ratio|group-kl|reward-model|scorer|scorer-timeout",
+                   "is for --reward-level group");
 }
 
 // ---- the rows ----

@@ -25,11 +25,11 @@ void lora_rows(struct options *o, struct lora *l, const char **dtype) {
 }
 
 void lora_check(struct lora *l, const struct options *o, const char *model) {
-    static const char *const names[] = {"lora-alpha", "lora-targets", "lora-dropout", "lora-init",
-                                        "lora-rank-stabilised"};
-    for (size_t i = 0; !l->rank && i < sizeof names / sizeof *names; i++)
-        options_refuse(o, names[i], "is of an adapter; give --lora-rank too");
-    if (!l->rank) return;
+    if (!l->rank) {
+        options_refuse(o, "lora-alpha|lora-targets|lora-dropout|lora-init|lora-rank-stabilised",
+                       "is of an adapter; give --lora-rank too");
+        return;
+    }
     if (!(l->alpha > 0)) l->alpha = 2 * (double)l->rank;
     if (!options_given(o, "frozen-dtype") && !strcmp(model_file_came_in(model), "bf16"))
         *l->dtype = "bf16";

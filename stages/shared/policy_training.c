@@ -18,9 +18,8 @@ void policy_training_rows(struct options *o, struct policy_training *p) {
 }
 
 void policy_training_refuse(struct policy_training *p, const struct options *o) {
-    static const char *const names[] = {"data", "reward-level", "exact", "max-new", "keep-samples"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        options_refuse(o, names[i], "goes with --on-policy; a cache was made with its own");
+    options_refuse(o, "data|reward-level|exact|max-new|keep-samples",
+                   "goes with --on-policy; a cache was made with its own");
     p->options = (struct on_policy_options){.level = "distribution"};
 }
 

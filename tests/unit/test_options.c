@@ -1,5 +1,6 @@
 #include "common/base/options.h"
 #include "common/base/value.h"
+#include "tests/unit/child.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -297,12 +298,36 @@ static void test_common(void **state) {
     options_release(&o);
 }
 
+static void refuse_three(void *self) {
+    options_refuse(self, "seed|threads|quiet", "has no use here");
+}
+
+static void test_refuse(void **state) {
+    (void)state;
+    struct options o = {.program = "prog"};
+    struct common_options c;
+    struct fail f = {0};
+    char *words[] = {"prog", "--threads", "3", "-v"};
+    common_options_rows(&o, &c);
+    assert_true(options_try(&o, 4, words, NULL, &f));
+    struct child first = run_child(refuse_three, &o);
+    assert_int_equal(first.code, EXIT_USAGE);
+    assert_non_null(strstr(first.text, "--threads has no use here\n"));
+    options_release(&o);
+    o = (struct options){.program = "prog"};
+    common_options_rows(&o, &c);
+    assert_true(options_try(&o, 1, words, NULL, &f));
+    assert_int_equal(run_child(refuse_three, &o).code, 0);
+    options_release(&o);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values),  cmocka_unit_test(test_defaults_and_json),
         cmocka_unit_test(test_refused), cmocka_unit_test(test_help),
         cmocka_unit_test(test_config),  cmocka_unit_test(test_config_refused),
         cmocka_unit_test(test_common),  cmocka_unit_test(test_files),
+        cmocka_unit_test(test_refuse),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
