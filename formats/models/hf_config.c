@@ -200,8 +200,7 @@ static void read_family(struct hf_reader *r) {
     }
     snprintf(r->c->family, sizeof r->c->family, "%s", type);
     const char *architecture = json_text(json_at(json_get(r->root, "architectures"), 0), NULL);
-    size_t n = architecture ? strlen(architecture) : 0;
-    if (architecture && (n < 11 || strcmp(architecture + n - 11, "ForCausalLM")))
+    if (architecture && !text_ends(architecture, "ForCausalLM"))
         fail_set(r->f, EXIT_BADDATA, "architecture '%s' in '%s' is not a causal language model",
                  architecture, r->name);
     r->c->model = r->family->config;

@@ -33,9 +33,7 @@ static const struct safe_tensor *source_of(const struct safetensors *s, const st
 
 // Buffers that old checkpoints carry and that we compute ourselves.
 static bool is_buffer(const char *name) {
-    static const char end[] = ".rotary_emb.inv_freq";
-    size_t n = strlen(name), k = sizeof end - 1;
-    return n > k && !strcmp(name + n - k, end);
+    return text_ends(name, ".rotary_emb.inv_freq");
 }
 
 static bool is_wanted(const struct model *m, const char *name) {

@@ -6,11 +6,11 @@
 #include "formats/bytes/slurp.h"
 #include "formats/bytes/stream.h"
 #include "formats/bytes/whole_folder.h"
+#include "formats/models/hf_reader.h"
 #include "formats/models/hf_texts.h"
 #include "formats/models/safetensors.h"
+#include "formats/models/tensor_file.h"
 #include <dirent.h>
-#include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,12 +51,6 @@ static bool is_off(const struct json *v) { // null, false, {}, [], "none"
     }
 }
 
-static bool listed(const char *key) {
-    for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
-        if (!strcmp(key, harmless[i])) return true;
-    return false;
-}
-
 // Some ways to begin change the base's weights too, so the adapter alone says little.
 static bool begins_apart(const struct json *v) {
     const char *text = json_text(v, NULL);
@@ -74,8 +68,8 @@ static bool read_config(const char *path, const struct json *root, struct adapte
     for (size_t i = 0; i < json_size(root); i++) {
         const char *key = json_key(root, i);
         const struct json *v = json_value(root, i);
-        if (listed(key) || is_off(v) || (!strcmp(key, "init_lora_weights") && begins_apart(v)))
-            continue;
+        bool known = hf_listed(key, harmless, sizeof harmless / sizeof *harmless);
+        if (known || is_off(v) || (!strcmp(key, "init_lora_weights") && begins_apart(v))) continue;
         return fail_set(f, EXIT_BADDATA, "'%s' uses '%s', which is not supported here", path, key);
     }
     const struct json *rank = json_get(root, "r"), *alpha = json_get(root, "lora_alpha");
@@ -108,12 +102,6 @@ static void find_targets(const struct safetensors *s, struct adapter_config *c) 
     }
 }
 
-static bool all_finite(const float *x, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        if (!isfinite(x[i])) return false;
-    return true;
-}
-
 static bool read_tensors(const struct safetensors *s, const char *path, struct parameters p,
                          struct fail *f) {
     for (size_t i = 0; i < p.n_tensors && !f->code; i++) {
@@ -126,7 +114,7 @@ static bool read_tensors(const struct safetensors *s, const char *path, struct p
                      "'%s' has %s as '%s', and (%zu, %zu) belongs there; is it of another base?",
                      path, shape, t->name, t->rows, t->cols);
         else if (safetensors_read(from, p.values + t->offset, f) &&
-                 !all_finite(p.values + t->offset, from->count))
+                 !tensor_file_finite(p.values + t->offset, from->count))
             fail_set(f, EXIT_BADDATA, "tensor '%s' holds a NaN or an infinity", t->name);
     }
     for (size_t i = 0; i < s->n && !f->code; i++) {

@@ -30,9 +30,8 @@ static void csv_cell(struct str *s, const char *text, size_t n) {
 
 struct rows *rows_new(size_t columns, const char *const *names, const char *output) {
     struct rows *r = xcalloc(1, sizeof *r);
-    size_t n = output ? strlen(output) : 0;
     *r = (struct rows){.columns = columns, .names = names, .output = output};
-    r->json = n > 5 && !strcmp(output + n - 5, ".json");
+    r->json = output && text_ends(output, ".json");
     if (r->json) str_puts(&r->text, "[");
     for (size_t c = 0; c < columns && !r->json; c++) {
         if (c) str_puts(&r->text, ",");

@@ -48,8 +48,7 @@ static void declare(struct options *o, struct report *r) {
 static void check_output(const struct report *r, const char *output) {
     struct fail f = {0};
     struct stat st;
-    size_t n = strlen(output);
-    if (n < 6 || strcmp(output + n - 5, ".html"))
+    if (!text_ends(output, ".html"))
         die(EXIT_USAGE, "output '%s' does not end in .html; name it so", output);
     if (r->common.no_clobber && path_is_there(output, &f))
         die(EXIT_FAILED, "'%s' exists; leave --no-clobber out to replace it", output);

@@ -173,8 +173,7 @@ bool generation_text(size_t n, const char *const *path, const char *to, const st
                      size_t samples, size_t n_eos, const int32_t *eos, struct fail *f) {
     struct tokens t;
     if (!tokens_load(&t, n, path, f)) return false;
-    size_t length = strlen(to);
-    bool csv = length > 4 && !strcmp(to + length - 4, ".csv");
+    bool csv = text_ends(to, ".csv");
     struct str s = {0};
     if (csv) str_puts(&s, "row,sample,prompt,response,tokens,finished\r\n");
     for (size_t i = 0; i < t.rows; i++) {
