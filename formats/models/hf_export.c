@@ -1,22 +1,10 @@
 #include "formats/models/hf_export.h"
-#include "common/base/path.h"
+#include "formats/models/export_folder.h"
 #include "formats/models/hf_card.h"
+#include "formats/models/hf_reader.h"
 #include "formats/models/hf_texts.h"
-#include "formats/bytes/slurp.h"
-#include "formats/bytes/whole_folder.h"
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <fnmatch.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-static const char mark[] = "aligndistil.json";
-
-// ---- folders ------------------------------------------------------------------------------------
 
 static bool is_ours(const char *name) {
     static const char *const names[] = {"README.md",
@@ -29,57 +17,19 @@ static bool is_ours(const char *name) {
                                         "special_tokens_map.json",
                                         "tokenizer.json",
                                         "tokenizer_config.json"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (!strcmp(name, names[i])) return true;
-    return !fnmatch("model-*-of-*.safetensors", name, 0);
-}
-
-static bool is_empty(const char *path) {
-    DIR *d = opendir(path);
-    size_t n = 0;
-    while (d && readdir(d)) n++;
-    if (d) closedir(d);
-    return d && n <= 2;
-}
-
-// NULL: no such export there.
-static char *read_mark(const char *folder, struct fail *f) {
-    size_t n;
-    struct stat st;
-    if (stat(folder, &st) || !S_ISDIR(st.st_mode)) return NULL;
-    char *path = xasprintf("%s/%s", folder, mark), *text = slurp_optional(path, 1 << 24, &n, f);
-    free(path);
-    return text;
-}
-
-static bool replaceable(const char *folder, struct fail *f) {
-    struct stat st;
-    if (lstat(folder, &st) || !S_ISDIR(st.st_mode)) return true; // or is refused as it is opened
-    char *text = read_mark(folder, f);
-    bool ours = text || is_empty(folder);
-    free(text);
-    return ours ||
-           fail_set(f, EXIT_FAILED, "'%s' exists and is no export of ours; name another", folder);
+    return hf_listed(name, names, sizeof names / sizeof *names) ||
+           !fnmatch("model-*-of-*.safetensors", name, 0);
 }
 
 bool hf_export_current(const struct hf_export *x, bool no_clobber, struct fail *f) {
-    whole_folder_repair(x->folder, is_ours);
-    char *have = read_mark(x->folder, f), *want = hf_mark(x->lineage, x->folder, is_ours, f);
-    bool same = have && !strcmp(have, want);
-    bool exists = path_is_there(x->folder, f) && !is_empty(x->folder);
-    free(have);
-    free(want);
-    if (!same && exists && no_clobber)
-        fail_set(f, EXIT_FAILED, "'%s' exists; drop --no-clobber to replace it", x->folder);
-    return same && !f->code;
+    return export_folder_current(x->folder, is_ours, x->lineage, no_clobber, f);
 }
 
 // ---- files --------------------------------------------------------------------------------------
 
-static bool write_made(const char *folder, const char *name, char *text, struct fail *f) {
-    bool ok = whole_folder_text(folder, name, text, f);
+static void write_made(const char *folder, const char *name, char *text, struct fail *f) {
+    whole_folder_text(folder, name, text, f);
     free(text);
-    return ok;
 }
 
 static size_t tensor_bytes(const struct tensor *t, enum safe_type type) {
@@ -143,12 +93,12 @@ static bool write_weights(const struct hf_export *x, const char *folder, const s
     return !f->code;
 }
 
-static bool write_all(const struct hf_export *x, const char *folder, const struct model_file *m,
+static void write_all(const struct hf_export *x, const char *folder, const struct model_file *m,
                       const struct artefact *from, struct fail *f) {
     static const char *const type_name[] = {
         [SAFE_F32] = "float32", [SAFE_F16] = "float16", [SAFE_BF16] = "bfloat16"};
     char *config = hf_config_text(m, type_name[x->type], f);
-    if (!config) return false;
+    if (!config) return;
     write_made(folder, "config.json", config, f);
     whole_folder_text(folder, "tokenizer.json", m->tokenizer_json, f);
     write_made(folder, "tokenizer_config.json", hf_tokenizer_config_text(m, f), f);
@@ -158,14 +108,12 @@ static bool write_all(const struct hf_export *x, const char *folder, const struc
                       hf_template_is_apart(m, f) ? m->chat_template : NULL, f);
     write_made(folder, "README.md", hf_card_text(m, from, f), f);
     write_weights(x, folder, &m->model, f);
-    return write_made(folder, mark, hf_mark(x->lineage, folder, is_ours, f), f);
 }
 
 bool hf_export_write(const struct hf_export *x, const struct model_file *m,
                      const struct artefact *from, struct fail *f) {
     struct whole_folder w;
-    if (f->code || !replaceable(x->folder, f)) return false;
-    if (!whole_folder_open(&w, x->folder, is_ours, f)) return false;
+    if (!export_folder_open(&w, x->folder, is_ours, f)) return false;
     write_all(x, w.partial, m, from, f);
-    return whole_folder_commit(&w, f);
+    return export_folder_commit(&w, x->lineage, f);
 }

@@ -1,9 +1,6 @@
 // A model as a Hugging Face folder: config.json, safetensors (in several files where they would be
 // too large), the tokenizer's files as they came, generation_config.json, a model card that says
-// where it comes from, and aligndistil.json by which the export is known again.
-//
-// The folder appears whole (formats/bytes/whole_folder.h). An existing one is replaced only where
-// it is an export of ours or empty.
+// where it comes from, and aligndistil.json; the folder is one of formats/models/export_folder.h.
 #pragma once
 #include "formats/models/model_file.h"
 #include "formats/models/safetensors.h"

@@ -1,21 +1,16 @@
 #include "formats/models/peft.h"
 #include "common/base/jsonout.h"
-#include "common/base/path.h"
 #include "common/engine/adapter.h"
 #include "formats/bytes/json.h"
 #include "formats/bytes/slurp.h"
 #include "formats/bytes/stream.h"
-#include "formats/bytes/whole_folder.h"
+#include "formats/models/export_folder.h"
 #include "formats/models/hf_reader.h"
-#include "formats/models/hf_texts.h"
 #include "formats/models/safetensors.h"
 #include "formats/models/tensor_file.h"
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 // ---- adapter_config.json
 
@@ -166,46 +161,18 @@ bool peft_read(const char *folder, struct model_file *m, struct parents *parents
 
 static const char *const ours[] = {"adapter_model.safetensors", "adapter_config.json",
                                    "aligndistil.json"};
-enum { OURS = sizeof ours / sizeof *ours, WEIGHTS = 0, CONFIG, MARK };
+enum { OURS = sizeof ours / sizeof *ours, WEIGHTS = 0, CONFIG };
 
 static char *in_folder(const char *folder, const char *name) {
     return xasprintf("%s/%s", folder, name);
 }
 
 static bool is_ours(const char *name) {
-    for (size_t i = 0; i < OURS; i++)
-        if (!strcmp(name, ours[i])) return true;
-    return false;
+    return hf_listed(name, ours, OURS);
 }
 
 bool peft_current(const struct peft_export *x, bool no_clobber, struct fail *f) {
-    size_t n;
-    struct stat st;
-    whole_folder_repair(x->folder, is_ours);
-    char *path = in_folder(x->folder, ours[MARK]),
-         *want = hf_mark(x->lineage, x->folder, is_ours, f);
-    bool folder = !stat(x->folder, &st) && S_ISDIR(st.st_mode);
-    char *have = folder ? slurp_optional(path, 1 << 24, &n, f) : NULL;
-    bool same = have && !strcmp(have, want);
-    if (!same && no_clobber && path_is_there(x->folder, f))
-        fail_set(f, EXIT_FAILED, "'%s' exists; drop --no-clobber to replace it", x->folder);
-    free(path);
-    free(want);
-    free(have);
-    return same && !f->code;
-}
-
-// Nothing there, an empty folder, or one that holds an export; all else is refused as it is opened.
-static bool replaceable(const char *folder, struct fail *f) {
-    DIR *d = opendir(folder);
-    for (struct dirent *e; d && (e = readdir(d)) && !f->code;)
-        if (!is_ours(e->d_name) && e->d_name[0] != '.')
-            fail_set(f, EXIT_FAILED,
-                     "'%s' exists and has a file '%s' that is not ours; name "
-                     "another folder",
-                     folder, e->d_name);
-    if (d) closedir(d);
-    return !f->code;
+    return export_folder_current(x->folder, is_ours, x->lineage, no_clobber, f);
 }
 
 static char *config_text(const struct peft_export *x, const struct adapter_config *c) {
@@ -250,14 +217,10 @@ static bool write_weights(const char *folder, const struct parameters *p, struct
 bool peft_write(const struct peft_export *x, const struct model_file *m, struct fail *f) {
     const struct adapter *a = m->model.adapter;
     struct whole_folder w;
-    if (f->code || !replaceable(x->folder, f)) return false;
-    if (!whole_folder_open(&w, x->folder, is_ours, f)) return false;
+    if (!export_folder_open(&w, x->folder, is_ours, f)) return false;
     char *config = config_text(x, &a->config);
     write_weights(w.partial, &a->trained, f);
     whole_folder_text(w.partial, ours[CONFIG], config, f);
-    char *mark = hf_mark(x->lineage, w.partial, is_ours, f);
-    whole_folder_text(w.partial, ours[MARK], mark, f);
     free(config);
-    free(mark);
-    return whole_folder_commit(&w, f);
+    return export_folder_commit(&w, x->lineage, f);
 }

@@ -22,5 +22,5 @@ struct peft_export {
 };
 // True: the folder is an export with the same lineage.
 bool peft_current(const struct peft_export *x, bool no_clobber, struct fail *f);
-// Whole or not at all (formats/bytes/whole_folder.h).
+// The folder is one of formats/models/export_folder.h.
 bool peft_write(const struct peft_export *x, const struct model_file *m, struct fail *f);

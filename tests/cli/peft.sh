@@ -62,7 +62,13 @@ quiet "$bin/import" -q --init config.json --tokenizer tok.json --seed 1 -o other
 expect 3 'of another base' "$bin/import" -q --adapter a-peft --base-model other.h5 -o x.h5
 expect 2 'go together' "$bin/import" -q --adapter a-peft -o x.h5
 mkdir mine && echo 1 >mine/notes.txt
-expect 1 'notes.txt' "$bin/export" -q --model a.h5 --base-model base.h5 --format peft -o mine
+expect 1 'no export of ours' "$bin/export" -q --model a.h5 --base-model base.h5 --format peft -o mine
+cp -r a-peft theirs && rm theirs/aligndistil.json
+expect 1 'no export of ours' "$bin/export" -q --model b.h5 --base-model base.h5 --format peft -o theirs
+same a-peft/adapter_model.safetensors theirs/adapter_model.safetensors "another program's adapter"
+mkdir empty
+quiet "$bin/export" -q --model a.h5 --base-model base.h5 --format peft --no-clobber -o empty
+expect 1 'drop --no-clobber' "$bin/export" -q --model a.h5 --base-model base.h5 --format peft --no-clobber -o mine
 expect 3 'takes an adapter' "$bin/export" -q --model base.h5 --format peft -o y
 [ ! -e x.h5 ] && [ ! -e y ] && [ -e mine/notes.txt ] || fail 'a refused run left something'
 finish
