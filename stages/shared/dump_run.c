@@ -45,9 +45,11 @@ static size_t plan_memory(struct dump_job *d) {
     const struct model *models[] = {&d->teachers.dpo_model.model, &d->teachers.reverse_model.model,
                                     &d->teachers.ref_model.model, &d->student_model.model};
     struct target_kl search = dump_search(d);
+    struct fail f = {0};
     size_t weights = models_bytes(4, models), most = d->pairs_bytes,
            dumping = teacher_dump_plan(&d->run);
-    size_t searching = d->target.kl > 0 ? target_kl_plan(&search) : 0;
+    size_t searching = d->target.kl > 0 ? target_kl_plan(&search, &f) : 0;
+    die_if(&f);
     if (searching > most) most = searching;
     if (dumping > most) most = dumping;
     return MEM_PROGRAM + weights + tokens_bytes(&d->tokens) + most;

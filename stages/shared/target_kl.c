@@ -69,21 +69,22 @@ static void choose_prompts(struct trial *r) {
     free(order);
 }
 
-static size_t sequence_length(const struct target_kl *t) {
-    size_t longest = 0, most = t->models.dpo->config.max_positions;
-    for (size_t i = 0; i < t->prompts->rows; i++) {
-        size_t n = tokens_prompt_length(t->prompts, i);
-        if (n > longest) longest = n;
-    }
-    longest += (size_t)t->options->max_new;
-    return longest < most ? longest : most;
+// The most tokens of a sequence; 0, with f set, where the rows have no fit prompts.
+static size_t sequence_length(const struct target_kl *t, struct fail *f) {
+    size_t most = t->models.dpo->config.max_positions;
+    if (t->prompts->kind == TOKENS_TEXT)
+        fail_set(f, EXIT_BADDATA, "--target-kl needs prompts, and these are texts");
+    size_t length = tokens_longest_prompt(t->prompts, most, f) + (size_t)t->options->max_new;
+    if (f->code) return 0;
+    return length < most ? length : most;
 }
 
 static void open_trial(struct trial *r, struct target_kl *t) {
     size_t wanted = (size_t)t->options->rows;
+    struct fail f = {0}; // the search has looked at the prompts
     *r = (struct trial){.t = t,
                         .n = wanted < t->prompts->rows ? wanted : t->prompts->rows,
-                        .length = sequence_length(t)};
+                        .length = sequence_length(t, &f)};
     r->jobs = xmalloc(r->n * sizeof *r->jobs);
     r->ids = xmalloc(r->n * (size_t)t->options->max_new * sizeof *r->ids);
     r->row_ids = xmalloc(r->length * sizeof *r->row_ids);
@@ -173,10 +174,11 @@ static bool sum_kl(struct trial *r, const struct teacher_rule *rule, struct sums
     return !stop_requested();
 }
 
-size_t target_kl_plan(const struct target_kl *t) {
+size_t target_kl_plan(const struct target_kl *t, struct fail *f) {
     struct teacher_sampler teachers;
-    size_t length = sequence_length(t),
-           rows = 2 * CHUNK_POSITIONS * t->models.dpo->config.vocab_used;
+    size_t length = sequence_length(t, f);
+    if (!length) return 0;
+    size_t rows = 2 * CHUNK_POSITIONS * t->models.dpo->config.vocab_used;
     struct source source = {.longest = length, .span = length};
     struct net_limits limits = score_limits(&source, t->micro_tokens);
     teacher_sampler_init(&teachers, &t->models, &t->rule);
@@ -272,24 +274,9 @@ static bool bracket(struct search *s, struct fail *f) {
     return true;
 }
 
-static bool check_prompts(const struct target_kl *t, struct fail *f) {
-    size_t most = t->models.dpo->config.max_positions;
-    if (t->prompts->kind == TOKENS_TEXT)
-        return fail_set(f, EXIT_BADDATA, "--target-kl needs prompts, and these are texts");
-    for (size_t i = 0; i < t->prompts->rows; i++) {
-        size_t n = tokens_prompt_length(t->prompts, i);
-        if (!n || n + 1 > most)
-            return fail_set(f, EXIT_BADDATA,
-                            "prompt %zu has %zu tokens; --target-kl needs from 1 to "
-                            "%zu",
-                            i, n, most - 1);
-    }
-    return true;
-}
-
 bool target_kl_search(struct target_kl *t, struct target_kl_trial *best, struct fail *f) {
     struct search s = {.t = t};
-    if (!check_prompts(t, f) || !beyond_base(t, f) || !bracket(&s, f)) return false;
+    if (!sequence_length(t, f) || !beyond_base(t, f) || !bracket(&s, f)) return false;
     while (distance(&s, &s.best) >= close_enough && s.trials < MOST_TRIALS) {
         double middle = six_digits(sqrt(s.low.strength * s.high.strength));
         if (middle == s.low.strength || middle == s.high.strength) break;

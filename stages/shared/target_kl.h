@@ -30,8 +30,8 @@ struct target_kl_trial {
     double error;         // standard error of kl over the responses
     double alpha, length; // mean alpha of the positions, mean tokens of the responses
 };
-// Bytes of the search in addition to the models.
-size_t target_kl_plan(const struct target_kl *t);
+// Bytes of the search in addition to the models. f: EXIT_BADDATA, as of the search.
+size_t target_kl_plan(const struct target_kl *t, struct fail *f);
 // One trial at a strength. False: asked to stop.
 bool target_kl_try(struct target_kl *t, double strength, struct target_kl_trial *out);
 // The strength, of at most 6 digits. False: a failure in f, EXIT_FAILED where no S gives that KL,

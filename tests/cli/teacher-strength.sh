@@ -41,6 +41,13 @@ dump "$TMP/d.h5" --target-kl 0.001 --target-rows 20 --max-new 16
 "$BIN/teacher-dump" --dpo "$D/dpo.h5" --reverse "$D/reverse.h5" --data "$D/pairs.h5" -o "$TMP/e.h5" \
     --target-kl 8 >"$TMP/out" 2>"$TMP/err"
 [ $? = 2 ] && grep -q 'give --ref' "$TMP/err" || fail "no reference: $(cat "$TMP/err")"
+# rows without prompts are refused, by the plan too
+printf 'one two\n' >"$TMP/text.txt"
+"$BIN/tokenize" -q --model "$D/sft.h5" --kind text --input "$TMP/text.txt" -o "$TMP/text.h5" >/dev/null || fail "no texts"
+for more in '' --dry-run; do
+    "$BIN/teacher-dump" "${teachers[@]}" --data "$TMP/text.h5" -o "$TMP/e.h5" --target-kl 8 $more >"$TMP/out" 2>"$TMP/err"
+    [ $? = 3 ] && grep -q 'needs prompts' "$TMP/err" || fail "texts $more: $(cat "$TMP/err")"
+done
 
 # a grid must have room for the strength that is found, not for the one that the search begins with
 dump "$TMP/grid.h5" --layout components --alpha-grid 0,0.3,0.6 --target-kl 0.35 --target-rows 20 --max-new 16 ||
