@@ -187,11 +187,6 @@ bool jinja_equal(struct jvalue a, struct jvalue b) {
     return equal(a, b, 0);
 }
 
-bool jinja_is(struct jvalue v, const char *text) {
-    size_t n = strlen(text);
-    return v.type == J_STRING && v.u.string->n == n && !memcmp(v.u.string->text, text, n);
-}
-
 const char *jinja_type_name(struct jvalue v) {
     static const char *const names[] = {
         "undefined", "none",   "a boolean",   "an integer", "a float", "a string",   "a list",

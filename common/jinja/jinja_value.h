@@ -95,8 +95,7 @@ double jinja_number(struct jvalue v);
 int64_t jinja_integer(struct jvalue v); // of int or bool
 bool jinja_truth(struct jvalue v);
 bool jinja_equal(struct jvalue a, struct jvalue b);
-bool jinja_is(struct jvalue v, const char *text); // a string of these bytes
-const char *jinja_type_name(struct jvalue v);     // "a string", for messages
+const char *jinja_type_name(struct jvalue v); // "a string", for messages
 
 // ---- text being built
 

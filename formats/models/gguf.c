@@ -188,14 +188,6 @@ static struct str header_of(const struct gguf *g) {
     return s;
 }
 
-size_t gguf_bytes(const struct gguf *g) {
-    struct str header = header_of(g);
-    size_t bytes = aligned(header.length);
-    str_release(&header);
-    for (size_t i = 0; i < g->n; i++) bytes += aligned(tensor_bytes(&g->tensors[i]));
-    return bytes;
-}
-
 static bool write_padded(FILE *file, const void *bytes, size_t n, size_t pad) {
     static const char zeros[ALIGNMENT];
     return fwrite(bytes, 1, n, file) == n && fwrite(zeros, 1, pad, file) == pad;

@@ -37,7 +37,6 @@ bool gguf_write(struct gguf *g, const char *path, struct fail *f);
 // The text of the first key of the file `path`, where it is `key`; NULL: it is not, or, with f set
 // (EXIT_FAILED), it cannot be read or is no place for an output. free() it.
 char *gguf_first(const char *path, const char *key, struct fail *f);
-size_t gguf_bytes(const struct gguf *g); // of the file
 
 // n numbers in their type; q8_0: n is a multiple of 32. Returns the bytes.
 size_t gguf_encode(enum gguf_type type, size_t n, const float *x, void *to);
