@@ -7,6 +7,7 @@
 #include "common/base/ranks.h"
 #include "stages/shared/lora_training.h"
 #include "stages/shared/training.h"
+#include "stages/shared/training_plan.h"
 #include "stages/shared/validation.h"
 #include "common/training/score.h"
 #include <stdio.h>
@@ -272,7 +273,7 @@ static int run(struct dpo *d, struct training *t) {
     source_pairs(&t->source, &d->train_pairs.source);
     t->more_bytes = bytes_of(&d->train_pairs);
     if (d->common.dry_run && preference_needs_reference(d->options.loss))
-        t->more_tokens = training_tokens(&t->source);
+        t->more_tokens = training_plan_tokens(&t->source);
     if (preference_needs_distribution(d->options.loss)) start_live(d, t);
     lora_attach(&d->lora, &d->policy.model, (uint64_t)d->common.seed);
     struct objective objective =

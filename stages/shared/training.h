@@ -1,5 +1,5 @@
 // What the training stages share around the loop of common/training/train.h: the lineage, the
-// "up to date" rule, the checkpoint and snapshots, the dry run, the finished model.
+// "up to date" rule, the checkpoint and snapshots, the finished model.
 #pragma once
 #include "common/training/train.h"
 #include "formats/store/artefact.h"
@@ -65,8 +65,6 @@ struct training {
 
 // Threads, signals, log. Before anything is read.
 void training_begin(struct training *t);
-// Tokens of all rows of a source, by a sample of them.
-double training_tokens(const struct source *s);
 void training_add_hook(struct training *t, struct training_hook hook);
 // Records the result options again, after a recipe has changed them.
 void training_options(struct training *t);

@@ -2,6 +2,7 @@
 #include "common/base/arena.h"
 #include "common/base/ranks.h"
 #include "common/training/score.h"
+#include "stages/shared/training_plan.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -138,7 +139,7 @@ void validation_start(struct validation *v, const struct validation_options *o,
     t->more_bytes +=
         net_plan(m, &limits) + objective.bytes + (o->save_best ? v->trained.n * sizeof(float) : 0);
     if (t->common->dry_run)
-        t->more_tokens += (double)(v->steps / v->every + 1) * training_tokens(&v->source);
+        t->more_tokens += (double)(v->steps / v->every + 1) * training_plan_tokens(&v->source);
     if (o->save_best) t->checkpoint_more = sizeof(float);
     v->net = net_new(m, &limits);
     if (o->save_best && !ranks_self()) v->weights = big_alloc(v->trained.n * sizeof *v->weights);

@@ -1,0 +1,8 @@
+// The dry run of a training: what it would do, and the memory, disk and time that it would take
+// (stages/shared/plan.h), all trained and by an adapter, on one rank and on several.
+#pragma once
+#include "stages/shared/training.h"
+
+void training_plan_print(struct training *t);
+// Tokens of all rows of a source, by a sample of them.
+double training_plan_tokens(const struct source *s);
