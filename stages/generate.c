@@ -3,6 +3,7 @@
 #include "common/base/parallel.h"
 #include "common/engine/kernels.h"
 #include "common/engine/linear.h"
+#include "common/base/outputs.h"
 #include "common/base/path.h"
 #include "common/method/recipe.h"
 #include "common/method/teacher_sampler.h"
@@ -262,7 +263,8 @@ static struct columns_writer *open_writer(const struct generate *g, const char *
                                           const struct lineage *l, const struct columns_plan *plan,
                                           struct fail *f) {
     const struct model_file *m = g->main;
-    whole_file_prepare(path, f);
+    whole_file_prepare_state(path, f); // its parts are looked at as the writer opens
+    if (g->text) outputs_may_write(g->text, f);
     if (g->text) path_may_write(g->text, f);
     die_if(f);
     struct tokens_info info = {.kind = TOKENS_SFT,

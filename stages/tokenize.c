@@ -260,16 +260,19 @@ static void name_parts(struct tokenize *s, const struct options *o) {
 
 static bool all_there(struct tokenize *s) {
     struct fail f = {0};
-    if (s->common.force || !s->output || s->rows_per_shard) return false;
-    for (int i = 0; i < LEDGER_PARTS; i++) {
-        struct lineage l = lineage_of(s, i);
-        if (path_of(s, i) && !artefact_is_current(path_of(s, i), &l, s->common.no_clobber, &f)) {
+    struct columns_plan plan = plan_of(s);
+    if (s->common.force || !s->output) return false;
+    for (int print = 0; print < 2; print++)
+        for (int i = 0; i < LEDGER_PARTS; i++) {
+            struct lineage l = lineage_of(s, i);
+            const char *path = path_of(s, i);
+            if (!path) continue;
+            plan.finished = print ? finished : NULL;
+            bool there = columns_is_current(path, &l, &plan, s->common.no_clobber, &f);
             die_if(&f);
-            return false;
+            if (!there) return false;
+            if (print && !s->rows_per_shard) print_result("%s", path);
         }
-    }
-    for (int i = 0; i < LEDGER_PARTS; i++)
-        if (path_of(s, i)) print_result("%s", path_of(s, i));
     log_note(s->log, "'%s' is up to date: made with the same options and inputs", s->output);
     return true;
 }

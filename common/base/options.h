@@ -79,6 +79,7 @@ void options_parse(struct options *o, int argc, char **argv, struct opt_list *re
 // The same without printing or exiting; with o->help or o->version it stops early and returns true.
 bool options_try(struct options *o, int argc, char **argv, struct opt_list *rest, struct fail *f);
 // Whether no file that is written is also read (`rest` are files too, or NULL) or written twice.
+// What is read, and --no-clobber, hold for all that the run writes (common/base/outputs.h).
 bool options_check_files(const struct options *o, const struct opt_list *rest, struct fail *f);
 // The --help text, the manual page, the completion's lines; free() them.
 char *options_help(const struct options *o);

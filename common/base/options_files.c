@@ -1,4 +1,5 @@
 #include "common/base/options.h"
+#include "common/base/outputs.h"
 #include <string.h>
 #include <sys/stat.h>
 
@@ -35,9 +36,33 @@ static bool check_output(const struct options *o, size_t output, const struct op
     return !f->code;
 }
 
+static void protect(const struct options *o, const struct opt_list *rest) {
+    for (size_t i = 0; i < o->n; i++) {
+        const struct opt_row *row = &o->rows[i];
+        const struct opt_list *list = row->to;
+        bool reads = row->class == OPT_INPUT;
+        if (reads && row->type == OPT_TEXT) outputs_protect(*(const char **)row->to);
+        for (size_t k = 0; reads && row->type == OPT_LIST && k < list->n; k++)
+            outputs_protect(list->items[k]);
+    }
+    for (size_t k = 0; rest && k < rest->n; k++) outputs_protect(rest->items[k]);
+}
+
+static bool is_on(const struct options *o, const char *name) { // a flag
+    for (size_t i = 0; i < o->n; i++)
+        if (!strcmp(o->rows[i].name, name)) return *(const bool *)o->rows[i].to;
+    return false;
+}
+
 bool options_check_files(const struct options *o, const struct opt_list *rest, struct fail *f) {
     for (size_t i = 0; i < o->n && !f->code; i++)
         if (o->rows[i].class == OPT_OUTPUT && *(const char **)o->rows[i].to)
             check_output(o, i, rest, f);
+    outputs_forget();
+    protect(o, rest);
+    bool keeps = is_on(o, "no-clobber");
+    if (keeps && is_on(o, "force"))
+        fail_set(f, EXIT_USAGE, "--force and --no-clobber are both given; choose one");
+    if (keeps) outputs_keep_existing();
     return !f->code;
 }

@@ -1,5 +1,6 @@
 #include "formats/bytes/whole_file.h"
 #include "common/base/mem.h"
+#include "common/base/outputs.h"
 #include "common/base/path.h"
 #include <dirent.h>
 #include <errno.h>
@@ -67,7 +68,11 @@ void whole_file_sweep(const char *path) {
 }
 
 bool whole_file_prepare(const char *path, struct fail *f) {
-    if (f->code) return false;
+    return outputs_may_write(path, f) && whole_file_prepare_state(path, f);
+}
+
+bool whole_file_prepare_state(const char *path, struct fail *f) {
+    if (!outputs_may_renew(path, f)) return false;
     signal(SIGXFSZ, SIG_IGN); // writes then fail with EFBIG
     if (!*path) return fail_set(f, EXIT_FAILED, "the output's name is empty; name a file");
     if (!*base_of(path))
@@ -102,7 +107,7 @@ bool whole_file_sync_folder(const char *path) {
 }
 
 bool whole_file_commit(const char *temp, const char *path, struct fail *f) {
-    if (!f->code &&
+    if (outputs_may_renew(path, f) &&
         !(sync_path(temp, O_RDONLY) && rename(temp, path) == 0 && whole_file_sync_folder(path)))
         fail_set(f, EXIT_FAILED, "cannot write '%s': %s", path, strerror(errno));
     if (f->code) unlink(temp);

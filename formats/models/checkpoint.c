@@ -37,7 +37,7 @@ static struct hash128 content_of(const struct checkpoint *c, const struct hash12
 
 bool checkpoint_save(const char *path, const struct lineage *l, const struct checkpoint *c,
                      struct fail *f) {
-    if (!whole_file_prepare(path, f)) return false;
+    if (!whole_file_prepare_state(path, f)) return false;
     struct hash128 hash[3];
     for (int i = 0; i < 3; i++) hash[i] = hash_bytes(array(c, i), c->n_params * sizeof(float));
     char *temp = whole_file_temp(path);

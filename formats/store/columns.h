@@ -56,6 +56,11 @@ void columns_share(size_t rows_total, size_t rows_per_shard, size_t shard, size_
 // The "up to date" rule over all files of the plan; each is given to plan->finished if all are
 // there. Where rows_total is not known: of the file `path` itself. See artefact_is_current.
 char *columns_spool_name(const char *path, const struct columns_plan *plan); // free() it
+// Whether all files of the plan's share may be written (common/base/outputs.h); rows_total 0: the
+// one file `path`, or, of several, true, as their names are not known yet. What a stopped run of
+// the same lineage made may be made again.
+bool columns_may_write(const char *path, const struct lineage *l, const struct columns_plan *plan,
+                       struct fail *f);
 bool columns_is_current(const char *path, const struct lineage *l, const struct columns_plan *plan,
                         bool no_clobber, struct fail *f);
 

@@ -1,3 +1,4 @@
+#include "common/base/outputs.h"
 #include "formats/store/columns_private.h"
 #include "formats/store/h5.h"
 #include <assert.h>
@@ -74,26 +75,27 @@ static struct columns_parts parts_of_share(const struct columns_plan *p, size_t 
     return cut;
 }
 
-bool columns_is_current(const char *path, const struct lineage *l, const struct columns_plan *plan,
-                        bool no_clobber, struct fail *f) {
-    if (!plan->rows_total) return artefact_is_current(path, l, no_clobber, f);
+// One file, or part of a set.
+static bool may_write(const char *path, const struct lineage *l, struct part want, struct fail *f) {
+    struct fail refused = {0};
+    if (outputs_may_write(path, &refused)) return true;
+    bool again = outputs_may_renew(path, f) &&
+                 (want.rows_total ? columns_part_is_current(path, l, want, false, f)
+                                  : artefact_is_current(path, l, false, f));
+    return again || (fail_pass(f, &refused), false);
+}
+
+bool columns_may_write(const char *path, const struct lineage *l, const struct columns_plan *plan,
+                       struct fail *f) {
     size_t from, to;
     struct columns_parts cut = parts_of_share(plan, &from, &to);
-    bool current = true;
-    for (int pass = 0; pass < 2 && current; pass++)
-        for (size_t part = from; part < to && current; part++) {
-            char *name = part_path(path, part, cut.parts);
-            struct part want = columns_part_of(cut, part, plan->rows_total);
-            if (!pass)
-                current = columns_part_is_current(name, l, want, no_clobber, f);
-            else if (plan->finished)
-                plan->finished(plan->self, name);
-            free(name);
-        }
-    char *spool = columns_spool_name(path, plan);
-    if (current) artefact_sweep_spool(spool, l);
-    free(spool);
-    return current;
+    if (!plan->rows_total) return plan->rows_per_shard || may_write(path, l, (struct part){0}, f);
+    for (size_t part = from; part < to && !f->code; part++) {
+        char *name = part_path(path, part, cut.parts);
+        may_write(name, l, columns_part_of(cut, part, plan->rows_total), f);
+        free(name);
+    }
+    return !f->code;
 }
 
 // ---- what a spool was to become
@@ -121,35 +123,35 @@ static bool share_is_made(const char *path, const char *lineage, const struct co
     return made;
 }
 
-// The rows were not counted beforehand: those that the first of `parts` files says.
-static bool set_is_made(const char *path, size_t parts, const char *lineage,
-                        struct columns_plan p) {
+// The rows were not counted beforehand: those that the first of `parts` files says; 0: not made.
+static size_t rows_of_set(const char *path, size_t parts, const char *lineage,
+                          struct columns_plan p) {
     struct fail ignored = {0};
     char *first = part_path(path, 0, parts);
     struct columns_reader *r = columns_open(first, NULL, &ignored);
     if (r) p.rows_total = columns_part(r).rows_total;
     columns_close(r);
     free(first);
-    return p.rows_total && share_is_made(path, lineage, &p);
+    return p.rows_total && share_is_made(path, lineage, &p) ? p.rows_total : 0;
 }
 
-static bool some_set_is_made(const char *path, const char *lineage, struct columns_plan p) {
+static size_t rows_of_some_set(const char *path, const char *lineage, struct columns_plan p) {
     const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
     char *folder = slash ? xasprintf("%.*s", (int)(slash + 1 - path), path) : xstrdup(".");
-    bool made = set_is_made(path, 1, lineage, p);
+    size_t rows = rows_of_set(path, 1, lineage, p);
     DIR *d = opendir(folder);
-    for (struct dirent *e; d && !made && (e = readdir(d));) {
+    for (struct dirent *e; d && !rows && (e = readdir(d));) {
         size_t parts = 0;
         for (const char *at = e->d_name; (at = strstr(at, "-of-")); at++)
             parts = strtoul(at + 4, NULL, 10);
         if (parts < 2 || parts > COLUMNS_PARTS) continue;
         char *first = part_path(base, 0, parts);
-        made = !strcmp(first, e->d_name) && set_is_made(path, parts, lineage, p);
+        if (!strcmp(first, e->d_name)) rows = rows_of_set(path, parts, lineage, p);
         free(first);
     }
     if (d) closedir(d);
     free(folder);
-    return made;
+    return rows;
 }
 
 bool columns_are_made(const char *path, const char *header) {
@@ -161,9 +163,44 @@ bool columns_are_made(const char *path, const char *header) {
     if (p.shard >= p.shards) return false;
     char *lineage = xasprintf("%.*s", (int)(cut + 1 - header), header);
     bool made =
-        p.rows_total ? share_is_made(path, lineage, &p) : some_set_is_made(path, lineage, p);
+        p.rows_total ? share_is_made(path, lineage, &p) : rows_of_some_set(path, lineage, p) != 0;
     free(lineage);
     return made;
+}
+
+// ---- what is there already
+
+// A set whose rows nobody counted: those of one that is there. (What --no-clobber keeps is refused
+// once the names of the files are known.)
+static bool counted_is_current(const char *path, const struct lineage *l, struct columns_plan plan,
+                               struct fail *f) {
+    char *lineage = lineage_text(l->kind, l);
+    plan.rows_total = rows_of_some_set(path, lineage, plan);
+    free(lineage);
+    return plan.rows_total && columns_is_current(path, l, &plan, false, f);
+}
+
+bool columns_is_current(const char *path, const struct lineage *l, const struct columns_plan *plan,
+                        bool no_clobber, struct fail *f) {
+    if (!plan->rows_total && plan->rows_per_shard) return counted_is_current(path, l, *plan, f);
+    if (!plan->rows_total) return artefact_is_current(path, l, no_clobber, f);
+    size_t from, to;
+    struct columns_parts cut = parts_of_share(plan, &from, &to);
+    bool current = true;
+    for (int pass = 0; pass < 2 && current; pass++)
+        for (size_t part = from; part < to && current; part++) {
+            char *name = part_path(path, part, cut.parts);
+            struct part want = columns_part_of(cut, part, plan->rows_total);
+            if (!pass)
+                current = columns_part_is_current(name, l, want, no_clobber, f);
+            else if (plan->finished)
+                plan->finished(plan->self, name);
+            free(name);
+        }
+    char *spool = columns_spool_name(path, plan);
+    if (current) artefact_sweep_spool(spool, l);
+    free(spool);
+    return current;
 }
 
 // ---- content_hash

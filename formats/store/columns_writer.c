@@ -270,7 +270,7 @@ static bool write_part(struct columns_writer *w, uint64_t part, struct columns_p
     }
     struct part p = columns_part_of(cut, part, rows_total);
     char *path = part_path(w->path, part, cut.parts), *temp = whole_file_temp(path);
-    whole_file_prepare(path, w->fail); // sweeps what a killed run left of this part
+    whole_file_prepare_state(path, w->fail); // sweeps what a killed run left of this part
     struct columns_digest d = {0};
     columns_digest_begin(&d, w->kind, w->lineage.version, p.rows);
     for (size_t i = 0; i < w->n_attrs; i++) columns_digest_attr(&d, &w->attrs[i]);
@@ -433,7 +433,7 @@ struct columns_writer *columns_create(const char *path, const struct lineage *l,
                                       const struct columns_attr *attrs, size_t n_blobs,
                                       const struct columns_blob *blobs,
                                       const struct columns_plan *plan, struct fail *f) {
-    if (plan->counted ? f->code : !whole_file_prepare(path, f)) return NULL;
+    if (plan->counted ? f->code : !whole_file_prepare_state(path, f)) return NULL;
     struct columns_writer *w = xcalloc(1, sizeof *w);
     *w = (struct columns_writer){.path = xstrdup(path),
                                  .n = n,
@@ -454,7 +454,7 @@ struct columns_writer *columns_create(const char *path, const struct lineage *l,
     w->parts = columns_cut(plan->rows_total, plan->rows_per_shard, plan->shards);
     columns_share(plan->rows_total, plan->rows_per_shard, plan->shard, plan->shards, &w->first,
                   &w->share);
-    if (plan->counted || open_spool(w)) return w;
+    if (plan->counted || (columns_may_write(path, l, plan, f) && open_spool(w))) return w;
     columns_abandon(w, true);
     return NULL;
 }
@@ -475,7 +475,9 @@ struct fail *columns_fail(struct columns_writer *w) {
 // The rows were not counted beforehand: all files are made now.
 static bool write_all(struct columns_writer *w) {
     struct columns_parts p = columns_cut(w->rows, w->plan.rows_per_shard, 0);
-    bool ok = end_part(w, p.parts - 1);
+    w->plan.rows_total = w->rows;
+    bool ok =
+        columns_may_write(w->path, &w->lineage, &w->plan, w->fail) && end_part(w, p.parts - 1);
     for (size_t part = 0; ok && part < p.parts; part++) ok = write_part(w, part, p, w->rows);
     return ok;
 }
@@ -486,7 +488,7 @@ bool columns_commit(struct columns_writer *w, struct hash128 *content) {
     if (w->share) assert(w->fail->code || w->rows == w->share);
     bool ok = alive(w) && (w->share || empty_share || write_all(w));
     if (content) *content = w->content;
-    if (w->spool) spool_close(w->spool, !ok);
+    if (w->spool) spool_close(w->spool, !ok && w->fail->code != EXIT_USAGE);
     writer_free(w);
     return ok;
 }

@@ -191,7 +191,7 @@ static int open_locked(const char *path, struct fail *f) {
 
 struct spool *spool_open(const char *path, const char *header, bool resume,
                          bool (*over)(void *self, const char *header), void *self, struct fail *f) {
-    if (!whole_file_prepare(path, f)) return NULL; // sweeps what a killed compaction left
+    if (!whole_file_prepare_state(path, f)) return NULL; // sweeps what a killed compaction left
     int fd = open_locked(path, f);
     if (fd < 0) return NULL;
     struct spool *s = xcalloc(1, sizeof *s);

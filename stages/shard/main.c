@@ -1,6 +1,7 @@
 // shard: looks into the files of all kinds; one subcommand for each purpose.
 #include "common/base/fail.h"
 #include "common/base/log.h"
+#include "common/base/outputs.h"
 #include "formats/store/artefact.h"
 #include "stages/shard/shard.h"
 #include "stages/shared/commands.h"
@@ -30,6 +31,7 @@ void shard_options(struct options *o, int argc, char **argv, struct opt_list *fi
     for (const char *path; (path = path_source_next(source));) {
         files->items = xrealloc(files->items, (files->n + 1) * sizeof *files->items);
         files->items[files->n++] = xstrdup(path);
+        outputs_protect(path);
     }
     path_source_close(source);
     die_if(&f);

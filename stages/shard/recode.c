@@ -198,6 +198,7 @@ int shard_recode(int argc, char **argv) {
                                 .zstd_level = (int)s.zstd_level,
                                 .finished = shard_print_path};
     bool current = columns_is_current(s.output, &l, &plan, false, &f);
+    if (!current) columns_may_write(s.output, &l, &plan, &f);
     plan.rows_total = 0; // open: no file is made before all rows were read well
     if (!current && !f.code) (s.cuts || s.codes ? recode : compress)(&s, &l, &plan, &f);
     die_if(&f);

@@ -35,6 +35,10 @@ int shard_split(int argc, char **argv) {
     struct columns_plan plan = {.rows_per_shard = rows_of_shard(parts, per, total),
                                 .zstd_level = columns_level(set[0]),
                                 .finished = shard_print_path};
+    struct columns_plan named = plan;
+    named.rows_total = total;
+    columns_may_write(output, &l, &named, &f);
+    die_if(&f);
     struct columns_writer *w = shard_writer(output, set[0], &l, &plan, 0, &f);
     if (shard_copy(w, set, files.n, &f))
         columns_commit(w, NULL);

@@ -97,7 +97,7 @@ int dump_run(struct dump_job *d) {
         log_note(d->log, "share %s of the shards is empty; nothing to do", d->shard);
         return EXIT_DONE;
     }
-    whole_file_prepare(d->output, &f);
+    whole_file_prepare_state(d->output, &f);
     die_if(&f);
     struct teacher_dump *r = &d->run;
     if (settle_typical(d) == EXIT_STOPPED) return EXIT_STOPPED;

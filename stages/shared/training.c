@@ -1,4 +1,5 @@
 #include "stages/shared/training.h"
+#include "common/base/outputs.h"
 #include "common/base/path.h"
 #include "common/engine/kernels.h"
 #include "common/base/parallel.h"
@@ -219,14 +220,29 @@ static bool save_result(struct training *t, struct fail *f) {
     return ok;
 }
 
-static bool save_snapshot(void *self, uint64_t step, struct fail *f) {
-    struct training *t = self;
+static char *snapshot_path(const struct training *t, uint64_t step) {
     size_t n = strlen(t->output);
     if (n > 3 && !strcmp(t->output + n - 3, ".h5")) n -= 3;
-    char *path = xasprintf("%.*s.step-%llu.h5", (int)n, t->output, (unsigned long long)step);
-    bool ok = save_model(t, path, &t->lineage, f);
+    return xasprintf("%.*s.step-%llu.h5", (int)n, t->output, (unsigned long long)step);
+}
+
+// With --no-clobber one that a stopped run of the same kind made stays.
+static bool save_snapshot(void *self, uint64_t step, struct fail *f) {
+    struct training *t = self;
+    char *path = snapshot_path(t, step);
+    bool there = t->common->no_clobber && artefact_is_current(path, &t->lineage, true, f);
+    bool ok = there || save_model(t, path, &t->lineage, f);
     free(path);
     return ok;
+}
+
+static void check_snapshots(const struct training *t, uint64_t steps, struct fail *f) {
+    uint64_t every = (uint64_t)t->train->snapshot_every;
+    for (uint64_t step = every; every && step <= steps && !f->code; step += every) {
+        char *path = snapshot_path(t, step);
+        outputs_may_renew(path, f);
+        free(path);
+    }
 }
 
 static bool after_step(void *self, uint64_t step, bool *end, struct fail *f) {
@@ -343,8 +359,9 @@ int training_run(struct training *t) {
     if (first_rank()) {
         checkpoint_sweep_finished(t->checkpoint_path, t->output);
         whole_file_prepare(t->output, &f);
-        whole_file_prepare(t->checkpoint_path,
-                           &f); // also sweeps what a run killed while saving left
+        // also sweeps what a run killed while saving left
+        whole_file_prepare_state(t->checkpoint_path, &f);
+        check_snapshots(t, train_steps(t->train, t->source.rows), &f);
     }
     die_if(&f);
     ranks_or(0); // nobody reads before
