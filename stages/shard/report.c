@@ -1,6 +1,7 @@
 // shard report: bytes a position of a teacher cache against the error of the student's gradient.
 #include "stages/shard/report.h"
 #include "common/base/parallel.h"
+#include "common/base/path.h"
 #include "common/method/recipe.h"
 #include "common/base/rng.h"
 #include "common/base/stop.h"
@@ -391,6 +392,14 @@ static void release(struct report *r) {
     parents_release(&r->parents);
 }
 
+// --dry-run, when the inputs were read: what would be computed.
+static int print_plan(const struct report *r) {
+    print_result("rows\t%zu", r->sample.rows);
+    print_result("students\t%zu", r->student.n);
+    print_result("settings\t%zu", r->trials);
+    return EXIT_DONE;
+}
+
 static int run_caches(struct report *r, struct log *log) {
     const struct report_caches c = {.teachers = &r->teachers,
                                     .students = r->student.n,
@@ -399,6 +408,7 @@ static int run_caches(struct report *r, struct log *log) {
                                     .micro_tokens = (size_t)r->micro_tokens,
                                     .seed = r->common.seed,
                                     .csv = &r->csv};
+    if (r->common.dry_run) return report_cache_plan(&c, &r->cache);
     begin_table(r);
     for (size_t i = 0; i < r->cache.n && !stop_requested(); i++) {
         report_cache(&c, r->cache.items[i]);
@@ -418,6 +428,7 @@ static int run(struct report *r, struct log *log) {
     if (r->cache.n) return run_caches(r, log);
     load_data(r);
     pick_rows(r);
+    if (r->common.dry_run) return print_plan(r);
     s->models = r->teachers.models;
     s->students = r->student.n;
     s->student = r->models;
@@ -451,6 +462,15 @@ static void check_inputs(const struct report *r, const struct options *o) {
                        "is for caches that are made, with --data");
 }
 
+static void keep_existing(const struct report *r) {
+    const char *const paths[] = {r->output, r->figure};
+    struct fail f = {0};
+    for (size_t i = 0; r->common.no_clobber && i < sizeof paths / sizeof *paths; i++)
+        if (paths[i] && path_is_there(paths[i], &f))
+            die(EXIT_FAILED, "'%s' exists; drop --no-clobber to replace it", paths[i]);
+    die_if(&f);
+}
+
 int shard_report(int argc, char **argv) {
     struct report r = {0};
     struct options o = {
@@ -465,6 +485,7 @@ int shard_report(int argc, char **argv) {
     declare_grid(&o, &r);
     options_parse(&o, argc, argv, NULL);
     check_inputs(&r, &o);
+    keep_existing(&r);
     parallel_init((int)r.common.threads);
     stop_init(0);
     recipe_teacher(r.recipe, &o, false, &r.teacher, &r.sample.rule);

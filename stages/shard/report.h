@@ -58,6 +58,8 @@ struct report_caches {
 void report_cache_begin(struct str *csv); // the table's head
 // Loads the teachers that the file's rule takes.
 void report_cache_models(struct teachers *t, const char *path, struct parents *parents);
+// --dry-run: prints the rows that would be looked at; dies on a file that is not of the teachers.
+int report_cache_plan(const struct report_caches *c, const struct opt_list *files);
 // Composes p* again at random rows, and adds a line for each student: cosine and error of the
 // gradient of the students' logits from the file against the full teacher's, positions weighed as
 // the recipe of the file does. Dies on a bad file.

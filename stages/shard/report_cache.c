@@ -191,6 +191,29 @@ void report_cache_models(struct teachers *t, const char *path, struct parents *p
     teacher_info_release(&info);
 }
 
+static size_t rows_of(const struct teachers *t, const char *path) {
+    struct teacher_info info = {0};
+    struct teacher_rule rule;
+    struct columns_reader *r = open_cache(path, &info, &rule);
+    cache_models_check(t, &rule, &info, r);
+    size_t rows = columns_part(r).rows;
+    teacher_info_release(&info);
+    columns_close(r);
+    return rows;
+}
+
+int report_cache_plan(const struct report_caches *c, const struct opt_list *files) {
+    size_t rows = 0;
+    for (size_t i = 0; i < files->n; i++) {
+        size_t all = rows_of(c->teachers, files->items[i]);
+        rows += all < c->rows ? all : c->rows;
+    }
+    print_result("caches\t%zu", files->n);
+    print_result("rows\t%zu", rows);
+    print_result("students\t%zu", c->students);
+    return EXIT_DONE;
+}
+
 void report_cache(const struct report_caches *c, const char *path) {
     struct fail f = {0};
     struct cache_pass *p = xcalloc(1, sizeof *p);

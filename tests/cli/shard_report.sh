@@ -70,6 +70,17 @@ expect 3 'No such file' "$bin/shard" report $models --student none.h5
 expect 2 'needs --reverse' "$bin/shard" report --dpo dpo.h5 --data pairs.h5 --student sft.h5
 expect 1 'none' "$bin/shard" report $models --student sft.h5 -o none/table.csv
 echo precious >table.csv
+echo precious >table.svg
+expect 0 '' "$bin/shard" report -q $models --student sft.h5 --rows 30 $one --dry-run -o table.csv --figure table.svg
+printf 'rows\t30\nstudents\t1\nsettings\t10\n' | cmp -s - out || fail "another plan: $(cat out)"
+expect 3 'No such file' "$bin/shard" report $models --student none.h5 --dry-run
+for file in table.csv table.svg; do
+    option=-o
+    [ $file = table.csv ] || option=--figure
+    expect 1 "'$file' exists" "$bin/shard" report $models --student sft.h5 $one --no-clobber $option $file
+    [ "$(cat $file)" = precious ] || fail "$file was replaced"
+done
+quiet "$bin/shard" report -q $models --student sft.h5 --rows 30 $one --no-clobber -o other.csv
 # thousands of settings, which take many times as long
 timeout -s INT 0.3 "$bin/shard" report $models --student sft.h5 base.h5 --rows 1000 --top-k $(seq 20 8 260) -o table.csv >out 2>err
 [ "$(cat table.csv)" = precious ] || fail 'a table that is not whole took the place of another'

@@ -59,6 +59,9 @@ stored=$("$bin/shard" stat usual.h5 | awk -F'\t' '/^column/ { c = 1; next } /^nu
     c && $1 == "entries_low" { n = $2 } END { printf "%.3f", sum / n }')
 [ "$(value usual.h5 1 bytes)" = "$stored" ] || fail "$(value usual.h5 1 bytes) bytes, $stored are stored"
 cp table.csv one.csv
+report --cache usual.h5 --student sft.h5 --dry-run -o plan.csv
+[ ! -e plan.csv ] || fail 'a dry run wrote'
+grep -q '^caches	1$' out && grep -q '^rows	[1-9]' out || fail "another plan: $(cat out)"
 report --cache usual.h5 --student sft.h5 --threads 3 --micro-tokens 1 -o table.csv
 cmp table.csv one.csv || fail 'threads or --micro-tokens change the table'
 report --cache usual.h5 --student sft.h5 --rows 5 --seed 3 -o table.csv
