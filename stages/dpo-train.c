@@ -7,7 +7,9 @@
 #include "common/base/ranks.h"
 #include "stages/shared/lora_training.h"
 #include "stages/shared/training.h"
+#include "stages/shared/training_outcome.h"
 #include "stages/shared/training_plan.h"
+#include "stages/shared/training_ranks.h"
 #include "stages/shared/validation.h"
 #include "common/training/score.h"
 #include <stdio.h>
@@ -162,6 +164,12 @@ static int find_references(struct dpo *d, struct log *log) {
     return code;
 }
 
+// Its weights too, but those that are the policy's own.
+static void drop_reference(struct dpo *d) {
+    model_file_release(&d->ref_model);
+    model_shelf_trim(&d->shelf);
+}
+
 // tdpo needs the reference's whole distribution: its network runs beside the policy.
 static struct online_teachers *run_beside(struct dpo *d, const struct net_limits *limits,
                                           struct training *t) {
@@ -177,7 +185,7 @@ static void start_live(struct dpo *d, struct training *t) {
     if (d->lora.rank && !d->ref) {
         model_share(ref, &d->policy.model);
     } else if (!d->lora.rank && frozen_is_bf16(d->dtype)) {
-        if (d->ref) model_file_release(&d->ref_model);
+        if (d->ref) drop_reference(d); // float32, of the pass
         model_shelf_load(&d->shelf, d->ref ? d->ref : d->model, true, &d->ref_model, &f);
         die_if(&f);
         ref->rounded = d->policy.model.rounded;
@@ -263,18 +271,41 @@ static void start_validation(struct dpo *d, struct training *t) {
                      numbers, t);
 }
 
+// The memory of the reference's pass: all models that are there, and its network.
+static size_t reference_bytes(const struct dpo *d, const struct source *s) {
+    const struct model *all[] = {&d->policy.model, &d->ref_model.model};
+    struct net_limits limits = score_limits(s, (size_t)d->train.micro_tokens);
+    return models_bytes(2, all) + net_plan(all[d->own_ref], &limits);
+}
+
+// How much more memory the reference's pass takes, `before`, than the training after it.
+static size_t reference_excess(size_t before, struct training *t) {
+    const struct model *m = &t->model->model;
+    struct net_limits limits = train_limits(t->train, &t->source);
+    size_t passes = net_plan(m, &limits), last = training_outcome_plan(t, m);
+    size_t training = models_bytes(1, &m) + (passes > last ? passes : last) + t->objective->bytes +
+                      t->more_bytes + (size_t)training_ranks_memory(t, 0);
+    return before > training ? before - training : 0;
+}
+
 static int run(struct dpo *d, struct training *t) {
     int code = EXIT_DONE;
+    size_t before = 0;
     bool scored = preference_is_scored(d->options.loss);
+    bool refers = preference_needs_reference(d->options.loss);
     if (scored) make_reward_model(d);
     d->train_pairs.source.scored = d->held_out.source.scored = scored;
-    if (preference_needs_reference(d->options.loss) && !d->common.dry_run)
-        code = find_references(d, t->log);
+    if (refers && !d->common.dry_run) code = find_references(d, t->log);
     source_pairs(&t->source, &d->train_pairs.source);
     t->more_bytes = bytes_of(&d->train_pairs);
-    if (d->common.dry_run && preference_needs_reference(d->options.loss))
+    if (d->common.dry_run && refers) {
         t->more_tokens = training_plan_tokens(&t->source);
-    if (preference_needs_distribution(d->options.loss)) start_live(d, t);
+        before = reference_bytes(d, &t->source) + t->more_bytes;
+    }
+    if (preference_needs_distribution(d->options.loss))
+        start_live(d, t);
+    else
+        drop_reference(d);
     lora_attach(&d->lora, &d->policy.model, (uint64_t)d->common.seed);
     struct objective objective =
         objective_preference_new(&d->options, model_outputs(&d->policy.model.config));
@@ -284,6 +315,7 @@ static int run(struct dpo *d, struct training *t) {
     t->reversed = d->options.reverse;
     training_add_hook(t, (struct training_hook){.self = d, .first_loss = check_start});
     if (code == EXIT_DONE && d->valid.data.n) start_validation(d, t);
+    if (before) t->more_bytes += reference_excess(before, t);
     if (code == EXIT_DONE) code = training_run(t);
     validation_close(&d->validation);
     online_teachers_free(d->online_valid);
