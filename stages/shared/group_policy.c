@@ -336,6 +336,7 @@ bool group_policy_source(struct group_policy *p, struct source *s, struct fail *
 
 static struct net_limits pass_limits(const struct group_policy *p) {
     size_t rows = (size_t)p->train->micro_tokens, span = p->source.span;
+    if (rows > most_jobs(p) * span) rows = most_jobs(p) * span;
     if (rows < span) rows = span;
     return (struct net_limits){.rows = rows, .positions = rows + 1, .trees_tokens = span};
 }

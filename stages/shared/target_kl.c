@@ -79,12 +79,14 @@ static size_t sequence_length(const struct target_kl *t, struct fail *f) {
     return length < most ? length : most;
 }
 
-static void open_trial(struct trial *r, struct target_kl *t) {
+static size_t trial_rows(const struct target_kl *t) {
     size_t wanted = (size_t)t->options->rows;
+    return wanted < t->prompts->rows ? wanted : t->prompts->rows;
+}
+
+static void open_trial(struct trial *r, struct target_kl *t) {
     struct fail f = {0}; // the search has looked at the prompts
-    *r = (struct trial){.t = t,
-                        .n = wanted < t->prompts->rows ? wanted : t->prompts->rows,
-                        .length = sequence_length(t, &f)};
+    *r = (struct trial){.t = t, .n = trial_rows(t), .length = sequence_length(t, &f)};
     r->jobs = xmalloc(r->n * sizeof *r->jobs);
     r->ids = xmalloc(r->n * (size_t)t->options->max_new * sizeof *r->ids);
     r->row_ids = xmalloc(r->length * sizeof *r->row_ids);
@@ -179,7 +181,7 @@ size_t target_kl_plan(const struct target_kl *t, struct fail *f) {
     size_t length = sequence_length(t, f);
     if (!length) return 0;
     size_t rows = 2 * CHUNK_POSITIONS * t->models.dpo->config.vocab_used;
-    struct source source = {.longest = length, .span = length};
+    struct source source = {.rows = trial_rows(t), .longest = length, .span = length};
     struct net_limits limits = score_limits(&source, t->micro_tokens);
     teacher_sampler_init(&teachers, &t->models, &t->rule);
     size_t sampling = teacher_sampler_plan(&teachers, SLOTS, length);

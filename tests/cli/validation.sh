@@ -27,6 +27,8 @@ whole="-q --steps 1 --batch-size 1000 --unit-tokens 4096"
 
 quiet "$bin/sft" $train --model base.h5 --data sft.h5 --valid sft.valid.h5 --valid-every 3 --log sft-log.csv -o s.h5
 quiet "$bin/sft" $whole --model s.h5 --data sft.valid.h5 --log first.csv -o x.h5
+quiet "$bin/sft" $train --model base.h5 --data sft.h5 --valid sft.valid.h5 --micro-tokens 100000000 --dry-run -o x.h5
+awk '$1 == "memory_bytes" && $2 < 2 ^ 30 { n++ } END { exit n != 1 }' out || fail "more memory than the rows need: $(cat out)"
 agree 'sft' "$(column sft-log.csv valid_loss)" "$(column first.csv loss 1)"
 
 for loss in dpo tdpo1 simpo; do

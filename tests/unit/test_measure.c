@@ -95,6 +95,18 @@ static bool measure(const struct model *a, const struct model *b, size_t tokens,
     return measure_run(&m, f);
 }
 
+// However large the micro-batch may be, no more memory is taken than all rows need.
+static void limits_end_with_the_rows(void **state) {
+    (void)state;
+    struct source s = {.rows = ROWS, .longest = LONGEST, .span = LONGEST};
+    assert_int_equal(score_limits(&s, 50).rows, 50);
+    assert_int_equal(score_limits(&s, 1).rows, LONGEST);
+    assert_int_equal(score_limits(&s, 100000000).rows, ROWS * LONGEST);
+    assert_int_equal(score_limits(&s, 100000000).positions, 2 * ROWS * LONGEST + 2);
+    s.rows = 0;
+    assert_int_equal(score_limits(&s, 100000000).rows, LONGEST);
+}
+
 static double naive_kl(const double *p, const double *q) {
     double sum = 0;
     for (size_t v = 0; v < USED; v++) sum += exp(p[v]) * (p[v] - q[v]);
@@ -179,6 +191,7 @@ static void ratio_by_hand(void **state) {
 int main(void) {
     parallel_init(3);
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(limits_end_with_the_rows),
         cmocka_unit_test(agrees_with_the_reference),
         cmocka_unit_test(passes_failures_on),
         cmocka_unit_test(kl_of_known_rows),
