@@ -128,6 +128,10 @@ static void open_cache(struct distill *d, const struct options *o, struct traini
     d->alpha = cache_rule(d->cache.source.set, o, d->recipe, &d->policy.rule, t->log);
     held_out_cache_rule(&d->held_out, d->alpha);
     settle_student(d, o, i->reward_beta, d->alpha);
+    if (d->options.weight == DISTILL_UNIFORM && !d->policy.teachers.dpo)
+        options_refuse(o, "reward-beta",
+                       "is for --token-weight inverse-alpha, and for the reward that is watched "
+                       "with --dpo");
     cache_training_choose(&d->cache, o, d->alpha, &d->options, &d->policy.teachers, t);
 }
 

@@ -116,6 +116,7 @@ static void check_options(struct generate *g, const struct options *o) {
         options_refuse(o, "samples", "has no use with --best-of, which keeps one");
     else
         options_refuse(o, "candidates", "goes with --best-of");
+    if (!g->scorer.command) options_refuse(o, "scorer-timeout", "is for --scorer");
     if (!g->data.n == !g->input.n) die(EXIT_USAGE, "give the prompts by --data or by --input");
     if (g->data.n) options_refuse(o, "template|template-args|on-bad", "is for prompts of --input");
     if (g->data.n) options_refuse(o, "on-long", "is for prompts of --input; tokenize has it too");

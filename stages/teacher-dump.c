@@ -90,6 +90,7 @@ int main(int argc, char **argv) {
     d.log = log_open(d.common.progress, d.common.quiet, d.common.verbose);
     recipe_teacher(d.recipe, &o, false, &d.teacher, &d.run.rule);
     d.options = &o;
+    if (!(d.target.kl > 0)) options_refuse(&o, "target-rows|max-new", "is for --target-kl");
     dump_settle_budget(&d);
     dump_settle_layout(&d);
     d.json = dump_options(&d);

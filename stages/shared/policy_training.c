@@ -20,6 +20,7 @@ void policy_training_rows(struct options *o, struct policy_training *p) {
 void policy_training_refuse(struct policy_training *p, const struct options *o) {
     options_refuse(o, "data|reward-level|exact|max-new|keep-samples",
                    "goes with --on-policy; a cache was made with its own");
+    options_refuse(o, "slots", "is for the samples of --on-policy");
     p->options = (struct on_policy_options){.level = "distribution"};
 }
 

@@ -56,6 +56,11 @@ expect 2 "summed with --plausible 0.001" $distill -q --teacher a.h5 -o x.h5 --pl
 quiet $distill -q --teacher a.h5 -o x.h5 --force --plausible 0.001 --base dpo --negative reverse
 expect 2 "goes with --on-policy or a cache of layout components" \
     $distill -q --teacher composed.h5 -o x.h5 --alpha damped:1
+expect 2 'slots is for the samples of --on-policy' $distill -q --teacher composed.h5 -o x.h5 --slots 4
+expect 2 'reward-beta is for --token-weight inverse-alpha' $distill -q --teacher composed.h5 -o x.h5 --reward-beta 1
+for option in target-rows max-new; do
+    expect 2 "$option is for --target-kl" $dump -o x.h5 --$option 9
+done
 expect 2 'goes with --layout components' $dump -o x.h5 --alpha-grid 0,1,2
 for grid in 0,1 0,2,1 0,1,x 0,1,2, 1,1,2; do
     expect 2 'is not 3 to 16 ascending numbers' $dump -o x.h5 --layout components --alpha-grid $grid

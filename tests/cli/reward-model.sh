@@ -56,6 +56,8 @@ expect 3 'reward model' "$bin/generate" --model rm.h5 --data prompts.h5 -o x.h5
 expect 3 'reward model' "$bin/sft" --model rm.h5 --data sft-data.h5 -o x.h5
 expect 3 'is a language model' "$bin/eval" pairs --reward-model base.h5 --data pairs.h5
 expect 2 'goes with --scorer' "$bin/generate" --model base.h5 --data prompts.h5 -o x.h5 --best-of 4
+expect 2 'scorer-timeout is for --scorer' "$bin/generate" --model base.h5 --data prompts.h5 -o x.h5 --best-of 4 \
+    --reward-model rm.h5 --scorer-timeout 1m
 expect 2 'choose one' "$bin/generate" --model base.h5 --data prompts.h5 -o x.h5 --best-of 4 --scorer cat --reward-model rm.h5
 expect 3 'not a number' "$bin/generate" -q --model base.h5 --data prompts.h5 -o x.h5 --best-of 2 --scorer 'sed s/.*/no/' $sampling
 expect 2 'have no reference' "$bin/dpo-train" --model base.h5 --data pairs.h5 -o x.h5 --loss reward --ref base.h5
