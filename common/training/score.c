@@ -68,7 +68,7 @@ bool score_objective(struct objective *o, struct net *net, struct source *s, siz
 
 struct net_limits score_limits(const struct source *s, size_t tokens) {
     size_t rows = tokens, all = s->rows * s->longest;
-    if (rows > all) rows = all; // however large the micro-batch may be, no more rows come
+    if (all && rows > all) rows = all; // 0: how many there are is not known
     if (rows < s->longest) rows = s->longest;
     return (struct net_limits){.rows = rows, .positions = 2 * rows + 2, .trees_tokens = s->span};
 }

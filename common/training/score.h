@@ -19,6 +19,6 @@ size_t score_fill(struct batch *b, struct source *s, size_t first, size_t end, s
 // False with f set where a row cannot be read. Weights are not touched.
 bool score_objective(struct objective *o, struct net *net, struct source *s, size_t tokens,
                      struct metrics *m, double *loss, struct fail *f);
-// Limits of an inference net for such batches: `tokens`, or all that the source has (rows times
-// longest), whichever is less, and one row at least.
+// Limits of an inference net for such batches: `tokens`, or all that the source has (rows, if
+// known, times longest), whichever is less, and one row at least.
 struct net_limits score_limits(const struct source *s, size_t tokens);

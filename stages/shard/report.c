@@ -1,7 +1,6 @@
 // shard report: bytes a position of a teacher cache against the error of the student's gradient.
 #include "stages/shard/report.h"
 #include "common/base/parallel.h"
-#include "common/base/path.h"
 #include "common/method/recipe.h"
 #include "common/base/rng.h"
 #include "common/base/stop.h"
@@ -462,15 +461,6 @@ static void check_inputs(const struct report *r, const struct options *o) {
                        "is for caches that are made, with --data");
 }
 
-static void keep_existing(const struct report *r) {
-    const char *const paths[] = {r->output, r->figure};
-    struct fail f = {0};
-    for (size_t i = 0; r->common.no_clobber && i < sizeof paths / sizeof *paths; i++)
-        if (paths[i] && path_is_there(paths[i], &f))
-            die(EXIT_FAILED, "'%s' exists; drop --no-clobber to replace it", paths[i]);
-    die_if(&f);
-}
-
 int shard_report(int argc, char **argv) {
     struct report r = {0};
     struct options o = {
@@ -485,7 +475,6 @@ int shard_report(int argc, char **argv) {
     declare_grid(&o, &r);
     options_parse(&o, argc, argv, NULL);
     check_inputs(&r, &o);
-    keep_existing(&r);
     parallel_init((int)r.common.threads);
     stop_init(0);
     recipe_teacher(r.recipe, &o, false, &r.teacher, &r.sample.rule);

@@ -103,8 +103,8 @@ static void limits_end_with_the_rows(void **state) {
     assert_int_equal(score_limits(&s, 1).rows, LONGEST);
     assert_int_equal(score_limits(&s, 100000000).rows, ROWS * LONGEST);
     assert_int_equal(score_limits(&s, 100000000).positions, 2 * ROWS * LONGEST + 2);
-    s.rows = 0;
-    assert_int_equal(score_limits(&s, 100000000).rows, LONGEST);
+    s.rows = 0; // how many there are is not known
+    assert_int_equal(score_limits(&s, 1000).rows, 1000);
 }
 
 static double naive_kl(const double *p, const double *q) {
