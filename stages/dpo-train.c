@@ -7,7 +7,6 @@
 #include "common/base/ranks.h"
 #include "stages/shared/lora_training.h"
 #include "stages/shared/training.h"
-#include "stages/shared/training_outcome.h"
 #include "stages/shared/training_plan.h"
 #include "stages/shared/training_ranks.h"
 #include "stages/shared/validation.h"
@@ -281,9 +280,7 @@ static size_t reference_bytes(const struct dpo *d, const struct source *s) {
 // How much more memory the reference's pass takes, `before`, than the training after it.
 static size_t reference_excess(size_t before, struct training *t) {
     const struct model *m = &t->model->model;
-    struct net_limits limits = train_limits(t->train, &t->source);
-    size_t passes = net_plan(m, &limits), last = training_outcome_plan(t, m);
-    size_t training = models_bytes(1, &m) + (passes > last ? passes : last) + t->objective->bytes +
+    size_t training = models_bytes(1, &m) + training_plan_passes(t, m) + t->objective->bytes +
                       t->more_bytes + (size_t)training_ranks_memory(t, 0);
     return before > training ? before - training : 0;
 }

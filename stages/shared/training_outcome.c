@@ -1,4 +1,5 @@
 #include "stages/shared/training_outcome.h"
+#include "stages/shared/training_ranks.h"
 #include "common/base/clock.h"
 #include "common/base/jsonout.h"
 #include "common/base/path.h"
@@ -52,9 +53,11 @@ static bool has_distance(const struct training *t) {
 
 size_t training_outcome_plan(struct training *t, const struct model *m) {
     size_t tokens = (size_t)t->train->micro_tokens;
-    bool beside = t->train->shard_optimizer && !m->adapter; // the start model, see load_start
-    if (!has_distance(t)) return 0;
-    return outcome_distance_plan(m, &t->source, tokens) + (beside ? model_bytes(m) : 0);
+    return has_distance(t) ? outcome_distance_plan(m, &t->source, tokens) : 0;
+}
+
+size_t training_outcome_start_bytes(struct training *t, const struct model *m) {
+    return has_distance(t) && training_ranks_sharded(t) && !m->adapter ? model_bytes(m) : 0;
 }
 
 // NaN where the start model is gone or another: the run is not lost for it.

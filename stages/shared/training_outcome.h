@@ -16,6 +16,8 @@ struct training_outcome {
 void training_outcome_start(struct training_outcome *r, struct training *t);
 // Bytes that the distance takes besides the weights, when the training's passes are over.
 size_t training_outcome_plan(struct training *t, const struct model *m);
+// What rank 0 has beside that: the start model, for which sharded gradients make no room.
+size_t training_outcome_start_bytes(struct training *t, const struct model *m);
 // The closing line of a run that ended.
 void training_outcome_tell(struct training_outcome *r);
 void training_outcome_close(struct training_outcome *r);

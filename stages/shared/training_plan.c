@@ -6,17 +6,24 @@
 #include "stages/shared/training_ranks.h"
 #include <string.h>
 
-// The passes: those of the training, and when these are over those of its outcome.
-static size_t passes_bytes(struct training *t, const struct model *m) {
+size_t training_plan_passes(struct training *t, const struct model *m) {
     struct net_limits limits = train_limits(t->train, &t->source);
     size_t passes = net_plan(m, &limits), last = training_outcome_plan(t, m);
     return passes > last ? passes : last;
 }
 
+// What rank 0 needs for its outcome beyond those.
+static size_t outcome_excess(struct training *t, const struct model *m) {
+    size_t passes = training_plan_passes(t, m);
+    size_t last = training_outcome_plan(t, m) + training_outcome_start_bytes(t, m);
+    return last > passes ? last - passes : 0;
+}
+
 // Weights, what is trained with its gradient and moments, and the passes.
 static double training_bytes(struct training *t, const struct model *m) {
     const struct model *held[] = {m};
-    return (double)(models_bytes(1, held) + passes_bytes(t, m)) + 12.0 * (double)model_trained(m).n;
+    return (double)(models_bytes(1, held) + training_plan_passes(t, m)) +
+           12.0 * (double)model_trained(m).n;
 }
 
 // The memory of training the other way: by an adapter in place of all, or all in place of that.
@@ -74,11 +81,11 @@ void training_plan_print(struct training *t) {
     const struct model *m = &t->model->model;
     const struct model *held[] = {m};
     double state = (double)models_bytes(1, held),
-           arena = (double)(passes_bytes(t, m) + t->objective->bytes +
+           arena = (double)(training_plan_passes(t, m) + t->objective->bytes +
                             train_order_bytes(t->train, &t->source) + t->more_bytes);
     uint64_t steps = train_steps(t->train, t->source.rows);
-    double other = state + arena + (double)MEM_PROGRAM;
-    struct plan plan = {.memory = other + training_ranks_memory(t, 0),
+    double other = state + arena + (double)MEM_PROGRAM, more = (double)outcome_excess(t, m);
+    struct plan plan = {.memory = other + more + training_ranks_memory(t, 0),
                         .disk = disk_planned(t, steps),
                         .seconds = seconds_planned(t, steps),
                         .output = t->output};
@@ -88,5 +95,5 @@ void training_plan_print(struct training *t) {
     print_result("steps\t%llu", (unsigned long long)steps);
     plan_print(t->log, &plan);
     if (t->train->lanes <= 1) tell_other_way(t, plan.memory);
-    training_ranks_plan(t, other);
+    training_ranks_plan(t, other, more);
 }

@@ -73,16 +73,20 @@ void training_ranks_sum_up(const struct training *t) {
 
 // ---- the plan ----
 
+bool training_ranks_sharded(const struct training *t) {
+    return t->train->shard_optimizer && ranks_of(t) > 1;
+}
+
 double training_ranks_memory(const struct training *t, int rank) {
     const struct model *m = &t->model->model;
     int ranks = ranks_of(t);
-    bool sharded = t->train->shard_optimizer && ranks > 1;
+    bool sharded = training_ranks_sharded(t);
     size_t n = model_trained(m).n, moments = optim_share(m, sharded, rank, ranks).moments;
     size_t sums = 1 + lanes_buffers((size_t)t->train->lanes, ranks);
     return 4.0 * (double)(sums * n + 2 * moments) + (double)exchange_plan(m, ranks);
 }
 
-void training_ranks_plan(const struct training *t, double other) {
+void training_ranks_plan(const struct training *t, double other, double first_more) {
     int ranks = ranks_of(t);
     size_t n = model_trained(&t->model->model).n, lanes = (size_t)t->train->lanes;
     size_t block = lanes_block(lanes, ranks);
@@ -93,6 +97,6 @@ void training_ranks_plan(const struct training *t, double other) {
     for (int r = 0; r < ranks; r++) {
         size_t first = block * (size_t)r, own = lanes - first < block ? lanes - first : block;
         print_result("rank\t%d\tlanes\t%zu\tmemory_bytes\t%.0f", r, own,
-                     other + training_ranks_memory(t, r));
+                     other + (r ? 0 : first_more) + training_ranks_memory(t, r));
     }
 }

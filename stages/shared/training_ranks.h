@@ -12,7 +12,9 @@ void training_ranks_agree(struct training *t);
 void training_ranks_resume(const struct training *t, uint64_t step);
 // What was sent and waited for, with -v.
 void training_ranks_sum_up(const struct training *t);
+// Whether each rank keeps its share of the optimiser's state.
+bool training_ranks_sharded(const struct training *t);
 // Of the plan: bytes of a rank's optimiser, gradients and messages; the lines for each rank, if
-// there are several. other: bytes that every rank needs besides.
+// there are several. other: bytes that every rank needs besides; first_more: that rank 0 does.
 double training_ranks_memory(const struct training *t, int rank);
-void training_ranks_plan(const struct training *t, double other);
+void training_ranks_plan(const struct training *t, double other, double first_more);
