@@ -172,8 +172,8 @@ bool columns_are_made(const char *path, const char *header) {
 
 // A set whose rows nobody counted: those of one that is there. (What --no-clobber keeps is refused
 // once the names of the files are known.)
-static bool counted_is_current(const char *path, const struct lineage *l, struct columns_plan plan,
-                               struct fail *f) {
+static bool uncounted_is_current(const char *path, const struct lineage *l,
+                                 struct columns_plan plan, struct fail *f) {
     char *lineage = lineage_text(l->kind, l);
     plan.rows_total = rows_of_some_set(path, lineage, plan);
     free(lineage);
@@ -182,7 +182,7 @@ static bool counted_is_current(const char *path, const struct lineage *l, struct
 
 bool columns_is_current(const char *path, const struct lineage *l, const struct columns_plan *plan,
                         bool no_clobber, struct fail *f) {
-    if (!plan->rows_total && plan->rows_per_shard) return counted_is_current(path, l, *plan, f);
+    if (!plan->rows_total && plan->rows_per_shard) return uncounted_is_current(path, l, *plan, f);
     if (!plan->rows_total) return artefact_is_current(path, l, no_clobber, f);
     size_t from, to;
     struct columns_parts cut = parts_of_share(plan, &from, &to);
